@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	pod     = "/spec/template/spec"
-	sidecar = pod + "/initContainers/0"
+	podSpec = "/spec/template/spec"
+	sidecar = podSpec + "/initContainers/0"
 )
 
 // planted is one mistake in an object that is otherwise admitted: the value set
@@ -46,10 +46,10 @@ func TestErrorsPlantedInEachKindAreFound(t *testing.T) {
 		{"quantity that is none", sidecar + "/resources/limits/memory", "256MB-ish", "quantit"},
 		{"mount without a volume", sidecar + "/volumeMounts/0/name", "countersign-cofnig", "Not found"},
 		{"two mounts at one path", sidecar + "/volumeMounts/1/mountPath", "/etc/countersign", "must be unique"},
-		{"two containers of one name", pod + "/containers/0/name", "countersign", "Duplicate value"},
+		{"two containers of one name", podSpec + "/containers/0/name", "countersign", "Duplicate value"},
 		{"name of a container in capitals", sidecar + "/name", "Countersign", "lowercase RFC 1123"},
-		{"volume of two sources", pod + "/volumes/1/hostPath", map[string]any{"path": "/"}, "may not specify more than 1 volume type"},
-		{"grace period below zero", pod + "/terminationGracePeriodSeconds", -1, "terminationGracePeriodSeconds"},
+		{"volume of two sources", podSpec + "/volumes/1/hostPath", map[string]any{"path": "/"}, "may not specify more than 1 volume type"},
+		{"grace period below zero", podSpec + "/terminationGracePeriodSeconds", -1, "terminationGracePeriodSeconds"},
 		{"label without a name", "/spec/template/metadata/labels/countersign~1", "x", "labels"},
 	}
 	withASelector := []planted{
@@ -57,10 +57,10 @@ func TestErrorsPlantedInEachKindAreFound(t *testing.T) {
 		{"selector that misses its pods", "/spec/template/metadata/labels/app.kubernetes.io~1name", "other", "selector"},
 	}
 	inATokenVolume := []planted{
-		{"token for five seconds", pod + "/volumes/2/projected/sources/0/serviceAccountToken/expirationSeconds", 5, "10 minutes"},
-		{"token for a century", pod + "/volumes/2/projected/sources/0/serviceAccountToken/expirationSeconds", 1 << 33, "2^32"},
-		{"token without a file", pod + "/volumes/2/projected/sources/0/serviceAccountToken/path", "", "path"},
-		{"token outside its volume", pod + "/volumes/2/projected/sources/0/serviceAccountToken/path", "../token", "'..'"},
+		{"token for five seconds", podSpec + "/volumes/2/projected/sources/0/serviceAccountToken/expirationSeconds", 5, "10 minutes"},
+		{"token for a century", podSpec + "/volumes/2/projected/sources/0/serviceAccountToken/expirationSeconds", 1 << 33, "2^32"},
+		{"token without a file", podSpec + "/volumes/2/projected/sources/0/serviceAccountToken/path", "", "path"},
+		{"token outside its volume", podSpec + "/volumes/2/projected/sources/0/serviceAccountToken/path", "../token", "'..'"},
 	}
 	forPodSecurity := []planted{
 		{"root", sidecar + "/securityContext/runAsUser", 0, "runAsUser=0"},
@@ -69,8 +69,8 @@ func TestErrorsPlantedInEachKindAreFound(t *testing.T) {
 		{"capability", sidecar + "/securityContext/capabilities/add", []string{"NET_ADMIN"}, "capabilities"},
 		{"capabilities not dropped", sidecar + "/securityContext/capabilities", nil, "capabilities"},
 		{"no seccomp", sidecar + "/securityContext/seccompProfile/type", "Unconfined", "seccompProfile"},
-		{"the node's files", pod + "/volumes/1", map[string]any{"name": "countersign-run", "hostPath": map[string]any{"path": "/run"}}, "hostPath"},
-		{"the node's network", pod + "/hostNetwork", true, "hostNetwork"},
+		{"the node's files", podSpec + "/volumes/1", map[string]any{"name": "countersign-run", "hostPath": map[string]any{"path": "/run"}}, "hostPath"},
+		{"the node's network", podSpec + "/hostNetwork", true, "hostNetwork"},
 		{"host of a probe", sidecar + "/livenessProbe/httpGet/host", "10.0.0.1", "probe or lifecycle host"},
 	}
 	for _, test := range []struct {
@@ -83,18 +83,18 @@ func TestErrorsPlantedInEachKindAreFound(t *testing.T) {
 		})},
 		{ledger, "StatefulSet", "ledger", slices.Concat(inAnyPod, withASelector, []planted{
 			{"claim without a size", "/spec/volumeClaimTemplates/0/spec/resources", nil, "storage"},
-			{"volume of the application misspelt", pod + "/containers/0/volumeMounts/1/name", "databse", "Not found"},
+			{"volume of the application misspelt", podSpec + "/containers/0/volumeMounts/1/name", "databse", "Not found"},
 		})},
 		{"../example", "Job", "settlement", slices.Concat(inAnyPod, inATokenVolume, forPodSecurity, []planted{
-			{"restarts always", pod + "/restartPolicy", "Always", "restartPolicy"},
-			{"no restart policy", pod + "/restartPolicy", nil, "restartPolicy"},
+			{"restarts always", podSpec + "/restartPolicy", "Always", "restartPolicy"},
+			{"no restart policy", podSpec + "/restartPolicy", nil, "restartPolicy"},
 			{"backoff below zero", "/spec/backoffLimit", -1, "backoffLimit"},
 		})},
 		{"../example-secret", "Deployment", "shop", []planted{
 			{"token mount left over", sidecar + "/volumeMounts/0/name", "countersign-vault-token", "Not found"},
-			{"key set outside its volume", pod + "/volumes/0/projected/sources/0/secret/items/0/path", "../sign.pem", "'..'"},
-			{"two keys in one file", pod + "/volumes/0/projected/sources/0/secret/items/0/path", "easypay/ORG000000000007/verify.pem", "conflicting duplicate paths"},
-			{"volume left out", pod + "/volumes/0", nil, "Not found"},
+			{"key set outside its volume", podSpec + "/volumes/0/projected/sources/0/secret/items/0/path", "../sign.pem", "'..'"},
+			{"two keys in one file", podSpec + "/volumes/0/projected/sources/0/secret/items/0/path", "easypay/ORG000000000007/verify.pem", "conflicting duplicate paths"},
+			{"volume left out", podSpec + "/volumes/0", nil, "Not found"},
 		}},
 		{"../example", "NetworkPolicy", "countersign", []planted{
 			{"address range that is none", "/spec/egress/1/to/0/ipBlock/cidr", "0.0.0.0/33", "cidr"},
