@@ -1,0 +1,233 @@
+// Package app is the Caddy app "countersign": the key sources, shared by all
+// handlers and kept over reloads.
+package app
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/countersign/caddy-countersign/module/keys"
+	"github.com/countersign/caddy-countersign/module/keysource"
+	"github.com/countersign/caddy-countersign/module/telemetry"
+)
+
+func init() {
+	caddy.RegisterModule(new(App))
+}
+
+// App holds the key sources.
+type App struct {
+	// Where keys come from. Each source has a name of its own; the default one
+	// has none.
+	SourcesRaw []json.RawMessage `json:"keys,omitempty" caddy:"namespace=countersign.keys inline_key=source"`
+
+	sources []*source
+
+	mu     sync.Mutex
+	wanted []want
+	stop   context.CancelFunc
+}
+
+// source is a configured key source with its ring, which the next
+// configuration takes over if it has the same source.
+type source struct {
+	terms keysource.Terms
+	pool  string
+	ring  *keys.Ring
+}
+
+// want is a key set that a handler of this configuration needs.
+type want struct {
+	ring      *keys.Ring
+	reference string // "" for a reference that depends on the request
+	check     func(*keys.Set)
+}
+
+// CaddyModule returns the Caddy module information.
+func (*App) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "countersign",
+		New: func() caddy.Module { return new(App) },
+	}
+}
+
+// Provision sets up the sources. It asks none of them anything.
+func (a *App) Provision(ctx caddy.Context) error {
+	if err := telemetry.Register(ctx.GetMetricsRegistry()); err != nil {
+		return fmt.Errorf("registering the metrics: %w", err)
+	}
+	raw := slices.Clone(a.SourcesRaw) // LoadModule empties it
+	loaded, err := ctx.LoadModule(a, "SourcesRaw")
+	if err != nil {
+		return fmt.Errorf("setting up the key sources: %w", err)
+	}
+	for i, mod := range loaded.([]any) {
+		src, ok := mod.(keysource.Source)
+		if !ok {
+			return fmt.Errorf("module %T is no key source", mod)
+		}
+		terms := src.Terms()
+		if slices.ContainsFunc(a.sources, func(s *source) bool { return s.terms.Name == terms.Name }) {
+			if terms.Name == "" {
+				return errors.New("two key sources have no name; give all but one of them a name")
+			}
+			return fmt.Errorf("two key sources are called %q; give each a name of its own", terms.Name)
+		}
+		ring, pool, err := shared(src, raw[i])
+		if err != nil {
+			return err
+		}
+		a.sources = append(a.sources, &source{terms: terms, pool: pool, ring: ring})
+	}
+	return nil
+}
+
+// Start begins to load what the handlers need. It does not wait: a request
+// that comes first waits for its keys by itself.
+func (a *App) Start() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	ctx, stop := context.WithCancel(context.Background())
+	a.stop = stop
+	for _, w := range a.wanted {
+		w.ring.Pin(w.reference)
+		if w.check != nil && w.reference != "" {
+			go func() {
+				if set, err := w.ring.Get(ctx, w.reference); err == nil {
+					w.check(set)
+				}
+			}()
+		}
+	}
+	for _, s := range a.sources {
+		s.ring.Start()
+		telemetry.WatchAge(s.terms.Label(), s.ring)
+	}
+	return nil
+}
+
+// Stop takes back what this configuration needed. The rings run on where the
+// next configuration has taken them over.
+func (a *App) Stop() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.stop()
+	for _, w := range a.wanted {
+		w.ring.Unpin(w.reference)
+	}
+	return nil
+}
+
+// Cleanup lets go of the sources. Key sets that exchanges in flight hold stay
+// usable.
+func (a *App) Cleanup() error {
+	var failed []error
+	for _, s := range a.sources {
+		if _, err := rings.Delete(s.pool); err != nil {
+			failed = append(failed, err)
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// Use finds the ring of a source and has it load a reference as soon as the
+// app starts. Handlers call it while they are provisioned. If check is not nil
+// it is called with the set of a fixed reference once that has loaded.
+func (a *App) Use(name string, reference keys.Template, check func(*keys.Set)) (*keys.Ring, error) {
+	s := a.find(name)
+	if s == nil {
+		return nil, a.unknownSource(name)
+	}
+	w := want{ring: s.ring, check: check}
+	if !reference.Dynamic() {
+		w.reference = reference.String()
+	}
+	a.mu.Lock()
+	a.wanted = append(a.wanted, w)
+	a.mu.Unlock()
+	return s.ring, nil
+}
+
+func (a *App) find(name string) *source {
+	for _, s := range a.sources {
+		if s.terms.Name == name {
+			return s
+		}
+	}
+	return nil
+}
+
+func (a *App) unknownSource(name string) error {
+	switch {
+	case len(a.sources) == 0:
+		return errors.New("no key source is configured; add `countersign { keys file <dir> }` or `countersign { keys vault <address> }` to the global options")
+	case name == "":
+		return fmt.Errorf("there is no default key source, only %s; name one of them before the reference", a.names())
+	default:
+		return fmt.Errorf("there is no key source called %q, only %s", name, a.names())
+	}
+}
+
+func (a *App) names() string {
+	names := make([]string, len(a.sources))
+	for i, s := range a.sources {
+		names[i] = s.terms.Label()
+	}
+	slices.Sort(names)
+	return strings.Join(names, ", ")
+}
+
+// Ready reports whether every key set that the configuration names is loaded
+// and not too old, and the source of every reference that depends on the
+// request has answered lately.
+func (a *App) Ready() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, w := range a.wanted {
+		if w.reference == "" && !w.ring.Answering() || w.reference != "" && !w.ring.Usable(w.reference) {
+			return false
+		}
+	}
+	return true
+}
+
+// Source tells of one key source.
+type Source struct {
+	Terms keysource.Terms
+	Ring  *keys.Ring
+}
+
+// Sources are the configured key sources.
+func (a *App) Sources() []Source {
+	out := make([]Source, len(a.sources))
+	for i, s := range a.sources {
+		out[i] = Source{s.terms, s.ring}
+	}
+	return out
+}
+
+// poolKey makes two sources the same if they have the same configuration.
+func poolKey(src keysource.Source, raw json.RawMessage) string {
+	var compact bytes.Buffer
+	if json.Compact(&compact, raw) != nil {
+		compact.Write(raw)
+	}
+	sum := sha256.Sum256(append([]byte(src.CaddyModule().ID+"\x00"), compact.Bytes()...))
+	return hex.EncodeToString(sum[:])
+}
+
+var (
+	_ caddy.App          = (*App)(nil)
+	_ caddy.Provisioner  = (*App)(nil)
+	_ caddy.CleanerUpper = (*App)(nil)
+)

@@ -1,0 +1,120 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/countersign/caddy-countersign/module/keys"
+	"github.com/countersign/caddy-countersign/module/keysource"
+	"github.com/countersign/caddy-countersign/module/telemetry"
+)
+
+// rings are the rings of all configurations. A reload starts the new
+// configuration before it stops the old one, so that a ring that both have is
+// never empty.
+var rings = caddy.NewUsagePool()
+
+// pooled is a ring in the pool together with what it was made from.
+type pooled struct {
+	*keys.Ring
+	source keysource.Source
+	label  string
+}
+
+// Destruct ends a ring that no configuration has any more.
+func (p *pooled) Destruct() error {
+	p.Close()
+	telemetry.UnwatchAge(p.label, p.Ring)
+	if c, ok := p.source.(io.Closer); ok {
+		return c.Close()
+	}
+	return nil
+}
+
+// shared returns the ring of a source and the key under which it is pooled.
+func shared(src keysource.Source, raw json.RawMessage) (*keys.Ring, string, error) {
+	key := poolKey(src, raw)
+	value, _, err := rings.LoadOrNew(key, func() (caddy.Destructor, error) {
+		terms := src.Terms()
+		return &pooled{Ring: keys.NewRing(probing{src}, keys.Options{
+			Name: terms.Label(), Refresh: terms.Refresh, MaxStale: terms.MaxStale,
+			Loaded:    func(set *keys.Set) { loaded(terms, set) },
+			Refreshed: func(reference string, err error) { refreshed(terms, reference, err) },
+		}), source: src, label: terms.Label()}, nil
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	return value.(*pooled).Ring, key, nil
+}
+
+// probing makes the empty reference, which stands for all that depend on
+// requests, a question to the source itself.
+type probing struct{ keysource.Source }
+
+// Load probes the source for the empty reference.
+func (p probing) Load(ctx context.Context, reference string, previous *keys.Set) (*keys.Set, error) {
+	if reference != "" {
+		return p.Source.Load(ctx, reference, previous)
+	}
+	if err := p.Probe(ctx); err != nil {
+		return nil, err
+	}
+	if previous != nil {
+		return previous, nil
+	}
+	return new(keys.Set), nil
+}
+
+func loaded(terms keysource.Terms, set *keys.Set) {
+	if set.Reference == "" {
+		return
+	}
+	logger().Info("keys loaded",
+		zap.String("source", terms.Label()),
+		zap.String("reference", set.Reference),
+		zap.String("version", set.Version),
+		zap.Any("fingerprints", Fingerprints(set)))
+	telemetry.Emit(telemetry.EventKeysLoaded, map[string]any{
+		"source": terms.Label(), "reference": set.Reference, "version": set.Version,
+	})
+}
+
+func refreshed(terms keysource.Terms, reference string, err error) {
+	switch {
+	case err == nil:
+		telemetry.Refreshed(terms.Label(), "ok")
+		return
+	case errors.Is(err, keys.ErrUnknown):
+		telemetry.Refreshed(terms.Label(), "unknown")
+		// Anyone may name a reference that is not there: no alarm.
+		logger().Warn("no such key set", zap.String("source", terms.Label()), zap.String("reference", reference), zap.Error(err))
+		return
+	}
+	telemetry.Refreshed(terms.Label(), "error")
+	logger().Error("loading keys failed; the last good ones stay in use",
+		zap.String("source", terms.Label()), zap.String("reference", reference), zap.Error(err))
+	telemetry.Emit(telemetry.EventKeysRefreshFailed, map[string]any{
+		"source": terms.Label(), "reference": reference, "error": err.Error(),
+	})
+}
+
+// logger is the logger of the configuration that runs now: a ring outlives the
+// one that made it.
+func logger() *zap.Logger { return caddy.Log().Named("countersign") }
+
+// Fingerprints are the fingerprints of a set by role.
+func Fingerprints(set *keys.Set) map[keys.Role][]string {
+	out := make(map[keys.Role][]string)
+	for _, role := range keys.Roles {
+		if prints := set.Fingerprints(role); len(prints) > 0 {
+			out[role] = prints
+		}
+	}
+	return out
+}

@@ -1,0 +1,155 @@
+package body
+
+import (
+	"bytes"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Kind is the kind of a JSON value: '"', '0', 't', 'f', 'n', '{' or '['.
+type Kind byte
+
+// The kinds that callers tell apart.
+const (
+	Null   Kind = 'n'
+	True   Kind = 't'
+	False  Kind = 'f'
+	String Kind = '"'
+	Number Kind = '0'
+	Obj    Kind = '{'
+	Array  Kind = '['
+)
+
+// Object is a JSON object as it stands in a text, with the spans of its
+// members in their order.
+type Object struct {
+	src     []byte
+	base    int // where the text that was parsed begins
+	open    int // just behind the opening brace
+	end     int // just behind the closing brace
+	members []Member
+	grown   bool // an Editor has appended a member
+}
+
+// Member is one member of an Object.
+type Member struct {
+	src        []byte
+	name       []byte
+	nameStart  int
+	start, end int
+}
+
+// Members are the object's members in the order of the text.
+func (o *Object) Members() []Member { return o.members }
+
+// Source is the whole text that the object is a part of.
+func (o *Object) Source() []byte { return o.src }
+
+// Raw is the object's own text, from brace to brace.
+func (o *Object) Raw() []byte { return o.src[o.open-1 : o.end] }
+
+// Get finds a member by its decoded name.
+func (o *Object) Get(name string) (Member, bool) {
+	for i := range o.members {
+		if string(o.members[i].name) == name {
+			return o.members[i], true
+		}
+	}
+	return Member{}, false
+}
+
+// Text is the text of the scalar member called name, and whether there is
+// such a member that is neither null nor the empty string.
+func (o *Object) Text(name string) (string, bool) {
+	m, ok := o.Get(name)
+	if !ok || !m.IsScalar() || m.IsEmpty() {
+		return "", false
+	}
+	return string(m.Text()), true
+}
+
+// Has reports whether there is a member called name that is neither null nor
+// the empty string.
+func (o *Object) Has(name string) bool {
+	m, ok := o.Get(name)
+	return ok && !m.IsEmpty()
+}
+
+// Object reads the member called name as an object. It returns false where
+// there is no such member or it is something else.
+func (o *Object) Object(name string) (*Object, bool) {
+	m, ok := o.Get(name)
+	if !ok {
+		return nil, false
+	}
+	return m.Object()
+}
+
+// Name is the member's decoded name.
+func (m Member) Name() []byte { return m.name }
+
+// Kind is the kind of the member's value.
+func (m Member) Kind() Kind {
+	switch c := m.src[m.start]; c {
+	case '"', '{', '[', 't', 'f', 'n':
+		return Kind(c)
+	default:
+		return Number
+	}
+}
+
+// Raw is the value's exact JSON text.
+func (m Member) Raw() []byte { return m.src[m.start:m.end:m.end] }
+
+// Text is the decoded text of a string and the exact token of everything else.
+func (m Member) Text() []byte {
+	if m.Kind() != String {
+		return m.Raw()
+	}
+	text, err := unquote(m.Raw())
+	if err != nil {
+		panic("body: a string that was parsed does not decode: " + err.Error()) // Parse has decoded it once
+	}
+	return text
+}
+
+// IsScalar reports whether the value is neither an object nor an array.
+func (m Member) IsScalar() bool { k := m.Kind(); return k != Obj && k != Array }
+
+// IsNull reports whether the value is null.
+func (m Member) IsNull() bool { return m.Kind() == Null }
+
+// IsEmpty reports whether the value is null or the empty string.
+func (m Member) IsEmpty() bool { return m.IsNull() || string(m.Raw()) == `""` }
+
+// Object reads the value as an object. The members' spans are those of the
+// whole text, so that they can be edited in it.
+func (m Member) Object() (*Object, bool) {
+	if m.Kind() != Obj {
+		return nil, false
+	}
+	o, err := parseAt(m.src, m.start, m.end)
+	return o, err == nil
+}
+
+// Elements calls yield for each element of an array, in order, until yield
+// returns false. An element has no name.
+func (m Member) Elements(yield func(Member) bool) {
+	if m.Kind() != Array {
+		return
+	}
+	d := jsontext.NewDecoder(bytes.NewBuffer(m.src[m.start:m.end:m.end]))
+	if _, err := d.ReadToken(); err != nil {
+		return
+	}
+	for d.PeekKind() != ']' {
+		value, err := d.ReadValue()
+		if err != nil {
+			return
+		}
+		end := m.start + int(d.InputOffset())
+		if !yield(Member{src: m.src, start: end - len(value), end: end}) {
+			return
+		}
+	}
+}

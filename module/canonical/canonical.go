@@ -1,0 +1,145 @@
+// Package canonical builds canonical strings: the texts that signatures are
+// made over.
+//
+// The providers' strings have one shape, name=value pieces in a fixed order
+// joined by "&", and differ in the order, in what counts as empty and in what
+// stands at the end. None of them escapes anything, so that two different
+// messages can have one string; Ambiguous finds the case that matters.
+//
+// A canonical string never holds a secret: it ends where a provider's rule
+// appends one.
+package canonical
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Pair is a name and the text that is signed for it.
+type Pair struct {
+	Name, Value []byte
+}
+
+// ErrAmbiguous is what Ambiguous returns. It names no value.
+var ErrAmbiguous = errors.New("a signed value holds the name of another signed member")
+
+// SortByName sorts pairs by name as Java and JavaScript do: by UTF-16 code
+// unit.
+func SortByName(pairs []Pair) {
+	slices.SortStableFunc(pairs, func(a, b Pair) int { return CompareUTF16(a.Name, b.Name) })
+}
+
+// AppendJoined appends name=value pieces joined by "&", without one at the
+// end, to dst.
+func AppendJoined(dst []byte, pairs []Pair) []byte {
+	n := len(dst)
+	for _, p := range pairs {
+		n += len(p.Name) + len(p.Value) + 2
+	}
+	dst = slices.Grow(dst, n-len(dst))
+	for i, p := range pairs {
+		if i > 0 {
+			dst = append(dst, '&')
+		}
+		dst = append(dst, p.Name...)
+		dst = append(dst, '=')
+		dst = append(dst, p.Value...)
+	}
+	return dst
+}
+
+// Ambiguous returns ErrAmbiguous if the value of a pair holds "&name=" where
+// name is the name of a pair: the signature of such a message can be moved to
+// another one in which that member has another value. It is asked of messages
+// that somebody else composes, answers and notifications (rules.md, "A string
+// that can be read in two ways").
+func Ambiguous(pairs []Pair) error {
+	for _, p := range pairs {
+		for rest := p.Value; ; {
+			_, after, found := bytes.Cut(rest, []byte("&"))
+			if !found {
+				break
+			}
+			// A name may itself hold "=": every pair is tried.
+			for _, q := range pairs {
+				if len(after) > len(q.Name) && after[len(q.Name)] == '=' && bytes.HasPrefix(after, q.Name) {
+					return ErrAmbiguous
+				}
+			}
+			rest = after
+		}
+	}
+	return nil
+}
+
+// CompareUTF16 compares two UTF-8 texts by UTF-16 code unit. That differs from
+// comparing bytes only where a character beyond U+FFFF meets one from U+E000
+// to U+FFFF.
+func CompareUTF16(a, b []byte) int {
+	n := min(len(a), len(b))
+	i := 0
+	for i < n && a[i] == b[i] {
+		i++
+	}
+	if i == n {
+		return len(a) - len(b)
+	}
+	if a[i] < utf8.RuneSelf && b[i] < utf8.RuneSelf {
+		return int(a[i]) - int(b[i])
+	}
+	for i > 0 && !utf8.RuneStart(a[i]) {
+		i-- // both share the bytes before, so they share where the character begins
+	}
+	ra, _ := utf8.DecodeRune(a[i:])
+	rb, _ := utf8.DecodeRune(b[i:])
+	return int(utf16Key(ra)) - int(utf16Key(rb))
+}
+
+// utf16Key orders runes as their first UTF-16 code units: characters beyond
+// U+FFFF begin with a surrogate and so come before U+E000.
+func utf16Key(r rune) rune {
+	switch {
+	case r >= 0x10000:
+		return r - 0x10000 + 0xE000
+	case r >= 0xE000:
+		return r + 0x110000
+	default:
+		return r
+	}
+}
+
+// CompareFold compares two texts as Java's String.CASE_INSENSITIVE_ORDER does:
+// character by character, each made upper case and then lower case.
+func CompareFold(a, b []byte) int {
+	for len(a) > 0 && len(b) > 0 {
+		ra, na := utf8.DecodeRune(a)
+		rb, nb := utf8.DecodeRune(b)
+		a, b = a[na:], b[nb:]
+		if ra == rb {
+			continue
+		}
+		if fa, fb := fold(ra), fold(rb); fa != fb {
+			return int(utf16Key(fa)) - int(utf16Key(fb))
+		}
+	}
+	return len(a) - len(b)
+}
+
+func fold(r rune) rune {
+	if r < utf8.RuneSelf {
+		if 'A' <= r && r <= 'Z' {
+			r += 'a' - 'A'
+		}
+		return r
+	}
+	return unicode.ToLower(unicode.ToUpper(r))
+}
+
+// TrimJava removes characters up to U+0020 at both ends, as Java's
+// String.trim() does.
+func TrimJava(text []byte) []byte {
+	return bytes.TrimFunc(text, func(r rune) bool { return r <= ' ' })
+}

@@ -1,0 +1,18 @@
+// Package countersign adds the modules of caddy-countersign to Caddy.
+//
+// It is the one import list: a new scheme, key source or store is added to a
+// Caddy binary by a line here and nowhere else.
+package countersign
+
+import (
+	// What Caddy's configuration sees.
+	_ "github.com/countersign/caddy-countersign/module/app"
+	_ "github.com/countersign/caddy-countersign/module/proxy"
+	_ "github.com/countersign/caddy-countersign/module/sandbox"
+
+	// Where keys come from.
+	_ "github.com/countersign/caddy-countersign/module/keysource/file"
+
+	// The providers.
+	_ "github.com/countersign/caddy-countersign/module/schemes/easypay"
+)

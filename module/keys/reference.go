@@ -1,0 +1,91 @@
+package keys
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"regexp"
+	"strings"
+)
+
+// A segment that comes out of a request: it can name nothing but one folder.
+var requestSegment = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$`)
+
+// ValidSegment reports whether text from a request may stand in a reference.
+func ValidSegment(text string) bool { return requestSegment.MatchString(text) }
+
+// CheckReference reports why text cannot be a reference: it must be a relative
+// path of plain segments, so that it can name nothing outside of its source.
+func CheckReference(text string) error {
+	switch {
+	case text == "":
+		return errors.New("the key reference is empty; give the name of a key set, such as easypay/ORG000000000007")
+	case path.IsAbs(text), path.Clean(text) != text, text == ".", text == "..", strings.HasPrefix(text, "../"):
+		return fmt.Errorf("the key reference %q must be a plain relative path without . or .. in it", text)
+	case strings.ContainsAny(text, "\\\x00{}#?*"):
+		return fmt.Errorf("the key reference %q holds a character that a reference may not have", text)
+	}
+	return nil
+}
+
+// Template is a reference in which {body.x} may stand for a member of the
+// request.
+type Template struct {
+	text    string
+	parts   []string // literal, member, literal, member, ..., literal
+	dynamic bool
+}
+
+// ParseTemplate reads a reference in which {body.x} may stand.
+func ParseTemplate(text string) (Template, error) {
+	t := Template{text: text}
+	rest := text
+	sample := ""
+	for {
+		before, after, found := strings.Cut(rest, "{body.")
+		t.parts = append(t.parts, before)
+		sample += before
+		if !found {
+			break
+		}
+		member, after, closed := strings.Cut(after, "}")
+		if !closed || member == "" {
+			return Template{}, fmt.Errorf("the key reference %q has an unfinished {body.…}", text)
+		}
+		t.parts = append(t.parts, member)
+		t.dynamic = true
+		sample += "x"
+		rest = after
+	}
+	if err := CheckReference(sample); err != nil {
+		return Template{}, fmt.Errorf("the key reference %q is not usable: %w", text, err)
+	}
+	return t, nil
+}
+
+// Dynamic reports whether the reference depends on the request.
+func (t Template) Dynamic() bool { return t.dynamic }
+
+// String is the reference as it was written.
+func (t Template) String() string { return t.text }
+
+// Resolve fills in the members of a request, which text looks up. It returns
+// false where a member is missing or is not a plain name.
+func (t Template) Resolve(text func(member string) (string, bool)) (string, bool) {
+	if !t.dynamic {
+		return t.text, true
+	}
+	var out strings.Builder
+	for i, part := range t.parts {
+		if i%2 == 0 {
+			out.WriteString(part)
+			continue
+		}
+		value, ok := text(part)
+		if !ok || !ValidSegment(value) {
+			return "", false
+		}
+		out.WriteString(value)
+	}
+	return out.String(), true
+}

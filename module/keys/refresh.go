@@ -1,0 +1,161 @@
+package keys
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// run loads each reference when it is due.
+func (r *Ring) run() {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-r.ctx.Done():
+			return
+		case <-r.wake:
+		case <-timer.C:
+		}
+		now := time.Now()
+		next := now.Add(time.Minute)
+		for _, v := range r.entries.Range {
+			e := v.(*entry)
+			e.mu.Lock()
+			switch {
+			case e.running:
+			case e.pins == 0 && now.UnixNano()-e.used.Load() > int64(idleFor):
+				r.drop(e)
+			case !e.next.After(now):
+				e.running = true
+				r.done.Go(func() { r.load(r.ctx, e) })
+			case e.next.Before(next):
+				next = e.next
+			}
+			e.mu.Unlock()
+		}
+		timer.Reset(time.Until(next))
+	}
+}
+
+// load asks the source once for one reference. The caller has set e.running.
+func (r *Ring) load(ctx context.Context, e *entry) {
+	select {
+	case r.slots <- struct{}{}:
+	case <-ctx.Done():
+	}
+	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
+	previous := e.set.Load()
+	set, err := r.source.Load(ctx, e.reference, previous)
+	cancel()
+	select {
+	case <-r.slots:
+	default:
+	}
+	if r.ctx.Err() == nil {
+		r.settle(e, previous, set, err)
+	}
+	r.nudge()
+}
+
+// settle records what a load brought and wakes those who wait for it.
+func (r *Ring) settle(e *entry, previous, set *Set, err error) {
+	now := time.Now()
+	if err == nil || errors.Is(err, ErrUnknown) {
+		r.answered.Store(now.UnixNano())
+	}
+	e.mu.Lock()
+	e.err = err
+	forget := false
+	switch {
+	case err == nil:
+		e.failures, e.gone = 0, 0
+		e.confirmed.Store(now.UnixNano())
+		e.set.Store(set)
+		e.next = now.Add(jitter(r.options.Refresh))
+	case errors.Is(err, ErrUnknown) && previous == nil:
+		e.next = now.Add(jitter(min(r.options.Refresh, unknownFor)))
+		forget = e.pins == 0
+	case errors.Is(err, ErrUnknown) && e.gone > 0:
+		// Twice in a row: the set was taken away, not just replaced.
+		e.set.Store(nil)
+		e.next = now.Add(jitter(min(r.options.Refresh, unknownFor)))
+		forget = e.pins == 0
+	default:
+		if errors.Is(err, ErrUnknown) {
+			e.gone++
+		}
+		backoff := min(minBackoff<<min(e.failures, 10), maxBackoff, max(r.options.Refresh, minBackoff))
+		e.failures++
+		e.next = now.Add(jitter(backoff))
+	}
+	e.running = false
+	waiting := e.attempt
+	e.attempt = make(chan struct{})
+	e.mu.Unlock()
+	if forget {
+		r.forget(e)
+	}
+	close(waiting)
+	if r.options.Refreshed != nil {
+		r.options.Refreshed(e.reference, err)
+	}
+	if err == nil && set != previous && r.options.Loaded != nil {
+		r.options.Loaded(set)
+	}
+}
+
+// Refresh asks the source for every reference now and returns the errors.
+func (r *Ring) Refresh(ctx context.Context) error {
+	var (
+		mu     sync.Mutex
+		failed []error
+		group  sync.WaitGroup
+	)
+	for _, v := range r.entries.Range {
+		e := v.(*entry)
+		group.Go(func() {
+			if err := r.refreshOne(ctx, e); err != nil {
+				mu.Lock()
+				failed = append(failed, fmt.Errorf("refreshing %q from source %q: %w", e.reference, r.options.Name, err))
+				mu.Unlock()
+			}
+		})
+	}
+	group.Wait()
+	slices.SortFunc(failed, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return errors.Join(failed...)
+}
+
+// refreshOne waits for a load of e that began after it was called.
+func (r *Ring) refreshOne(ctx context.Context, e *entry) error {
+	e.mu.Lock()
+	if e.running {
+		attempt := e.attempt
+		e.mu.Unlock()
+		select {
+		case <-attempt:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		e.mu.Lock()
+	}
+	if !e.running && r.ctx.Err() == nil {
+		e.running = true
+		r.done.Go(func() { r.load(r.ctx, e) })
+	}
+	attempt := e.attempt
+	e.mu.Unlock()
+	select {
+	case <-attempt:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.err
+}

@@ -1,0 +1,287 @@
+package keys
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Source is where key sets come from.
+type Source interface {
+	// Load reads the set that a reference names. Previous is the last good set
+	// of that reference or nil; a source that finds nothing changed returns it.
+	// An error that wraps ErrUnknown says that there is no such set.
+	Load(ctx context.Context, reference string, previous *Set) (*Set, error)
+}
+
+// The bounds of a Ring.
+const (
+	MaxSets     = 4096             // sets kept at once; beyond it the one unused for longest is let go
+	maxUnknown  = 4096             // references remembered as unknown
+	unknownFor  = 5 * time.Second  // how long one is remembered
+	idleFor     = 30 * time.Minute // a set that no request has used for so long is let go
+	WaitForLoad = 5 * time.Second  // how long a request waits for a first load
+	loadTimeout = 20 * time.Second // of one load
+	parallel    = 8                // loads at once
+	minBackoff  = 250 * time.Millisecond
+	maxBackoff  = 15 * time.Second
+)
+
+// ErrStale says that a set is too old to be used.
+var ErrStale = errors.New("the keys are too old")
+
+// ErrNotLoaded says that a set could not be loaded yet.
+var ErrNotLoaded = errors.New("the keys are not loaded")
+
+// Options of a Ring.
+type Options struct {
+	// Name is the source's name, for errors.
+	Name string
+	// Refresh is how often each set is looked at. Required.
+	Refresh time.Duration
+	// MaxStale is how long a set serves after the source has last confirmed it;
+	// 0 means without end.
+	MaxStale time.Duration
+	// Loaded is called when a set was loaded that is not the one before.
+	Loaded func(*Set)
+	// Refreshed is called after every load, with its error or nil.
+	Refreshed func(reference string, err error)
+}
+
+// Ring keeps the key sets of one source in memory and fresh. A set that loaded
+// once serves on while the source is away, up to MaxStale. Each reference is
+// loaded once for all who wait for it, failures are tried again with back-off
+// and jitter, and nothing is written anywhere.
+type Ring struct {
+	source  Source
+	options Options
+
+	entries sync.Map     // reference -> *entry
+	count   atomic.Int64 // of entries
+	mu      sync.Mutex
+	unknown map[string]time.Time // reference -> until when
+
+	answered atomic.Int64 // when the source last answered, in Unix nanoseconds
+	wake     chan struct{}
+	slots    chan struct{}
+	start    sync.Once
+	ctx      context.Context
+	stop     context.CancelFunc
+	done     sync.WaitGroup
+}
+
+// entry is what a Ring knows of one reference.
+type entry struct {
+	reference string
+	set       atomic.Pointer[Set]
+	confirmed atomic.Int64 // when the source last confirmed set, in Unix nanoseconds
+	used      atomic.Int64 // when a request last asked, in Unix nanoseconds
+
+	mu       sync.Mutex
+	pins     int
+	born     time.Time
+	next     time.Time     // when to load again
+	attempt  chan struct{} // closed when the load that runs, or the next one, ends
+	running  bool
+	failures int
+	gone     int // loads in a row that said ErrUnknown while set was there
+	err      error
+}
+
+// NewRing makes a ring. It asks the source nothing before Start.
+func NewRing(source Source, options Options) *Ring {
+	ctx, cancel := context.WithCancel(context.Background())
+	return &Ring{
+		source: source, options: options,
+		unknown: make(map[string]time.Time),
+		wake:    make(chan struct{}, 1), slots: make(chan struct{}, parallel),
+		ctx: ctx, stop: cancel,
+	}
+}
+
+// Start begins to load and refresh. Calling it again does nothing.
+func (r *Ring) Start() { r.start.Do(func() { r.done.Go(r.run) }) }
+
+// Close ends all loading. Sets that were handed out stay usable.
+func (r *Ring) Close() {
+	r.stop()
+	r.done.Wait()
+}
+
+// Pin keeps a reference loaded until Unpin, whether it is asked for or not. The
+// empty reference stands for the source itself: it is asked, no set is kept.
+func (r *Ring) Pin(reference string) {
+	e := r.entry(reference)
+	e.mu.Lock()
+	e.pins++
+	e.mu.Unlock()
+	r.nudge()
+}
+
+// Unpin takes back one Pin. The set is then kept as long as it is used.
+func (r *Ring) Unpin(reference string) {
+	if v, ok := r.entries.Load(reference); ok {
+		e := v.(*entry)
+		e.mu.Lock()
+		e.pins--
+		e.mu.Unlock()
+	}
+}
+
+// Get returns the set that a reference names. It waits up to WaitForLoad for
+// the first load and then fails with an error that wraps ErrUnknown,
+// ErrNotLoaded or ErrStale.
+func (r *Ring) Get(ctx context.Context, reference string) (*Set, error) {
+	now := time.Now()
+	e := r.lookup(reference)
+	if e == nil {
+		if r.isUnknown(reference, now) {
+			return nil, fmt.Errorf("%w: %q in source %q", ErrUnknown, reference, r.options.Name)
+		}
+		e = r.entry(reference)
+		r.nudge()
+	}
+	e.used.Store(now.UnixNano())
+	if set := e.set.Load(); set != nil {
+		if age := now.UnixNano() - e.confirmed.Load(); r.options.MaxStale > 0 && age > int64(r.options.MaxStale) {
+			return nil, fmt.Errorf("%w: %q was last confirmed by source %q %s ago", ErrStale, reference, r.options.Name, time.Duration(age).Round(time.Second))
+		}
+		return set, nil
+	}
+	return r.wait(ctx, e)
+}
+
+// Newer returns the set of a reference if it is another one than set, without
+// waiting; otherwise nil.
+func (r *Ring) Newer(set *Set) *Set {
+	if e := r.lookup(set.Reference); e != nil {
+		if now := e.set.Load(); now != nil && now != set {
+			return now
+		}
+	}
+	return nil
+}
+
+func (r *Ring) wait(ctx context.Context, e *entry) (*Set, error) {
+	e.mu.Lock()
+	deadline := e.born.Add(WaitForLoad)
+	e.mu.Unlock()
+	timer := time.NewTimer(max(0, time.Until(deadline)))
+	defer timer.Stop()
+	for {
+		e.mu.Lock()
+		attempt, err := e.attempt, e.err
+		e.mu.Unlock()
+		if set := e.set.Load(); set != nil {
+			return set, nil
+		}
+		if errors.Is(err, ErrUnknown) {
+			return nil, fmt.Errorf("%w: %q in source %q", ErrUnknown, e.reference, r.options.Name)
+		}
+		select {
+		case <-attempt:
+		case <-timer.C:
+			if err != nil {
+				return nil, fmt.Errorf("%w: %w", ErrNotLoaded, err)
+			}
+			return nil, fmt.Errorf("%w: source %q has not answered for %q", ErrNotLoaded, r.options.Name, e.reference)
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%w: %w", ErrNotLoaded, context.Cause(ctx))
+		case <-r.ctx.Done():
+			return nil, fmt.Errorf("%w: source %q is closed", ErrNotLoaded, r.options.Name)
+		}
+	}
+}
+
+func (r *Ring) lookup(reference string) *entry {
+	if v, ok := r.entries.Load(reference); ok {
+		return v.(*entry)
+	}
+	return nil
+}
+
+// entry returns the entry of a reference and makes it if need be.
+func (r *Ring) entry(reference string) *entry {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if e := r.lookup(reference); e != nil {
+		return e
+	}
+	if r.count.Load() >= MaxSets {
+		r.evict()
+	}
+	now := time.Now()
+	e := &entry{reference: reference, born: now, attempt: make(chan struct{})}
+	e.used.Store(now.UnixNano())
+	delete(r.unknown, reference)
+	r.entries.Store(reference, e)
+	r.count.Add(1)
+	return e
+}
+
+// evict lets go of the set that was not used for the longest time. It is
+// called with r.mu held.
+func (r *Ring) evict() {
+	var oldest *entry
+	for _, v := range r.entries.Range {
+		e := v.(*entry)
+		e.mu.Lock()
+		if e.pins == 0 && (oldest == nil || e.used.Load() < oldest.used.Load()) {
+			oldest = e
+		}
+		e.mu.Unlock()
+	}
+	if oldest != nil {
+		r.drop(oldest)
+	}
+}
+
+func (r *Ring) drop(e *entry) {
+	if r.entries.CompareAndDelete(e.reference, e) {
+		r.count.Add(-1)
+	}
+}
+
+func (r *Ring) isUnknown(reference string, now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	until, ok := r.unknown[reference]
+	return ok && now.Before(until)
+}
+
+// forget drops an entry that names nothing and remembers that for a while.
+func (r *Ring) forget(e *entry) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now()
+	if len(r.unknown) >= maxUnknown {
+		for ref, until := range r.unknown {
+			if now.After(until) {
+				delete(r.unknown, ref)
+			}
+		}
+		for ref := range r.unknown {
+			if len(r.unknown) < maxUnknown {
+				break
+			}
+			delete(r.unknown, ref)
+		}
+	}
+	r.unknown[e.reference] = now.Add(unknownFor)
+	r.drop(e)
+}
+
+func (r *Ring) nudge() {
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+func jitter(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * (0.9 + 0.2*rand.Float64())) //nolint:gosec // spreads load, hides nothing
+}

@@ -1,0 +1,77 @@
+package keys
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// Status is what may be told of one reference.
+type Status struct {
+	Reference  string        // the reference
+	Configured bool          // it stands in the configuration, not only in a request
+	Set        *Set          // the set in use, or nil
+	Age        time.Duration // since the source last confirmed it; 0 without a set
+	Usable     bool          // there is a set, and it is not too old
+	Error      string        // why the last load failed, or ""
+}
+
+// Status tells of every reference, sorted by name.
+func (r *Ring) Status() []Status {
+	now := time.Now()
+	var out []Status
+	for _, v := range r.entries.Range {
+		e := v.(*entry)
+		if e.reference == "" {
+			continue // the source itself
+		}
+		s := Status{Reference: e.reference, Set: e.set.Load()}
+		if s.Set != nil {
+			s.Age = time.Duration(now.UnixNano() - e.confirmed.Load())
+			s.Usable = r.options.MaxStale == 0 || s.Age <= r.options.MaxStale
+		}
+		e.mu.Lock()
+		s.Configured = e.pins > 0
+		if e.err != nil {
+			s.Error = e.err.Error()
+		}
+		e.mu.Unlock()
+		out = append(out, s)
+	}
+	slices.SortFunc(out, func(a, b Status) int { return strings.Compare(a.Reference, b.Reference) })
+	return out
+}
+
+// Usable reports whether the set of a reference is loaded and not too old.
+func (r *Ring) Usable(reference string) bool {
+	e := r.lookup(reference)
+	if e == nil || e.set.Load() == nil {
+		return false
+	}
+	return r.options.MaxStale == 0 || time.Now().UnixNano()-e.confirmed.Load() <= int64(r.options.MaxStale)
+}
+
+// Answering reports whether the source has answered within MaxStale.
+func (r *Ring) Answering() bool {
+	at := r.answered.Load()
+	return at != 0 && (r.options.MaxStale == 0 || time.Now().UnixNano()-at <= int64(r.options.MaxStale))
+}
+
+// Age is the longest time since the source confirmed a configured set, or any
+// set where none is configured. It is 0 while nothing is loaded.
+func (r *Ring) Age() time.Duration {
+	var configured, any time.Duration
+	for _, s := range r.Status() {
+		if s.Set == nil {
+			continue
+		}
+		any = max(any, s.Age)
+		if s.Configured {
+			configured = max(configured, s.Age)
+		}
+	}
+	if configured > 0 {
+		return configured
+	}
+	return any
+}

@@ -1,0 +1,212 @@
+package proxy
+
+import (
+	"bytes"
+	"compress/flate"
+	"compress/gzip"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"regexp"
+	"strings"
+
+	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/problem"
+	"github.com/countersign/caddy-countersign/module/scheme"
+)
+
+// The headers that tell what was verified.
+const (
+	headerVerified = "Countersign-Verified"
+	headerSigned   = "Countersign-Signed"
+)
+
+// reply is an answer as it came, not verified.
+type reply struct {
+	status      int
+	contentType string
+	body        []byte
+}
+
+// result is an answer that may be released.
+type result struct {
+	status   int
+	body     []byte
+	verified bool
+	signed   string
+}
+
+// read reads an answer whole, within the limit.
+func (e *exchange) read(ctx context.Context, res *http.Response) (*reply, *problem.Problem) {
+	rep := &reply{status: res.StatusCode, contentType: mediaType(res.Header.Get("Content-Type"))}
+	e.entry.UpstreamStatus = res.StatusCode
+	invalid := func(code problem.Code, detail string, cause error) *problem.Problem {
+		return rep.describe(problem.New(code, detail, cause), e.t.scheme)
+	}
+	if res.StatusCode == http.StatusSwitchingProtocols {
+		return nil, invalid(problem.ResponseInvalid, "the provider wants to switch protocols", nil)
+	}
+	limit := e.t.MaxResponseBody
+	from := io.Reader(res.Body)
+	length := res.ContentLength
+	switch encoding := strings.ToLower(strings.TrimSpace(res.Header.Get("Content-Encoding"))); encoding {
+	case "", "identity":
+	case "gzip": // not asked for, or not by us
+		unzipped, err := gzip.NewReader(io.LimitReader(res.Body, limit+1))
+		if err != nil {
+			return nil, invalid(problem.ResponseInvalid, "the provider's answer says that it is gzip and is not", nil)
+		}
+		from, length = unzipped, -1
+	default:
+		return nil, invalid(problem.ResponseInvalid, "the provider's answer has a Content-Encoding that is not understood", nil)
+	}
+	raw, err := readAll(from, length, limit)
+	switch {
+	case err == nil:
+		rep.body = raw
+		return rep, nil
+	case errors.Is(err, errTooLarge):
+		return nil, invalid(problem.ResponseTooLarge, "the provider's answer is larger than max_response_body", nil)
+	case isTimeout(ctx, err):
+		return nil, problem.New(problem.UpstreamTimeout, "the provider's answer did not come whole within the timeout; ask it what became of the request", nil)
+	case errors.Is(err, gzip.ErrHeader), errors.Is(err, gzip.ErrChecksum), isA[flate.CorruptInputError](err):
+		return nil, invalid(problem.ResponseInvalid, "the provider's answer is broken gzip", nil)
+	default:
+		return nil, problem.New(problem.UpstreamFailed, "the provider's answer broke off; ask it what became of the request", describe(err))
+	}
+}
+
+// open verifies and opens an answer. Answers of every status are verified.
+func (e *exchange) open(rep *reply) (*result, *problem.Problem) {
+	if rep.status >= 300 && rep.status < 400 {
+		return nil, rep.describe(problem.New(problem.ResponseInvalid, "the provider redirects, which is never followed", nil), e.t.scheme)
+	}
+	text := bytes.TrimPrefix(rep.body, []byte("\ufeff"))
+	if rep.status == http.StatusNoContent || len(bytes.TrimSpace(text)) == 0 {
+		return nil, rep.describe(problem.New(problem.ResponseInvalid, "the provider's answer is empty", nil), e.t.scheme)
+	}
+	object, err := body.Parse(text)
+	if err != nil {
+		return nil, rep.describe(problem.New(problem.ResponseInvalid, "the provider's answer is refused: "+err.Error(), nil), e.t.scheme)
+	}
+	opened, err := e.t.scheme.Open(scheme.Answer{Body: object, Keys: e.keys, Sealed: e.sealed})
+	if reason := scheme.ReasonOf(err); reason == scheme.Signature || reason == scheme.Decryption {
+		// The provider may have rotated while the request was under way.
+		if newer := e.t.ring.Newer(e.keys); newer != nil {
+			if again, err2 := e.t.scheme.Open(scheme.Answer{Body: object, Keys: newer, Sealed: e.sealed}); err2 == nil {
+				opened, err = again, nil
+			}
+		}
+	}
+	switch {
+	case scheme.ReasonOf(err) == scheme.Unsigned && e.t.UnsignedResponses == "pass":
+		return &result{status: rep.status, body: text}, nil
+	case err != nil:
+		p := problem.New(openCode(err), err.Error(), err)
+		rep.describe(p, e.t.scheme)
+		return nil, p
+	case opened.Unsigned:
+		return &result{status: rep.status, body: text}, nil
+	}
+	e.entry.Fingerprints = appendNew(e.entry.Fingerprints, opened.Fingerprints)
+	if e.entry.CanonicalSHA == [32]byte{} {
+		e.entry.CanonicalSHA = sha256.Sum256(opened.Canonical)
+	}
+	return &result{status: rep.status, body: opened.Body, verified: true, signed: opened.Signed}, nil
+}
+
+// appendNew appends what is not there yet, to a new slice.
+func appendNew(have, more []string) []string {
+	out := append(make([]string, 0, len(have)+len(more)), have...)
+next:
+	for _, m := range more {
+		for _, h := range out {
+			if h == m {
+				continue next
+			}
+		}
+		out = append(out, m)
+	}
+	return out
+}
+
+func openCode(err error) problem.Code {
+	switch scheme.ReasonOf(err) {
+	case scheme.Unsigned:
+		return problem.ResponseUnsigned
+	case scheme.Signature:
+		return problem.ResponseSignatureInvalid
+	case scheme.Decryption, scheme.NeedsKeys:
+		return problem.ResponseDecryptionFailed
+	case scheme.Mismatch:
+		return problem.ResponseMismatch
+	default:
+		return problem.ResponseInvalid
+	}
+}
+
+var plainCode = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,32}$`)
+
+// describe adds to a problem what may be told of an answer that cannot be
+// trusted: its status, its media type, and the provider's result code, which is
+// how "wrong signature" from the provider is seen.
+func (rep *reply) describe(p *problem.Problem, s scheme.Scheme) *problem.Problem {
+	p.UpstreamStatus, p.UpstreamContentType = rep.status, rep.contentType
+	if object, err := body.Parse(bytes.TrimPrefix(rep.body, []byte("\ufeff"))); err == nil {
+		if code := s.ResultCode(object); plainCode.MatchString(code) {
+			p.UpstreamCode = code
+		}
+	}
+	return p
+}
+
+// mediaType is the bare media type of a header, or "" if it is not well-formed.
+func mediaType(header string) string {
+	media, _, err := mime.ParseMediaType(header)
+	if err != nil || len(media) > 100 {
+		return ""
+	}
+	return media
+}
+
+// response is the answer as it goes back. Of the provider's headers nothing is
+// taken: a JSON answer needs none of them.
+func (res *result) response(r *http.Request) *http.Response {
+	header := http.Header{
+		"Content-Type":   {"application/json"},
+		"Content-Length": contentLength(len(res.body)),
+		headerVerified:   {"false"},
+	}
+	if res.verified {
+		header[headerVerified] = []string{"true"}
+		header[headerSigned] = []string{res.signed}
+	}
+	return newResponse(r, res.status, header, res.body)
+}
+
+// problemResponse is a problem in the shape of an answer from upstream.
+func problemResponse(r *http.Request, p *problem.Problem) (*http.Response, error) {
+	text, err := json.Marshal(p)
+	if err != nil {
+		return nil, fmt.Errorf("writing the problem: %w", err)
+	}
+	header := http.Header{
+		"Content-Type":        {problem.ContentType},
+		"Content-Length":      contentLength(len(text)),
+		problem.HeaderOutcome: {string(p.Outcome())},
+	}
+	return newResponse(r, p.Code.Status(), header, text), nil
+}
+
+func newResponse(r *http.Request, status int, header http.Header, text []byte) *http.Response {
+	return &http.Response{
+		Status: http.StatusText(status), StatusCode: status,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: header, Body: io.NopCloser(bytes.NewReader(text)), ContentLength: int64(len(text)), Request: r,
+	}
+}

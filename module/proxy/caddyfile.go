@@ -1,0 +1,391 @@
+package proxy
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+	"github.com/dustin/go-humanize"
+
+	"github.com/countersign/caddy-countersign/module/keys"
+	"github.com/countersign/caddy-countersign/module/scheme"
+)
+
+func init() {
+	httpcaddyfile.RegisterHandlerDirective("countersign", parseHandler)
+	httpcaddyfile.RegisterDirectiveOrder("countersign", httpcaddyfile.Before, "reverse_proxy")
+	httpcaddyfile.RegisterHandlerDirective("countersign_problem", parseProblem)
+	httpcaddyfile.RegisterDirectiveOrder("countersign_problem", httpcaddyfile.Before, "respond")
+}
+
+// parseHandler sets up the handler from the directive. Syntax:
+//
+//	countersign <scheme> <upstream>... {
+//	    keys                     [<source>] <reference>
+//	    profile                  <name>
+//	    dial_timeout             <duration>
+//	    timeout                  <duration>
+//	    max_request_body         <size>
+//	    max_response_body        <size>
+//	    unsigned_responses       reject|pass
+//	    max_in_flight            <number>
+//	    forward_headers          <name>...
+//	    allow_plaintext_upstream
+//	    <option of the scheme>   <value>...
+//	    http {
+//	        <what transport http takes>
+//	    }
+//	    reverse_proxy {
+//	        <what reverse_proxy takes, except transport, lb_retry_match and buffers>
+//	    }
+//	}
+func parseHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+	h.Next() // the word "countersign"
+	line := where(h.Dispenser)
+	at := at(h.Dispenser)
+	if !h.NextArg() {
+		return nil, h.Err("countersign needs a scheme and at least one upstream, as in: countersign easypay https://provider.example")
+	}
+	name := h.Val()
+	upstreams := h.RemainingArgs()
+	if len(upstreams) == 0 {
+		return nil, at("countersign %s needs at least one upstream, as in: countersign %s https://provider.example", name, name)
+	}
+	t := &Transport{Line: line}
+	p := &parser{t: t, short: true}
+	if err := p.parse(h.Dispenser, name); err != nil {
+		return nil, err
+	}
+	if t.Reference == "" {
+		return nil, at("countersign %s needs keys; add: keys <reference>", name)
+	}
+	rp, err := p.proxyOf(h, upstreams, line)
+	if err != nil {
+		return nil, err
+	}
+	if err := foldTLS(t, rp); err != nil {
+		return nil, err
+	}
+	rp.TransportRaw = caddyconfig.JSONModuleObject(t, "protocol", "countersign", nil)
+	if err := t.checkProxy(rp); err != nil {
+		return nil, at("%w", err)
+	}
+	return &Handler{ProxyRaw: caddyconfig.JSONModuleObject(rp, "handler", "reverse_proxy", nil)}, nil
+}
+
+func parseProblem(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+	h.Next()
+	if h.NextArg() || h.NextBlock(0) {
+		return nil, h.Err("countersign_problem takes no arguments")
+	}
+	return new(ProblemHandler), nil
+}
+
+// UnmarshalCaddyfile sets up the transport, the long form, from Caddyfile
+// tokens. It takes the options of the directive but reverse_proxy. Syntax:
+//
+//	transport countersign <scheme> {
+//	    keys [<source>] <reference>
+//	    ...
+//	}
+func (t *Transport) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // the word "countersign"
+	t.Line = where(d)
+	at := at(d)
+	if !d.NextArg() {
+		return d.Err("transport countersign needs a scheme, as in: transport countersign easypay")
+	}
+	name := d.Val()
+	if d.NextArg() {
+		return d.Err("transport countersign takes one scheme and no more")
+	}
+	if err := (&parser{t: t}).parse(d, name); err != nil {
+		return err
+	}
+	if t.Reference == "" {
+		return at("transport countersign %s needs keys; add: keys <reference>", name)
+	}
+	return nil
+}
+
+// parser reads the options of the directive or of the transport.
+type parser struct {
+	t     *Transport
+	short bool
+	seen  map[string]bool
+	proxy *caddyfile.Dispenser // the block reverse_proxy
+}
+
+func (p *parser) parse(d *caddyfile.Dispenser, name string) error {
+	id := scheme.Namespace + "." + name
+	info, err := caddy.GetModule(id)
+	if err != nil {
+		return d.Errf("unknown scheme %q; known are %s", name, strings.Join(scheme.Names(), ", "))
+	}
+	s, ok := info.New().(scheme.Scheme)
+	if !ok {
+		return d.Errf("module %s is no scheme", id)
+	}
+	p.seen = make(map[string]bool)
+	nesting := d.Nesting()
+	for d.NextBlock(nesting) {
+		option := d.Val()
+		if p.seen[option] {
+			return d.Errf("%s is given twice", option)
+		}
+		p.seen[option] = true
+		if err := p.option(d, s, option); err != nil {
+			return err
+		}
+	}
+	p.t.SchemeRaw = caddyconfig.JSONModuleObject(s, "name", name, nil)
+	// Mistakes that need all options together are known here as well; Validate
+	// fills in defaults, which do not belong into the configuration, so it
+	// comes last.
+	if err := s.Validate(); err != nil {
+		return fmt.Errorf("scheme %s: %w, at %s", name, err, p.t.Line)
+	}
+	return nil
+}
+
+// option reads one option. The scheme's own come last, so that a scheme cannot
+// change what a common one means.
+func (p *parser) option(d *caddyfile.Dispenser, s scheme.Scheme, option string) error {
+	t := p.t
+	switch option {
+	case "keys":
+		args := d.RemainingArgs()
+		switch len(args) {
+		case 1:
+			t.Reference = args[0]
+		case 2:
+			t.Source, t.Reference = args[0], args[1]
+		default:
+			return d.Err("keys takes a reference, or the name of a source and a reference")
+		}
+		if t.Reference == "" {
+			return d.Err("keys takes a reference that is not empty")
+		}
+		if !strings.Contains(t.Reference, "{env.") && !strings.Contains(t.Reference, "{file.") {
+			if _, err := keys.ParseTemplate(t.Reference); err != nil {
+				return d.WrapErr(err)
+			}
+		}
+	case "profile":
+		return text(d, option, &t.Profile)
+	case "dial_timeout":
+		return duration(d, option, &t.DialTimeout)
+	case "timeout":
+		return duration(d, option, &t.Timeout)
+	case "max_request_body":
+		return size(d, option, &t.MaxRequestBody)
+	case "max_response_body":
+		return size(d, option, &t.MaxResponseBody)
+	case "unsigned_responses":
+		return args(d, scheme.Enum(option, &t.UnsignedResponses, "reject", "pass"))
+	case "max_in_flight":
+		var value string
+		if err := text(d, option, &value); err != nil {
+			return err
+		}
+		n, err := strconv.ParseInt(value, 10, 64)
+		if err != nil || n < 1 {
+			return d.Errf("max_in_flight must be a number from 1, not %q", value)
+		}
+		t.MaxInFlight = n
+	case "forward_headers":
+		if err := args(d, scheme.List(option, &t.ForwardHeaders)); err != nil {
+			return err
+		}
+		for _, name := range t.ForwardHeaders {
+			if err := checkForward(name); err != nil {
+				return d.WrapErr(err)
+			}
+		}
+	case "allow_plaintext_upstream":
+		if d.NextArg() {
+			return d.Err("allow_plaintext_upstream takes no value")
+		}
+		t.AllowPlaintextUpstream = true
+	case "http":
+		return p.http(d)
+	case "reverse_proxy":
+		if !p.short {
+			return d.Err("reverse_proxy cannot stand inside of transport countersign; the options belong to the reverse_proxy around it")
+		}
+		if d.NextArg() {
+			return d.Err("reverse_proxy takes only a block here; the upstreams stand behind the scheme")
+		}
+		p.proxy = d.NewFromNextSegment()
+	default:
+		o, ok := scheme.Find(s, option)
+		if !ok {
+			return d.Errf("unknown option %q; besides the common ones, %s has %s", option, scheme.Name(s), strings.Join(scheme.OptionNames(s), ", "))
+		}
+		return args(d, o)
+	}
+	return nil
+}
+
+// http reads what Caddy's own transport takes.
+func (p *parser) http(d *caddyfile.Dispenser) error {
+	if d.NextArg() {
+		return d.Err("http takes only a block")
+	}
+	segment := d.NewFromNextSegment()
+	inner := new(reverseproxy.HTTPTransport)
+	if err := inner.UnmarshalCaddyfile(segment); err != nil {
+		return err
+	}
+	p.t.HTTP = inner
+	return nil
+}
+
+// proxyOf has reverse_proxy read its own block, with the upstreams put before
+// it.
+func (p *parser) proxyOf(h httpcaddyfile.Helper, upstreams []string, line string) (*reverseproxy.Handler, error) {
+	var block []caddyfile.Token
+	place := h.Token()
+	if p.proxy != nil {
+		if err := refuse(p.proxy); err != nil {
+			return nil, err
+		}
+		p.proxy.Reset()
+		p.proxy.Next() // the word "reverse_proxy"
+		place = p.proxy.Token()
+		for p.proxy.Next() {
+			block = append(block, p.proxy.Token())
+		}
+	}
+	tokens := []caddyfile.Token{named(place, "reverse_proxy")}
+	for _, u := range upstreams {
+		tokens = append(tokens, named(place, u))
+	}
+	tokens = append(tokens, block...)
+	rp := new(reverseproxy.Handler)
+	d := caddyfile.NewDispenser(tokens)
+	if err := rp.UnmarshalCaddyfile(d); err != nil {
+		return nil, err
+	}
+	if err := rp.FinalizeUnmarshalCaddyfile(h.WithDispenser(d)); err != nil {
+		return nil, err
+	}
+	if len(rp.Upstreams) == 0 && len(rp.DynamicUpstreamsRaw) == 0 {
+		return nil, fmt.Errorf("countersign needs at least one upstream, at %s", line)
+	}
+	return rp, nil
+}
+
+// named is a token of another text in the same place.
+func named(t caddyfile.Token, text string) caddyfile.Token {
+	t.Text = text
+	return t
+}
+
+// refuse refuses what would send a request twice or take it apart.
+func refuse(d *caddyfile.Dispenser) error {
+	d.Reset()
+	d.Next()
+	for d.NextBlock(0) {
+		switch d.Val() {
+		case "transport":
+			return d.Err("transport cannot be given: countersign is the transport; what transport http takes goes into http { }")
+		case "lb_retry_match":
+			return d.Err("lb_retry_match is refused: a sealed request is never sent twice; failed dials are tried again without it")
+		case "request_buffers", "response_buffers", "buffer_requests", "buffer_responses", "max_buffer_size":
+			return d.Errf("%s cannot be given: bodies are read whole within max_request_body and max_response_body", d.Val())
+		}
+		// Skip the arguments and the block of the option.
+		d.RemainingArgs()
+		for nesting := d.Nesting(); d.NextBlock(nesting); {
+			continue
+		}
+	}
+	return nil
+}
+
+// foldTLS takes over what reverse_proxy made of https:// and h2c:// upstreams.
+func foldTLS(t *Transport, rp *reverseproxy.Handler) error {
+	if len(rp.TransportRaw) == 0 {
+		return nil
+	}
+	var made reverseproxy.HTTPTransport
+	if err := json.Unmarshal(rp.TransportRaw, &made); err != nil {
+		return fmt.Errorf("reading the transport of the upstreams: %w", err)
+	}
+	if made.TLS != nil && !t.TLSEnabled() {
+		if err := t.EnableTLS(made.TLS); err != nil {
+			return err
+		}
+	}
+	if len(made.Versions) > 0 {
+		if t.HTTP == nil {
+			t.HTTP = new(reverseproxy.HTTPTransport)
+		}
+		if len(t.HTTP.Versions) == 0 {
+			t.HTTP.Versions = made.Versions
+		}
+	}
+	return nil
+}
+
+func text(d *caddyfile.Dispenser, option string, target *string) error {
+	if !d.AllArgs(target) || *target == "" {
+		return d.Errf("%s takes exactly one value", option)
+	}
+	return nil
+}
+
+func duration(d *caddyfile.Dispenser, option string, target *caddy.Duration) error {
+	var value string
+	if err := text(d, option, &value); err != nil {
+		return err
+	}
+	parsed, err := caddy.ParseDuration(value)
+	if err != nil || parsed < time.Millisecond {
+		return d.Errf("%s must be a duration such as 30s, not %q", option, value)
+	}
+	*target = caddy.Duration(parsed)
+	return nil
+}
+
+func size(d *caddyfile.Dispenser, option string, target *int64) error {
+	var value string
+	if err := text(d, option, &value); err != nil {
+		return err
+	}
+	parsed, err := humanize.ParseBytes(value)
+	if err != nil || parsed < 1 || parsed > 1<<30 {
+		return d.Errf("%s must be a size such as 1MiB, at most 1GiB, not %q", option, value)
+	}
+	*target = int64(parsed)
+	return nil
+}
+
+func args(d *caddyfile.Dispenser, o scheme.Option) error {
+	if err := o.Set(d.RemainingArgs()); err != nil {
+		return d.WrapErr(err)
+	}
+	return nil
+}
+
+// where is the place of the current token, as file:line.
+func where(d *caddyfile.Dispenser) string { return fmt.Sprintf("%s:%d", d.File(), d.Line()) }
+
+// at makes errors that name the place where the dispenser stands now.
+func at(d *caddyfile.Dispenser) func(format string, args ...any) error {
+	place := where(d)
+	return func(format string, args ...any) error {
+		return fmt.Errorf(format+", at %s", append(args, place)...)
+	}
+}
+
+var _ caddyfile.Unmarshaler = (*Transport)(nil)

@@ -1,0 +1,72 @@
+package proxy
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"syscall"
+)
+
+// describe turns an error of the HTTP client into one that may be shown. The
+// client's own texts can quote what the other side sent ("malformed HTTP
+// response ..."), so only what is known to hold none of that is kept.
+func describe(err error) error {
+	if e, ok := errors.AsType[*net.DNSError](err); ok {
+		if e.IsTimeout {
+			return errors.New("looking up the name timed out")
+		}
+		return errors.New("the name " + e.Name + " does not resolve")
+	}
+	if e, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return errors.New("its TLS certificate does not verify: " + certificateReason(e.Err))
+	}
+	if e, ok := errors.AsType[tls.AlertError](err); ok {
+		return errors.New("the TLS handshake failed: " + e.Error())
+	}
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		return errors.New("the TLS handshake failed: the other side does not speak TLS")
+	}
+	if e, ok := errors.AsType[syscall.Errno](err); ok {
+		return errors.New(e.Error())
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return errors.New("it timed out")
+	}
+	if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() {
+		return errors.New("it timed out")
+	}
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		return errors.New("the other side closed the connection")
+	}
+	return errors.New("the connection broke, or what came was not HTTP")
+}
+
+func certificateReason(err error) string {
+	switch {
+	case isA[x509.UnknownAuthorityError](err):
+		return "it is signed by an unknown authority"
+	case isA[x509.HostnameError](err):
+		return "it is for another name"
+	}
+	if e, ok := errors.AsType[x509.CertificateInvalidError](err); ok && e.Reason == x509.Expired {
+		return "it has expired or is not valid yet"
+	}
+	return "it is not valid"
+}
+
+func isA[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
+}
+
+// isTimeout reports whether an error came because a try took too long.
+func isTimeout(ctx context.Context, err error) bool {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) {
+		return true
+	}
+	e, ok := errors.AsType[net.Error](err)
+	return ok && e.Timeout()
+}

@@ -1,0 +1,193 @@
+package proxy
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/keys"
+	"github.com/countersign/caddy-countersign/module/problem"
+	"github.com/countersign/caddy-countersign/module/scheme"
+	"github.com/countersign/caddy-countersign/module/telemetry"
+)
+
+// exchange is one request of a client, through all tries, up to its end.
+type exchange struct {
+	t      *Transport
+	id     string
+	client context.Context // done when the client is gone
+
+	request *body.Object
+	keys    *keys.Set
+	sealed  *scheme.Sealed // by the handler, for the first try
+	sent    bool           // bytes may have reached the provider: no further try
+	ended   bool           // the entry is written
+
+	entry telemetry.Entry
+}
+
+type exchangeKey struct{}
+
+// exchangeOf is the exchange that the handler has begun, or nil.
+func exchangeOf(ctx context.Context) *exchange {
+	e, _ := ctx.Value(exchangeKey{}).(*exchange)
+	return e
+}
+
+// begin starts the exchange of a request and makes its id known to the access
+// log.
+func (t *Transport) begin(r *http.Request) *exchange {
+	e := &exchange{t: t, id: problem.NewID(), client: r.Context()}
+	e.entry = telemetry.Entry{ID: e.id, Profile: t.Profile, Scheme: scheme.Name(t.scheme), Reference: t.Reference}
+	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
+		extra.Set(zap.String("countersign_id", e.id))
+	}
+	return e
+}
+
+// prepare admits a request, finds its keys and seals it.
+func (e *exchange) prepare(r *http.Request) *problem.Problem {
+	object, p := e.t.admit(r)
+	if p != nil {
+		return p
+	}
+	e.request = object
+	e.entry.RequestBytes = len(object.Source())
+	if p := e.findKeys(r.Context()); p != nil {
+		return p
+	}
+	return e.seal(r.Context())
+}
+
+// findKeys resolves every role that the exchange may need, that of its answer
+// included: a key that is missing afterwards would leave a payment without a
+// verdict.
+func (e *exchange) findKeys(ctx context.Context) *problem.Problem {
+	reference, ok := e.t.reference.Resolve(func(member string) (string, bool) {
+		m, ok := e.request.Get(member)
+		if !ok || m.Kind() != body.String {
+			return "", false
+		}
+		return string(m.Text()), true
+	})
+	if !ok {
+		return problem.New(problem.UnknownKeySet, "the request names no key set: a member that stands in the key reference is missing or is no plain name", nil)
+	}
+	e.entry.Reference = reference
+	ctx, end := telemetry.Span(ctx, "countersign.keys.load")
+	set, err := e.t.ring.Get(ctx, reference)
+	if err == nil {
+		err = set.Need(e.t.scheme.Needs(e.request)...)
+	}
+	switch {
+	case err == nil:
+		end("")
+		e.keys = set
+		return nil
+	case errors.Is(err, keys.ErrUnknown):
+		end(string(problem.UnknownKeySet))
+		return problem.New(problem.UnknownKeySet, "there is no key set of the reference that the request leads to", err)
+	case errors.Is(err, keys.ErrMissingRole):
+		end(string(problem.KeysUnavailable))
+		return problem.New(problem.KeysUnavailable, "a role that the exchange will need is missing: "+err.Error(), err)
+	case errors.Is(err, keys.ErrStale):
+		end(string(problem.KeysUnavailable))
+		return problem.New(problem.KeysUnavailable, "the keys are older than max_stale allows, because their source does not answer", err)
+	default:
+		end(string(problem.KeysUnavailable))
+		return problem.New(problem.KeysUnavailable, "the keys are not loaded; the log says why", err)
+	}
+}
+
+// seal seals the request for the next try.
+func (e *exchange) seal(ctx context.Context) *problem.Problem {
+	_, end := telemetry.Span(ctx, "countersign.seal")
+	start := time.Now()
+	sealed, err := e.t.scheme.Seal(scheme.Request{Body: e.request, Keys: e.keys, Now: start})
+	e.entry.Seal += max(time.Since(start), 1)
+	if err != nil {
+		p := sealProblem(err)
+		end(string(p.Code))
+		return p
+	}
+	end("")
+	e.sealed = sealed
+	e.entry.Fingerprints = sealed.Fingerprints
+	e.entry.CanonicalSHA = sha256.Sum256(sealed.Canonical)
+	return nil
+}
+
+func sealProblem(err error) *problem.Problem {
+	switch scheme.ReasonOf(err) {
+	case scheme.Invalid, scheme.Ambiguous:
+		return problem.New(problem.UnprocessableRequest, err.Error(), err)
+	case scheme.NeedsKeys:
+		return problem.New(problem.KeysUnavailable, err.Error(), err)
+	default:
+		return problem.New(problem.SigningFailed, "the request could not be signed; the log says which key failed", err)
+	}
+}
+
+// end writes the audit entry and the metrics, once. It is called before the
+// answer is released. The outcome is "ok", "unsigned" or the code of p.
+func (e *exchange) end(outcome string, p *problem.Problem) {
+	if e.ended {
+		return
+	}
+	e.ended = true
+	if p != nil {
+		p.ID = e.id
+		outcome = string(p.Code)
+	}
+	e.entry.Outcome = outcome
+	if e.sent && e.client.Err() != nil {
+		e.entry.Outcome, e.entry.Verdict = string(problem.ClientGone), outcome
+	}
+	if outcome == "unsigned" {
+		// The audit's outcome is ok or a code; that nothing was verified shows
+		// in the verdict.
+		e.entry.Outcome, e.entry.Verdict = "ok", "unsigned"
+	}
+	e.entry.Log(e.t.audit, "exchange")
+	metric := e.entry.Outcome
+	if metric == "ok" {
+		metric = outcome
+	}
+	e.t.meter.Exchange(metric)
+	e.t.meter.Stages(e.entry.Seal, e.entry.Upstream, e.entry.Open)
+	if p == nil {
+		return
+	}
+	if p.Outcome() == problem.Unverified {
+		telemetry.Emit(telemetry.EventVerificationFailed, map[string]any{
+			"id": e.id, "profile": e.t.Profile, "scheme": e.entry.Scheme, "reference": e.entry.Reference, "code": outcome,
+		})
+	}
+	level := zap.WarnLevel
+	if p.Code.Status() >= http.StatusInternalServerError {
+		level = zap.ErrorLevel
+	}
+	if c := e.t.logger.Check(level, "exchange failed"); c != nil {
+		c.Write(zap.String("id", e.id), zap.String("profile", e.t.Profile), zap.String("reference", e.entry.Reference),
+			zap.String("code", string(p.Code)), zap.String("outcome", string(p.Outcome())), zap.String("detail", p.Detail),
+			zap.NamedError("cause", p.Cause()))
+	}
+}
+
+// announce sets the placeholders of a problem.
+func announce(r *http.Request, p *problem.Problem) {
+	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		text, _ := p.MarshalJSON()
+		repl.Set("http.countersign.code", string(p.Code))
+		repl.Set("http.countersign.outcome", string(p.Outcome()))
+		repl.Set("http.countersign.id", p.ID)
+		repl.Set("http.countersign.problem", string(text))
+	}
+}

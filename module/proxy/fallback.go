@@ -1,0 +1,161 @@
+package proxy
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/countersign/caddy-countersign/module/problem"
+)
+
+// Answer answers a request with a problem, unless the site's handle_errors
+// answers it. It sets the placeholders {http.countersign.*} first.
+//
+// Caddy runs the error routes only after all handlers have returned, and writes
+// a bare status where none of them answers. So they are run here, behind a
+// writer that holds a bare status back, and the problem is written where they
+// did not answer.
+func Answer(w http.ResponseWriter, r *http.Request, p *problem.Problem) error {
+	announce(r, p)
+	srv, _ := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if srv == nil || srv.Errors == nil || len(srv.Errors.Routes) == 0 {
+		return p.Write(w)
+	}
+	failure := caddyhttp.HandlerError{Err: p, StatusCode: p.Code.Status(), ID: p.ID}
+	held := &heldWriter{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, bare: p.Code.Status()}
+	reached := false
+	fallback := caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error {
+		reached = true
+		return nil
+	})
+	inner := original(srv.Errors.WithError(r, failure))
+	before := w.Header().Clone()
+	err := srv.Errors.Routes.Compile(fallback).ServeHTTP(held, inner)
+	if held.wrote {
+		return nil
+	}
+	if err == nil && !reached && held.status != 0 && held.status != held.bare {
+		w.WriteHeader(held.status) // the routes chose an empty answer of their own
+		return nil
+	}
+	// Nothing of an answer that did not come may stay in the header.
+	clear(w.Header())
+	for name, values := range before {
+		w.Header()[name] = values
+	}
+	return p.Write(w)
+}
+
+// original gives the error routes the request as the client sent it, as Caddy
+// does: a prefix that handle_path took away is back.
+func original(r *http.Request) *http.Request {
+	if orig, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && orig.URL != nil {
+		inner := r.WithContext(r.Context())
+		target := *orig.URL
+		inner.Method, inner.RequestURI, inner.URL = orig.Method, orig.RequestURI, &target
+		return inner
+	}
+	return r
+}
+
+// heldWriter holds the status back until a body is written.
+type heldWriter struct {
+	*caddyhttp.ResponseWriterWrapper
+	bare   int // the status of the problem
+	status int
+	wrote  bool
+}
+
+// WriteHeader remembers the status.
+func (w *heldWriter) WriteHeader(status int) {
+	if status >= 100 && status < 200 {
+		return
+	}
+	if w.status == 0 {
+		w.status = status
+	}
+}
+
+func (w *heldWriter) release() {
+	if w.wrote {
+		return
+	}
+	w.wrote = true
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	w.ResponseWriterWrapper.WriteHeader(w.status)
+}
+
+// Write releases the header and writes.
+func (w *heldWriter) Write(p []byte) (int, error) {
+	if len(p) == 0 && !w.wrote {
+		return 0, nil
+	}
+	w.release()
+	return w.ResponseWriterWrapper.Write(p)
+}
+
+// ReadFrom writes what r has. It is here because the wrapper's own would go
+// around Write.
+func (w *heldWriter) ReadFrom(r io.Reader) (int64, error) {
+	if !w.wrote {
+		first := make([]byte, 512)
+		n, err := io.ReadAtLeast(r, first, 1)
+		if n == 0 {
+			if err == io.EOF { //nolint:errorlint // ReadAtLeast returns io.EOF itself
+				return 0, nil
+			}
+			return 0, err
+		}
+		r = io.MultiReader(bytes.NewReader(first[:n]), r)
+		w.release()
+	}
+	return w.ResponseWriterWrapper.ReadFrom(r)
+}
+
+// Flush releases the header of an answer that has begun.
+func (w *heldWriter) Flush() {
+	if w.wrote {
+		_ = http.NewResponseController(w.ResponseWriter).Flush()
+	}
+}
+
+// FlushError is Flush with an error.
+func (w *heldWriter) FlushError() error {
+	if !w.wrote {
+		return nil
+	}
+	return http.NewResponseController(w.ResponseWriter).Flush()
+}
+
+func init() {
+	caddy.RegisterModule(new(ProblemHandler))
+}
+
+// ProblemHandler answers with the problem inside handle_errors. An error that
+// is no problem is left to the next handler.
+type ProblemHandler struct{}
+
+// CaddyModule returns the Caddy module information.
+func (*ProblemHandler) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.countersign_problem",
+		New: func() caddy.Module { return new(ProblemHandler) },
+	}
+}
+
+// ServeHTTP answers with the problem of the error that is being handled.
+func (*ProblemHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if err, ok := r.Context().Value(caddyhttp.ErrorCtxKey).(error); ok {
+		if p, ok := problem.As(err); ok {
+			return p.Write(w)
+		}
+	}
+	return next.ServeHTTP(w, r)
+}
+
+var _ caddyhttp.MiddlewareHandler = (*ProblemHandler)(nil)

@@ -1,0 +1,248 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+
+	"github.com/countersign/caddy-countersign/module/problem"
+	"github.com/countersign/caddy-countersign/module/telemetry"
+)
+
+// sentVar is set on a request once its bytes may have reached the provider.
+const sentVar = "countersign.sent"
+
+// RoundTrip is one try: it seals the request, sends it, and opens the answer.
+// An error that another try may mend, because no connection was had, is a
+// reverseproxy.DialError; every other error ends the exchange.
+func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Context().Value(caddyhttp.ServerCtxKey) == nil {
+		return t.healthCheck(r)
+	}
+	e := exchangeOf(r.Context())
+	if e == nil || e.t != t {
+		// The long form: no handler has looked at the request before.
+		if t.MaxInFlight > 0 {
+			defer t.inFlight.Add(-1)
+		}
+		e = t.begin(r)
+		if t.MaxInFlight > 0 && t.inFlight.Add(1) > t.MaxInFlight {
+			return nil, e.fail(r, overloaded())
+		}
+		if p := e.prepare(r); p != nil {
+			return nil, e.fail(r, p)
+		}
+	}
+	if sent, _ := caddyhttp.GetVar(r.Context(), sentVar).(bool); sent {
+		return nil, e.fail(r, problem.New(problem.UpstreamFailed, "the request was sent before and is not sent again", nil))
+	}
+	if r.Method != http.MethodPost {
+		return nil, e.fail(r, problem.New(problem.MethodNotAllowed, "the method was rewritten; only POST requests are signed", nil))
+	}
+	info, _ := reverseproxy.GetDialInfo(r.Context())
+	if err := t.checkTry(info); err != nil {
+		return nil, e.fail(r, problem.New(problem.UpstreamUnreachable, err.Error(), err))
+	}
+	if !local(info.Network, info.Host) && !t.warned.Load() {
+		t.warnDevelopmentKeys(e.keys)
+	}
+	if e.sealed == nil {
+		if p := e.seal(r.Context()); p != nil {
+			return nil, e.fail(r, p)
+		}
+	}
+	return e.try(r)
+}
+
+// try sends the sealed request and opens the answer.
+func (e *exchange) try(r *http.Request) (*http.Response, error) {
+	ctx, cancel := tryContext(r.Context(), time.Duration(e.t.Timeout))
+	defer cancel()
+	_, endSpan := telemetry.Span(r.Context(), "countersign.upstream")
+	start := time.Now()
+	reply, p := e.send(ctx, r)
+	e.entry.Upstream += max(time.Since(start), 1)
+	if p != nil {
+		endSpan(string(p.Code))
+		e.sealed = nil // another try is sealed afresh
+		if !e.sent {
+			return nil, e.failDial(r, p)
+		}
+		return nil, e.fail(r, p)
+	}
+	endSpan("")
+	e.entry.UpstreamStatus = reply.status
+	e.entry.ResponseBytes = len(reply.body)
+
+	_, endSpan = telemetry.Span(r.Context(), "countersign.open")
+	start = time.Now()
+	result, p := e.open(reply)
+	e.entry.Open = max(time.Since(start), 1)
+	if p != nil {
+		endSpan(string(p.Code))
+		return nil, e.fail(r, p)
+	}
+	endSpan("")
+	outcome := "ok"
+	if !result.verified {
+		outcome = "unsigned"
+	}
+	e.end(outcome, nil)
+	if e.client.Err() != nil {
+		// It may only have closed its side for writing, and still read.
+		gone := problem.New(problem.ClientGone, "the client went away before the answer came; the log holds the provider's verdict", nil)
+		gone.ID = e.id
+		return problemResponse(r, gone)
+	}
+	return result.response(r), nil
+}
+
+// send sends the sealed request and reads the whole answer.
+func (e *exchange) send(ctx context.Context, r *http.Request) (*reply, *problem.Problem) {
+	// GotConn comes before the first byte, in this goroutine. From then on the
+	// bytes may have reached the provider.
+	var connected, http2 atomic.Bool
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
+		connected.Store(true)
+		if conn, ok := info.Conn.(*tls.Conn); ok {
+			http2.Store(conn.ConnectionState().NegotiatedProtocol == "h2")
+		}
+	}})
+	out := e.outgoing(ctx, r)
+	out.GetBody = func() (io.ReadCloser, error) {
+		// Go's HTTP/1 client asks for the body once more only where an idle
+		// connection turned out to be dead and nothing was written to it. Its
+		// HTTP/2 client also does after bytes were written.
+		if http2.Load() {
+			return nil, errors.New("a request that was sent is not sent again")
+		}
+		connected.Store(false)
+		return io.NopCloser(bytes.NewReader(e.sealed.Body)), nil
+	}
+	res, err := e.t.HTTP.RoundTrip(out)
+	if connected.Load() {
+		e.sent = true
+		caddyhttp.SetVar(r.Context(), sentVar, true)
+	}
+	if err != nil {
+		return nil, e.sendProblem(ctx, err)
+	}
+	defer res.Body.Close() //nolint:errcheck // what matters was read
+	return e.read(ctx, res)
+}
+
+// outgoing makes the request as it leaves: a new one, so that nothing of the
+// client's request is in it that was not put there.
+func (e *exchange) outgoing(ctx context.Context, r *http.Request) *http.Request {
+	header := make(http.Header, len(e.t.forward))
+	header["User-Agent"] = nil // keeps Go from adding its own
+	for _, name := range e.t.forward {
+		if values := r.Header[name]; len(values) > 0 {
+			header[name] = values
+		}
+	}
+	target := *r.URL
+	host := r.Host
+	if e.t.TLSEnabled() {
+		host = strings.TrimSuffix(host, ":443")
+	} else {
+		host = strings.TrimSuffix(host, ":80")
+	}
+	out := &http.Request{
+		Method: http.MethodPost, URL: &target, Host: host,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header:        header,
+		Body:          io.NopCloser(bytes.NewReader(e.sealed.Body)),
+		ContentLength: int64(len(e.sealed.Body)),
+	}
+	return out.WithContext(ctx)
+}
+
+// sendProblem says what a failed round trip means.
+func (e *exchange) sendProblem(ctx context.Context, err error) *problem.Problem {
+	cause := describe(err)
+	switch {
+	case !e.sent:
+		return problem.New(problem.UpstreamUnreachable, "no connection to the provider: "+cause.Error(), cause)
+	case isTimeout(ctx, err):
+		return problem.New(problem.UpstreamTimeout, "the provider did not answer within the timeout; ask it what became of the request", cause)
+	default:
+		return problem.New(problem.UpstreamFailed, "the connection to the provider failed after the request was sent; ask it what became of the request", cause)
+	}
+}
+
+// healthCheck passes an active health check on, which comes without a server,
+// unsigned. Anything else without a server is refused.
+func (t *Transport) healthCheck(r *http.Request) (*http.Response, error) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead || r.ContentLength != 0 && r.Body != nil && r.Body != http.NoBody {
+		return nil, errors.New("a health check must be GET or HEAD without a body; anything else would leave unsigned")
+	}
+	return t.HTTP.RoundTrip(r)
+}
+
+// fail ends the exchange with a problem.
+func (e *exchange) fail(r *http.Request, p *problem.Problem) error {
+	e.end("", p)
+	announce(r, p)
+	return caddyhttp.HandlerError{Err: p, StatusCode: p.Code.Status(), ID: p.ID}
+}
+
+// failDial is fail for a try that reached nobody. reverse_proxy may make
+// another one; where a handler follows the exchange, it ends it.
+func (e *exchange) failDial(r *http.Request, p *problem.Problem) error {
+	p.ID = e.id
+	if exchangeOf(r.Context()) == nil {
+		e.end("", p)
+		announce(r, p)
+	}
+	return dialError{caddyhttp.HandlerError{Err: p, StatusCode: p.Code.Status(), ID: p.ID}}
+}
+
+// dialError is both the problem and a reverseproxy.DialError, which is what
+// lets reverse_proxy try another upstream.
+type dialError struct{ caddyhttp.HandlerError }
+
+// Unwrap offers both.
+func (e dialError) Unwrap() []error {
+	return []error{e.HandlerError, reverseproxy.NewDialError(errors.New("no connection to the provider"))}
+}
+
+// tryCtx is the context of a try. Of the request's context it takes Caddy's
+// values only: no cancellation, so that a client that hangs up leaves no
+// payment without a verdict, and no trace hooks, through which Caddy would hand
+// on 1xx answers.
+type tryCtx struct {
+	context.Context
+	request context.Context
+}
+
+func tryContext(request context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	return tryCtx{ctx, request}, cancel
+}
+
+// Value is a value of Caddy's from the request.
+func (c tryCtx) Value(key any) any {
+	if _, ok := key.(caddy.CtxKey); ok {
+		return c.request.Value(key)
+	}
+	return c.Context.Value(key)
+}
+
+func overloaded() *problem.Problem {
+	return problem.New(problem.Overloaded, "max_in_flight exchanges are in flight; send the request again later", nil)
+}
+
+func contentLength(n int) []string { return []string{strconv.Itoa(n)} }

@@ -1,0 +1,269 @@
+// Package proxy is the way of a request through Caddy: the handler that checks
+// it, the transport that seals it, sends it and opens the answer, and the
+// problems that both answer with.
+package proxy
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/headers"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+	"go.uber.org/zap"
+
+	"github.com/countersign/caddy-countersign/module/app"
+	"github.com/countersign/caddy-countersign/module/keys"
+	"github.com/countersign/caddy-countersign/module/scheme"
+	"github.com/countersign/caddy-countersign/module/telemetry"
+)
+
+func init() {
+	caddy.RegisterModule(new(Transport))
+}
+
+// The defaults of the options.
+const (
+	DefaultDialTimeout     = 3 * time.Second
+	DefaultTimeout         = 30 * time.Second
+	DefaultMaxRequestBody  = 1 << 20
+	DefaultMaxResponseBody = 4 << 20
+)
+
+// Transport seals each request before it sends it, and verifies and opens the
+// answer before anybody sees it. Nothing unsigned leaves and nothing unverified
+// returns.
+//
+// Each try is sealed afresh. From the first byte on the exchange no longer
+// depends on the client: it runs on until the timeout, so that the log holds
+// the provider's verdict, and it is never sent again.
+type Transport struct {
+	// The provider's scheme, with its options.
+	SchemeRaw json.RawMessage `json:"scheme" caddy:"namespace=countersign.schemes inline_key=name"`
+
+	// The name of the key source. Default: the source without a name.
+	Source string `json:"source,omitempty"`
+
+	// The reference of the key set. {body.x} in it stands for the string
+	// member x of the request. Required.
+	Reference string `json:"reference"`
+
+	// The name in logs and metrics. Default: the name of the scheme.
+	Profile string `json:"profile,omitempty"`
+
+	// How long one dial may take, and one TLS handshake. Default: 3s.
+	DialTimeout caddy.Duration `json:"dial_timeout,omitempty"`
+
+	// How long a whole try may take: dial, send, answer. Default: 30s.
+	Timeout caddy.Duration `json:"timeout,omitempty"`
+
+	// The largest request body in bytes. Default: 1 MiB.
+	MaxRequestBody int64 `json:"max_request_body,omitempty"`
+
+	// The largest answer in bytes, after gzip is undone. Default: 4 MiB.
+	MaxResponseBody int64 `json:"max_response_body,omitempty"`
+
+	// What becomes of an answer without a signature: "reject" (default), or
+	// "pass", which lets it through with Countersign-Verified: false.
+	UnsignedResponses string `json:"unsigned_responses,omitempty"`
+
+	// How many exchanges may be in flight at once. Beyond it a request is
+	// answered with "overloaded". Default: no limit.
+	MaxInFlight int64 `json:"max_in_flight,omitempty"`
+
+	// The headers of the request that go to the provider besides Content-Type,
+	// Accept and User-Agent.
+	ForwardHeaders []string `json:"forward_headers,omitempty"`
+
+	// Allows an upstream that is neither TLS nor on this machine: anybody on
+	// the way can read the requests, and change what is not signed.
+	AllowPlaintextUpstream bool `json:"allow_plaintext_upstream,omitempty"`
+
+	// Anything that Caddy's HTTP transport takes.
+	HTTP *reverseproxy.HTTPTransport `json:"http,omitempty"`
+
+	// Where the configuration stands, as file:line, for errors that only come
+	// up when it is provisioned.
+	Line string `json:"line,omitempty"`
+
+	scheme    scheme.Scheme
+	reference keys.Template
+	ring      *keys.Ring
+	meter     *telemetry.Meter
+	audit     *zap.Logger
+	logger    *zap.Logger
+	inFlight  *atomic.Int64
+	warned    atomic.Bool // of development keys
+	forward   []string    // canonical names of all headers that are forwarded
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Transport) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.reverse_proxy.transport.countersign",
+		New: func() caddy.Module { return new(Transport) },
+	}
+}
+
+// Provision sets up the transport. It asks no network.
+func (t *Transport) Provision(ctx caddy.Context) error {
+	if err := t.provision(ctx); err != nil {
+		if t.Line != "" {
+			return fmt.Errorf("%w, at %s", err, t.Line)
+		}
+		return err
+	}
+	return nil
+}
+
+func (t *Transport) provision(ctx caddy.Context) error {
+	t.logger = ctx.Logger()
+	t.audit = telemetry.NewAudit(ctx)
+	t.inFlight = new(atomic.Int64)
+
+	if len(t.SchemeRaw) == 0 {
+		return errors.New("the transport countersign needs a scheme")
+	}
+	loaded, err := ctx.LoadModule(t, "SchemeRaw")
+	if err != nil {
+		return fmt.Errorf("setting up the scheme: %w", err)
+	}
+	var ok bool
+	if t.scheme, ok = loaded.(scheme.Scheme); !ok {
+		return fmt.Errorf("module %T is no scheme", loaded)
+	}
+	if err := t.scheme.Validate(); err != nil {
+		return fmt.Errorf("scheme %s: %w", scheme.Name(t.scheme), err)
+	}
+	if err := t.fillIn(); err != nil {
+		return err
+	}
+	if err := t.provisionKeys(ctx); err != nil {
+		return err
+	}
+	t.meter = telemetry.NewMeter(scheme.Name(t.scheme), t.Profile)
+	if err := t.checkProxy(parentProxy(ctx)); err != nil {
+		return err
+	}
+	if err := t.HTTP.Provision(ctx); err != nil {
+		return fmt.Errorf("setting up the http transport: %w", err)
+	}
+	return nil
+}
+
+// fillIn checks the plain options and fills in their defaults.
+func (t *Transport) fillIn() error {
+	if t.Profile == "" {
+		t.Profile = scheme.Name(t.scheme)
+	}
+	if t.DialTimeout == 0 {
+		t.DialTimeout = caddy.Duration(DefaultDialTimeout)
+	}
+	if t.Timeout == 0 {
+		t.Timeout = caddy.Duration(DefaultTimeout)
+	}
+	if t.MaxRequestBody == 0 {
+		t.MaxRequestBody = DefaultMaxRequestBody
+	}
+	if t.MaxResponseBody == 0 {
+		t.MaxResponseBody = DefaultMaxResponseBody
+	}
+	if t.DialTimeout < 0 || t.Timeout < 0 || t.MaxRequestBody < 0 || t.MaxResponseBody < 0 || t.MaxInFlight < 0 {
+		return errors.New("timeouts and limits must be positive")
+	}
+	if err := scheme.OneOf("unsigned_responses", &t.UnsignedResponses, "reject", "pass"); err != nil {
+		return err
+	}
+	t.forward = []string{"Content-Type", "Accept", "User-Agent"}
+	for _, name := range t.ForwardHeaders {
+		if err := checkForward(name); err != nil {
+			return err
+		}
+		t.forward = append(t.forward, http.CanonicalHeaderKey(name))
+	}
+	if t.HTTP == nil {
+		t.HTTP = new(reverseproxy.HTTPTransport)
+	}
+	if t.HTTP.DialTimeout == 0 {
+		t.HTTP.DialTimeout = t.DialTimeout
+	}
+	if t.HTTP.TLS != nil && t.HTTP.TLS.HandshakeTimeout == 0 {
+		t.HTTP.TLS.HandshakeTimeout = t.DialTimeout
+	}
+	return nil
+}
+
+func (t *Transport) provisionKeys(ctx caddy.Context) error {
+	if t.Reference == "" {
+		return errors.New("countersign needs keys; add `keys <reference>`")
+	}
+	// {body.x} is for the request; everything else is known now.
+	text, err := caddy.NewReplacer().ReplaceOrErr(t.Reference, true, false)
+	if err != nil {
+		return fmt.Errorf("the key reference: %w", err)
+	}
+	if t.reference, err = keys.ParseTemplate(text); err != nil {
+		return err
+	}
+	a, err := app.Of(ctx)
+	if err != nil {
+		return err
+	}
+	var check func(*keys.Set)
+	if public(parentProxy(ctx)) {
+		check = t.warnDevelopmentKeys
+	}
+	t.ring, err = a.Use(t.Source, t.reference, check)
+	return err
+}
+
+// Cleanup closes idle connections. Exchanges in flight keep what they hold.
+func (t *Transport) Cleanup() error {
+	if t.HTTP == nil {
+		return nil
+	}
+	return t.HTTP.Cleanup()
+}
+
+// TLSEnabled reports whether the upstream is reached with TLS.
+func (t *Transport) TLSEnabled() bool { return t.HTTP != nil && t.HTTP.TLSEnabled() }
+
+// EnableTLS makes the transport use TLS.
+func (t *Transport) EnableTLS(base *reverseproxy.TLSConfig) error {
+	if t.HTTP == nil {
+		t.HTTP = new(reverseproxy.HTTPTransport)
+	}
+	return t.HTTP.EnableTLS(base)
+}
+
+// RequestHeaderOps has the provider see its own name as Host, whatever name
+// the client used for the sidecar.
+func (t *Transport) RequestHeaderOps() *headers.HeaderOps {
+	return &headers.HeaderOps{Set: http.Header{"Host": {"{http.reverse_proxy.upstream.hostport}"}}}
+}
+
+// DefaultBufferSizes has reverse_proxy keep the whole request, so that another
+// try has a body to seal.
+func (t *Transport) DefaultBufferSizes() (request, response int64) {
+	if t.MaxRequestBody > 0 {
+		return t.MaxRequestBody + 1, 0
+	}
+	return DefaultMaxRequestBody + 1, 0
+}
+
+// RequiresContentLength says that a body must be whole before it is sealed.
+func (t *Transport) RequiresContentLength() bool { return true }
+
+var (
+	_ caddy.Provisioner                           = (*Transport)(nil)
+	_ caddy.CleanerUpper                          = (*Transport)(nil)
+	_ http.RoundTripper                           = (*Transport)(nil)
+	_ reverseproxy.TLSTransport                   = (*Transport)(nil)
+	_ reverseproxy.BufferedTransport              = (*Transport)(nil)
+	_ reverseproxy.ContentLengthRequiredTransport = (*Transport)(nil)
+	_ reverseproxy.RequestHeaderOpsTransport      = (*Transport)(nil)
+)

@@ -1,0 +1,100 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+	"go.uber.org/zap"
+
+	"github.com/countersign/caddy-countersign/module/keys"
+	"github.com/countersign/caddy-countersign/module/keys/devkeys"
+)
+
+// parentProxy is the reverse_proxy that the module being provisioned is the
+// transport of, or nil.
+func parentProxy(ctx caddy.Context) *reverseproxy.Handler {
+	for _, m := range slices.Backward(ctx.Modules()) {
+		if h, ok := m.(*reverseproxy.Handler); ok {
+			return h
+		}
+	}
+	return nil
+}
+
+// checkProxy refuses a reverse_proxy that could send a request twice, or in
+// plaintext over a network.
+func (t *Transport) checkProxy(h *reverseproxy.Handler) error {
+	if h == nil {
+		return nil
+	}
+	if h.LoadBalancing != nil && (len(h.LoadBalancing.RetryMatchRaw) > 0 || len(h.LoadBalancing.RetryMatch) > 0) {
+		return errors.New("lb_retry_match is refused: a sealed request is never sent twice; failed dials are tried again without it")
+	}
+	for _, u := range h.Upstreams {
+		if t.TLSEnabled() || t.AllowPlaintextUpstream {
+			break
+		}
+		if strings.Contains(u.Dial, "{") {
+			return fmt.Errorf("the upstream %s has a placeholder, so that it is not known whether it is reached in plaintext; use https://, or allow_plaintext_upstream", u.Dial)
+		}
+		addr, err := caddy.ParseNetworkAddress(u.Dial)
+		if err != nil {
+			return fmt.Errorf("the upstream %s: %w", u.Dial, err)
+		}
+		if !local(addr.Network, addr.Host) {
+			return plaintextError(u.Dial)
+		}
+	}
+	return nil
+}
+
+func plaintextError(address string) error {
+	return fmt.Errorf("the upstream %s would be reached in plaintext; use https:// (or http { tls }), or accept the risk with allow_plaintext_upstream", address)
+}
+
+// local reports whether an address is on this machine.
+func local(network, host string) bool {
+	if strings.HasPrefix(network, "unix") || strings.HasPrefix(network, "fd") {
+		return true
+	}
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	addr, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil && addr.IsLoopback()
+}
+
+// checkTry repeats the check of the upstream where its name was a placeholder.
+func (t *Transport) checkTry(info reverseproxy.DialInfo) error {
+	if t.TLSEnabled() || t.AllowPlaintextUpstream || local(info.Network, info.Host) {
+		return nil
+	}
+	return plaintextError(info.Address)
+}
+
+// public reports whether a reverse_proxy has an upstream beyond this machine.
+func public(h *reverseproxy.Handler) bool {
+	if h == nil {
+		return false
+	}
+	return slices.ContainsFunc(h.Upstreams, func(u *reverseproxy.Upstream) bool {
+		addr, err := caddy.ParseNetworkAddress(u.Dial)
+		return err != nil || !local(addr.Network, addr.Host)
+	})
+}
+
+// warnDevelopmentKeys says so in the log, once, when the throwaway keys of
+// keys-dev serve an upstream beyond this machine.
+func (t *Transport) warnDevelopmentKeys(set *keys.Set) {
+	known := set.Sign != nil && devkeys.Known(set.Sign.Fingerprint) ||
+		set.Secret != nil && devkeys.Known(set.Secret.SHA256())
+	if known && t.warned.CompareAndSwap(false, true) {
+		t.logger.Warn("development keys serve a public upstream; everybody has these keys: use keys of your own",
+			zap.String("profile", t.Profile), zap.String("reference", set.Reference))
+	}
+}

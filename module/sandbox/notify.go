@@ -1,0 +1,96 @@
+package sandbox
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/countersign/caddy-countersign/module/sandbox/provider"
+)
+
+// pauses are the pauses before each sending of a notification. Real providers
+// take minutes and hours.
+var pauses = []time.Duration{100 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second, 4 * time.Second}
+
+// maxPending is how many notifications are being sent at once; more are
+// dropped, as a sandbox may.
+const maxPending = 256
+
+// notifier sends notifications until they are acknowledged.
+type notifier struct {
+	target  string
+	client  *http.Client
+	logger  *zap.Logger
+	ctx     context.Context
+	stop    context.CancelFunc
+	sending sync.WaitGroup
+	slots   chan struct{}
+}
+
+func newNotifier(target string, logger *zap.Logger) (*notifier, error) {
+	u, err := url.Parse(target)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, fmt.Errorf("notify must be an http or https address, not %q", target)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	return &notifier{
+		target: target, logger: logger, ctx: ctx, stop: stop,
+		client: &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 4, IdleConnTimeout: time.Minute}},
+		slots:  make(chan struct{}, maxPending),
+	}, nil
+}
+
+func (n *notifier) close() {
+	n.stop()
+	n.sending.Wait()
+	n.client.CloseIdleConnections()
+}
+
+func (n *notifier) send(notification provider.Notification) {
+	select {
+	case n.slots <- struct{}{}:
+	default:
+		n.logger.Warn("too many notifications are being sent; one is dropped")
+		return
+	}
+	n.sending.Go(func() {
+		defer func() { <-n.slots }()
+		for i, pause := range pauses {
+			select {
+			case <-n.ctx.Done():
+				return
+			case <-time.After(pause):
+			}
+			acknowledged, err := n.post(notification)
+			n.logger.Info("notification sent", zap.Int("try", i+1), zap.Bool("acknowledged", acknowledged), zap.Error(err))
+			if acknowledged {
+				return
+			}
+		}
+	})
+}
+
+func (n *notifier) post(notification provider.Notification) (bool, error) {
+	req, err := http.NewRequestWithContext(n.ctx, http.MethodPost, n.target, bytes.NewReader(notification.Body))
+	if err != nil {
+		return false, err
+	}
+	req.Header.Set("Content-Type", notification.ContentType)
+	res, err := n.client.Do(req)
+	if err != nil {
+		return false, err
+	}
+	defer res.Body.Close() //nolint:errcheck // it was only read
+	text, err := io.ReadAll(io.LimitReader(res.Body, 64<<10))
+	if err != nil {
+		return false, err
+	}
+	return notification.Acknowledged(res.StatusCode, text), nil
+}
