@@ -1,0 +1,33 @@
+package vaulttest_test
+
+import (
+	"context"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/countersign/caddy-countersign/integration/vault/vaulttest"
+)
+
+func TestLockIsExclusive(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	unlock, err := vaulttest.LockFile(t.Context(), path)
+	require.NoError(t, err)
+
+	impatient, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	_, err = vaulttest.LockFile(impatient, path)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+
+	time.AfterFunc(100*time.Millisecond, unlock)
+	patient, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	unlock, err = vaulttest.LockFile(patient, path)
+	require.NoError(t, err)
+	unlock()
+
+	_, err = vaulttest.LockFile(t.Context(), filepath.Join(t.TempDir(), "missing", "lock"))
+	require.Error(t, err)
+}
