@@ -26,18 +26,9 @@ func (s *Scheme) OpenNotification(n scheme.Notification) (*scheme.Opened, error)
 	if err != nil {
 		return nil, err
 	}
-	_, hasNew := n.Body.Get(memberPart)
-	_, hasOld := n.Body.Get(memberOldPart)
-	name := memberPart
-	switch {
-	case hasNew && hasOld:
-		return nil, scheme.Failf(scheme.Invalid, "the notification has both bizData and data, of which only one is signed")
-	case hasOld:
-		name = memberOldPart
-	}
-	part, ok := n.Body.Object(name)
-	if !ok {
-		return nil, scheme.Failf(scheme.Invalid, "the notification has neither an object bizData nor an object data")
+	part, name, err := signedPart(n.Body, scheme.KindNotification)
+	if err != nil {
+		return nil, err
 	}
 	opened, err := s.verify(n.Body, part, name, sig, n.Keys, n.Charset)
 	if err != nil {

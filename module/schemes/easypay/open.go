@@ -17,11 +17,11 @@ func (s *Scheme) Open(answer scheme.Answer) (*scheme.Opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	part, ok := answer.Body.Object(memberPart)
-	if !ok {
-		return nil, scheme.Failf(scheme.Invalid, "the message has no member bizData that is an object")
+	part, name, err := signedPart(answer.Body, scheme.KindResponse)
+	if err != nil {
+		return nil, err
 	}
-	opened, err := s.verify(answer.Body, part, memberPart, sig, answer.Keys, answer.Charset)
+	opened, err := s.verify(answer.Body, part, name, sig, answer.Keys, answer.Charset)
 	if err != nil {
 		return nil, err
 	}
@@ -44,13 +44,7 @@ func (s *Scheme) Open(answer scheme.Answer) (*scheme.Opened, error) {
 
 // verify verifies the signature over one part of a message.
 func (s *Scheme) verify(message, part *body.Object, name, sig string, set *keys.Set, charset func([]byte) []byte) (*scheme.Opened, error) {
-	pairs := make([]canonical.Pair, 0, len(part.Members()))
-	for _, m := range part.Members() {
-		if !m.IsNull() {
-			pairs = s.appendPair(pairs, m.Name(), m.Text()) // of an object or an array its exact JSON text
-		}
-	}
-	canonical.SortByName(pairs)
+	pairs := s.pairs(part)
 	text := canonical.AppendJoined(nil, pairs)
 	signed := text
 	if charset != nil {
