@@ -52,6 +52,9 @@ func (e *exchange) read(ctx context.Context, res *http.Response) (*reply, *probl
 		return nil, invalid(problem.ResponseInvalid, "the provider wants to switch protocols", nil)
 	}
 	limit := e.t.MaxResponseBody
+	if res.ContentLength > limit {
+		return nil, invalid(problem.ResponseTooLarge, "the provider's answer is larger than max_response_body", nil)
+	}
 	from := io.Reader(res.Body)
 	length := res.ContentLength
 	switch encoding := strings.ToLower(strings.TrimSpace(res.Header.Get("Content-Encoding"))); encoding {
@@ -85,6 +88,9 @@ func (e *exchange) read(ctx context.Context, res *http.Response) (*reply, *probl
 func (e *exchange) open(rep *reply) (*result, *problem.Problem) {
 	if rep.status >= 300 && rep.status < 400 {
 		return nil, rep.describe(problem.New(problem.ResponseInvalid, "the provider redirects, which is never followed", nil), e.t.scheme)
+	}
+	if rep.status < 200 || rep.status > 599 {
+		return nil, rep.describe(problem.New(problem.ResponseInvalid, "the provider's answer has a status that means nothing", nil), e.t.scheme)
 	}
 	text := bytes.TrimPrefix(rep.body, []byte("\ufeff"))
 	if rep.status == http.StatusNoContent || len(bytes.TrimSpace(text)) == 0 {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -28,6 +29,7 @@ type exchange struct {
 	keys    *keys.Set
 	sealed  *scheme.Sealed // by the handler, for the first try
 	sent    bool           // bytes may have reached the provider: no further try
+	flag    *atomic.Bool   // the same over all tries, where no handler holds the exchange
 	ended   bool           // the entry is written
 
 	entry telemetry.Entry

@@ -21,7 +21,8 @@ import (
 	"github.com/countersign/caddy-countersign/module/telemetry"
 )
 
-// sentVar is set on a request once its bytes may have reached the provider.
+// sentVar holds a flag that is set once the bytes of a request may have reached
+// the provider.
 const sentVar = "countersign.sent"
 
 // RoundTrip is one try: it seals the request, sends it, and opens the answer.
@@ -38,6 +39,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 			defer t.inFlight.Add(-1)
 		}
 		e = t.begin(r)
+		e.flag = sentFlag(r.Context())
 		if t.MaxInFlight > 0 && t.inFlight.Add(1) > t.MaxInFlight {
 			return nil, e.fail(r, overloaded())
 		}
@@ -45,7 +47,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 			return nil, e.fail(r, p)
 		}
 	}
-	if sent, _ := caddyhttp.GetVar(r.Context(), sentVar).(bool); sent {
+	if e.sent || e.flag != nil && e.flag.Load() {
 		return nil, e.fail(r, problem.New(problem.UpstreamFailed, "the request was sent before and is not sent again", nil))
 	}
 	if r.Method != http.MethodPost {
@@ -134,7 +136,9 @@ func (e *exchange) send(ctx context.Context, r *http.Request) (*reply, *problem.
 	res, err := e.t.HTTP.RoundTrip(out)
 	if connected.Load() {
 		e.sent = true
-		caddyhttp.SetVar(r.Context(), sentVar, true)
+		if e.flag != nil {
+			e.flag.Store(true)
+		}
 	}
 	if err != nil {
 		return nil, e.sendProblem(ctx, err)
@@ -181,6 +185,18 @@ func (e *exchange) sendProblem(ctx context.Context, err error) *problem.Problem 
 	default:
 		return problem.New(problem.UpstreamFailed, "the connection to the provider failed after the request was sent; ask it what became of the request", cause)
 	}
+}
+
+// sentFlag is the flag of a request that no handler follows over its tries. It
+// is put among the request's variables before the first dial: dials that go on
+// in the background read these variables, so they must not be written to later.
+func sentFlag(ctx context.Context) *atomic.Bool {
+	flag, ok := caddyhttp.GetVar(ctx, sentVar).(*atomic.Bool)
+	if !ok {
+		flag = new(atomic.Bool)
+		caddyhttp.SetVar(ctx, sentVar, flag)
+	}
+	return flag
 }
 
 // healthCheck passes an active health check on, which comes without a server,
