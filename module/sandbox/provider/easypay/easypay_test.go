@@ -235,22 +235,25 @@ func TestRefusals(t *testing.T) {
 		"amount above the sum":    {code: "30", plain: func(_, b object) { b["transAmt"] = "101" }},
 		"amount below the sum":    {code: "86", plain: func(_, b object) { b["transAmt"] = "99" }},
 		"page's count and amount": {code: "86", plain: func(_, b object) { b["transAmt"], b["transCount"] = "0", "1" }},
-		"amount in yuan":          {code: "30", plain: func(_, b object) { b["transAmt"] = "1.00" }},
-		"amount negative":         {code: "30", plain: func(_, b object) { b["transAmt"] = "-100" }},
-		"amount enormous":         {code: "30", plain: func(_, b object) { b["transAmt"] = "9999999999999999999" }},
-		"array in bizData":        {code: "30", plain: func(_, b object) { b["list"] = []string{} }},
-		"object in bizData":       {code: "30", plain: func(_, b object) { b["more"] = object{} }},
-		"no receiver":             {code: "30", plain: func(_, b object) { b["orderSubDetails"] = `[]` }},
-		"receiver not an object":  {code: "30", plain: func(_, b object) { b["orderSubDetails"] = `["1"]` }},
-		"details not a list":      {code: "30", plain: func(_, b object) { b["orderSubDetails"] = `"1"` }},
-		"sub amount a number":     {code: "30", plain: func(_, b object) { b["orderSubDetails"] = `[{"orgMercode":"1","transAmt":100}]` }},
-		"sub merchant missing":    {code: "30", plain: func(_, b object) { b["orderSubDetails"] = `[{"transAmt":"100"}]` }},
-		"sub amount missing":      {code: "30", plain: func(_, b object) { b["orderSubDetails"] = `[{"orgMercode":"1"}]` }},
-		"sub field not a string":  {code: "30", plain: func(_, b object) { b["orderSubDetails"] = `[{"orgMercode":"1","transAmt":"100","subject":1}]` }},
-		"details not JSON":        {code: "A1", plain: func(_, b object) { b["orderSubDetails"] = `[{` }},
-		"details in GBK":          {code: "A1", plain: func(_, b object) { b["orderSubDetails"] = "[\"\xd6\xd0\"]" }},
-		"details with a twin":     {code: "A1", plain: func(_, b object) { b["orderSubDetails"] = `[{"transAmt":"1","transAmt":"100"}]` }},
-		"details with a tail":     {code: "A1", plain: func(_, b object) { b["orderSubDetails"] = "[]\x00" }},
+		"nothing of nothing": {code: "86", plain: func(_, b object) {
+			b["transAmt"], b["transCount"], b["orderSubDetails"] = "0", "1", `[{"orgMercode":"1","transAmt":"0"}]`
+		}},
+		"amount in yuan":         {code: "30", plain: func(_, b object) { b["transAmt"] = "1.00" }},
+		"amount negative":        {code: "30", plain: func(_, b object) { b["transAmt"] = "-100" }},
+		"amount enormous":        {code: "30", plain: func(_, b object) { b["transAmt"] = "9999999999999999999" }},
+		"array in bizData":       {code: "30", plain: func(_, b object) { b["list"] = []string{} }},
+		"object in bizData":      {code: "30", plain: func(_, b object) { b["more"] = object{} }},
+		"no receiver":            {code: "30", plain: func(_, b object) { b["orderSubDetails"] = `[]` }},
+		"receiver not an object": {code: "30", plain: func(_, b object) { b["orderSubDetails"] = `["1"]` }},
+		"details not a list":     {code: "30", plain: func(_, b object) { b["orderSubDetails"] = `"1"` }},
+		"sub amount a number":    {code: "30", plain: func(_, b object) { b["orderSubDetails"] = `[{"orgMercode":"1","transAmt":100}]` }},
+		"sub merchant missing":   {code: "30", plain: func(_, b object) { b["orderSubDetails"] = `[{"transAmt":"100"}]` }},
+		"sub amount missing":     {code: "30", plain: func(_, b object) { b["orderSubDetails"] = `[{"orgMercode":"1"}]` }},
+		"sub field not a string": {code: "30", plain: func(_, b object) { b["orderSubDetails"] = `[{"orgMercode":"1","transAmt":"100","subject":1}]` }},
+		"details not JSON":       {code: "A1", plain: func(_, b object) { b["orderSubDetails"] = `[{` }},
+		"details in GBK":         {code: "A1", plain: func(_, b object) { b["orderSubDetails"] = "[\"\xd6\xd0\"]" }},
+		"details with a twin":    {code: "A1", plain: func(_, b object) { b["orderSubDetails"] = `[{"transAmt":"1","transAmt":"100"}]` }},
+		"details with a tail":    {code: "A1", plain: func(_, b object) { b["orderSubDetails"] = "[]\x00" }},
 		"cipher text cut short": {code: "A1", seal: func(_, b object) {
 			b["orderSubDetails"] = base64.StdEncoding.EncodeToString(make([]byte, 40))
 		}},
@@ -351,6 +354,9 @@ func TestEnvelopePrefix(t *testing.T) {
 	} {
 		m := newMerchant(t, "sample-request.json")
 		m.envelopeKey = c.key
+		if len(c.key) == 32 {
+			m.key = c.key
+		}
 		answer := (&Provider{Padding: PaddingSpace, EnvelopePrefix: c.prefix}).Answer(m.request())
 		message, _, _ := m.read(answer.Body, "bizData")
 		assert.Equal(t, c.code, message["sysRetCode"], "%q with %q", c.prefix, c.key)

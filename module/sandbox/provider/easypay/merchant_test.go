@@ -29,16 +29,17 @@ type merchant struct {
 	message object // the request in plain
 	path    string
 	fault   provider.Fault
-	// envelopeKey goes into the envelope, blank fills the last block.
-	envelopeKey string
-	blank       string
+	// envelopeKey goes into the envelope, key encrypts, blank fills the last
+	// block.
+	envelopeKey, key string
+	blank            string
 	// sealed and sent are changes to the request, before and after it is
 	// signed.
 	sealed, sent func(message, biz object)
 }
 
 func newMerchant(t *testing.T, file string) *merchant {
-	m := &merchant{t: t, sides: providertest.RSA(t, 1024), path: "/ledger/mpos", envelopeKey: merchantKey, blank: " "}
+	m := &merchant{t: t, sides: providertest.RSA(t, 1024), path: "/ledger/mpos", envelopeKey: merchantKey, key: merchantKey, blank: " "}
 	require.NoError(t, json.Unmarshal(providertest.File(t, file), &m.message))
 	return m
 }
@@ -54,7 +55,7 @@ func (m *merchant) encrypt(plain string) string {
 	for len(plain)%16 != 0 {
 		plain += m.blank
 	}
-	block, err := aes.NewCipher([]byte(merchantKey))
+	block, err := aes.NewCipher([]byte(m.key))
 	require.NoError(m.t, err)
 	out := []byte(plain)
 	for i := 0; i < len(out); i += 16 {
