@@ -69,6 +69,15 @@ func (s sidecar) pay(ctx context.Context, scheme, text string) exchange {
 func vaultOfTheExample(t *testing.T, vault *vaulttest.Server) {
 	t.Helper()
 	require.NoError(t, vault.EnableKV("payments"))
+	putKeySets(t, vault)
+	policy, err := os.ReadFile("example/vault-policy.hcl")
+	require.NoError(t, err)
+	require.NoError(t, vault.WritePolicy("shop", string(policy)))
+}
+
+// putKeySets writes a version of each key set.
+func putKeySets(t *testing.T, vault *vaulttest.Server) {
+	t.Helper()
 	for _, reference := range []string{"easypay/ORG000000000007", "jeepay/M1623997351"} {
 		fields := map[string]string{}
 		dir := filepath.Join(repository, "keys-dev/merchant", reference)
@@ -82,9 +91,6 @@ func vaultOfTheExample(t *testing.T, vault *vaulttest.Server) {
 		_, err = vault.PutSecret("payments", reference, fields)
 		require.NoError(t, err)
 	}
-	policy, err := os.ReadFile("example/vault-policy.hcl")
-	require.NoError(t, err)
-	require.NoError(t, vault.WritePolicy("shop", string(policy)))
 }
 
 // The life of a pod, from a start while Vault is away to a stop while payments
@@ -209,20 +215,20 @@ func TestAProviderThatNeverAnswersDoesNotHoldThePod(t *testing.T) {
 	silent := newGate(t, "http://127.0.0.1:1")
 	t.Cleanup(silent.open)
 	s := layOut(t, []string{
-		"component/Caddyfile", "component-secret/keys.caddyfile", "example-secret/provider-jeepay.caddyfile",
+		"component/Caddyfile", "component-secret/keys.caddyfile", "example-secret/provider-easypay.caddyfile",
 	}, map[string]string{
-		"/var/run/secrets/countersign": keys,
-		"https://pay.jeepay.vip":       silent.url,
-		"timeout 30s":                  "timeout 3s",
-		"shutdown_delay 3s":            "shutdown_delay 500ms",
-		"grace_period 40s":             "grace_period 10s",
+		"/var/run/secrets/countersign":    keys,
+		"https://t-wapi.bhecard.com:6111": silent.url,
+		"timeout 30s":                     "timeout 3s",
+		"shutdown_delay 3s":               "shutdown_delay 500ms",
+		"grace_period 40s":                "grace_period 10s",
 	})
 	p := startCaddy(t, s.dir)
 	require.Eventually(t, func() bool { return s.probe("/readyz") == http.StatusOK }, 20*time.Second, 20*time.Millisecond)
 
 	answer := make(chan exchange, 1)
-	text := body(t, "jeepay", 1)
-	go func() { answer <- s.pay(context.WithoutCancel(t.Context()), "jeepay", text) }()
+	text := body(t, "easypay", 1)
+	go func() { answer <- s.pay(context.WithoutCancel(t.Context()), "easypay", text) }()
 	require.Eventually(t, func() bool { return silent.arrived.Load() == 1 }, 10*time.Second, 10*time.Millisecond)
 	p.terminate(t)
 
