@@ -17,7 +17,7 @@ func (t *Transport) admit(r *http.Request) (*body.Object, *problem.Problem) {
 	if p := checkHead(r); p != nil {
 		return nil, p
 	}
-	raw, p := readRequest(r, t.MaxRequestBody)
+	raw, p := ReadBody(r, t.MaxRequestBody)
 	if p != nil {
 		return nil, p
 	}
@@ -60,8 +60,9 @@ func isJSON(contentType string) bool {
 	return !given || strings.EqualFold(charset, "utf-8") || strings.EqualFold(charset, "utf8")
 }
 
-// readRequest reads a whole body of at most limit bytes.
-func readRequest(r *http.Request, limit int64) ([]byte, *problem.Problem) {
+// ReadBody reads a whole request body of at most limit bytes. It is refused with
+// request_too_large or invalid_request.
+func ReadBody(r *http.Request, limit int64) ([]byte, *problem.Problem) {
 	tooLarge := problem.New(problem.RequestTooLarge, "the request body is larger than max_request_body", nil)
 	if r.ContentLength > limit {
 		return nil, tooLarge

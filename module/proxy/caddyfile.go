@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
@@ -13,9 +12,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
-	"github.com/dustin/go-humanize"
 
-	"github.com/countersign/caddy-countersign/module/keys"
+	"github.com/countersign/caddy-countersign/module/directive"
 	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
@@ -49,8 +47,8 @@ func init() {
 //	}
 func parseHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	h.Next() // the word "countersign"
-	line := where(h.Dispenser)
-	at := at(h.Dispenser)
+	line := directive.Where(h.Dispenser)
+	at := directive.At(h.Dispenser)
 	if !h.NextArg() {
 		return nil, h.Err("countersign needs a scheme and at least one upstream, as in: countersign easypay https://provider.example")
 	}
@@ -98,8 +96,8 @@ func parseProblem(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //	}
 func (t *Transport) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the word "countersign"
-	t.Line = where(d)
-	at := at(d)
+	t.Line = directive.Where(d)
+	at := directive.At(d)
 	if !d.NextArg() {
 		return d.Err("transport countersign needs a scheme, as in: transport countersign easypay")
 	}
@@ -162,38 +160,24 @@ func (p *parser) option(d *caddyfile.Dispenser, s scheme.Scheme, option string) 
 	t := p.t
 	switch option {
 	case "keys":
-		args := d.RemainingArgs()
-		switch len(args) {
-		case 1:
-			t.Reference = args[0]
-		case 2:
-			t.Source, t.Reference = args[0], args[1]
-		default:
-			return d.Err("keys takes a reference, or the name of a source and a reference")
-		}
-		if t.Reference == "" {
-			return d.Err("keys takes a reference that is not empty")
-		}
-		if !strings.Contains(t.Reference, "{env.") && !strings.Contains(t.Reference, "{file.") {
-			if _, err := keys.ParseTemplate(t.Reference); err != nil {
-				return d.WrapErr(err)
-			}
-		}
+		var err error
+		t.Source, t.Reference, err = directive.Keys(d)
+		return err
 	case "profile":
-		return text(d, option, &t.Profile)
+		return directive.Text(d, option, &t.Profile)
 	case "dial_timeout":
-		return duration(d, option, &t.DialTimeout)
+		return directive.Duration(d, option, &t.DialTimeout)
 	case "timeout":
-		return duration(d, option, &t.Timeout)
+		return directive.Duration(d, option, &t.Timeout)
 	case "max_request_body":
-		return size(d, option, &t.MaxRequestBody)
+		return directive.Size(d, option, &t.MaxRequestBody)
 	case "max_response_body":
-		return size(d, option, &t.MaxResponseBody)
+		return directive.Size(d, option, &t.MaxResponseBody)
 	case "unsigned_responses":
-		return args(d, scheme.Enum(option, &t.UnsignedResponses, "reject", "pass"))
+		return directive.Args(d, scheme.Enum(option, &t.UnsignedResponses, "reject", "pass"))
 	case "max_in_flight":
 		var value string
-		if err := text(d, option, &value); err != nil {
+		if err := directive.Text(d, option, &value); err != nil {
 			return err
 		}
 		n, err := strconv.ParseInt(value, 10, 64)
@@ -202,7 +186,7 @@ func (p *parser) option(d *caddyfile.Dispenser, s scheme.Scheme, option string) 
 		}
 		t.MaxInFlight = n
 	case "forward_headers":
-		if err := args(d, scheme.List(option, &t.ForwardHeaders)); err != nil {
+		if err := directive.Args(d, scheme.List(option, &t.ForwardHeaders)); err != nil {
 			return err
 		}
 		for _, name := range t.ForwardHeaders {
@@ -230,7 +214,7 @@ func (p *parser) option(d *caddyfile.Dispenser, s scheme.Scheme, option string) 
 		if !ok {
 			return d.Errf("unknown option %q; besides the common ones, %s has %s", option, scheme.Name(s), strings.Join(scheme.OptionNames(s), ", "))
 		}
-		return args(d, o)
+		return directive.Args(d, o)
 	}
 	return nil
 }
@@ -335,57 +319,6 @@ func foldTLS(t *Transport, rp *reverseproxy.Handler) error {
 		}
 	}
 	return nil
-}
-
-func text(d *caddyfile.Dispenser, option string, target *string) error {
-	if !d.AllArgs(target) || *target == "" {
-		return d.Errf("%s takes exactly one value", option)
-	}
-	return nil
-}
-
-func duration(d *caddyfile.Dispenser, option string, target *caddy.Duration) error {
-	var value string
-	if err := text(d, option, &value); err != nil {
-		return err
-	}
-	parsed, err := caddy.ParseDuration(value)
-	if err != nil || parsed < time.Millisecond {
-		return d.Errf("%s must be a duration such as 30s, not %q", option, value)
-	}
-	*target = caddy.Duration(parsed)
-	return nil
-}
-
-func size(d *caddyfile.Dispenser, option string, target *int64) error {
-	var value string
-	if err := text(d, option, &value); err != nil {
-		return err
-	}
-	parsed, err := humanize.ParseBytes(value)
-	if err != nil || parsed < 1 || parsed > 1<<30 {
-		return d.Errf("%s must be a size such as 1MiB, at most 1GiB, not %q", option, value)
-	}
-	*target = int64(parsed)
-	return nil
-}
-
-func args(d *caddyfile.Dispenser, o scheme.Option) error {
-	if err := o.Set(d.RemainingArgs()); err != nil {
-		return d.WrapErr(err)
-	}
-	return nil
-}
-
-// where is the place of the current token, as file:line.
-func where(d *caddyfile.Dispenser) string { return fmt.Sprintf("%s:%d", d.File(), d.Line()) }
-
-// at makes errors that name the place where the dispenser stands now.
-func at(d *caddyfile.Dispenser) func(format string, args ...any) error {
-	place := where(d)
-	return func(format string, args ...any) error {
-		return fmt.Errorf(format+", at %s", append(args, place)...)
-	}
 }
 
 var _ caddyfile.Unmarshaler = (*Transport)(nil)

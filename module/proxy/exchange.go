@@ -3,7 +3,6 @@ package proxy
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -83,29 +82,9 @@ func (e *exchange) findKeys(ctx context.Context) *problem.Problem {
 		return problem.New(problem.UnknownKeySet, "the request names no key set: a member that stands in the key reference is missing or is no plain name", nil)
 	}
 	e.entry.Reference = reference
-	ctx, end := telemetry.Span(ctx, "countersign.keys.load")
-	set, err := e.t.ring.Get(ctx, reference)
-	if err == nil {
-		err = set.Need(e.t.scheme.Needs(e.request)...)
-	}
-	switch {
-	case err == nil:
-		end("")
-		e.keys = set
-		return nil
-	case errors.Is(err, keys.ErrUnknown):
-		end(string(problem.UnknownKeySet))
-		return problem.New(problem.UnknownKeySet, "there is no key set of the reference that the request leads to", err)
-	case errors.Is(err, keys.ErrMissingRole):
-		end(string(problem.KeysUnavailable))
-		return problem.New(problem.KeysUnavailable, "a role that the exchange will need is missing: "+err.Error(), err)
-	case errors.Is(err, keys.ErrStale):
-		end(string(problem.KeysUnavailable))
-		return problem.New(problem.KeysUnavailable, "the keys are older than max_stale allows, because their source does not answer", err)
-	default:
-		end(string(problem.KeysUnavailable))
-		return problem.New(problem.KeysUnavailable, "the keys are not loaded; the log says why", err)
-	}
+	set, p := FindKeys(ctx, e.t.ring, reference, e.t.scheme.Needs(e.request)...)
+	e.keys = set
+	return p
 }
 
 // seal seals the request for the next try.

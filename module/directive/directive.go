@@ -1,0 +1,102 @@
+// Package directive reads what the directives of the sidecar have in common.
+// Every mistake names its file and line.
+package directive
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/dustin/go-humanize"
+
+	"github.com/countersign/caddy-countersign/module/keys"
+	"github.com/countersign/caddy-countersign/module/scheme"
+)
+
+// Keys reads the arguments of "keys [<source>] <reference>".
+func Keys(d *caddyfile.Dispenser) (source, reference string, err error) {
+	switch args := d.RemainingArgs(); len(args) {
+	case 1:
+		reference = args[0]
+	case 2:
+		source, reference = args[0], args[1]
+	default:
+		return "", "", d.Err("keys takes a reference, or the name of a source and a reference")
+	}
+	if reference == "" {
+		return "", "", d.Err("keys takes a reference that is not empty")
+	}
+	if !strings.Contains(reference, "{env.") && !strings.Contains(reference, "{file.") {
+		if _, err := keys.ParseTemplate(reference); err != nil {
+			return "", "", d.WrapErr(err)
+		}
+	}
+	return source, reference, nil
+}
+
+// Text reads the one argument of an option.
+func Text(d *caddyfile.Dispenser, option string, target *string) error {
+	if !d.AllArgs(target) || *target == "" {
+		return d.Errf("%s takes exactly one value", option)
+	}
+	return nil
+}
+
+// Duration reads a duration, at least a millisecond.
+func Duration(d *caddyfile.Dispenser, option string, target *caddy.Duration) error {
+	var value string
+	if err := Text(d, option, &value); err != nil {
+		return err
+	}
+	parsed, err := ParseDuration(value)
+	if err != nil {
+		return d.Errf("%s must be a duration such as 30s, not %q", option, value)
+	}
+	*target = parsed
+	return nil
+}
+
+// ParseDuration reads a duration as Caddy does, days included. It is at least
+// a millisecond.
+func ParseDuration(value string) (caddy.Duration, error) {
+	parsed, err := caddy.ParseDuration(value)
+	if err == nil && parsed < time.Millisecond {
+		err = fmt.Errorf("%q is shorter than a millisecond", value)
+	}
+	return caddy.Duration(parsed), err
+}
+
+// Size reads a size in bytes, at most 1 GiB.
+func Size(d *caddyfile.Dispenser, option string, target *int64) error {
+	var value string
+	if err := Text(d, option, &value); err != nil {
+		return err
+	}
+	parsed, err := humanize.ParseBytes(value)
+	if err != nil || parsed < 1 || parsed > 1<<30 {
+		return d.Errf("%s must be a size such as 1MiB, at most 1GiB, not %q", option, value)
+	}
+	*target = int64(parsed)
+	return nil
+}
+
+// Args has an option take its arguments.
+func Args(d *caddyfile.Dispenser, o scheme.Option) error {
+	if err := o.Set(d.RemainingArgs()); err != nil {
+		return d.WrapErr(err)
+	}
+	return nil
+}
+
+// Where is the place of the current token, as file:line.
+func Where(d *caddyfile.Dispenser) string { return fmt.Sprintf("%s:%d", d.File(), d.Line()) }
+
+// At makes errors that name the place where the dispenser stands now.
+func At(d *caddyfile.Dispenser) func(format string, args ...any) error {
+	place := Where(d)
+	return func(format string, args ...any) error {
+		return fmt.Errorf(format+", at %s", append(args, place)...)
+	}
+}

@@ -1,0 +1,40 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+
+	"github.com/countersign/caddy-countersign/module/keys"
+	"github.com/countersign/caddy-countersign/module/problem"
+	"github.com/countersign/caddy-countersign/module/telemetry"
+)
+
+// FindKeys finds the key set of a reference, with every one of the roles. It
+// fails with unknown_key_set or keys_unavailable.
+func FindKeys(ctx context.Context, ring *keys.Ring, reference string, roles ...keys.Role) (*keys.Set, *problem.Problem) {
+	ctx, end := telemetry.Span(ctx, "countersign.keys.load")
+	set, err := ring.Get(ctx, reference)
+	if err == nil {
+		err = set.Need(roles...)
+	}
+	if err == nil {
+		end("")
+		return set, nil
+	}
+	p := keysProblem(err)
+	end(string(p.Code))
+	return nil, p
+}
+
+func keysProblem(err error) *problem.Problem {
+	switch {
+	case errors.Is(err, keys.ErrUnknown):
+		return problem.New(problem.UnknownKeySet, "there is no key set of the reference that the request leads to", err)
+	case errors.Is(err, keys.ErrMissingRole):
+		return problem.New(problem.KeysUnavailable, "a role that will be needed is missing: "+err.Error(), err)
+	case errors.Is(err, keys.ErrStale):
+		return problem.New(problem.KeysUnavailable, "the keys are older than max_stale allows, because their source does not answer", err)
+	default:
+		return problem.New(problem.KeysUnavailable, "the keys are not loaded; the log says why", err)
+	}
+}
