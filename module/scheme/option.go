@@ -15,6 +15,8 @@ type Option struct {
 	// Try are the values that open --explain tries when an answer does not
 	// verify; nil where trying makes no sense.
 	Try []string
+	// Many says that it takes more than one argument.
+	Many bool
 	// Set takes its arguments.
 	Set func(args []string) error
 }
@@ -44,7 +46,7 @@ func Text(name string, target *string) Option {
 
 // List is an option that takes one or more texts.
 func List(name string, target *[]string) Option {
-	return Option{Name: name, Set: func(args []string) error {
+	return Option{Name: name, Many: true, Set: func(args []string) error {
 		if len(args) == 0 {
 			return fmt.Errorf("%s needs at least one value", name)
 		}
