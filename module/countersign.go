@@ -10,6 +10,9 @@ import (
 	_ "github.com/countersign/caddy-countersign/module/proxy"
 	_ "github.com/countersign/caddy-countersign/module/sandbox"
 
+	// What the command line sees.
+	_ "github.com/countersign/caddy-countersign/module/command"
+
 	// Where keys come from.
 	_ "github.com/countersign/caddy-countersign/module/keysource/file"
 

@@ -8,6 +8,7 @@ package easypay
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -114,13 +115,15 @@ func (s *Scheme) Needs(request *body.Object) []keys.Role {
 	if part == nil {
 		return roles
 	}
-	for _, member := range s.Encrypt {
-		if part.Has(member) {
-			return append(roles, keys.Encrypt, keys.Decrypt)
-		}
+	if s.hasEncrypted(part) {
+		return append(roles, keys.Encrypt, keys.Decrypt)
 	}
 	return roles
 }
+
+// hasEncrypted reports whether a part has a member that is encrypted, or will
+// be.
+func (s *Scheme) hasEncrypted(part *body.Object) bool { return slices.ContainsFunc(s.Encrypt, part.Has) }
 
 // ResultCode is sysRetCode.
 func (s *Scheme) ResultCode(answer *body.Object) string {

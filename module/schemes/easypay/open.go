@@ -38,6 +38,8 @@ func (s *Scheme) Open(answer scheme.Answer) (*scheme.Opened, error) {
 			return nil, err
 		}
 		opened.Note = "verified, not decryptable: the envelope is not one for these keys; an echoed envelope opens only with the key of its request"
+	} else if answer.Sealed == nil && part.Has(memberEnvelope) && !s.hasEncrypted(part) {
+		opened.Note = "verified, not decryptable: there is an envelope and no encrypted member; an echoed envelope opens only with the key of its request"
 	}
 	return opened, nil
 }

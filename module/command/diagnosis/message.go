@@ -1,0 +1,168 @@
+package diagnosis
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/text/encoding/simplifiedchinese"
+
+	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/keys"
+	"github.com/countersign/caddy-countersign/module/scheme"
+)
+
+// Read reads a message as it stood on the wire: JSON, or a form or query string
+// where the scheme's notifications are one. A byte order mark before an answer
+// is skipped, as the sidecar does.
+func Read(s scheme.Scheme, kind scheme.Kind, text []byte) (scheme.Wire, error) {
+	if kind == scheme.KindNotification {
+		n, ok := s.(scheme.Notifier)
+		if !ok {
+			return scheme.Wire{}, fmt.Errorf("%s has no notifications", scheme.Name(s))
+		}
+		if n.Notification().Form {
+			return readForm(s, text)
+		}
+	}
+	if kind != scheme.KindRequest {
+		text = bytes.TrimPrefix(text, []byte("\ufeff"))
+	}
+	object, err := body.Parse(text)
+	if err != nil {
+		return scheme.Wire{}, fmt.Errorf("reading the %s: %w%s", kind, err, hint(text))
+	}
+	return scheme.Wire{Kind: kind, Body: object}, nil
+}
+
+// hint says what a text that is no JSON may be.
+func hint(text []byte) string {
+	switch decoded, err := simplifiedchinese.GBK.NewDecoder().Bytes(text); {
+	case len(bytes.TrimSpace(text)) == 0:
+		return "; it is empty"
+	case bytes.HasPrefix(text, []byte("\ufeff")):
+		return "; it begins with a byte order mark (EF BB BF), which JSON must not: save it without one"
+	case !utf8.Valid(text) && err == nil && body.Valid(decoded) == nil:
+		return "; it is in GBK, and only UTF-8 is taken: convert it, and ask the sender which charset it signs"
+	case !utf8.Valid(text):
+		return "; it is not in UTF-8"
+	case bytes.HasPrefix(bytes.TrimSpace(text), []byte("<")):
+		return "; it looks like HTML or XML"
+	}
+	return ""
+}
+
+// readForm reads a form body or a query string, with or without the address
+// before it. A parameter that occurs twice is refused: two readers would take
+// two values.
+func readForm(s scheme.Scheme, text []byte) (scheme.Wire, error) {
+	form := string(bytes.TrimSpace(text))
+	if strings.HasPrefix(form, "{") {
+		return scheme.Wire{}, fmt.Errorf("%s sends notifications as a form, and this is JSON; give the form or the query string as it came", scheme.Name(s))
+	}
+	if _, query, found := strings.Cut(form, "?"); found {
+		form = query
+	}
+	w := scheme.Wire{Kind: scheme.KindNotification}
+	for piece := range strings.SplitSeq(form, "&") {
+		if piece == "" {
+			continue
+		}
+		name, value, _ := strings.Cut(piece, "=")
+		name, err1 := url.QueryUnescape(name)
+		value, err2 := url.QueryUnescape(value)
+		switch {
+		case err1 != nil || err2 != nil:
+			return scheme.Wire{}, errors.New("reading the notification: a percent sign without two hex digits behind it")
+		case !utf8.ValidString(name) || !utf8.ValidString(value):
+			return scheme.Wire{}, errors.New("reading the notification: a parameter is not in UTF-8")
+		case slices.ContainsFunc(w.Form, func(p scheme.Param) bool { return p.Name == name }):
+			return scheme.Wire{}, fmt.Errorf("reading the notification: the parameter %s occurs twice", name)
+		}
+		w.Form = append(w.Form, scheme.Param{Name: name, Value: value})
+	}
+	if len(w.Form) == 0 {
+		return scheme.Wire{}, errors.New("reading the notification: the form is empty")
+	}
+	return w, nil
+}
+
+// Member is the text of a member or a parameter, for {body.x} in a reference.
+func Member(w scheme.Wire, name string) (string, bool) {
+	if w.Body != nil {
+		return w.Body.Text(name)
+	}
+	for _, p := range w.Form {
+		if p.Name == name {
+			return p.Value, p.Value != ""
+		}
+	}
+	return "", false
+}
+
+// Roles are the roles that sealing a request or opening a message cannot do
+// without, of those that the whole exchange needs.
+func Roles(s scheme.Scheme, w scheme.Wire) []keys.Role {
+	use := []keys.Role{keys.Verify, keys.SharedSecret}
+	var roles []keys.Role
+	switch w.Kind {
+	case scheme.KindRequest:
+		use = []keys.Role{keys.Sign, keys.Encrypt, keys.SharedSecret}
+		roles = s.Needs(w.Body)
+	case scheme.KindResponse:
+		empty, err := body.Parse([]byte("{}"))
+		if err != nil {
+			return nil
+		}
+		roles = s.Needs(empty)
+	case scheme.KindNotification:
+		if n, ok := s.(scheme.Notifier); ok {
+			roles = n.Notification().Roles
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(roles), func(r keys.Role) bool { return !slices.Contains(use, r) })
+}
+
+// need fails with the reason NeedsKeys where a set lacks a role. A secret that
+// is only accepted opens as well as the one that signs.
+func need(set *keys.Set, roles []keys.Role) error {
+	for _, role := range roles {
+		if role == keys.SharedSecret && set.Has(keys.VerifySecret) {
+			continue
+		}
+		if err := set.Need(role); err != nil {
+			return &scheme.Error{Reason: scheme.NeedsKeys, Detail: err.Error(), Cause: err}
+		}
+	}
+	return nil
+}
+
+// Open opens an answer or a notification with the keys of a set. Charset, if
+// not nil, changes the canonical string before it is verified.
+func Open(s scheme.Scheme, w scheme.Wire, set *keys.Set, charset func([]byte) []byte) (*scheme.Opened, error) {
+	if err := need(set, Roles(s, w)); err != nil {
+		return nil, err
+	}
+	switch w.Kind {
+	case scheme.KindResponse:
+		return s.Open(scheme.Answer{Body: w.Body, Keys: set, Charset: charset})
+	case scheme.KindNotification:
+		if n, ok := s.(scheme.Notifier); ok {
+			return n.OpenNotification(scheme.Notification{Body: w.Body, Form: w.Form, Keys: set, Charset: charset})
+		}
+	}
+	return nil, fmt.Errorf("a %s of %s cannot be opened", w.Kind, scheme.Name(s))
+}
+
+// Canonical is our canonical string of a message on the wire.
+func Canonical(s scheme.Scheme, w scheme.Wire) ([]byte, error) {
+	c, ok := s.(scheme.Canonicalizer)
+	if !ok {
+		return nil, fmt.Errorf("%s cannot give the canonical string of a message without its keys", scheme.Name(s))
+	}
+	return c.Canonical(w)
+}

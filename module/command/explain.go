@@ -1,0 +1,106 @@
+package command
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/countersign/caddy-countersign/module/command/visible"
+	"github.com/countersign/caddy-countersign/module/keys"
+)
+
+// explainer writes what --explain tells, to standard error.
+type explainer struct{ io.Writer }
+
+func (e explainer) line(name, format string, args ...any) {
+	fmt.Fprintf(e, "%-12s %s\n", name, fmt.Sprintf(format, args...)) //nolint:errcheck // nobody can be told
+}
+
+// canonical shows a canonical string, its length and its digest.
+func (e explainer) canonical(text []byte) {
+	e.line("canonical", "%d bytes, %d characters, SHA-256 %x", len(text), utf8.RuneCount(text), sha256.Sum256(text))
+	fmt.Fprintf(e, "%s\n", visible.Show(text)) //nolint:errcheck // nobody can be told
+	if n := hidden(text); n > 0 {
+		e.line("look out", "%s of the canonical string cannot be seen or told apart; each stands between ⟨ and ⟩", count(n, "character"))
+	}
+}
+
+func hidden(text []byte) int {
+	n := 0
+	for _, r := range string(text) {
+		if _, wide := visible.Narrow(r); wide || visible.Hidden(r) {
+			n++
+		}
+	}
+	return n
+}
+
+// set tells which key set was used.
+func (e explainer) set(set *keys.Set) {
+	e.line("key set", "%s, version %s", set.Reference, set.Version)
+}
+
+// keys shows the keys of a set that serve the roles and have one of the
+// fingerprints, or all that serve the roles.
+func (e explainer) keys(set *keys.Set, fingerprints []string, roles ...keys.Role) {
+	for _, role := range roles {
+		held := holding(set, role)
+		for i, k := range held {
+			if fingerprints != nil && !slices.Contains(fingerprints, k.fingerprint) {
+				continue
+			}
+			which := string(role)
+			if len(held) > 1 {
+				which = fmt.Sprintf("%s %d", role, i+1)
+			}
+			e.line(which, "%s from %s", k.fingerprint, k.origin)
+		}
+	}
+}
+
+// held is what may be told of one key.
+type held struct{ fingerprint, origin string }
+
+func holding(set *keys.Set, role keys.Role) []held {
+	var out []held
+	switch role {
+	case keys.Sign:
+		if set.Sign != nil {
+			out = append(out, held{set.Sign.Fingerprint, set.Sign.Origin})
+		}
+	case keys.Encrypt:
+		if set.Encrypt != nil {
+			out = append(out, held{set.Encrypt.Fingerprint, set.Encrypt.Origin})
+		}
+	case keys.SharedSecret:
+		if set.Secret != nil {
+			out = append(out, held{set.Secret.Fingerprint, set.Secret.Origin})
+		}
+	case keys.Verify:
+		for _, k := range set.Verify {
+			out = append(out, held{k.Fingerprint, k.Origin})
+		}
+	case keys.Decrypt:
+		for _, k := range set.Decrypt {
+			out = append(out, held{k.Fingerprint, k.Origin})
+		}
+	case keys.VerifySecret:
+		for _, k := range set.VerifySecrets {
+			if k != set.Secret {
+				out = append(out, held{k.Fingerprint, k.Origin})
+			}
+		}
+	}
+	return out
+}
+
+// count is a number with its noun.
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, strings.TrimSuffix(noun, "s"))
+}

@@ -1,0 +1,109 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/countersign/caddy-countersign/module/command/diagnosis"
+	"github.com/countersign/caddy-countersign/module/keys"
+	"github.com/countersign/caddy-countersign/module/keysource/file"
+	"github.com/countersign/caddy-countersign/module/scheme"
+)
+
+// maxInput is the largest file that is read, in bytes: no provider takes more.
+const maxInput = 64 << 20
+
+// input is what the commands on single messages have in common: a scheme with
+// its options, a key set, and what is to be explained.
+type input struct {
+	scheme    string
+	settings  []string
+	keys      string
+	reference string
+	explain   bool
+}
+
+// schemeFlags adds the flags that configure the scheme.
+func (in *input) schemeFlags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&in.scheme, "scheme", "", "the provider's scheme: "+strings.Join(scheme.Names(), ", "))
+	cmd.Flags().StringArrayVar(&in.settings, "set", nil, "an option of the scheme, as `option=value`; several values are separated by commas")
+}
+
+// keyFlags adds the flags that name the key set.
+func (in *input) keyFlags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&in.keys, "keys", "", "the `folder` that holds the key sets")
+	cmd.Flags().StringVar(&in.reference, "ref", "", "the `reference` of the key set; {body.x} in it stands for the member x of the message")
+}
+
+// recipe is the scheme as the flags configure it.
+func (in *input) recipe() (diagnosis.Recipe, error) {
+	r := diagnosis.Recipe{Scheme: in.scheme}
+	if in.scheme == "" {
+		return r, fmt.Errorf("--scheme is missing; known are %s", strings.Join(scheme.Names(), ", "))
+	}
+	for _, text := range in.settings {
+		set, err := diagnosis.ParseSetting(text)
+		if err != nil {
+			return r, err
+		}
+		r.Settings = append(r.Settings, set)
+	}
+	return r, nil
+}
+
+// keySet loads the key set that the flags name for a message.
+func (in *input) keySet(ctx context.Context, w scheme.Wire) (*keys.Set, error) {
+	if in.keys == "" {
+		return nil, errors.New("--keys is missing; give the folder that holds the key sets, such as keys-dev/merchant")
+	}
+	if in.reference == "" {
+		return nil, errors.New("--ref is missing; give the reference of the key set, such as easypay/ORG000000000007")
+	}
+	template, err := keys.ParseTemplate(in.reference)
+	if err != nil {
+		return nil, err
+	}
+	reference, ok := template.Resolve(func(member string) (string, bool) { return diagnosis.Member(w, member) })
+	if !ok {
+		return nil, fmt.Errorf("the reference %s names a member that the message does not have, or whose value cannot name a key set; give the reference itself", in.reference)
+	}
+	source := &file.Source{Dir: in.keys}
+	if err := source.Probe(ctx); err != nil {
+		return nil, err
+	}
+	set, err := source.Load(ctx, reference, nil)
+	if err != nil {
+		return nil, fmt.Errorf("loading the key set %q: %w", reference, err)
+	}
+	return set, nil
+}
+
+// read reads the file that the arguments name, or standard input.
+func read(cmd *cobra.Command, args []string) ([]byte, error) {
+	var from io.Reader
+	if name := slices.Concat(args, []string{"-"})[0]; name == "-" {
+		from = cmd.InOrStdin()
+	} else {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, fmt.Errorf("reading the message: %w", err)
+		}
+		defer f.Close() //nolint:errcheck // it was only read
+		from = f
+	}
+	text, err := io.ReadAll(io.LimitReader(from, maxInput+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading the message: %w", err)
+	}
+	if len(text) > maxInput {
+		return nil, fmt.Errorf("the message is larger than %d bytes", maxInput)
+	}
+	return text, nil
+}

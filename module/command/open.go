@@ -1,0 +1,115 @@
+package command
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/countersign/caddy-countersign/module/command/diagnosis"
+	"github.com/countersign/caddy-countersign/module/keys"
+	"github.com/countersign/caddy-countersign/module/scheme"
+)
+
+// opening are the roles that open a message.
+var opening = []keys.Role{keys.Verify, keys.Decrypt, keys.SharedSecret, keys.VerifySecret}
+
+type opener struct {
+	input
+	as string
+}
+
+func openCommand() *cobra.Command {
+	in := new(opener)
+	cmd := &cobra.Command{
+		Use:   "open --scheme <scheme> --keys <folder> --ref <reference> [--as response|notification] [--set <option>=<value>]... [--explain] [FILE]",
+		Short: "Verifies and decrypts what a provider has sent",
+		Long: `Verifies an answer or a notification of the provider, decrypts it, and prints
+the plaintext. The exit status is 1 if it does not verify. A notification that
+is a form is given as the form's body or as the query string.
+
+An answer whose envelope opens only with the key of its request is "verified,
+not decryptable": it is printed as it came, with a note on standard error.
+
+With --explain the canonical string, its digest and the keys are told on
+standard error; and of a message that does not verify, which values of the
+scheme's options, which keys and which charset would have made it verify.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return in.open(cmd, args) },
+	}
+	in.schemeFlags(cmd)
+	in.keyFlags(cmd)
+	cmd.Flags().StringVar(&in.as, "as", "response", "what the message is: response or notification")
+	cmd.Flags().BoolVar(&in.explain, "explain", false, "tell on standard error what was verified, and why it did not verify")
+	return cmd
+}
+
+func (in *opener) open(cmd *cobra.Command, args []string) error {
+	recipe, err := in.recipe()
+	if err != nil {
+		return err
+	}
+	s, err := recipe.Configure()
+	if err != nil {
+		return err
+	}
+	kind := scheme.Kind(in.as)
+	if kind != scheme.KindResponse && kind != scheme.KindNotification {
+		return fmt.Errorf("--as takes response or notification, not %q", in.as)
+	}
+	text, err := read(cmd, args)
+	if err != nil {
+		return err
+	}
+	message, err := diagnosis.Read(s, kind, text)
+	if err != nil {
+		return err
+	}
+	set, err := in.keySet(cmd.Context(), message)
+	if err != nil {
+		return err
+	}
+
+	e := explainer{cmd.ErrOrStderr()}
+	opened, failed := diagnosis.Open(s, message, set, nil)
+	if in.explain {
+		e.line("scheme", "%s, %s", scheme.Name(s), kind)
+		e.set(set)
+		if failed != nil {
+			in.explainFailure(e, s, message, set)
+		} else if !opened.Unsigned {
+			e.keys(set, opened.Fingerprints, opening...)
+			e.line("signed", "%s", opened.Signed)
+			e.canonical(opened.Canonical)
+		}
+	}
+	switch {
+	case failed != nil:
+		return fmt.Errorf("the %s does not open: %w", kind, failed)
+	case opened.Unsigned:
+		return fmt.Errorf("the %s is not signed; the provider's rule allows that for this one, and nothing in it is verified", kind)
+	case opened.Note != "":
+		e.line("note", "%s", opened.Note)
+	}
+	_, err = cmd.OutOrStdout().Write(opened.Body)
+	return err
+}
+
+// explainFailure shows what did not verify.
+func (in *opener) explainFailure(e explainer, s scheme.Scheme, message scheme.Wire, set *keys.Set) {
+	e.keys(set, nil, opening...)
+	text, err := diagnosis.Canonical(s, message)
+	if err != nil {
+		e.line("canonical", "there is none: %v", err)
+		return
+	}
+	e.canonical(text)
+}
+
+// causeOf is what a scheme's error keeps for the log, or nil.
+func causeOf(err error) error {
+	if e, ok := errors.AsType[*scheme.Error](err); ok {
+		return e.Cause
+	}
+	return nil
+}
