@@ -1,8 +1,9 @@
 package vaulttest
 
-// BuildServer and LockFile are what the tests outside the package need of its
+// BuildServer, LockFile and Environment are what the tests outside the package need of its
 // inside.
 var (
 	BuildServer = buildServer
 	LockFile    = lockFile
+	Environment = environment
 )

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// startLimit bounds a start on existing storage, and the wait for an engine.
+// startLimit bounds a start, less what a build takes, and the wait for an
+// engine after it.
 const startLimit = 30 * time.Second
 
 // Seal seals the server: it answers, with 503, until Unseal.
@@ -67,9 +68,7 @@ func (s *Server) StartSealed() error {
 	if s.process != nil {
 		return errors.New("starting the Vault server: it runs")
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
-	defer cancel()
-	return s.startSealed(ctx)
+	return s.startSealed(context.Background()) // built already
 }
 
 func (s *Server) startSealed(ctx context.Context) error {
@@ -78,6 +77,8 @@ func (s *Server) startSealed(ctx context.Context) error {
 		return err
 	}
 	s.process = p
+	ctx, cancel := context.WithTimeout(ctx, startLimit)
+	defer cancel()
 	return p.await(ctx, s.layout)
 }
 

@@ -8,7 +8,8 @@
 //   - VAULT_ADDR and VAULT_TOKEN name one that runs already. It is used by
 //     Start; StartOwn skips the test and says why. What the test made is
 //     removed at its end.
-//   - A vault command on PATH is run as `vault server` with file storage.
+//   - A vault command on PATH is run as `vault server` with file storage. It
+//     needs Close: it does not end with the program that started it.
 //   - Otherwise the server in integration/vault/server is built, which takes
 //     minutes on a fresh machine and a second afterwards.
 //
