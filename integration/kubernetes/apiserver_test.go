@@ -38,7 +38,7 @@ func startCluster(t *testing.T) *cluster {
 	port, clients, peers := freePort(t), freePort(t), freePort(t)
 	storage := "http://127.0.0.1:" + clients
 	run(t, filepath.Join(dir, "etcd.log"), etcd,
-		"--data-dir="+filepath.Join(dir, "etcd"), "--unsafe-no-fsync",
+		"--data-dir="+filepath.Join(dir, "etcd"), "--unsafe-no-fsync", "--log-level=warn",
 		"--listen-client-urls="+storage, "--advertise-client-urls="+storage,
 		"--listen-peer-urls=http://127.0.0.1:"+peers,
 		"--initial-advertise-peer-urls=http://127.0.0.1:"+peers,
@@ -105,7 +105,7 @@ func run(t *testing.T, log, binary string, args ...string) string {
 	t.Cleanup(func() {
 		_ = command.Process.Kill()
 		_ = command.Wait() // it was killed
-		file.Close()       //nolint:errcheck // a log
+		file.Close()
 		if t.Failed() {
 			text, _ := os.ReadFile(log)
 			t.Logf("the end of %s:\n%s", log, text[max(0, len(text)-4000):])
@@ -135,7 +135,7 @@ func (c *cluster) do(method, path string, object any) (int, []byte, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	defer response.Body.Close() //nolint:errcheck // it was read to its end
+	defer response.Body.Close()
 	answer, err := io.ReadAll(response.Body)
 	return response.StatusCode, answer, err
 }

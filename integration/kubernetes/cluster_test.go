@@ -50,6 +50,20 @@ func TestVaultLoginWithARealAPIServer(t *testing.T) {
 	// Two pods of the Deployment. The first one's token is projected first.
 	firstUID, secondUID := c.createPod(t, "shop-1", template), c.createPod(t, "shop-2", template)
 	first := c.token(t, "shop", "shop", "shop-1", firstUID, "vault")
+	t.Run("other tokens do not log in", func(t *testing.T) {
+		c.create(t, "/api/v1/namespaces/shop/serviceaccounts", account("other"))
+		for name, token := range map[string]string{
+			"for the API server":         c.token(t, "shop", "shop", "shop-2", secondUID, "https://kubernetes.default.svc"),
+			"of another service account": c.token(t, "shop", "other", "", "", "vault"),
+			"with a damaged signature":   first[:len(first)-8],
+		} {
+			_, err := login(vault, token)
+			assert.Error(t, err, name)
+		}
+		_, err := login(vault, first)
+		assert.NoError(t, err, "the pod's own")
+	})
+
 	volume := newTokenVolume(t)
 	volume.project(t, first)
 
@@ -63,21 +77,7 @@ func TestVaultLoginWithARealAPIServer(t *testing.T) {
 		"kv payments":                        "kv payments\n\trefresh 1s",
 	})
 	p := startCaddy(t, s.dir)
-	require.Eventually(t, func() bool { return s.probe("/readyz") == http.StatusOK }, 60*time.Second, 100*time.Millisecond, "logged in and loaded its keys")
-
-	t.Run("other tokens do not log in", func(t *testing.T) {
-		c.create(t, "/api/v1/namespaces/shop/serviceaccounts", account("other"))
-		for name, token := range map[string]string{
-			"for the API server":              c.token(t, "shop", "shop", "shop-2", secondUID, "https://kubernetes.default.svc"),
-			"of another service account":      c.token(t, "shop", "other", "", "", "vault"),
-			"with a signature cut in the end": first[:len(first)-8],
-		} {
-			_, err := login(vault, token)
-			assert.Error(t, err, name)
-		}
-		_, err := login(vault, first)
-		assert.NoError(t, err, "the pod's own")
-	})
+	p.await(t, "logged in and loaded its keys", func() bool { return s.probe("/readyz") == http.StatusOK })
 
 	// The kubelet replaces the token. The first one is worthless from here on,
 	// since its pod is gone, and Vault forgets everybody who had logged in: only a

@@ -52,7 +52,7 @@ func (s sidecar) pay(ctx context.Context, scheme, text string) exchange {
 	if err != nil {
 		return exchange{scheme: scheme, err: err}
 	}
-	defer response.Body.Close() //nolint:errcheck // it was read to its end
+	defer response.Body.Close()
 	answer, err := io.ReadAll(response.Body)
 	return exchange{
 		scheme:   scheme,
@@ -126,7 +126,7 @@ func TestTheLifeOfAPod(t *testing.T) {
 	// It starts before Vault answers.
 	require.NoError(t, vault.Kill())
 	p := startCaddy(t, s.dir)
-	require.Eventually(t, func() bool { return s.probe("/livez") == http.StatusOK }, 20*time.Second, 20*time.Millisecond, "alive without Vault")
+	p.await(t, "alive without Vault", func() bool { return s.probe("/livez") == http.StatusOK })
 	assert.Equal(t, http.StatusServiceUnavailable, s.probe("/readyz"), "not ready without keys")
 	early := s.pay(t.Context(), "easypay", body(t, "easypay", 0))
 	require.NoError(t, early.err)
@@ -137,7 +137,7 @@ func TestTheLifeOfAPod(t *testing.T) {
 
 	// It becomes ready by itself.
 	require.NoError(t, vault.Restart())
-	require.Eventually(t, func() bool { return s.probe("/readyz") == http.StatusOK }, 60*time.Second, 50*time.Millisecond, "ready once Vault is there")
+	p.await(t, "ready once Vault is there", func() bool { return s.probe("/readyz") == http.StatusOK })
 
 	// Payments are under way with both providers, one of them for a client that
 	// has hung up.
@@ -224,7 +224,7 @@ func TestAProviderThatNeverAnswersDoesNotHoldThePod(t *testing.T) {
 		"grace_period 40s":                "grace_period 10s",
 	})
 	p := startCaddy(t, s.dir)
-	require.Eventually(t, func() bool { return s.probe("/readyz") == http.StatusOK }, 20*time.Second, 20*time.Millisecond)
+	p.await(t, "ready", func() bool { return s.probe("/readyz") == http.StatusOK })
 
 	answer := make(chan exchange, 1)
 	text := body(t, "easypay", 1)

@@ -86,6 +86,21 @@ func startCaddy(t *testing.T, dir string) *process {
 	return p
 }
 
+// await waits until something is so, while the process runs.
+func (p *process) await(t *testing.T, what string, so func() bool) {
+	t.Helper()
+	deadline := time.After(60 * time.Second)
+	for !so() {
+		select {
+		case <-p.exited:
+			require.FailNow(t, "Caddy ended", "before: %s: %v", what, p.err)
+		case <-deadline:
+			require.FailNow(t, "not in time", what)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
 func (p *process) terminate(t *testing.T) {
 	t.Helper()
 	require.NoError(t, p.command.Process.Signal(syscall.SIGTERM))
@@ -145,8 +160,8 @@ func serve(t *testing.T, handler http.Handler) string {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	server := &http.Server{Handler: handler}
-	go server.Serve(listener)            //nolint:errcheck // ends with Close
-	t.Cleanup(func() { server.Close() }) //nolint:errcheck // nothing to lose
+	go server.Serve(listener)
+	t.Cleanup(func() { server.Close() })
 	return "http://" + listener.Addr().String()
 }
 
@@ -163,17 +178,17 @@ func startProviders(t *testing.T) map[string]string {
 	}
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "Caddyfile"), []byte(config), 0o600))
-	startCaddy(t, dir)
+	p := startCaddy(t, dir)
 	addresses := map[string]string{}
 	for scheme, port := range ports {
 		addresses[scheme] = "http://127.0.0.1:" + port
-		require.Eventually(t, func() bool {
+		p.await(t, "provider "+scheme, func() bool {
 			connection, err := net.Dial("tcp", "127.0.0.1:"+port)
 			if err != nil {
 				return false
 			}
 			return connection.Close() == nil
-		}, 20*time.Second, 20*time.Millisecond)
+		})
 	}
 	return addresses
 }
@@ -219,7 +234,7 @@ func (s sidecar) probe(path string) int {
 	if err != nil {
 		return 0
 	}
-	defer response.Body.Close() //nolint:errcheck // the status was read
+	defer response.Body.Close()
 	return response.StatusCode
 }
 
@@ -227,7 +242,7 @@ func freePort(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	defer listener.Close() //nolint:errcheck // it has served
+	defer listener.Close()
 	_, port, err := net.SplitHostPort(listener.Addr().String())
 	require.NoError(t, err)
 	return port
