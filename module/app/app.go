@@ -111,7 +111,7 @@ func (a *App) Start() error {
 	}
 	for _, s := range a.sources {
 		s.ring.Start()
-		telemetry.WatchAge(s.terms.Label(), s.ring)
+		telemetry.WatchSource(s.terms.Label(), s.ring)
 	}
 	return nil
 }

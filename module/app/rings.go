@@ -29,7 +29,7 @@ type pooled struct {
 // Destruct ends a ring that no configuration has any more.
 func (p *pooled) Destruct() error {
 	p.Close()
-	telemetry.UnwatchAge(p.label, p.Ring)
+	telemetry.UnwatchSource(p.label, p.Ring)
 	if c, ok := p.source.(io.Closer); ok {
 		return c.Close()
 	}
@@ -88,15 +88,15 @@ func loaded(terms keysource.Terms, set *keys.Set) {
 func refreshed(terms keysource.Terms, reference string, err error) {
 	switch {
 	case err == nil:
-		telemetry.Refreshed(terms.Label(), "ok")
+		telemetry.Refreshed(terms.Label(), telemetry.RefreshOK)
 		return
 	case errors.Is(err, keys.ErrUnknown):
-		telemetry.Refreshed(terms.Label(), "unknown")
+		telemetry.Refreshed(terms.Label(), telemetry.RefreshUnknown)
 		// Anyone may name a reference that is not there: no alarm.
 		logger().Warn("no such key set", zap.String("source", terms.Label()), zap.String("reference", reference), zap.Error(err))
 		return
 	}
-	telemetry.Refreshed(terms.Label(), "error")
+	telemetry.Refreshed(terms.Label(), telemetry.RefreshError)
 	logger().Error("loading keys failed; the last good ones stay in use",
 		zap.String("source", terms.Label()), zap.String("reference", reference), zap.Error(err))
 	telemetry.Emit(telemetry.EventKeysRefreshFailed, map[string]any{

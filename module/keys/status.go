@@ -57,21 +57,25 @@ func (r *Ring) Answering() bool {
 	return at != 0 && (r.options.MaxStale == 0 || time.Now().UnixNano()-at <= int64(r.options.MaxStale))
 }
 
-// Age is the longest time since the source confirmed a configured set, or any
-// set where none is configured. It is 0 while nothing is loaded.
+// Age is the longest time since the source confirmed a set, of all that are
+// loaded and all that the configuration names. What never loaded counts from
+// when it was first wanted, so that a source that fails from the start grows
+// old as well.
 func (r *Ring) Age() time.Duration {
-	var configured, any time.Duration
-	for _, s := range r.Status() {
-		if s.Set == nil {
-			continue
+	now := time.Now()
+	var oldest time.Duration
+	for _, v := range r.entries.Range {
+		e := v.(*entry)
+		e.mu.Lock()
+		pinned, at := e.pins > 0, e.born.UnixNano()
+		e.mu.Unlock()
+		loaded := e.set.Load() != nil
+		if loaded {
+			at = e.confirmed.Load()
 		}
-		any = max(any, s.Age)
-		if s.Configured {
-			configured = max(configured, s.Age)
+		if loaded || pinned {
+			oldest = max(oldest, time.Duration(now.UnixNano()-at))
 		}
 	}
-	if configured > 0 {
-		return configured
-	}
-	return any
+	return oldest
 }

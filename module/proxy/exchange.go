@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"net/http"
-	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -28,7 +27,7 @@ type exchange struct {
 	keys    *keys.Set
 	sealed  *scheme.Sealed // by the handler, for the first try
 	sent    bool           // bytes may have reached the provider: no further try
-	flag    *atomic.Bool   // the same over all tries, where no handler holds the exchange
+	tries   *tries         // in the long form, where no handler holds the exchange; or nil
 	ended   bool           // the entry is written
 
 	entry telemetry.Entry
@@ -82,14 +81,14 @@ func (e *exchange) findKeys(ctx context.Context) *problem.Problem {
 		return problem.New(problem.UnknownKeySet, "the request names no key set: a member that stands in the key reference is missing or is no plain name", nil)
 	}
 	e.entry.Reference = reference
-	set, p := FindKeys(ctx, e.t.ring, reference, e.t.scheme.Needs(e.request)...)
+	set, p := FindKeys(ctx, e.t.meter, e.t.ring, reference, e.t.scheme.Needs(e.request)...)
 	e.keys = set
 	return p
 }
 
 // seal seals the request for the next try.
 func (e *exchange) seal(ctx context.Context) *problem.Problem {
-	_, end := telemetry.Span(ctx, "countersign.seal")
+	end := e.t.meter.Span(ctx, telemetry.SpanSeal)
 	start := time.Now()
 	sealed, err := e.t.scheme.Seal(scheme.Request{Body: e.request, Keys: e.keys, Now: start})
 	e.entry.Seal += max(time.Since(start), 1)
@@ -141,7 +140,7 @@ func (e *exchange) end(outcome string, p *problem.Problem) {
 	if metric == "ok" {
 		metric = outcome
 	}
-	e.t.meter.Exchange(metric)
+	e.t.meter.Count(metric)
 	e.t.meter.Stages(e.entry.Seal, e.entry.Upstream, e.entry.Open)
 	if p == nil {
 		return

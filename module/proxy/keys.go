@@ -11,8 +11,8 @@ import (
 
 // FindKeys finds the key set of a reference, with every one of the roles. It
 // fails with unknown_key_set or keys_unavailable.
-func FindKeys(ctx context.Context, ring *keys.Ring, reference string, roles ...keys.Role) (*keys.Set, *problem.Problem) {
-	ctx, end := telemetry.Span(ctx, "countersign.keys.load")
+func FindKeys(ctx context.Context, meter *telemetry.Meter, ring *keys.Ring, reference string, roles ...keys.Role) (*keys.Set, *problem.Problem) {
+	end := meter.Span(ctx, telemetry.SpanKeysLoad)
 	set, err := ring.Get(ctx, reference)
 	if err == nil {
 		err = set.Need(roles...)

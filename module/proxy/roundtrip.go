@@ -21,10 +21,6 @@ import (
 	"github.com/countersign/caddy-countersign/module/telemetry"
 )
 
-// sentVar holds a flag that is set once the bytes of a request may have reached
-// the provider.
-const sentVar = "countersign.sent"
-
 // RoundTrip is one try: it seals the request, sends it, and opens the answer.
 // An error that another try may mend, because no connection was had, is a
 // reverseproxy.DialError; every other error ends the exchange.
@@ -38,16 +34,24 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		if t.MaxInFlight > 0 {
 			defer t.inFlight.Add(-1)
 		}
-		e = t.begin(r)
-		e.flag = sentFlag(r.Context())
+		shared := triesOf(r.Context())
+		if e = shared.resume(t); e == nil {
+			e = t.begin(r)
+			e.tries = shared
+		}
 		if t.MaxInFlight > 0 && t.inFlight.Add(1) > t.MaxInFlight {
 			return nil, e.fail(r, overloaded())
 		}
-		if p := e.prepare(r); p != nil {
-			return nil, e.fail(r, p)
+		if e.ended { // the client went away between two tries
+			return nil, e.fail(r, shared.problem)
+		}
+		if e.request == nil {
+			if p := e.prepare(r); p != nil {
+				return nil, e.fail(r, p)
+			}
 		}
 	}
-	if e.sent || e.flag != nil && e.flag.Load() {
+	if e.sent || e.tries != nil && e.tries.sent.Load() {
 		return nil, e.fail(r, problem.New(problem.UpstreamFailed, "the request was sent before and is not sent again", nil))
 	}
 	if r.Method != http.MethodPost {
@@ -72,7 +76,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 func (e *exchange) try(r *http.Request) (*http.Response, error) {
 	ctx, cancel := tryContext(r.Context(), time.Duration(e.t.Timeout))
 	defer cancel()
-	_, endSpan := telemetry.Span(r.Context(), "countersign.upstream")
+	endSpan := e.t.meter.Span(r.Context(), telemetry.SpanUpstream)
 	start := time.Now()
 	reply, p := e.send(ctx, r)
 	e.entry.Upstream += max(time.Since(start), 1)
@@ -88,7 +92,7 @@ func (e *exchange) try(r *http.Request) (*http.Response, error) {
 	e.entry.UpstreamStatus = reply.status
 	e.entry.ResponseBytes = len(reply.body)
 
-	_, endSpan = telemetry.Span(r.Context(), "countersign.open")
+	endSpan = e.t.meter.Span(r.Context(), telemetry.SpanOpen)
 	start = time.Now()
 	result, p := e.open(reply)
 	e.entry.Open = max(time.Since(start), 1)
@@ -133,11 +137,12 @@ func (e *exchange) send(ctx context.Context, r *http.Request) (*reply, *problem.
 		connected.Store(false)
 		return io.NopCloser(bytes.NewReader(e.sealed.Body)), nil
 	}
+	telemetry.GuardStandardLog()
 	res, err := e.t.HTTP.RoundTrip(out)
 	if connected.Load() {
 		e.sent = true
-		if e.flag != nil {
-			e.flag.Store(true)
+		if e.tries != nil {
+			e.tries.sent.Store(true)
 		}
 	}
 	if err != nil {
@@ -187,18 +192,6 @@ func (e *exchange) sendProblem(ctx context.Context, err error) *problem.Problem 
 	}
 }
 
-// sentFlag is the flag of a request that no handler follows over its tries. It
-// is put among the request's variables before the first dial: dials that go on
-// in the background read these variables, so they must not be written to later.
-func sentFlag(ctx context.Context) *atomic.Bool {
-	flag, ok := caddyhttp.GetVar(ctx, sentVar).(*atomic.Bool)
-	if !ok {
-		flag = new(atomic.Bool)
-		caddyhttp.SetVar(ctx, sentVar, flag)
-	}
-	return flag
-}
-
 // healthCheck passes an active health check on, which comes without a server,
 // unsigned. Anything else without a server is refused.
 func (t *Transport) healthCheck(r *http.Request) (*http.Response, error) {
@@ -219,9 +212,11 @@ func (e *exchange) fail(r *http.Request, p *problem.Problem) error {
 // another one; where a handler follows the exchange, it ends it.
 func (e *exchange) failDial(r *http.Request, p *problem.Problem) error {
 	p.ID = e.id
-	if exchangeOf(r.Context()) == nil {
-		e.end("", p)
+	if e.tries != nil {
 		announce(r, p)
+		if !e.tries.wait(r.Context(), e, p) {
+			e.end("", p)
+		}
 	}
 	return dialError{caddyhttp.HandlerError{Err: p, StatusCode: p.Code.Status(), ID: p.ID}}
 }

@@ -97,8 +97,9 @@ type Transport struct {
 	audit     *zap.Logger
 	logger    *zap.Logger
 	inFlight  *atomic.Int64
-	warned    atomic.Bool // of development keys
-	forward   []string    // canonical names of all headers that are forwarded
+	balancing *reverseproxy.LoadBalancing // of the reverse_proxy, or nil
+	warned    atomic.Bool                 // of development keys
+	forward   []string                    // canonical names of all headers that are forwarded
 }
 
 // CaddyModule returns the Caddy module information.
@@ -145,9 +146,12 @@ func (t *Transport) provision(ctx caddy.Context) error {
 	if err := t.provisionKeys(ctx); err != nil {
 		return err
 	}
-	t.meter = telemetry.NewMeter(scheme.Name(t.scheme), t.Profile)
-	if err := t.checkProxy(parentProxy(ctx)); err != nil {
-		return err
+	t.meter = telemetry.Exchanges(scheme.Name(t.scheme), t.Profile)
+	if parent := parentProxy(ctx); parent != nil {
+		t.balancing = parent.LoadBalancing
+		if err := t.checkProxy(parent); err != nil {
+			return err
+		}
 	}
 	if err := t.HTTP.Provision(ctx); err != nil {
 		return fmt.Errorf("setting up the http transport: %w", err)

@@ -3,23 +3,37 @@ package telemetry
 import (
 	"context"
 
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
 )
 
 const tracerName = "github.com/countersign/caddy-countersign"
 
+// The spans.
+const (
+	SpanKeysLoad = "countersign.keys.load"
+	SpanSeal     = "countersign.seal"
+	SpanUpstream = "countersign.upstream"
+	SpanOpen     = "countersign.open"
+)
+
 // Span starts a span for a stage under the span of the request, where Caddy's
 // tracing made one, and returns what ends it. The outcome is "" or "ok" for
-// success and otherwise the code of the problem.
-func Span(ctx context.Context, name string) (context.Context, func(outcome string)) {
+// success and otherwise the code of the problem. A span has the scheme, the
+// profile and the outcome, and nothing of the message or of the key.
+func (m *Meter) Span(ctx context.Context, name string) func(outcome string) {
 	parent := trace.SpanFromContext(ctx)
 	if !parent.IsRecording() {
-		return ctx, func(string) {}
+		return func(string) {}
 	}
-	ctx, span := parent.TracerProvider().Tracer(tracerName).Start(ctx, name)
-	return ctx, func(outcome string) {
-		if outcome != "" && outcome != "ok" {
+	_, span := parent.TracerProvider().Tracer(tracerName).Start(ctx, name, m.attributes)
+	return func(outcome string) {
+		if outcome == "" {
+			outcome = "ok"
+		}
+		span.SetAttributes(attribute.String("countersign.outcome", outcome))
+		if outcome != "ok" {
 			span.SetStatus(codes.Error, outcome)
 		}
 		span.End()
