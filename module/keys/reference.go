@@ -66,6 +66,15 @@ func ParseTemplate(text string) (Template, error) {
 // Dynamic reports whether the reference depends on the request.
 func (t Template) Dynamic() bool { return t.dynamic }
 
+// Members are the members of the request that the reference depends on.
+func (t Template) Members() []string {
+	var out []string
+	for i := 1; i < len(t.parts); i += 2 {
+		out = append(out, t.parts[i])
+	}
+	return out
+}
+
 // String is the reference as it was written.
 func (t Template) String() string { return t.text }
 
