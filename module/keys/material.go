@@ -24,9 +24,9 @@ type Value struct {
 	Text   []byte
 	Origin string
 
-	// Private takes the place of Text where the key itself stays elsewhere, as
-	// in Vault's Transit engine.
-	Private *PrivateKey
+	// Private takes the place of Text where the keys themselves stay elsewhere,
+	// as in Vault's Transit engine.
+	Private []*PrivateKey
 }
 
 // Parse makes a set of its material. An error names the role and its origin and
@@ -48,8 +48,8 @@ func Parse(reference, version string, material Material) (*Set, error) {
 func (s *Set) add(role Role, value Value) error {
 	switch role {
 	case Sign, Decrypt:
-		private := []*PrivateKey{value.Private}
-		if value.Private == nil {
+		private := value.Private
+		if private == nil {
 			var err error
 			if private, err = parsePrivate(value); err != nil {
 				return err
@@ -98,8 +98,9 @@ func (s *Set) add(role Role, value Value) error {
 // trimNewline removes one trailing LF or CRLF, and nothing else: a secret may
 // begin or end with white space.
 func trimNewline(text []byte) []byte {
-	text, _ = bytes.CutSuffix(text, []byte("\n"))
-	text, _ = bytes.CutSuffix(text, []byte("\r"))
+	if cut, found := bytes.CutSuffix(text, []byte("\n")); found {
+		text, _ = bytes.CutSuffix(cut, []byte("\r"))
+	}
 	return bytes.Clone(text)
 }
 
@@ -193,10 +194,12 @@ func parsePublic(value Value) ([]*PublicKey, error) {
 	return out, nil
 }
 
+var errPrivate = errors.New("it is a private key, and this role holds the peer's public one; the peer's private key must never be here")
+
 func publicKey(label string, der []byte) (*PublicKey, error) {
 	switch label {
 	case "PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY":
-		return nil, errors.New("it is a private key, and this role holds the peer's public one; the peer's private key must never be here")
+		return nil, errPrivate
 	}
 	if key, err := x509.ParsePKIXPublicKey(der); err == nil {
 		return rsaPublic(key, time.Time{})
@@ -207,8 +210,10 @@ func publicKey(label string, der []byte) (*PublicKey, error) {
 	if cert, err := x509.ParseCertificate(der); err == nil {
 		return rsaPublic(cert.PublicKey, cert.NotAfter)
 	}
-	if _, err := x509.ParsePKCS8PrivateKey(der); err == nil {
-		return nil, errors.New("it is a private key, and this role holds the peer's public one; the peer's private key must never be here")
+	_, err8 := x509.ParsePKCS8PrivateKey(der)
+	_, err1 := x509.ParsePKCS1PrivateKey(der)
+	if err8 == nil || err1 == nil {
+		return nil, errPrivate
 	}
 	return nil, errors.New("it is not a valid RSA public key or certificate")
 }

@@ -1,0 +1,233 @@
+// Package vault is the key source that asks HashiCorp Vault: KV version 2 for
+// keys and secrets, and its Transit engine for private keys that never leave
+// it.
+package vault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/countersign/caddy-countersign/module/keysource"
+)
+
+func init() {
+	caddy.RegisterModule(new(Source))
+}
+
+// The defaults of the options.
+const (
+	DefaultMount    = "secret"
+	DefaultRefresh  = 30 * time.Second
+	DefaultMaxStale = time.Hour
+	DefaultJWT      = "/var/run/secrets/kubernetes.io/serviceaccount/token"
+)
+
+// Source reads key sets from HashiCorp Vault. A reference is the path of a KV
+// version 2 secret that has a field for each role: sign, verify, encrypt,
+// decrypt, secret, verify_secret, in the formats of the file source. In sign and
+// decrypt the value "transit:<mount>/<key>" names an RSA key of the Transit
+// engine instead: Vault then signs and decrypts, and the private key never
+// leaves it (RSA from 2048 bits; decrypting needs Vault 1.19).
+//
+// Keys are held in memory only. While Vault is away the last good ones serve
+// until max_stale. No VAULT_* variable of the environment has any effect.
+type Source struct {
+	// Vault's address, such as https://vault.vault:8200. Required.
+	Address string `json:"address"`
+
+	// The name of the source. The default source has none.
+	Name string `json:"name,omitempty"`
+
+	// Where the KV version 2 engine is mounted. Default: secret.
+	KV string `json:"kv,omitempty"`
+
+	// How to log in. Required.
+	Auth Auth `json:"auth"`
+
+	// The namespace (Vault Enterprise). Default: none.
+	Namespace string `json:"namespace,omitempty"`
+
+	// A file with the certificates (PEM) that Vault's certificate must come
+	// from. Default: those of the system.
+	CA string `json:"ca,omitempty"`
+
+	// How often versions are looked at. Default: 30s.
+	Refresh caddy.Duration `json:"refresh,omitempty"`
+
+	// How long the last good keys serve while Vault is away. Default: 1h.
+	MaxStale caddy.Duration `json:"max_stale,omitempty"`
+
+	// Allows an address that is neither TLS nor on this machine: anybody on the
+	// way can read every key and the token.
+	AllowPlaintextUpstream bool `json:"allow_plaintext_upstream,omitempty"`
+
+	// Where the configuration stands, as file:line, for errors that only come
+	// up when it is provisioned.
+	Line string `json:"line,omitempty"`
+
+	client *client
+}
+
+// Auth is how a source logs in to Vault.
+type Auth struct {
+	// "kubernetes", "approle" or "token_file".
+	Method string `json:"method"`
+
+	// Of kubernetes: the role of Vault's auth method.
+	Role string `json:"role,omitempty"`
+
+	// Of kubernetes and approle: where the auth method is mounted. Default: its
+	// name.
+	Mount string `json:"mount,omitempty"`
+
+	// The file with the token: of kubernetes the service account's (default:
+	// /var/run/secrets/kubernetes.io/serviceaccount/token), of token_file the
+	// one that a Vault Agent writes. It is read again each time.
+	TokenFile string `json:"token_file,omitempty"`
+
+	// Of approle: the files with the role id and the secret id. They are read
+	// again at each login.
+	RoleIDFile   string `json:"role_id_file,omitempty"`
+	SecretIDFile string `json:"secret_id_file,omitempty"`
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Source) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "countersign.keys.vault",
+		New: func() caddy.Module { return new(Source) },
+	}
+}
+
+// Provision fills in the defaults. It asks no network.
+func (s *Source) Provision(caddy.Context) error {
+	if err := s.provision(); err != nil {
+		if s.Line != "" {
+			return fmt.Errorf("%w, at %s", err, s.Line)
+		}
+		return err
+	}
+	return nil
+}
+
+func (s *Source) provision() error {
+	repl := caddy.NewReplacer()
+	for _, value := range []*string{
+		&s.Address, &s.KV, &s.Namespace, &s.CA,
+		&s.Auth.Role, &s.Auth.Mount, &s.Auth.TokenFile, &s.Auth.RoleIDFile, &s.Auth.SecretIDFile,
+	} {
+		replaced, err := repl.ReplaceOrErr(*value, true, true)
+		if err != nil {
+			return fmt.Errorf("keys vault: %w", err)
+		}
+		*value = replaced
+	}
+	if s.KV == "" {
+		s.KV = DefaultMount
+	}
+	if s.Refresh == 0 {
+		s.Refresh = caddy.Duration(DefaultRefresh)
+	}
+	if s.MaxStale == 0 {
+		s.MaxStale = caddy.Duration(DefaultMaxStale)
+	}
+	if err := s.check(); err != nil {
+		return err
+	}
+	var err error
+	s.client, err = newClient(s)
+	return err
+}
+
+// check says what is wrong with the configuration.
+func (s *Source) check() error {
+	s.KV = strings.Trim(s.KV, "/")
+	if s.Refresh < 0 || s.MaxStale < 0 {
+		return errors.New("keys vault: refresh and max_stale must be positive")
+	}
+	if s.MaxStale < s.Refresh {
+		return errors.New("keys vault: max_stale must not be shorter than refresh, or the keys would be too old between two looks")
+	}
+	if err := s.Auth.check(); err != nil {
+		return err
+	}
+	return s.checkAddress()
+}
+
+func (s *Source) checkAddress() error {
+	if strings.HasPrefix(s.Address, "unix://") {
+		return nil
+	}
+	u, err := url.Parse(s.Address)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || u.RawQuery != "" || strings.Trim(u.Path, "/") != "" {
+		return fmt.Errorf("keys vault: the address must look like https://vault.example:8200, not %q", s.Address)
+	}
+	if u.Scheme == "http" && !s.AllowPlaintextUpstream && !loopback(u.Hostname()) {
+		return fmt.Errorf("keys vault: %s would be reached in plaintext, and every key with it; use https://, or accept the risk with allow_plaintext_upstream", s.Address)
+	}
+	return nil
+}
+
+func loopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return strings.EqualFold(host, "localhost") || err == nil && addr.IsLoopback()
+}
+
+func (a *Auth) check() error {
+	switch a.Method {
+	case "kubernetes":
+		if a.Role == "" {
+			return errors.New("keys vault: auth kubernetes needs a role")
+		}
+		if a.TokenFile == "" {
+			a.TokenFile = DefaultJWT
+		}
+	case "approle":
+		if a.RoleIDFile == "" || a.SecretIDFile == "" {
+			return errors.New("keys vault: auth approle needs the file of the role id and the file of the secret id")
+		}
+	case "token_file":
+		if a.TokenFile == "" {
+			return errors.New("keys vault: auth token_file needs a file")
+		}
+	case "":
+		return errors.New("keys vault needs auth; add: auth kubernetes <role>, auth approle <role id file> <secret id file>, or auth token_file <file>")
+	default:
+		return fmt.Errorf("keys vault: unknown auth method %q; there are kubernetes, approle and token_file", a.Method)
+	}
+	if a.Mount == "" {
+		a.Mount = a.Method
+	}
+	a.Mount = strings.Trim(a.Mount, "/")
+	return nil
+}
+
+// Terms are the source's name and how its sets are kept.
+func (s *Source) Terms() keysource.Terms {
+	return keysource.Terms{Name: s.Name, Kind: "vault", Refresh: time.Duration(s.Refresh), MaxStale: time.Duration(s.MaxStale)}
+}
+
+// Probe reports whether Vault takes the login.
+func (s *Source) Probe(ctx context.Context) error {
+	_, err := s.client.read(ctx, "auth/token/lookup-self")
+	return err
+}
+
+// Close closes idle connections. Exchanges in flight may still sign: what they
+// hold goes on working.
+func (s *Source) Close() error {
+	s.client.http.CloseIdleConnections()
+	return nil
+}
+
+var (
+	_ keysource.Source  = (*Source)(nil)
+	_ caddy.Provisioner = (*Source)(nil)
+)
