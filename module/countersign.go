@@ -15,7 +15,9 @@ import (
 
 	// Where keys come from.
 	_ "github.com/countersign/caddy-countersign/module/keysource/file"
+	_ "github.com/countersign/caddy-countersign/module/keysource/vault"
 
 	// The providers.
 	_ "github.com/countersign/caddy-countersign/module/schemes/easypay"
+	_ "github.com/countersign/caddy-countersign/module/schemes/jeepay"
 )

@@ -37,10 +37,9 @@ func (e *Editor) Set(o *Object, name string, raw []byte) {
 		at = o.members[n-1].end
 	}
 	text := make([]byte, 0, len(name)+len(raw)+4)
-	if len(o.members) > 0 || o.grown {
+	if len(o.members) > 0 || e.appendedAt(at) {
 		text = append(text, ',')
 	}
-	o.grown = true
 	text = AppendQuote(text, name)
 	text = append(text, ':')
 	e.add(edit{at, at, append(text, raw...)})
@@ -49,6 +48,11 @@ func (e *Editor) Set(o *Object, name string, raw []byte) {
 // SetString is Set with a string as the value.
 func (e *Editor) SetString(o *Object, name, value string) {
 	e.Set(o, name, AppendQuote(nil, value))
+}
+
+// appendedAt reports whether a member was appended at this place before.
+func (e *Editor) appendedAt(at int) bool {
+	return slices.ContainsFunc(e.edits, func(ed edit) bool { return ed.start == at && ed.end == at })
 }
 
 func (e *Editor) add(ed edit) {

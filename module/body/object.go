@@ -28,7 +28,6 @@ type Object struct {
 	open    int // just behind the opening brace
 	end     int // just behind the closing brace
 	members []Member
-	grown   bool // an Editor has appended a member
 }
 
 // Member is one member of an Object.
@@ -37,6 +36,8 @@ type Member struct {
 	name       []byte
 	nameStart  int
 	start, end int
+	text       []byte // of a string that a Draft has set, or nil
+	fresh      bool   // a Draft has set it: src is its value alone
 }
 
 // Members are the object's members in the order of the text.
@@ -103,12 +104,25 @@ func (m Member) Raw() []byte { return m.src[m.start:m.end:m.end] }
 
 // Text is the decoded text of a string and the exact token of everything else.
 func (m Member) Text() []byte {
-	if m.Kind() != String {
+	switch {
+	case m.text != nil:
+		return m.text
+	case m.Kind() != String:
 		return m.Raw()
 	}
 	text, err := unquote(m.Raw())
 	if err != nil {
 		panic("body: a string that was parsed does not decode: " + err.Error()) // Parse has decoded it once
+	}
+	return text
+}
+
+// Compact is the value's JSON text without white space between its tokens.
+// Strings and numbers stay as they are written.
+func (m Member) Compact() []byte {
+	text := jsontext.Value(bytes.Clone(m.Raw()))
+	if err := text.Compact(); err != nil {
+		panic("body: a value that was parsed is not valid: " + err.Error()) // Parse has read it once
 	}
 	return text
 }

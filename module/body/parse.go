@@ -32,6 +32,21 @@ type decoder struct {
 
 var decoders = sync.Pool{New: func() any { return new(decoder) }}
 
+// newDecoder is a decoder of text, to be released.
+func newDecoder(text []byte) *decoder {
+	d := decoders.Get().(*decoder)
+	d.buf = *bytes.NewBuffer(text[:len(text):len(text)])
+	d.Reset(&d.buf)
+	return d
+}
+
+// release lets go of the text.
+func (d *decoder) release() {
+	d.buf = bytes.Buffer{}
+	d.Reset(&d.buf)
+	decoders.Put(d)
+}
+
 // Parse reads src, which must hold one JSON object and nothing else but white
 // space. The object refers to src: src must not be changed while it is in use.
 func Parse(src []byte) (*Object, error) {
@@ -40,14 +55,8 @@ func Parse(src []byte) (*Object, error) {
 
 // parseAt reads the object in src[start:end].
 func parseAt(src []byte, start, end int) (*Object, error) {
-	d := decoders.Get().(*decoder)
-	d.buf = *bytes.NewBuffer(src[start:end:end])
-	d.Reset(&d.buf)
-	defer func() {
-		d.buf = bytes.Buffer{}
-		d.Reset(&d.buf) // let go of src
-		decoders.Put(d)
-	}()
+	d := newDecoder(src[start:end])
+	defer d.release()
 
 	o := &Object{src: src, base: start}
 	if d.PeekKind() != '{' {
@@ -94,14 +103,8 @@ func parseAt(src []byte, start, end int) (*Object, error) {
 
 // Valid reports why text is not one JSON value as Parse would read it, or nil.
 func Valid(text []byte) error {
-	d := decoders.Get().(*decoder)
-	d.buf = *bytes.NewBuffer(text[:len(text):len(text)])
-	d.Reset(&d.buf)
-	defer func() {
-		d.buf = bytes.Buffer{}
-		d.Reset(&d.buf)
-		decoders.Put(d)
-	}()
+	d := newDecoder(text)
+	defer d.release()
 	value, err := d.ReadValue()
 	if err != nil {
 		return syntaxError(err)

@@ -18,13 +18,22 @@ import (
 	"unicode/utf8"
 )
 
-// Pair is a name and the text that is signed for it.
+// Pair is a name and the text that is signed for it. An element of a list has
+// no name: Name is nil then.
 type Pair struct {
 	Name, Value []byte
 }
 
-// ErrAmbiguous is what Ambiguous returns. It names no value.
-var ErrAmbiguous = errors.New("a signed value holds the name of another signed member")
+// ErrTwins says that two pieces are equal but for case. An order that ignores
+// case leaves it open which comes first.
+var ErrTwins = errors.New("two members are equal but for case")
+
+// Joined is the canonical string of most providers: pairs sorted by name,
+// name=value joined by "&", without one at the end. It sorts pairs.
+func Joined(pairs []Pair) []byte {
+	SortByName(pairs)
+	return AppendJoined(nil, pairs)
+}
 
 // SortByName sorts pairs by name as Java and JavaScript do: by UTF-16 code
 // unit.
@@ -35,44 +44,50 @@ func SortByName(pairs []Pair) {
 // AppendJoined appends name=value pieces joined by "&", without one at the
 // end, to dst.
 func AppendJoined(dst []byte, pairs []Pair) []byte {
-	n := len(dst)
-	for _, p := range pairs {
-		n += len(p.Name) + len(p.Value) + 2
-	}
-	dst = slices.Grow(dst, n-len(dst))
+	dst = slices.Grow(dst, size(pairs))
 	for i, p := range pairs {
 		if i > 0 {
 			dst = append(dst, '&')
 		}
-		dst = append(dst, p.Name...)
-		dst = append(dst, '=')
-		dst = append(dst, p.Value...)
+		dst = appendPair(dst, p)
 	}
 	return dst
 }
 
-// Ambiguous returns ErrAmbiguous if the value of a pair holds "&name=" where
-// name is the name of a pair: the signature of such a message can be moved to
-// another one in which that member has another value. It is asked of messages
-// that somebody else composes, answers and notifications (rules.md, "A string
-// that can be read in two ways").
-func Ambiguous(pairs []Pair) error {
+// Pieces makes of each pair the piece "name=value&", sorts the whole pieces as
+// CompareFold does, and joins them: "a0=1&" comes before "a=1&", and the last
+// "&" stays. It fails with ErrTwins.
+func Pieces(pairs []Pair) ([]byte, error) {
+	all := make([]byte, 0, size(pairs))
+	pieces := make([][]byte, 0, len(pairs))
 	for _, p := range pairs {
-		for rest := p.Value; ; {
-			_, after, found := bytes.Cut(rest, []byte("&"))
-			if !found {
-				break
-			}
-			// A name may itself hold "=": every pair is tried.
-			for _, q := range pairs {
-				if len(after) > len(q.Name) && after[len(q.Name)] == '=' && bytes.HasPrefix(after, q.Name) {
-					return ErrAmbiguous
-				}
-			}
-			rest = after
-		}
+		start := len(all)
+		all = append(appendPair(all, p), '&')
+		pieces = append(pieces, all[start:])
 	}
-	return nil
+	slices.SortStableFunc(pieces, CompareFold)
+	text := make([]byte, 0, len(all))
+	for i, piece := range pieces {
+		if i > 0 && CompareFold(pieces[i-1], piece) == 0 && !bytes.Equal(pieces[i-1], piece) {
+			return nil, ErrTwins
+		}
+		text = append(text, piece...)
+	}
+	return text, nil
+}
+
+func size(pairs []Pair) int {
+	n := 0
+	for _, p := range pairs {
+		n += len(p.Name) + len(p.Value) + 2
+	}
+	return n
+}
+
+func appendPair(dst []byte, p Pair) []byte {
+	dst = append(dst, p.Name...)
+	dst = append(dst, '=')
+	return append(dst, p.Value...)
 }
 
 // CompareUTF16 compares two UTF-8 texts by UTF-16 code unit. That differs from

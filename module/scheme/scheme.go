@@ -50,6 +50,12 @@ type Scheme interface {
 	ResultCode(answer *body.Object) string
 }
 
+// Warner is a scheme that has something to tell the operator, for the log, when
+// it is configured. The warnings are asked for after Validate.
+type Warner interface {
+	Warnings() []string
+}
+
 // Request is a plain request to be sealed.
 type Request struct {
 	Body *body.Object

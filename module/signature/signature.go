@@ -51,7 +51,9 @@ func VerifyRSA(candidates []*keys.PublicKey, message []byte, signature string) (
 // enters is the provider's rule.
 type Digest func(message, secret []byte) []byte
 
-// MD5WithSecret is MD5 over the message, then between, then the secret.
+// MD5WithSecret is MD5 over the message, then between, then the secret. MD5 is
+// the providers' choice: it resists a stranger who wants to forge a signature,
+// and nobody who can choose parts of a signed message.
 func MD5WithSecret(between string) Digest {
 	return func(message, secret []byte) []byte {
 		h := md5.New() //nolint:gosec // see the import

@@ -6,59 +6,60 @@ import (
 	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
-// Canonical is the canonical string of bizData or, in a notification of the
-// older family, of data.
+// covered is what is signed of a part of a message: its members sorted by name.
+// Each value is trimmed as Java's trim does and then left out if it is empty;
+// in the message itself it stays. Of an object or an array, which only an
+// answer may have, it is the exact JSON text.
+func (s *Scheme) covered(name string, members []body.Member) scheme.Covered {
+	pairs := make([]canonical.Pair, 0, len(members))
+	for _, m := range members {
+		if m.IsNull() {
+			continue
+		}
+		value := canonical.TrimJava(m.Text())
+		if len(value) > 0 || s.Empty == "keep" {
+			pairs = append(pairs, canonical.Pair{Name: m.Name(), Value: value})
+		}
+	}
+	return scheme.Covered{Part: name, Text: canonical.Joined(pairs), Pairs: pairs}
+}
+
+// Canonical is the canonical string of a message on the wire.
 func (s *Scheme) Canonical(message scheme.Wire) ([]byte, error) {
-	part, _, err := signedPart(message.Body, message.Kind)
+	find := partOf
+	if message.Kind == scheme.KindNotification {
+		find = notifiedPartOf
+	}
+	name, part, err := find(message.Body)
 	if err != nil {
 		return nil, err
 	}
-	if message.Kind == scheme.KindRequest {
-		for _, m := range part.Members() {
-			if !m.IsScalar() {
-				return nil, scheme.Failf(scheme.Invalid, "bizData.%s is an object or an array, which easypay does not sign; give the request as it went out, encrypted", m.Name())
-			}
-		}
-	}
-	return canonical.AppendJoined(nil, s.pairs(part)), nil
+	return s.covered(name, part.Members()).Text, nil
 }
 
-// signedPart finds the part of a message that is signed, and its name.
-func signedPart(message *body.Object, kind scheme.Kind) (*body.Object, string, error) {
-	if kind != scheme.KindNotification {
-		part, ok := message.Object(memberPart)
-		if !ok {
-			return nil, "", scheme.Failf(scheme.Invalid, "the message has no member bizData that is an object")
-		}
-		return part, memberPart, nil
-	}
-	_, hasNew := message.Get(memberPart)
-	_, hasOld := message.Get(memberOldPart)
-	name := memberPart
-	switch {
-	case hasNew && hasOld:
-		return nil, "", scheme.Failf(scheme.Invalid, "the notification has both bizData and data, of which only one is signed")
-	case hasOld:
-		name = memberOldPart
-	}
-	part, ok := message.Object(name)
+// partOf is the part of a request or an answer that is signed.
+func partOf(message *body.Object) (string, *body.Object, error) {
+	part, ok := message.Object(memberPart)
 	if !ok {
-		return nil, "", scheme.Failf(scheme.Invalid, "the notification has neither an object bizData nor an object data")
+		return "", nil, scheme.Failf(scheme.Invalid, "the message has no member bizData that is an object")
 	}
-	return part, name, nil
+	return memberPart, part, nil
 }
 
-// pairs is what is signed of a message that is signed already, in its order. Of
-// an object or an array it is the exact JSON text.
-func (s *Scheme) pairs(part *body.Object) []canonical.Pair {
-	pairs := make([]canonical.Pair, 0, len(part.Members()))
-	for _, m := range part.Members() {
-		if !m.IsNull() {
-			pairs = s.appendPair(pairs, m.Name(), m.Text())
-		}
+// notifiedPartOf is the part of a notification that is signed: bizData or, in
+// the older family, data. A notification with both is an attack: an application
+// may read the one that is not signed.
+func notifiedPartOf(notification *body.Object) (string, *body.Object, error) {
+	_, hasOld := notification.Get(memberOldPart)
+	if !hasOld {
+		return partOf(notification)
 	}
-	canonical.SortByName(pairs)
-	return pairs
+	if _, hasNew := notification.Get(memberPart); hasNew {
+		return "", nil, scheme.Failf(scheme.Invalid, "the notification has both bizData and data, of which only one is signed")
+	}
+	part, ok := notification.Object(memberOldPart)
+	if !ok {
+		return "", nil, scheme.Failf(scheme.Invalid, "the member data of the notification is not an object")
+	}
+	return memberOldPart, part, nil
 }
-
-var _ scheme.Canonicalizer = (*Scheme)(nil)

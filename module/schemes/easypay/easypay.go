@@ -123,7 +123,9 @@ func (s *Scheme) Needs(request *body.Object) []keys.Role {
 
 // hasEncrypted reports whether a part has a member that is encrypted, or will
 // be.
-func (s *Scheme) hasEncrypted(part *body.Object) bool { return slices.ContainsFunc(s.Encrypt, part.Has) }
+func (s *Scheme) hasEncrypted(part *body.Object) bool {
+	return slices.ContainsFunc(s.Encrypt, part.Has)
+}
 
 // ResultCode is sysRetCode.
 func (s *Scheme) ResultCode(answer *body.Object) string {
@@ -133,4 +135,7 @@ func (s *Scheme) ResultCode(answer *body.Object) string {
 
 func (s *Scheme) padding() envelope.Padding { return envelope.Padding(s.Padding) }
 
-var _ scheme.Notifier = (*Scheme)(nil)
+var (
+	_ scheme.Notifier      = (*Scheme)(nil)
+	_ scheme.Canonicalizer = (*Scheme)(nil)
+)

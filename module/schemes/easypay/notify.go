@@ -5,10 +5,12 @@ import (
 
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/scheme"
+	"github.com/countersign/caddy-countersign/module/signature"
 )
 
 // Notification describes easypay's notifications: JSON, acknowledged by
-// whatever the application answers with 2xx.
+// whatever the application answers with 2xx. They have the time of the payment
+// (timeEnd), and none of their own.
 func (s *Scheme) Notification() scheme.NotificationRule {
 	return scheme.NotificationRule{
 		Roles: []keys.Role{keys.Verify},
@@ -18,19 +20,17 @@ func (s *Scheme) Notification() scheme.NotificationRule {
 	}
 }
 
-// OpenNotification verifies bizData or, in the older family, data. A
-// notification with both is an attack: an application may read the one that is
-// not signed.
+// OpenNotification verifies a notification, and then decrypts.
 func (s *Scheme) OpenNotification(n scheme.Notification) (*scheme.Opened, error) {
-	sig, err := scheme.SignatureText(n.Body, memberSign)
+	sig, err := scheme.SignatureOf(n.Body, memberSign)
 	if err != nil {
 		return nil, err
 	}
-	part, name, err := signedPart(n.Body, scheme.KindNotification)
+	name, part, err := notifiedPartOf(n.Body)
 	if err != nil {
 		return nil, err
 	}
-	opened, err := s.verify(n.Body, part, name, sig, n.Keys, n.Charset)
+	opened, err := s.covered(name, part.Members()).Verify(signature.SHA256WithRSA, n.Keys, n.Charset, sig)
 	if err != nil {
 		return nil, err
 	}

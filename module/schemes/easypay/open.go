@@ -2,7 +2,6 @@ package easypay
 
 import (
 	"github.com/countersign/caddy-countersign/module/body"
-	"github.com/countersign/caddy-countersign/module/canonical"
 	"github.com/countersign/caddy-countersign/module/encoding"
 	"github.com/countersign/caddy-countersign/module/envelope"
 	"github.com/countersign/caddy-countersign/module/keys"
@@ -13,53 +12,41 @@ import (
 // Open verifies bizData, matches it to the request, and then decrypts. Error
 // answers are signed as well: the page's sample is one.
 func (s *Scheme) Open(answer scheme.Answer) (*scheme.Opened, error) {
-	sig, err := scheme.SignatureText(answer.Body, memberSign)
+	sig, err := scheme.SignatureOf(answer.Body, memberSign)
 	if err != nil {
 		return nil, err
 	}
-	part, name, err := signedPart(answer.Body, scheme.KindResponse)
+	name, part, err := partOf(answer.Body)
 	if err != nil {
 		return nil, err
 	}
-	opened, err := s.verify(answer.Body, part, name, sig, answer.Keys, answer.Charset)
+	opened, err := s.covered(name, part.Members()).Verify(signature.SHA256WithRSA, answer.Keys, answer.Charset, sig)
 	if err != nil {
 		return nil, err
 	}
-	remembered := new(memory)
-	if answer.Sealed != nil {
-		asked, _ := answer.Sealed.Request.Object(memberPart)
-		if err := s.Check(asked, part, memberOrder); err != nil {
-			return nil, err
-		}
-		remembered = answer.Sealed.Memory.(*memory)
+	if answer.Sealed == nil {
+		s.decryptAlone(opened, answer, part)
+		return opened, nil
 	}
-	if err := s.decrypt(opened, answer.Body, part, remembered, answer.Keys); err != nil {
-		if answer.Sealed != nil {
-			return nil, err
-		}
-		opened.Note = "verified, not decryptable: the envelope is not one for these keys; an echoed envelope opens only with the key of its request"
-	} else if answer.Sealed == nil && part.Has(memberEnvelope) && !s.hasEncrypted(part) {
-		opened.Note = "verified, not decryptable: there is an envelope and no encrypted member; an echoed envelope opens only with the key of its request"
+	asked, _ := answer.Sealed.Request.Object(memberPart)
+	if err := s.Check(asked, part, memberOrder); err != nil {
+		return nil, err
+	}
+	if err := s.decrypt(opened, answer.Body, part, answer.Sealed.Memory.(*memory), answer.Keys); err != nil {
+		return nil, err
 	}
 	return opened, nil
 }
 
-// verify verifies the signature over one part of a message.
-func (s *Scheme) verify(message, part *body.Object, name, sig string, set *keys.Set, charset func([]byte) []byte) (*scheme.Opened, error) {
-	pairs := s.pairs(part)
-	text := canonical.AppendJoined(nil, pairs)
-	signed := text
-	if charset != nil {
-		signed = charset(text)
+// decryptAlone decrypts an answer whose request is not known. An envelope that
+// echoes the request's cannot be opened then, which is no failure.
+func (s *Scheme) decryptAlone(opened *scheme.Opened, answer scheme.Answer, part *body.Object) {
+	const echoed = "an echoed envelope opens only with the key of its request"
+	if err := s.decrypt(opened, answer.Body, part, new(memory), answer.Keys); err != nil {
+		opened.Note = "verified, not decryptable: the envelope is not one for these keys; " + echoed
+	} else if part.Has(memberEnvelope) && !s.hasEncrypted(part) {
+		opened.Note = "verified, not decryptable: there is an envelope and no encrypted member; " + echoed
 	}
-	key, err := signature.VerifyRSA(set.Verify, signed, sig)
-	if err != nil {
-		return nil, scheme.SignatureInvalid(name)
-	}
-	if err := canonical.Ambiguous(pairs); err != nil {
-		return nil, scheme.Failf(scheme.Ambiguous, "the message can be read in two ways: %w", err)
-	}
-	return &scheme.Opened{Body: message.Source(), Canonical: text, Fingerprints: []string{key.Fingerprint}, Signed: name}, nil
 }
 
 // errDecryption is the one error for every cause.
@@ -67,8 +54,10 @@ func errDecryption() error {
 	return scheme.Failf(scheme.Decryption, "the encrypted members do not open with the request's key or any of the configured decrypt keys")
 }
 
-// decrypt replaces the encrypted members of a verified part with their text.
+// decrypt makes the opened body: the message, with the encrypted members of the
+// verified part replaced by their text.
 func (s *Scheme) decrypt(opened *scheme.Opened, message, part *body.Object, remembered *memory, set *keys.Set) error {
+	opened.Body = message.Source()
 	encrypted := make([]body.Member, 0, len(s.Encrypt))
 	for _, name := range s.Encrypt {
 		if m, ok := part.Get(name); ok && !m.IsEmpty() {

@@ -1,0 +1,109 @@
+package scheme
+
+import (
+	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/canonical"
+	"github.com/countersign/caddy-countersign/module/keys"
+	"github.com/countersign/caddy-countersign/module/signature"
+)
+
+// Covered is what a signature covers of a message. A scheme makes it in the
+// same way of a message that it seals, of one that it opens, and for the
+// diagnosis.
+type Covered struct {
+	Part  string           // as in Opened.Signed
+	Text  []byte           // the canonical string
+	Pairs []canonical.Pair // that the text is made of
+}
+
+// Roles are the roles that an exchange needs whose request and answer are signed
+// in the same way.
+func Roles(algorithm signature.Algorithm) []keys.Role {
+	roles := []keys.Role{algorithm.SignRole()}
+	if verify := algorithm.VerifyRole(); verify != roles[0] {
+		roles = append(roles, verify)
+	}
+	return roles
+}
+
+// Sign signs text, which is made of a draft of the request, and sets the
+// draft's member called name to the signature. Drafts of objects in the request
+// come behind.
+func (r Request) Sign(algorithm signature.Algorithm, text []byte, name string, draft *body.Draft, inner ...*body.Draft) (*Sealed, error) {
+	if err := r.Keys.Need(algorithm.SignRole()); err != nil {
+		return nil, Failf(NeedsKeys, "%w", err)
+	}
+	sig, fingerprint, err := algorithm.Sign(r.Keys, text)
+	if err != nil {
+		return nil, SigningFailed(err)
+	}
+	draft.SetString(name, sig)
+	return &Sealed{
+		Body: draft.Apply(inner...), Canonical: text, Fingerprints: []string{fingerprint},
+		Request: r.Body, Keys: r.Keys,
+	}, nil
+}
+
+// Verify verifies the signature over what it covers, and then that this can be
+// read in one way only. The result's Body is for the caller to fill in.
+func (c Covered) Verify(algorithm signature.Algorithm, set *keys.Set, charset func([]byte) []byte, sig string) (*Opened, error) {
+	if role := algorithm.VerifyRole(); !set.Has(role) && (role != keys.SharedSecret || !set.Has(keys.VerifySecret)) {
+		return nil, Failf(NeedsKeys, "%w", set.Need(role))
+	}
+	signed := c.Text
+	if charset != nil {
+		signed = charset(signed)
+	}
+	fingerprint, err := algorithm.Verify(set, signed, sig)
+	if err != nil {
+		return nil, SignatureInvalid(c.Part)
+	}
+	if err := canonical.Ambiguous(c.Pairs); err != nil {
+		return nil, Failf(Ambiguous, "the message can be read in two ways: %w", err)
+	}
+	return &Opened{Canonical: c.Text, Fingerprints: []string{fingerprint}, Signed: c.Part}, nil
+}
+
+// SignatureOf is the signature in the member called name. It fails with the
+// reason Unsigned where there is none, and Invalid where it is no string.
+func SignatureOf(message *body.Object, name string) (string, error) {
+	m, ok := message.Get(name)
+	switch {
+	case !ok || m.IsEmpty():
+		return "", Failf(Unsigned, "the message has no %s", name)
+	case m.Kind() != body.String:
+		return "", Failf(Invalid, "the member %s is not a string", name)
+	}
+	return string(m.Text()), nil
+}
+
+// SignatureOfForm is SignatureOf for the parameters of a form. It fails with the
+// reason Invalid where a name occurs twice: two readers may take two values.
+func SignatureOfForm(form []Param, name string) (sig string, err error) {
+	seen := make(map[string]bool, len(form))
+	for _, p := range form {
+		if seen[p.Name] {
+			return "", Failf(Invalid, "a parameter occurs twice")
+		}
+		seen[p.Name] = true
+		if p.Name == name {
+			sig = p.Value
+		}
+	}
+	if sig == "" {
+		return "", Failf(Unsigned, "the notification has no %s", name)
+	}
+	return sig, nil
+}
+
+// FormPairs are the parameters of a form that are neither empty nor called
+// without, which is where the signature travels.
+func FormPairs(form []Param, without string) []canonical.Pair {
+	pairs := make([]canonical.Pair, 0, len(form))
+	for _, p := range form {
+		if p.Name != without && p.Value != "" {
+			pairs = append(pairs, canonical.Pair{Name: []byte(p.Name), Value: []byte(p.Value)})
+		}
+	}
+	return pairs
+}

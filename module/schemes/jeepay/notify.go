@@ -1,0 +1,43 @@
+package jeepay
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/countersign/caddy-countersign/module/keys"
+	"github.com/countersign/caddy-countersign/module/scheme"
+)
+
+// Notification describes jeepay's notifications: a form or a query, signed with
+// MD5 whatever signs the requests (code). reqTime is when the provider's server
+// made the notification; it sends the same one again until it is acknowledged.
+func (s *Scheme) Notification() scheme.NotificationRule {
+	return scheme.NotificationRule{
+		Form:   true,
+		Roles:  []keys.Role{keys.SharedSecret},
+		Ack:    "success",
+		Signed: func(member string) bool { return member != memberSign },
+		Time: func(n scheme.Notification) (time.Time, bool) {
+			for _, p := range n.Form {
+				if p.Name == memberTime {
+					ms, err := strconv.ParseInt(p.Value, 10, 64)
+					return time.UnixMilli(ms), err == nil
+				}
+			}
+			return time.Time{}, false
+		},
+	}
+}
+
+// OpenNotification verifies a notification.
+func (s *Scheme) OpenNotification(n scheme.Notification) (*scheme.Opened, error) {
+	sig, err := scheme.SignatureOfForm(n.Form, memberSign)
+	if err != nil {
+		return nil, err
+	}
+	c, err := ofPairs("*", scheme.FormPairs(n.Form, memberSign))
+	if err != nil {
+		return nil, err
+	}
+	return c.Verify(md5, n.Keys, n.Charset, sig)
+}
