@@ -1,0 +1,143 @@
+// Package memory is the store that remembers notifications in this process. It
+// is the default, and right for one replica: others do not see what it knows,
+// and a restart forgets it.
+package memory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/countersign/caddy-countersign/module/directive"
+	"github.com/countersign/caddy-countersign/module/stores"
+)
+
+func init() {
+	caddy.RegisterModule(new(Store))
+}
+
+// The defaults of the bounds.
+const (
+	DefaultMaxEntries = 100_000
+	DefaultMaxBytes   = 64 << 20
+)
+
+// Store remembers notifications in this process, over reloads as long as its
+// bounds do not change. All handlers with the same bounds share one memory.
+// Beyond a bound the oldest answer is forgotten first, and the log says so: a
+// repeat of it would reach the application.
+type Store struct {
+	// How many notifications are remembered at most. Default: 100000.
+	MaxEntries int `json:"max_entries,omitempty"`
+
+	// How many bytes they may take up, their answers included. Default: 64 MiB.
+	MaxBytes int64 `json:"max_bytes,omitempty"`
+
+	table *table
+	pool  string
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Store) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "countersign.stores.memory",
+		New: func() caddy.Module { return new(Store) },
+	}
+}
+
+// tables are the memories of all configurations.
+var tables = caddy.NewUsagePool()
+
+// Provision finds the memory that earlier configurations have filled.
+func (s *Store) Provision(caddy.Context) error {
+	if s.MaxEntries == 0 {
+		s.MaxEntries = DefaultMaxEntries
+	}
+	if s.MaxBytes == 0 {
+		s.MaxBytes = DefaultMaxBytes
+	}
+	if s.MaxEntries < 0 || s.MaxBytes < 0 {
+		return errors.New("max_entries and max_bytes must be positive")
+	}
+	pool := fmt.Sprintf("%d %d", s.MaxEntries, s.MaxBytes)
+	value, _, err := tables.LoadOrNew(pool, func() (caddy.Destructor, error) {
+		return newTable(s.MaxEntries, s.MaxBytes), nil
+	})
+	if err != nil {
+		return err
+	}
+	s.table, s.pool = value.(*table), pool
+	return nil
+}
+
+// Cleanup lets go of the memory. Claims that are held can still be finished.
+func (s *Store) Cleanup() error {
+	if s.pool == "" {
+		return nil
+	}
+	_, err := tables.Delete(s.pool)
+	return err
+}
+
+// UnmarshalCaddyfile sets up the store from Caddyfile tokens. Syntax:
+//
+//	memory {
+//	    max_entries <number>
+//	    max_bytes   <size>
+//	}
+func (s *Store) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // the word "memory"
+	if d.NextArg() {
+		return d.Err("the store memory takes no arguments")
+	}
+	for d.NextBlock(0) {
+		switch option := d.Val(); option {
+		case "max_entries":
+			var value string
+			if err := directive.Text(d, option, &value); err != nil {
+				return err
+			}
+			n, err := strconv.Atoi(value)
+			if err != nil || n < 1 {
+				return d.Errf("max_entries must be a number from 1, not %q", value)
+			}
+			s.MaxEntries = n
+		case "max_bytes":
+			if err := directive.Size(d, option, &s.MaxBytes); err != nil {
+				return err
+			}
+		default:
+			return d.Errf("unknown option %q of the store memory; it has max_entries and max_bytes", option)
+		}
+	}
+	return nil
+}
+
+// Claim claims a key. It fails only when the memory is full of claims.
+func (s *Store) Claim(_ context.Context, key, owner string, lease time.Duration) (stores.State, *stores.Answer, error) {
+	return s.table.claim(key, owner, lease)
+}
+
+// Finish keeps an answer.
+func (s *Store) Finish(_ context.Context, key, _ string, answer *stores.Answer, keep time.Duration) error {
+	s.table.finish(key, answer, keep)
+	return nil
+}
+
+// Release gives back a claim.
+func (s *Store) Release(_ context.Context, key, owner string) error {
+	s.table.release(key, owner)
+	return nil
+}
+
+var (
+	_ stores.Store          = (*Store)(nil)
+	_ caddy.Provisioner     = (*Store)(nil)
+	_ caddy.CleanerUpper    = (*Store)(nil)
+	_ caddyfile.Unmarshaler = (*Store)(nil)
+)

@@ -1,0 +1,177 @@
+package redis
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+	"go.uber.org/zap"
+)
+
+// clients are the clients of all configurations: a reload keeps connections
+// where the store did not change.
+var clients = caddy.NewUsagePool()
+
+// client is a client that closes once no configuration has it and no claim is
+// held any more: a reload must not keep an acknowledgement from being
+// remembered.
+type client struct {
+	*redis.Client
+
+	mu     sync.Mutex
+	held   int  // claims and calls
+	unused bool // by any configuration
+}
+
+func (c *client) hold() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.held++
+}
+
+func (c *client) letGo() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.held--
+	c.closeIfIdle()
+}
+
+// Destruct closes the client, now or when the last claim ends.
+func (c *client) Destruct() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.unused = true
+	c.closeIfIdle()
+	return nil
+}
+
+func (c *client) closeIfIdle() {
+	if c.unused && c.held == 0 {
+		_ = c.Close()
+	}
+}
+
+// options are the client's options, and what makes two configurations the
+// same. No error quotes the address, in which a password may stand.
+func (s *Store) options() (*redis.Options, string, error) {
+	resolved := struct {
+		Address, Username, Password, CA string
+		Timeout                         caddy.Duration
+	}{Timeout: s.Timeout, CA: s.CA}
+	repl := caddy.NewReplacer()
+	for _, option := range []struct {
+		name, text string
+		target     *string
+	}{
+		{"address", s.Address, &resolved.Address},
+		{"username", s.Username, &resolved.Username},
+		{"password", s.Password, &resolved.Password},
+	} {
+		text, err := repl.ReplaceOrErr(option.text, true, true)
+		if err != nil {
+			return nil, "", fmt.Errorf("the %s of redis: %w", option.name, err)
+		}
+		*option.target = text
+	}
+	o, err := parseAddress(resolved.Address)
+	if err != nil {
+		return nil, "", err
+	}
+	if resolved.Username != "" {
+		o.Username = resolved.Username
+	}
+	if resolved.Password != "" {
+		o.Password = resolved.Password
+	}
+	if o.TLSConfig == nil && o.Network == "tcp" && !s.AllowPlaintext && !loopback(o.Addr) {
+		return nil, "", fmt.Errorf("redis at %s is on another machine and not TLS: use rediss://, or allow_plaintext", o.Addr)
+	}
+	if s.CA != "" {
+		if err := trust(o, s.CA); err != nil {
+			return nil, "", err
+		}
+	}
+	timeout := time.Duration(s.Timeout)
+	o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = timeout, timeout, timeout, timeout
+	o.ContextTimeoutEnabled = true
+	o.MaxRetries, o.DialerRetries = 1, 1 // the provider sends again; who waits here holds its connection
+	o.DisableIdentity = true             // older servers do not know it
+	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	text, err := json.Marshal(resolved)
+	if err != nil {
+		return nil, "", err
+	}
+	sum := sha256.Sum256(text)
+	return o, hex.EncodeToString(sum[:]), nil
+}
+
+func parseAddress(address string) (*redis.Options, error) {
+	const hint = "the address of redis must be like redis://127.0.0.1:6379/0, rediss://… or unix:///path"
+	if address == "" {
+		return nil, errors.New("the store redis needs an address, as in: once 24h redis redis://127.0.0.1:6379/0")
+	}
+	u, err := url.Parse(address)
+	if err != nil {
+		return nil, errors.New(hint)
+	}
+	// Parameters could turn off what protects the connection.
+	if query := u.Query(); len(query) > 0 && (u.Scheme != "unix" || len(query) > 1 || !query.Has("db")) {
+		return nil, errors.New(hint + "; parameters behind ? are not taken, except db with unix://")
+	}
+	o, err := redis.ParseURL(address)
+	if err != nil {
+		return nil, errors.New(hint)
+	}
+	return o, nil
+}
+
+func loopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// trust has the client trust the authorities in a file and no others.
+func trust(o *redis.Options, file string) error {
+	if o.TLSConfig == nil {
+		return errors.New("ca is only for rediss://")
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("reading the ca of redis: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return fmt.Errorf("the ca of redis %s holds no certificate in PEM", file)
+	}
+	o.TLSConfig.MinVersion = tls.VersionTLS12
+	o.TLSConfig.RootCAs = pool
+	return nil
+}
+
+// The client's own messages go to Caddy's log, at debug: what fails comes back
+// as an error as well.
+func init() { redis.SetLogger(clientLog{}) }
+
+type clientLog struct{}
+
+// Printf writes one message.
+func (clientLog) Printf(_ context.Context, format string, args ...any) {
+	caddy.Log().Named("countersign.stores.redis").Debug("client", zap.String("message", fmt.Sprintf(format, args...)))
+}
