@@ -177,25 +177,25 @@ func NewSecret(value []byte, origin string) *Secret {
 }
 
 // String never shows the secret.
-func (s *Secret) String() string { return "secret " + s.Fingerprint }
+func (s Secret) String() string { return "secret " + s.Fingerprint }
 
 // GoString never shows the secret.
-func (s *Secret) GoString() string { return s.String() }
+func (s Secret) GoString() string { return s.String() }
 
 // Format never shows the secret, whatever the verb.
-func (s *Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(s.String())) }
+func (s Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(s.String())) }
 
 // MarshalText never shows the secret.
-func (s *Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // String never shows the key.
-func (k *PrivateKey) String() string { return "private key " + k.Fingerprint }
+func (k PrivateKey) String() string { return "private key " + k.Fingerprint }
 
 // GoString never shows the key.
-func (k *PrivateKey) GoString() string { return k.String() }
+func (k PrivateKey) GoString() string { return k.String() }
 
 // Format never shows the key, whatever the verb.
-func (k *PrivateKey) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(k.String())) }
+func (k PrivateKey) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(k.String())) }
 
 // MarshalText never shows the key.
-func (k *PrivateKey) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+func (k PrivateKey) MarshalText() ([]byte, error) { return []byte(k.String()), nil }

@@ -4,14 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 )
 
-// run loads each reference when it is due.
+// run loads each reference when it is due. It looks at all of them each time, so
+// what falls due at nearly the same time is taken together: with a look for
+// each of a thousand sets, looking would cost more than loading.
 func (r *Ring) run() {
+	together := min(r.options.Refresh/20, 50*time.Millisecond)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -21,6 +25,7 @@ func (r *Ring) run() {
 		case <-r.wake:
 		case <-timer.C:
 		}
+		r.due.Store(math.MaxInt64) // a load that ends now must wake
 		now := time.Now()
 		next := now.Add(time.Minute)
 		for _, v := range r.entries.Range {
@@ -31,14 +36,25 @@ func (r *Ring) run() {
 			case e.pins == 0 && now.UnixNano()-e.used.Load() > int64(idleFor):
 				r.drop(e)
 			case !e.next.After(now):
-				e.running = true
-				r.done.Go(func() { r.load(r.ctx, e) })
+				r.begin(e)
 			case e.next.Before(next):
 				next = e.next
 			}
 			e.mu.Unlock()
 		}
-		timer.Reset(time.Until(next))
+		r.due.Store(next.UnixNano())
+		timer.Reset(max(time.Until(next), together))
+	}
+}
+
+// begin loads e, unless the ring is closed or was not started. It is called
+// with e.mu held.
+func (r *Ring) begin(e *entry) {
+	r.life.RLock()
+	defer r.life.RUnlock()
+	if r.started && r.ctx.Err() == nil {
+		e.running = true
+		r.done.Go(func() { r.load(r.ctx, e) })
 	}
 }
 
@@ -59,7 +75,6 @@ func (r *Ring) load(ctx context.Context, e *entry) {
 	if r.ctx.Err() == nil {
 		r.settle(e, previous, set, err)
 	}
-	r.nudge()
 }
 
 // settle records what a load brought and wakes those who wait for it.
@@ -96,6 +111,9 @@ func (r *Ring) settle(e *entry, previous, set *Set, err error) {
 	e.running = false
 	waiting := e.attempt
 	e.attempt = make(chan struct{})
+	if e.next.UnixNano() < r.due.Load() {
+		r.nudge()
+	}
 	e.mu.Unlock()
 	if forget {
 		r.forget(e)
@@ -137,25 +155,32 @@ func (r *Ring) refreshOne(ctx context.Context, e *entry) error {
 	if e.running {
 		attempt := e.attempt
 		e.mu.Unlock()
-		select {
-		case <-attempt:
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		if err := r.await(ctx, attempt); err != nil {
+			return err
 		}
 		e.mu.Lock()
 	}
-	if !e.running && r.ctx.Err() == nil {
-		e.running = true
-		r.done.Go(func() { r.load(r.ctx, e) })
+	if !e.running {
+		r.begin(e)
 	}
 	attempt := e.attempt
 	e.mu.Unlock()
-	select {
-	case <-attempt:
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	if err := r.await(ctx, attempt); err != nil {
+		return err
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.err
+}
+
+// await waits for the end of a load. A ring that is closed ends no load.
+func (r *Ring) await(ctx context.Context, attempt <-chan struct{}) error {
+	select {
+	case <-attempt:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-r.ctx.Done():
+		return fmt.Errorf("%w: source %q is closed", ErrNotLoaded, r.options.Name)
+	}
 }

@@ -67,8 +67,10 @@ type Ring struct {
 
 	answered atomic.Int64 // when the source last answered, in Unix nanoseconds
 	wake     chan struct{}
+	due      atomic.Int64 // when run looks at the entries next, in Unix nanoseconds
 	slots    chan struct{}
-	start    sync.Once
+	life     sync.RWMutex // over started and the end of ctx
+	started  bool
 	ctx      context.Context
 	stop     context.CancelFunc
 	done     sync.WaitGroup
@@ -104,11 +106,20 @@ func NewRing(source Source, options Options) *Ring {
 }
 
 // Start begins to load and refresh. Calling it again does nothing.
-func (r *Ring) Start() { r.start.Do(func() { r.done.Go(r.run) }) }
+func (r *Ring) Start() {
+	r.life.Lock()
+	defer r.life.Unlock()
+	if !r.started && r.ctx.Err() == nil {
+		r.started = true
+		r.done.Go(r.run)
+	}
+}
 
 // Close ends all loading. Sets that were handed out stay usable.
 func (r *Ring) Close() {
+	r.life.Lock() // nothing begins between the end and the wait for it
 	r.stop()
+	r.life.Unlock()
 	r.done.Wait()
 }
 
@@ -119,7 +130,6 @@ func (r *Ring) Pin(reference string) {
 	e.mu.Lock()
 	e.pins++
 	e.mu.Unlock()
-	r.nudge()
 }
 
 // Unpin takes back one Pin. The set is then kept as long as it is used.
@@ -143,7 +153,6 @@ func (r *Ring) Get(ctx context.Context, reference string) (*Set, error) {
 			return nil, fmt.Errorf("%w: %q in source %q", ErrUnknown, reference, r.options.Name)
 		}
 		e = r.entry(reference)
-		r.nudge()
 	}
 	e.used.Store(now.UnixNano())
 	if set := e.set.Load(); set != nil {
@@ -204,7 +213,8 @@ func (r *Ring) lookup(reference string) *entry {
 	return nil
 }
 
-// entry returns the entry of a reference and makes it if need be.
+// entry returns the entry of a reference. It makes it if need be, and then
+// begins to load it.
 func (r *Ring) entry(reference string) *entry {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -218,8 +228,11 @@ func (r *Ring) entry(reference string) *entry {
 	e := &entry{reference: reference, born: now, attempt: make(chan struct{})}
 	e.used.Store(now.UnixNano())
 	delete(r.unknown, reference)
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	r.entries.Store(reference, e)
 	r.count.Add(1)
+	r.begin(e)
 	return e
 }
 
