@@ -19,5 +19,6 @@ import (
 
 	// The providers.
 	_ "github.com/countersign/caddy-countersign/module/schemes/easypay"
+	_ "github.com/countersign/caddy-countersign/module/schemes/hkrt"
 	_ "github.com/countersign/caddy-countersign/module/schemes/jeepay"
 )

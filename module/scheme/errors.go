@@ -49,8 +49,12 @@ func SigningFailed(cause error) *Error {
 	return &Error{Signing, "the request could not be signed; the log says which key failed", cause}
 }
 
-// SignatureInvalid is the Error for a signature that does not verify.
+// SignatureInvalid is the Error for a signature over a part of a message, or "*",
+// that does not verify.
 func SignatureInvalid(part string) *Error {
+	if part == "*" {
+		return Failf(Signature, "the signature does not verify with any of the configured keys")
+	}
 	return Failf(Signature, "the signature over %s does not verify with any of the configured keys", part)
 }
 

@@ -34,7 +34,23 @@ func (s *Scheme) Canonical(message scheme.Wire) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if message.Kind == scheme.KindRequest {
+		if err := checkScalars(part.Members()); err != nil {
+			return nil, err
+		}
+	}
 	return s.covered(name, part.Members()).Text, nil
+}
+
+// checkScalars refuses what a request cannot have: nobody says how easypay
+// would sign an object or an array.
+func checkScalars(members []body.Member) error {
+	for _, m := range members {
+		if !m.IsScalar() {
+			return scheme.Failf(scheme.Invalid, "bizData.%s is an object or an array, which easypay does not sign; give it as a string, or name it in the option encrypt", m.Name())
+		}
+	}
+	return nil
 }
 
 // partOf is the part of a request or an answer that is signed.

@@ -28,10 +28,8 @@ func (s *Scheme) Seal(request scheme.Request) (*scheme.Sealed, error) {
 	if err := s.encrypt(request, part, remembered); err != nil {
 		return nil, err
 	}
-	for _, m := range part.Members() {
-		if !m.IsScalar() {
-			return nil, scheme.Failf(scheme.Invalid, "bizData.%s is an object or an array, which easypay does not sign; give it as a string, or name it in the option encrypt", m.Name())
-		}
+	if err := checkScalars(part.Members()); err != nil {
+		return nil, err
 	}
 	message.SetString(memberSignType, s.SignType)
 	sealed, err := request.Sign(signature.SHA256WithRSA, s.covered(memberPart, part.Members()).Text, memberSign, message, part)
