@@ -80,7 +80,7 @@ func (e *exchange) read(ctx context.Context, res *http.Response) (*reply, *probl
 	case errors.Is(err, gzip.ErrHeader), errors.Is(err, gzip.ErrChecksum), isA[flate.CorruptInputError](err):
 		return nil, invalid(problem.ResponseInvalid, "the provider's answer is broken gzip", nil)
 	default:
-		return nil, problem.New(problem.UpstreamFailed, "the provider's answer broke off; ask it what became of the request", describe(err))
+		return nil, problem.New(problem.UpstreamFailed, "the provider's answer broke off; ask it what became of the request", Describe(err))
 	}
 }
 

@@ -10,10 +10,10 @@ import (
 	"syscall"
 )
 
-// describe turns an error of the HTTP client into one that may be shown. The
+// Describe turns an error of the HTTP client into one that may be shown. The
 // client's own texts can quote what the other side sent ("malformed HTTP
 // response ..."), so only what is known to hold none of that is kept.
-func describe(err error) error {
+func Describe(err error) error {
 	if e, ok := errors.AsType[*net.DNSError](err); ok {
 		if e.IsTimeout {
 			return errors.New("looking up the name timed out")

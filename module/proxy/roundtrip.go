@@ -181,7 +181,7 @@ func (e *exchange) outgoing(ctx context.Context, r *http.Request) *http.Request 
 
 // sendProblem says what a failed round trip means.
 func (e *exchange) sendProblem(ctx context.Context, err error) *problem.Problem {
-	cause := describe(err)
+	cause := Describe(err)
 	switch {
 	case !e.sent:
 		return problem.New(problem.UpstreamUnreachable, "no connection to the provider: "+cause.Error(), cause)
