@@ -7,6 +7,7 @@ package countersign
 import (
 	// What Caddy's configuration sees.
 	_ "github.com/countersign/caddy-countersign/module/app"
+	_ "github.com/countersign/caddy-countersign/module/notify"
 	_ "github.com/countersign/caddy-countersign/module/proxy"
 	_ "github.com/countersign/caddy-countersign/module/sandbox"
 
@@ -16,6 +17,10 @@ import (
 	// Where keys come from.
 	_ "github.com/countersign/caddy-countersign/module/keysource/file"
 	_ "github.com/countersign/caddy-countersign/module/keysource/vault"
+
+	// Where seen notifications are remembered.
+	_ "github.com/countersign/caddy-countersign/module/stores/memory"
+	_ "github.com/countersign/caddy-countersign/module/stores/redis"
 
 	// The providers.
 	_ "github.com/countersign/caddy-countersign/module/schemes/easypay"

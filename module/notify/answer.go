@@ -1,0 +1,93 @@
+package notify
+
+import (
+	"io"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// maxAnswer is how large an answer may be to be held back and remembered, in
+// bytes. Acknowledgements are a few bytes; what is larger passes as it comes.
+const maxAnswer = 64 << 10
+
+// answerWriter holds an answer back until it is whole, or until it is larger
+// than the limit; with a limit of 0 it holds nothing back. Informational
+// answers are dropped.
+type answerWriter struct {
+	*caddyhttp.ResponseWriterWrapper
+	limit  int
+	before func() // called once, before anything leaves
+
+	status     int
+	held       []byte
+	released   bool
+	overflowed bool // it was larger than the limit
+}
+
+// WriteHeader takes the status.
+func (w *answerWriter) WriteHeader(status int) {
+	if status < 200 || w.status != 0 {
+		return
+	}
+	w.status = status
+	if w.limit == 0 {
+		w.release()
+	}
+}
+
+// Write takes a part of the answer.
+func (w *answerWriter) Write(p []byte) (int, error) {
+	w.WriteHeader(http.StatusOK)
+	if !w.released {
+		if len(w.held)+len(p) <= w.limit {
+			w.held = append(w.held, p...)
+			return len(p), nil
+		}
+		w.overflowed = true
+		w.release()
+	}
+	return w.ResponseWriter.Write(p)
+}
+
+// ReadFrom takes the rest of the answer. It is here because the wrapper's own
+// would go around Write.
+func (w *answerWriter) ReadFrom(r io.Reader) (int64, error) {
+	if w.released {
+		return w.ResponseWriterWrapper.ReadFrom(r)
+	}
+	return io.Copy(writerOnly{w}, r)
+}
+
+// writerOnly hides ReadFrom from io.Copy.
+type writerOnly struct{ io.Writer }
+
+// Flush flushes what is not held back.
+func (w *answerWriter) Flush() { _ = w.FlushError() }
+
+// FlushError is Flush with an error.
+func (w *answerWriter) FlushError() error {
+	if w.limit == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	if !w.released {
+		return nil
+	}
+	return http.NewResponseController(w.ResponseWriter).Flush()
+}
+
+// release lets the answer go.
+func (w *answerWriter) release() {
+	if w.released {
+		return
+	}
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	w.released = true
+	w.before()
+	w.ResponseWriter.WriteHeader(w.status)
+	if len(w.held) > 0 {
+		_, _ = w.ResponseWriter.Write(w.held) // who has hung up gets nothing; it is in the log
+	}
+}

@@ -1,0 +1,198 @@
+package notify
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/countersign/caddy-countersign/module/problem"
+	"github.com/countersign/caddy-countersign/module/proxy"
+	"github.com/countersign/caddy-countersign/module/scheme"
+)
+
+// The headers that tell the application what was verified.
+const (
+	headerVerified = "Countersign-Verified"
+	headerSigned   = "Countersign-Signed"
+)
+
+// handOver makes of a request that was read and verified the one that the
+// application gets. It changes the request itself and not a copy: Caddy's
+// placeholders, such as {header.Countersign-Verified}, look at this one.
+func (h *Handler) handOver(r *http.Request, m *message, opened *scheme.Opened) {
+	text := m.raw
+	switch {
+	case !h.rule.Form:
+		text = opened.Body
+	case h.As == "json":
+		text = formJSON(m.Form)
+		r.Method = http.MethodPost
+		r.Header.Set("Content-Type", "application/json")
+	}
+	for name := range r.Header {
+		if isOurs(name) {
+			delete(r.Header, name)
+		}
+	}
+	r.Header.Set(headerVerified, "true")
+	r.Header.Set(headerSigned, opened.Signed)
+	r.Header.Del("Upgrade") // a notification is a request with an answer
+	r.Header.Del("Expect")  // the body is here
+	r.TransferEncoding, r.Trailer = nil, nil
+	setBody(r, text)
+	r.Header.Del("Content-Length")
+	if len(text) > 0 {
+		r.Header.Set("Content-Length", strconv.Itoa(len(text)))
+	}
+}
+
+// isOurs reports whether a header could be taken for one of the sidecar's. CGI
+// makes no difference between a hyphen and an underscore.
+func isOurs(name string) bool {
+	return strings.HasPrefix(strings.ToLower(strings.ReplaceAll(name, "_", "-")), "countersign-")
+}
+
+func setBody(r *http.Request, text []byte) {
+	r.ContentLength = int64(len(text))
+	r.Body = http.NoBody
+	if len(text) > 0 {
+		r.Body = io.NopCloser(bytes.NewReader(text))
+	}
+}
+
+// The ways in which the application can fail to answer.
+var (
+	errAborted  = errors.New("it broke off its answer")
+	errNobody   = errors.New("no handler behind countersign_notify has answered")
+	errReleased = errors.New("it failed after its answer had begun")
+)
+
+// deliver hands the notification to the application and passes its answer on as
+// it comes.
+func (n *notification) deliver(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	answer, err := n.ask(w, r, next)
+	if err != nil {
+		return n.failed(w, r, answer, err)
+	}
+	answer.release()
+	return nil
+}
+
+// ask has the application answer. The header of the answer leaves when its
+// first byte leaves, or when the caller releases it; the entry is written
+// before. What goes wrong before is undone, so that a problem can be answered.
+//
+// The application is asked on a context of its own: a provider that hangs up
+// must not keep an acknowledgement from being remembered.
+func (n *notification) ask(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) (answer *answerWriter, err error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), time.Duration(n.h.Timeout))
+	defer cancel()
+	answer = &answerWriter{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, limit: n.h.holdBack()}
+	start := time.Now()
+	answer.before = func() {
+		n.entry.Upstream = max(time.Since(start), 1)
+		n.entry.UpstreamStatus = answer.status
+		n.entry.ResponseBytes = len(answer.held)
+		n.end(n.h.verdict(answer))
+	}
+	header := w.Header().Clone()
+	defer func() {
+		if reason := recover(); reason != nil {
+			if reason != http.ErrAbortHandler || answer.released { //nolint:errorlint // panics carry the error itself
+				panic(reason)
+			}
+			err = errAborted // reverse_proxy ends like that when the application breaks off
+		}
+		if err != nil && !answer.released {
+			n.entry.Upstream = max(time.Since(start), 1)
+			clear(w.Header())
+			maps.Copy(w.Header(), header)
+		}
+	}()
+	inner := r.WithContext(ctx)
+	copyBody(inner, r)
+	err = next.ServeHTTP(answer, inner)
+	switch {
+	case err == nil && answer.status == 0 && caddyhttp.GetVar(r.Context(), "unhandled") == true:
+		err = errNobody
+	case err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded):
+		err = ctx.Err()
+	}
+	return answer, err
+}
+
+// holdBack is how many bytes of an answer are held back until it is whole.
+func (h *Handler) holdBack() int {
+	if h.store != nil || h.Ack != "" {
+		return maxAnswer
+	}
+	return 0
+}
+
+// copyBody gives inner a body of its own: Caddy's placeholders read that of the
+// outer request.
+func copyBody(inner, outer *http.Request) {
+	if outer.Body == nil || outer.Body == http.NoBody {
+		return
+	}
+	text, _ := io.ReadAll(outer.Body) // of a buffer: it cannot fail
+	setBody(outer, text)
+	setBody(inner, text)
+}
+
+// failed answers for an application that has not answered.
+func (n *notification) failed(w http.ResponseWriter, r *http.Request, answer *answerWriter, err error) error {
+	if answer.released {
+		return errReleased // there is nothing left to say to the provider
+	}
+	return n.refuse(w, r, applicationProblem(err))
+}
+
+func applicationProblem(err error) *problem.Problem {
+	var timeout net.Error
+	status := 0
+	if e, ok := errors.AsType[caddyhttp.HandlerError](err); ok {
+		status = e.StatusCode
+	}
+	switch {
+	case errors.Is(err, errNobody):
+		return problem.New(problem.ApplicationFailed, err.Error()+"; put the application behind it, for instance with reverse_proxy", nil)
+	case errors.Is(err, errAborted):
+		return problem.New(problem.ApplicationFailed, "the application broke off its answer", nil)
+	case errors.Is(err, context.DeadlineExceeded), status == http.StatusGatewayTimeout, errors.As(err, &timeout) && timeout.Timeout():
+		return problem.New(problem.ApplicationTimeout, "the application did not answer in time", proxy.Describe(err))
+	default:
+		return problem.New(problem.ApplicationFailed, "the application could not be asked, or a handler before it failed", proxy.Describe(err))
+	}
+}
+
+// verdict is the outcome of an answer of the application, and what the entry
+// says besides.
+func (h *Handler) verdict(answer *answerWriter) (outcome, verdict string) {
+	switch {
+	case answer.status >= 500:
+		return string(problem.ApplicationFailed), ""
+	case !h.acknowledged(answer):
+		return outcomeOK, notAcknowledged
+	default:
+		return outcomeOK, ""
+	}
+}
+
+// acknowledged reports whether an answer counts as an acknowledgement: 2xx and,
+// where the provider wants one, the text.
+func (h *Handler) acknowledged(answer *answerWriter) bool {
+	if answer.status < 200 || answer.status > 299 {
+		return false
+	}
+	return h.Ack == "" || !answer.overflowed && string(bytes.TrimSpace(answer.held)) == h.Ack
+}

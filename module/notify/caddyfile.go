@@ -1,0 +1,200 @@
+package notify
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/countersign/caddy-countersign/module/directive"
+	"github.com/countersign/caddy-countersign/module/scheme"
+	"github.com/countersign/caddy-countersign/module/stores"
+)
+
+func init() {
+	httpcaddyfile.RegisterHandlerDirective("countersign_notify", func(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+		handler := new(Handler)
+		return handler, handler.UnmarshalCaddyfile(h.Dispenser)
+	})
+	// Before every directive that answers: behind "handle" or "respond" a
+	// forged notification would get their 200.
+	httpcaddyfile.RegisterDirectiveOrder("countersign_notify", httpcaddyfile.Before, "invoke")
+}
+
+// UnmarshalCaddyfile sets up the handler from Caddyfile tokens. Syntax:
+//
+//	countersign_notify [<matcher>] <scheme> {
+//	    keys                   [<source>] <reference>
+//	    profile                <name>
+//	    max_request_body       <size>
+//	    timeout                <duration>
+//	    as                     json
+//	    window                 <duration>
+//	    ack                    <text>
+//	    once                   <duration> [<store> [<argument>...] {
+//	        <option of the store>
+//	    }]
+//	    expect                 <member> <value>
+//	    <option of the scheme> <value>...
+//	}
+//
+// Only expect may be given several times.
+func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // the word "countersign_notify"
+	h.Line = directive.Where(d)
+	at := directive.At(d)
+	if !d.NextArg() {
+		return d.Errf("countersign_notify needs a scheme: %s", strings.Join(scheme.Names(), ", "))
+	}
+	name := d.Val()
+	made, err := scheme.New(name)
+	if err != nil {
+		return d.WrapErr(err)
+	}
+	s, err := notifier(made)
+	if err != nil {
+		return d.WrapErr(err)
+	}
+	if d.NextArg() {
+		return d.Errf("countersign_notify takes one scheme and no more; the application stands behind it, for instance as: reverse_proxy %s", d.Val())
+	}
+	p := &parser{h: h, scheme: s}
+	if err := p.parse(d); err != nil {
+		return err
+	}
+	h.SchemeRaw = caddyconfig.JSONModuleObject(s, "name", name, nil)
+	// Validate fills in defaults, which do not belong into the configuration.
+	if err := s.Validate(); err != nil {
+		return at("scheme %s: %w", name, err)
+	}
+	if h.Reference == "" {
+		return at("countersign_notify %s needs keys; add: keys <reference>", name)
+	}
+	// What the scheme signs can depend on all of its options.
+	for _, check := range p.later {
+		if err := check(s.Notification()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// parser reads the options of the directive.
+type parser struct {
+	h      *Handler
+	scheme scheme.Notifier
+	later  []func(scheme.NotificationRule) error
+}
+
+func (p *parser) parse(d *caddyfile.Dispenser) error {
+	seen := make(map[string]bool)
+	for d.NextBlock(0) {
+		option := d.Val()
+		if seen[option] && option != "expect" {
+			return d.Errf("%s is given twice", option)
+		}
+		seen[option] = true
+		if err := p.option(d, option); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// option reads one option. The scheme's own come last, so that a scheme cannot
+// change what a common one means.
+func (p *parser) option(d *caddyfile.Dispenser, option string) (err error) {
+	h, at := p.h, directive.At(d)
+	switch option {
+	case "keys":
+		h.Source, h.Reference, err = directive.Keys(d)
+	case "profile":
+		err = directive.Text(d, option, &h.Profile)
+	case "max_request_body":
+		err = directive.Size(d, option, &h.MaxRequestBody)
+	case "timeout":
+		err = directive.Duration(d, option, &h.Timeout)
+	case "as":
+		err = directive.Args(d, scheme.Enum(option, &h.As, "json"))
+	case "window":
+		err = directive.Duration(d, option, &h.Window)
+		p.later = append(p.later, func(rule scheme.NotificationRule) error {
+			return placed(at, checkWindow(h.Window, p.scheme, rule))
+		})
+	case "ack":
+		if err = directive.Text(d, option, &h.Ack); err == nil && strings.TrimSpace(h.Ack) == "" {
+			err = d.Err("ack takes a text that is not only white space")
+		}
+	case "once":
+		h.Once, err = parseOnce(d)
+	case "expect":
+		args := d.RemainingArgs()
+		if len(args) != 2 {
+			return d.Err("expect takes a signed member and its value, as in: expect mchNo M1623997351")
+		}
+		e := Expectation{Member: args[0], Value: args[1]}
+		h.Expect = append(h.Expect, e)
+		p.later = append(p.later, func(rule scheme.NotificationRule) error {
+			return placed(at, e.check(p.scheme, rule))
+		})
+	default:
+		o, ok := scheme.Find(p.scheme, option)
+		if !ok {
+			return d.Errf("unknown option %q; besides the common ones, %s has %s", option, scheme.Name(p.scheme), strings.Join(scheme.OptionNames(p.scheme), ", "))
+		}
+		err = directive.Args(d, o)
+	}
+	return err
+}
+
+// placed gives an error its place in the Caddyfile.
+func placed(at func(format string, args ...any) error, err error) error {
+	if err == nil {
+		return nil
+	}
+	return at("%w", err)
+}
+
+// parseOnce reads "once <duration> [<store> [<argument>...]]" with the store's
+// block.
+func parseOnce(d *caddyfile.Dispenser) (*Once, error) {
+	if !d.NextArg() {
+		return nil, d.Err("once takes a duration, such as 24h, and may name a store")
+	}
+	keep, err := directive.ParseDuration(d.Val())
+	if err != nil {
+		return nil, d.Errf("once takes a duration such as 24h, not %q", d.Val())
+	}
+	once := &Once{For: keep}
+	if !d.NextArg() {
+		return once, nil
+	}
+	name := d.Val()
+	id := stores.Namespace + "." + name
+	if _, err := caddy.GetModule(id); err != nil {
+		return nil, d.Errf("unknown store %q; known are %s", name, strings.Join(storeNames(), ", "))
+	}
+	store, err := caddyfile.UnmarshalModule(d, id)
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := store.(stores.Store); !ok {
+		return nil, fmt.Errorf("module %s is no store", id)
+	}
+	once.StoreRaw = caddyconfig.JSONModuleObject(store, "name", name, nil)
+	return once, nil
+}
+
+func storeNames() []string {
+	var names []string
+	for _, info := range caddy.GetModules(stores.Namespace) {
+		names = append(names, info.ID.Name())
+	}
+	return names
+}
+
+var _ caddyfile.Unmarshaler = (*Handler)(nil)

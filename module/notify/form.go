@@ -1,0 +1,94 @@
+package notify
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/scheme"
+)
+
+// The ways in which a form can fail to be one that has one reading. None of
+// them holds a byte of the form.
+var (
+	errEscape    = errors.New("a percent sign is not followed by two hexadecimal digits")
+	errUTF8      = errors.New("not UTF-8")
+	errSemicolon = errors.New("a semicolon is not escaped, which some servers take for a separator")
+	errNameless  = errors.New("a parameter has no name")
+	errTwice     = errors.New("a parameter occurs twice")
+)
+
+// parseForm reads the parameters of the query and of the body, in their order.
+// Two servers that disagree about which of two equal parameters counts are a
+// way to sign one amount and book another: one that occurs twice, in the query
+// and the body together, is refused, and so is whatever else servers read
+// differently.
+func parseForm(query, text string) ([]scheme.Param, error) {
+	var params []scheme.Param
+	seen := make(map[string]bool)
+	for _, part := range []string{query, text} {
+		for piece := range strings.SplitSeq(part, "&") {
+			if piece == "" {
+				continue
+			}
+			param, err := parseParam(piece)
+			if err != nil {
+				return nil, err
+			}
+			if seen[param.Name] {
+				return nil, errTwice
+			}
+			seen[param.Name] = true
+			params = append(params, param)
+		}
+	}
+	return params, nil
+}
+
+func parseParam(piece string) (scheme.Param, error) {
+	if strings.Contains(piece, ";") {
+		return scheme.Param{}, errSemicolon
+	}
+	rawName, rawValue, _ := strings.Cut(piece, "=")
+	var param scheme.Param
+	var err error
+	if param.Name, err = unescape(rawName); err != nil {
+		return scheme.Param{}, err
+	}
+	if param.Name == "" {
+		return scheme.Param{}, errNameless
+	}
+	param.Value, err = unescape(rawValue)
+	return param, err
+}
+
+func unescape(text string) (string, error) {
+	out, err := url.QueryUnescape(text)
+	if err != nil {
+		return "", errEscape // the library's error quotes the text
+	}
+	if !utf8.ValidString(out) {
+		return "", errUTF8
+	}
+	return out, nil
+}
+
+// formJSON makes of parameters a JSON object of strings, in the same order.
+func formJSON(params []scheme.Param) []byte {
+	out := []byte{'{'}
+	for i, p := range params {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = body.AppendQuote(out, p.Name)
+		out = append(out, ':')
+		out = body.AppendQuote(out, p.Value)
+	}
+	return append(out, '}')
+}
+
+// describeForm is the detail of a form that is refused.
+func describeForm(err error) string { return fmt.Sprintf("the form is refused: %v", err) }

@@ -1,0 +1,158 @@
+package notify
+
+import (
+	"context"
+	"crypto/sha256"
+	"net/http"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/countersign/caddy-countersign/module/problem"
+	"github.com/countersign/caddy-countersign/module/proxy"
+	"github.com/countersign/caddy-countersign/module/scheme"
+	"github.com/countersign/caddy-countersign/module/telemetry"
+)
+
+// The outcomes that are no codes.
+const (
+	outcomeOK       = "ok"
+	outcomeRepeated = "repeated"
+)
+
+// notAcknowledged is the verdict on an answer that does not count as an
+// acknowledgement.
+const notAcknowledged = "not_acknowledged"
+
+// notification is one notification, up to its end.
+type notification struct {
+	h     *Handler
+	ended bool // the entry is written
+	entry telemetry.Entry
+}
+
+// begin starts a notification and makes its id known to the access log.
+func (h *Handler) begin(r *http.Request) *notification {
+	n := &notification{h: h}
+	n.entry = telemetry.Entry{ID: problem.NewID(), Profile: h.Profile, Scheme: scheme.Name(h.scheme), Reference: h.Reference}
+	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
+		extra.Set(zap.String("countersign_id", n.entry.ID))
+	}
+	return n
+}
+
+// open finds the keys, verifies and decrypts, and checks whose the notification
+// is and how old.
+func (n *notification) open(ctx context.Context, m *message) (*scheme.Opened, *problem.Problem) {
+	n.entry.RequestBytes = len(m.raw)
+	reference, ok := n.h.reference.Resolve(m.text)
+	if !ok {
+		return nil, problem.New(problem.UnknownKeySet, "the notification names no key set: a member that stands in the key reference is missing or is no plain name", nil)
+	}
+	n.entry.Reference = reference
+	set, p := proxy.FindKeys(ctx, n.h.meter, n.h.ring, reference, n.h.rule.Roles...)
+	if p != nil {
+		return nil, p
+	}
+	m.Keys = set
+
+	end := n.h.meter.Span(ctx, telemetry.SpanOpen)
+	start := time.Now()
+	opened, err := n.h.scheme.OpenNotification(m.Notification)
+	n.entry.Open = max(time.Since(start), 1)
+	if err != nil {
+		p = openProblem(err)
+	} else {
+		n.entry.Fingerprints = opened.Fingerprints
+		n.entry.CanonicalSHA = sha256.Sum256(opened.Canonical)
+		p = n.h.admit(m)
+	}
+	if p != nil {
+		end(string(p.Code))
+		return nil, p
+	}
+	end("")
+	return opened, nil
+}
+
+func openProblem(err error) *problem.Problem {
+	code := problem.NotificationInvalid
+	switch scheme.ReasonOf(err) {
+	case scheme.Unsigned, scheme.Signature, scheme.Ambiguous:
+		code = problem.NotificationSignatureInvalid
+	case scheme.NeedsKeys:
+		code = problem.KeysUnavailable
+	}
+	return problem.New(code, err.Error(), err)
+}
+
+// admit looks at a notification that has verified.
+func (h *Handler) admit(m *message) *problem.Problem {
+	if p := h.checkExpected(m); p != nil {
+		return p
+	}
+	if h.Window == 0 {
+		return nil
+	}
+	stamp, ok := h.rule.Time(m.Notification)
+	if !ok {
+		return problem.New(problem.NotificationStale, "the notification has no time stamp that can be read, so that its age is not known", nil)
+	}
+	age := time.Since(stamp)
+	switch window := time.Duration(h.Window); {
+	case age > window:
+		return problem.New(problem.NotificationStale, "the notification's time stamp is older than window allows", nil)
+	case age < -window:
+		return problem.New(problem.NotificationStale, "the notification's time stamp is further in the future than window allows; compare the clocks", nil)
+	}
+	return nil
+}
+
+// refuse ends the notification with a problem and answers with it.
+func (n *notification) refuse(w http.ResponseWriter, r *http.Request, p *problem.Problem) error {
+	n.fail(p)
+	return proxy.Answer(w, r, p)
+}
+
+// fail ends the notification with a problem.
+func (n *notification) fail(p *problem.Problem) {
+	if n.ended {
+		return
+	}
+	p.ID, p.Notification = n.entry.ID, true
+	n.end(string(p.Code), "")
+	if p.Code == problem.NotificationSignatureInvalid {
+		telemetry.Emit(telemetry.EventVerificationFailed, map[string]any{
+			"id": p.ID, "profile": n.h.Profile, "scheme": n.entry.Scheme, "reference": n.entry.Reference, "code": string(p.Code),
+		})
+	}
+	level := zap.WarnLevel
+	if p.Code.Status() >= http.StatusInternalServerError {
+		level = zap.ErrorLevel
+	}
+	if c := n.h.logger.Check(level, "notification failed"); c != nil {
+		c.Write(zap.String("id", p.ID), zap.String("profile", n.h.Profile), zap.String("reference", n.entry.Reference),
+			zap.String("code", string(p.Code)), zap.String("detail", p.Detail), zap.NamedError("cause", p.Cause()))
+	}
+}
+
+// end writes the audit entry and counts, once. It is called before an answer is
+// released.
+func (n *notification) end(outcome, verdict string) {
+	if n.ended {
+		return
+	}
+	n.ended = true
+	n.entry.Outcome, n.entry.Verdict = outcome, verdict
+	n.entry.Log(n.h.audit, "notification")
+	n.h.meter.Count(outcome)
+}
+
+// abandoned ends a notification that a panic of a handler behind it has left
+// without an end.
+func (n *notification) abandoned() {
+	if !n.ended {
+		n.fail(problem.New(problem.ApplicationFailed, "the application broke off", nil))
+	}
+}
