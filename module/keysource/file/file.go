@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"io/fs"
 	"os"
@@ -64,7 +65,7 @@ func (s *Source) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if !d.AllArgs(&s.Dir) {
 		return d.Err("keys file takes exactly one folder")
 	}
-	for d.NextBlock(d.Nesting()) {
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		option := d.Val()
 		var value string
 		if !d.AllArgs(&value) {
@@ -134,14 +135,20 @@ func (s *Source) Probe(context.Context) error {
 // Load reads the files of a reference, or returns previous if none changed. It
 // reads until two looks at the files agree, so that it never mixes the files
 // of two versions when a folder is swapped.
+//
+// A file that is written twice within one tick of the file system's clock can
+// look the same. So files that look the same are read again while they are
+// young.
 func (s *Source) Load(_ context.Context, reference string, previous *keys.Set) (*keys.Set, error) {
 	dir := filepath.Join(s.Dir, filepath.FromSlash(reference))
 	seen, err := look(dir)
 	if err != nil {
 		return nil, err
 	}
+	var before state
 	if previous != nil {
-		if before, ok := previous.Stamp.(stamp); ok && before.equal(seen) {
+		before, _ = previous.Stamp.(state)
+		if before.files.equal(seen) && time.Since(seen.newest()) > time.Second+2*time.Duration(s.Refresh) {
 			return previous, nil
 		}
 	}
@@ -158,17 +165,42 @@ func (s *Source) Load(_ context.Context, reference string, previous *keys.Set) (
 			seen = again
 			continue
 		}
+		sum := digest(material)
+		if before.files.equal(seen) && before.sum == sum {
+			return previous, nil
+		}
 		set, err := keys.Parse(reference, seen.version(), material)
 		if err != nil {
 			return nil, err
 		}
-		set.Stamp = seen
+		set.Stamp = state{seen, sum}
 		return set, nil
 	}
 	return nil, fmt.Errorf("the files in %s keep changing while they are read", dir)
 }
 
-// stamp is what tells one state of a reference's files from another.
+// state is what a set remembers of the files that it was made of.
+type state struct {
+	files stamp
+	sum   uint64
+}
+
+var seed = maphash.MakeSeed()
+
+// digest tells one state of all texts from another, and outside of this process
+// it tells nothing.
+func digest(material keys.Material) uint64 {
+	var h maphash.Hash
+	h.SetSeed(seed)
+	for _, role := range keys.Roles {
+		text := material[role].Text
+		_, _ = fmt.Fprintf(&h, "%s %d\n", role, len(text))
+		_, _ = h.Write(text)
+	}
+	return h.Sum64()
+}
+
+// stamp is what the file system tells of a reference's files.
 type stamp map[keys.Role]fs.FileInfo
 
 func (s stamp) equal(t stamp) bool {
@@ -184,16 +216,18 @@ func (s stamp) equal(t stamp) bool {
 	return true
 }
 
-// version is the time of the newest file.
-func (s stamp) version() string {
+// newest is the time of the newest file.
+func (s stamp) newest() time.Time {
 	var newest time.Time
 	for _, info := range s {
 		if info.ModTime().After(newest) {
 			newest = info.ModTime()
 		}
 	}
-	return newest.UTC().Format(time.RFC3339Nano)
+	return newest
 }
+
+func (s stamp) version() string { return s.newest().UTC().Format(time.RFC3339Nano) }
 
 func fileName(role keys.Role) string {
 	if role == keys.SharedSecret || role == keys.VerifySecret {
