@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/countersign/caddy-countersign/module/command/diagnosis"
 	"github.com/countersign/caddy-countersign/module/command/visible"
 	"github.com/countersign/caddy-countersign/module/keys"
 )
@@ -59,6 +60,15 @@ func (e explainer) keys(set *keys.Set, fingerprints []string, roles ...keys.Role
 			e.line(which, "%s from %s", k.fingerprint, k.origin)
 		}
 	}
+}
+
+// would names the variations that would have opened a message, and returns how
+// many there are.
+func (e explainer) would(what string, found []diagnosis.Variation) int {
+	for _, v := range found {
+		fmt.Fprintf(e, "would %s %s\n", what, v) //nolint:errcheck // nobody can be told
+	}
+	return len(found)
 }
 
 // held is what may be told of one key.

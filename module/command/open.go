@@ -77,10 +77,14 @@ func (in *opener) open(cmd *cobra.Command, args []string) error {
 		e.set(set)
 		if failed != nil {
 			in.explainFailure(e, s, message, set)
+			explainWhy(e, recipe, message, set, failed)
 		} else if !opened.Unsigned {
 			e.keys(set, opened.Fingerprints, opening...)
 			e.line("signed", "%s", opened.Signed)
 			e.canonical(opened.Canonical)
+			if opened.Note != "" {
+				e.would("open", diagnosis.WouldOpen(recipe, message, set, true))
+			}
 		}
 	}
 	switch {
@@ -91,7 +95,11 @@ func (in *opener) open(cmd *cobra.Command, args []string) error {
 	case opened.Note != "":
 		e.line("note", "%s", opened.Note)
 	}
-	_, err = cmd.OutOrStdout().Write(opened.Body)
+	plain := opened.Body
+	if plain == nil {
+		plain = text // a form has nothing in it to decrypt
+	}
+	_, err = cmd.OutOrStdout().Write(plain)
 	return err
 }
 
@@ -104,6 +112,18 @@ func (in *opener) explainFailure(e explainer, s scheme.Scheme, message scheme.Wi
 		return
 	}
 	e.canonical(text)
+}
+
+// explainWhy tells what would have made a message verify or decrypt.
+func explainWhy(e explainer, r diagnosis.Recipe, message scheme.Wire, set *keys.Set, failed error) {
+	switch scheme.ReasonOf(failed) {
+	case scheme.Signature, scheme.NeedsKeys:
+		if e.would("verify", diagnosis.WouldOpen(r, message, set, false)) == 0 {
+			e.line("would not", "no value of an option, no other key of this set and not GBK would have made it verify; ask the provider's support for the string that it signed, and compare: caddy countersign diff")
+		}
+	case scheme.Decryption:
+		e.would("open", diagnosis.WouldOpen(r, message, set, true))
+	}
 }
 
 // causeOf is what a scheme's error keeps for the log, or nil.

@@ -46,7 +46,7 @@ func hint(text []byte) string {
 		return "; it is empty"
 	case bytes.HasPrefix(text, []byte("\ufeff")):
 		return "; it begins with a byte order mark (EF BB BF), which JSON must not: save it without one"
-	case !utf8.Valid(text) && err == nil && body.Valid(decoded) == nil:
+	case !utf8.Valid(text) && err == nil && !bytes.ContainsRune(decoded, utf8.RuneError) && body.Valid(decoded) == nil:
 		return "; it is in GBK, and only UTF-8 is taken: convert it, and ask the sender which charset it signs"
 	case !utf8.Valid(text):
 		return "; it is not in UTF-8"

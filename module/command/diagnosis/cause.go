@@ -1,0 +1,177 @@
+package diagnosis
+
+import (
+	"slices"
+	"strings"
+)
+
+// Cause is what a difference probably comes from.
+type Cause struct {
+	Name   string // in two or three words, such as "number re-formatted"
+	Words  string // what is seen in which of the strings
+	Advice string // what to do
+
+	// Secret says that their string may go on with the secret from the byte
+	// where they part, so that the rest is not to be shown.
+	Secret bool
+
+	inside bool // it is in a member, not at an end of the string
+}
+
+const (
+	adviceProvider = "ask the provider which of the two it signs; if it is theirs, look for an option of the scheme"
+	adviceCopy     = "get their string again, as a file; copying through a chat, a mail or an editor changes it"
+	adviceServer   = "it is on the provider's side: send them this page"
+)
+
+// shortestSecret is the length in bytes from which what follows our string is
+// taken for a secret and not for the rest of a value.
+const shortestSecret = 8
+
+// wholeCause is a cause that explains every difference of two strings.
+func wholeCause(ours, theirs string) (Cause, bool) {
+	if cause, ok := endCause(ours, theirs); ok {
+		return cause, true
+	}
+	if cause, ok := textCause(ours, theirs); ok {
+		cause.inside = true
+		return cause, true
+	}
+	return Cause{}, false
+}
+
+// endCause is a cause at an end of the strings.
+func endCause(ours, theirs string) (Cause, bool) {
+	if rest, ok := strings.CutPrefix(theirs, ours); ok {
+		if name := ending(rest); name != "" {
+			return Cause{Name: name, Words: "their string ends with it, ours does not", Advice: "if an editor has put it there, the strings are equal; if not, " + adviceProvider}, true
+		}
+		if strings.HasPrefix(strings.TrimPrefix(rest, "&"), "key=") || len(rest) >= shortestSecret && !strings.Contains(rest, "=") {
+			return Cause{
+				Name: "appended secret", Secret: true,
+				Words:  "their string goes on where ours ends, and a secret goes there; it is not shown",
+				Advice: "the canonical string ends before the secret: compare without it; and if a secret has gone through a mail or a chat, have it changed",
+			}, true
+		}
+	}
+	if rest, ok := strings.CutPrefix(ours, theirs); ok {
+		if name := ending(rest); name != "" {
+			return Cause{Name: name, Words: "our string ends with it, theirs does not", Advice: "ask the provider whether it signs that end or whether the copy has lost it"}, true
+		}
+	}
+	if cut, ok := strings.CutSuffix(theirs, ours); ok && strings.Trim(cut, "\ufeff \t\r\n&?") == "" {
+		if cut == "\ufeff" {
+			return Cause{Name: "byte order mark", Words: "their string begins with it", Advice: "an editor has put it there: save the file without it"}, true
+		}
+		return Cause{Name: "leading characters", Words: "their string begins with what ours does not have", Advice: adviceCopy}, true
+	}
+	return Cause{}, false
+}
+
+// ending names what a string may end with, or "".
+func ending(rest string) string {
+	switch {
+	case rest == "" || strings.Trim(rest, " \t\r\n&") != "":
+		return ""
+	case strings.Contains(rest, "&"):
+		return "trailing &"
+	case strings.Contains(rest, "\n"):
+		return "trailing newline"
+	default:
+		return "trailing space"
+	}
+}
+
+// orderCause is the cause where both strings have the same pieces.
+func orderCause(ours, theirs []piece) Cause {
+	c := Cause{Name: "order", Words: "both have the same members, in another order: " + sorting("ours", ours) + ", " + sorting("theirs", theirs), Advice: adviceServer}
+	if !isSorted(theirs, bytewise) && !isSorted(theirs, foldwise) {
+		c.Advice = "the provider's own string must be sorted: ask whether this is what it signs, or the order in which the members came"
+	}
+	return c
+}
+
+func sorting(whose string, pieces []piece) string {
+	switch {
+	case isSorted(pieces, bytewise):
+		return whose + " is sorted, upper case before lower case"
+	case isSorted(pieces, foldwise):
+		return whose + " is sorted without regard to case"
+	default:
+		return whose + " is not sorted"
+	}
+}
+
+func bytewise(a, b piece) int { return strings.Compare(a.name, b.name) }
+
+func foldwise(a, b piece) int {
+	return strings.Compare(strings.ToLower(a.text()), strings.ToLower(b.text()))
+}
+
+func isSorted(pieces []piece, by func(a, b piece) int) bool { return slices.IsSortedFunc(pieces, by) }
+
+// cause is the probable cause of one member's difference.
+func (s step) cause() Cause {
+	switch {
+	case s.theirs == nil:
+		return missingInTheirs(s.ours)
+	case s.ours == nil:
+		return missingInOurs(s.theirs)
+	case s.ours.text() == s.theirs.text():
+		return Cause{Name: "order", Words: "it stands elsewhere in their string", Advice: adviceServer}
+	case s.ours.name != s.theirs.name:
+		return nameCause(s.ours.name, s.theirs.name)
+	}
+	if cause, ok := textCause(s.ours.value, s.theirs.value); ok {
+		return cause
+	}
+	return valueCause(s.ours.value, s.theirs.value)
+}
+
+func missingInTheirs(p *piece) Cause {
+	switch {
+	case p.value == "":
+		return Cause{Name: "empty value left out", Words: "ours keeps the empty value, theirs leaves it out", Advice: adviceProvider}
+	case isSignatureMember(p.name):
+		return Cause{Name: "missing member", Words: "their string lacks it: they leave the signature's own members out", Advice: adviceProvider}
+	case slices.Contains([]string{"0", "0.0", "0.00", "false"}, p.value):
+		return Cause{Name: "missing member", Words: "their string lacks it: in some languages zero and false count as empty", Advice: "ask the provider whether zero and false are signed; if not, leave such a member out of the request"}
+	case strings.HasPrefix(p.value, "{") || strings.HasPrefix(p.value, "["):
+		return Cause{Name: "missing member", Words: "their string lacks it: they leave lists and objects out", Advice: adviceProvider}
+	}
+	return Cause{Name: "missing member", Words: "their string lacks it", Advice: "the provider does not know this member, or has another message: leave it out of the request, or compare with the string of this very message"}
+}
+
+func missingInOurs(p *piece) Cause {
+	switch {
+	case p.value == "":
+		return Cause{Name: "empty value kept", Words: "theirs keeps the empty value, ours leaves it out", Advice: adviceProvider}
+	case p.value == "null":
+		return Cause{Name: "empty value kept", Words: "theirs signs null as a text, ours leaves it out", Advice: "leave such a member out of the request"}
+	case p.name == "key":
+		return Cause{Name: "appended secret", Secret: true, Words: "their string has the secret in it, which ours never has; it is not shown", Advice: "compare without it; and if a secret has gone through a mail or a chat, have it changed"}
+	case isSignatureMember(p.name):
+		return Cause{Name: "missing member", Words: "ours leaves it out, theirs has it: they sign the signature's own member", Advice: adviceProvider}
+	}
+	return Cause{Name: "missing member", Words: "the body lacks it, or ours leaves it out, and theirs has it", Advice: "compare with the string of this very message; if it is, something between you and the provider has added it"}
+}
+
+// isSignatureMember reports whether a member is the signature or its label.
+func isSignatureMember(name string) bool {
+	switch strings.ToLower(strings.ReplaceAll(name, "_", "")) {
+	case "sign", "signtype", "signature":
+		return true
+	}
+	return false
+}
+
+func nameCause(ours, theirs string) Cause {
+	if strings.EqualFold(ours, theirs) {
+		return Cause{Name: "case", Words: "the name is written with other upper and lower case letters", Advice: "write the name as the provider's page does; the same provider mixes spellings"}
+	}
+	if cause, ok := textCause(ours, theirs); ok {
+		cause.Words = "in the name: " + cause.Words
+		return cause
+	}
+	return Cause{Name: "another name", Words: "the same value under another name", Advice: "write the name as the provider's page does"}
+}

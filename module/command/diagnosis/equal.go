@@ -1,0 +1,28 @@
+package diagnosis
+
+import (
+	"bytes"
+	"slices"
+
+	"github.com/countersign/caddy-countersign/module/scheme"
+)
+
+// WouldEqual are the smallest sets of settings with which our canonical string
+// of a message would be theirs.
+func WouldEqual(r Recipe, w scheme.Wire, theirs []byte) []Variation {
+	var found []Variation
+	for _, settings := range combinations(tries(r)) {
+		v := Variation{Settings: settings}
+		if v.size() == 0 || slices.ContainsFunc(found, func(smaller Variation) bool { return smaller.covers(v) }) {
+			continue
+		}
+		s, err := r.Configure(settings...)
+		if err != nil {
+			continue
+		}
+		if ours, err := Canonical(s, w); err == nil && bytes.Equal(ours, theirs) {
+			found = append(found, v)
+		}
+	}
+	return found
+}

@@ -1,0 +1,173 @@
+package diagnosis
+
+import (
+	"html"
+	"math/big"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/countersign/caddy-countersign/module/command/visible"
+)
+
+// habit is something that programs do to text. Undo takes it back.
+type habit struct {
+	name   string
+	undo   func(string) string
+	theirs string // words if their string has it
+	ours   string // words if ours has it
+	advice string
+}
+
+const adviceBody = "send the text itself: the provider decodes it once and signs what it then has"
+
+// habits in the order in which they are tried: the surest first.
+var habits = []habit{
+	{`escape \/`, func(s string) string { return strings.ReplaceAll(s, `\/`, `/`) },
+		"they sign the JSON text of the value, in which / is written \\/, and not the value", "the value itself has \\/ in it: it was escaped twice", adviceProvider},
+	{`escape \u`, unescapeUnicode,
+		"they sign the JSON text of the value, with \\u escapes in it, and not the value", "the value itself has \\u escapes in it: it was escaped twice", adviceProvider},
+	{`escape \"`, func(s string) string { return strings.ReplaceAll(s, `\"`, `"`) },
+		"they sign a JSON text within a JSON text with its quotes still escaped", "the value itself has \\\" in it: it was escaped twice", adviceProvider},
+	{"escape &lt;", html.UnescapeString,
+		"their text has HTML entities, as a web page shows them", "the value in the body has HTML entities: something escaped it for a web page", adviceCopy},
+	{"URL-encoding", func(s string) string { return strings.ReplaceAll(s, " ", "+") },
+		"theirs has a space where ours has +: it was URL-decoded without having been encoded", "theirs has + where ours has a space: they URL-encode the value, or the body was URL-decoded on its way", "encode + as %2B where the message travels as a form; in JSON it needs nothing"},
+	{"URL-encoding", unescapeURL,
+		"their value is URL-encoded, ours is the text", "the value in the body is URL-encoded, theirs is decoded", adviceBody},
+	{"quotes", unquote,
+		"theirs has the quotes of the JSON text around it", "ours has quotes around it: the value in the body is quoted twice", adviceProvider},
+	{"line breaks", strings.NewReplacer("\r", "", "\n", "").Replace,
+		"their text has line breaks in it", "the value in the body has line breaks in it, as some Base64 encoders write", adviceCopy},
+	{"invisible character", seen,
+		"theirs has a character that cannot be seen", "the body has a character that cannot be seen, and theirs does not", "take it out at its source, which is often a spreadsheet or a web form"},
+	{"full-width character", narrow,
+		"theirs has full-width characters where ours has plain ones", "the body has full-width characters where theirs has plain ones", "type it in with the input method switched to half-width"},
+	{"trimmed", strings.TrimSpace,
+		"theirs keeps white space at the ends of the value, ours does not have it", "ours keeps white space at the ends of the value, theirs has trimmed it", "send the value without it"},
+}
+
+// textCause is the habit that explains how two texts differ.
+func textCause(ours, theirs string) (Cause, bool) {
+	if cause, ok := charsetCause(ours, theirs); ok {
+		return cause, true
+	}
+	for _, h := range habits {
+		switch {
+		case h.undo(theirs) == ours:
+			return Cause{Name: h.name, Words: h.theirs, Advice: h.advice}, true
+		case h.undo(ours) == theirs:
+			return Cause{Name: h.name, Words: h.ours, Advice: h.advice}, true
+		}
+	}
+	return Cause{}, false
+}
+
+// valueCause says how two values differ that are not one text.
+func valueCause(ours, theirs string) Cause {
+	if words := numberWords(ours, theirs); words != "" {
+		return Cause{Name: "number re-formatted", Words: words, Advice: "send the number as a string, or as the provider writes it; ours is the token that stands in the body"}
+	}
+	switch {
+	case theirs == "":
+		return Cause{Name: "another value", Words: "theirs is empty", Advice: adviceServer}
+	case strings.EqualFold(ours, theirs):
+		return Cause{Name: "case", Words: "the values differ in upper and lower case", Advice: adviceProvider}
+	case ours == "true" && theirs == "1" || ours == "false" && theirs == "0":
+		return Cause{Name: "boolean re-formatted", Words: "theirs writes true and false as 1 and 0, as PHP does", Advice: "send a string or a number, as the provider's page has it"}
+	case sameJSON(ours, theirs):
+		return Cause{Name: "JSON re-written", Words: "both are the same JSON, with other white space, escapes or order in it", Advice: "send the nested value as a string, so that nobody writes it anew"}
+	case strings.HasPrefix(ours, theirs), strings.HasPrefix(theirs, ours):
+		return Cause{Name: "cut off", Words: "one value is the beginning of the other: it was cut off, or an & in it was taken for a separator", Advice: "look at the length that the provider's page allows, and for an & in the value"}
+	}
+	return Cause{Name: "another value", Words: "they are two values, and no habit of programs makes one of the other", Advice: "compare with the string of this very message: order numbers, times and envelopes differ from try to try"}
+}
+
+var numeral = regexp.MustCompile(`^-?[0-9]{1,400}(\.[0-9]{1,400})?([eE][+-]?[0-9]{1,3})?$`)
+
+// numberWords says how two spellings of a number differ, or "".
+func numberWords(ours, theirs string) string {
+	theirs = strings.ReplaceAll(theirs, ",", "")
+	if !numeral.MatchString(ours) || !numeral.MatchString(theirs) {
+		return ""
+	}
+	a, ok1 := new(big.Rat).SetString(ours)
+	b, ok2 := new(big.Rat).SetString(theirs)
+	if !ok1 || !ok2 {
+		return ""
+	}
+	hundred := big.NewRat(100, 1)
+	x, err1 := strconv.ParseFloat(ours, 64)
+	y, err2 := strconv.ParseFloat(theirs, 64)
+	switch {
+	case a.Cmp(b) == 0:
+		return "both are the same number, written differently"
+	case err1 == nil && err2 == nil && x == y && len(ours) > 15:
+		return "theirs went through floating point, which has changed the number itself"
+	case b.Cmp(new(big.Rat).Mul(a, hundred)) == 0:
+		return "theirs is a hundred times ours: fen against yuan"
+	case a.Cmp(new(big.Rat).Mul(b, hundred)) == 0:
+		return "ours is a hundred times theirs: fen against yuan"
+	}
+	return ""
+}
+
+// sameJSON reports whether two texts are the same JSON object or array.
+func sameJSON(a, b string) bool {
+	if !strings.ContainsAny(a[:min(1, len(a))], "{[") {
+		return false
+	}
+	x, y := jsontext.Value(a), jsontext.Value(b)
+	return x.Canonicalize() == nil && y.Canonicalize() == nil && string(x) == string(y)
+}
+
+// seen is a text without what cannot be seen in it.
+func seen(text string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r != '\u3000' && unicode.Is(unicode.Zs, r):
+			return ' '
+		case visible.Hidden(r) && r != '\u3000':
+			return -1
+		}
+		return r
+	}, text)
+}
+
+// narrow is a text with plain characters in the place of full-width ones.
+func narrow(text string) string {
+	return strings.Map(func(r rune) rune {
+		n, _ := visible.Narrow(r)
+		return n
+	}, text)
+}
+
+var unicodeEscapes = regexp.MustCompile(`(\\u[0-9a-fA-F]{4})+`)
+
+func unescapeUnicode(text string) string {
+	return unicodeEscapes.ReplaceAllStringFunc(text, func(escapes string) string {
+		decoded, err := jsontext.AppendUnquote(nil, `"`+escapes+`"`)
+		if err != nil {
+			return escapes
+		}
+		return string(decoded)
+	})
+}
+
+func unescapeURL(text string) string {
+	if decoded, err := url.QueryUnescape(text); err == nil {
+		return decoded
+	}
+	return text
+}
+
+func unquote(text string) string {
+	if len(text) >= 2 && text[0] == '"' && text[len(text)-1] == '"' {
+		return text[1 : len(text)-1]
+	}
+	return text
+}

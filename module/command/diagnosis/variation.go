@@ -1,0 +1,233 @@
+package diagnosis
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/text/encoding"
+	"golang.org/x/text/encoding/simplifiedchinese"
+
+	"github.com/countersign/caddy-countersign/module/keys"
+	"github.com/countersign/caddy-countersign/module/scheme"
+)
+
+// maxSettings is how many options a variation changes at once.
+const maxSettings = 2
+
+// Variation is a way to read a message that is not the configured one. Each
+// part that is set is one change.
+type Variation struct {
+	Settings []Setting // instead of those that configure the scheme
+	Key      string    // a key in a role that is not its own, in words
+	GBK      bool      // the canonical string in GBK
+
+	// By says which of several keys verified, or "".
+	By string
+
+	set *keys.Set
+}
+
+// String says what to change.
+func (v Variation) String() string {
+	var parts []string
+	if len(v.Settings) > 0 {
+		var settings []string
+		for _, s := range v.Settings {
+			settings = append(settings, s.String())
+		}
+		parts = append(parts, "with: "+strings.Join(settings, " "))
+	}
+	if v.Key != "" {
+		parts = append(parts, "with "+v.Key)
+	}
+	if v.By != "" {
+		parts = append(parts, "with "+v.By)
+	}
+	if v.GBK {
+		parts = append(parts, "if the provider signs GBK (no option does that: ask it to sign UTF-8)")
+	}
+	return strings.Join(parts, ", ")
+}
+
+// size is the number of changes.
+func (v Variation) size() int {
+	n := len(v.Settings)
+	if v.Key != "" {
+		n++
+	}
+	if v.GBK {
+		n++
+	}
+	return n
+}
+
+// covers reports whether w makes every change of v, and perhaps more.
+func (v Variation) covers(w Variation) bool {
+	return (v.Key == "" || v.Key == w.Key) && (!v.GBK || w.GBK) &&
+		!slices.ContainsFunc(v.Settings, func(s Setting) bool { return !slices.Contains(w.Settings, s) })
+}
+
+// WouldOpen tries the scheme's named variations on a message that did not open
+// as configured, and returns those that would have: up to two options with
+// another value, each key of the set in the place of those that verify, and
+// the canonical string in GBK. Of variations it returns the smallest.
+//
+// With decrypted, a variation has to decrypt as well; without, a signature that
+// verifies is enough.
+func WouldOpen(r Recipe, w scheme.Wire, set *keys.Set, decrypted bool) []Variation {
+	var found []Variation
+	for _, v := range variations(r, set) {
+		if slices.ContainsFunc(found, func(smaller Variation) bool { return smaller.covers(v) }) {
+			continue
+		}
+		s, err := r.Configure(v.Settings...)
+		if err != nil {
+			continue // two values that exclude each other
+		}
+		var charset func([]byte) []byte
+		if v.GBK {
+			charset = toGBK
+		}
+		opened, err := Open(s, w, v.set, charset)
+		if !opens(opened, err, decrypted) {
+			continue
+		}
+		if opened != nil && v.Key == "" {
+			v.By = which(v.set, opened.Fingerprints)
+		}
+		found = append(found, v)
+	}
+	return found
+}
+
+func opens(opened *scheme.Opened, err error, decrypted bool) bool {
+	if err == nil {
+		return !opened.Unsigned && (!decrypted || opened.Note == "")
+	}
+	// These are found out after the signature has verified.
+	switch scheme.ReasonOf(err) {
+	case scheme.Decryption, scheme.Ambiguous, scheme.Mismatch:
+		return !decrypted
+	default:
+		return false
+	}
+}
+
+// variations are all variations, the smallest first.
+func variations(r Recipe, set *keys.Set) []Variation {
+	var all []Variation
+	for _, settings := range combinations(tries(r)) {
+		for _, v := range append(displaced(set), Variation{set: set}) {
+			for _, gbk := range []bool{false, true} {
+				v.Settings, v.GBK = settings, gbk
+				if v.size() > 0 {
+					all = append(all, v)
+				}
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b Variation) int { return cmp.Compare(a.size(), b.size()) })
+	return all
+}
+
+// tries are the values that the scheme's options name.
+func tries(r Recipe) []Setting {
+	s, err := scheme.New(r.Scheme)
+	if err != nil {
+		return nil
+	}
+	var out []Setting
+	for _, o := range s.Options() {
+		for _, value := range o.Try {
+			out = append(out, Setting{o.Name, value})
+		}
+	}
+	return out
+}
+
+// combinations are the sets of at most maxSettings settings of different
+// options, the empty one among them.
+func combinations(settings []Setting) [][]Setting {
+	out := [][]Setting{nil}
+	from := 0
+	for range maxSettings {
+		to := len(out)
+		for _, base := range out[from:to] {
+			start := 0
+			if len(base) > 0 {
+				start = slices.Index(settings, base[len(base)-1]) + 1
+			}
+			for _, s := range settings[start:] {
+				if !slices.ContainsFunc(base, func(b Setting) bool { return b.Option == s.Option }) {
+					out = append(out, append(slices.Clone(base), s))
+				}
+			}
+		}
+		from = to
+	}
+	return out
+}
+
+// displaced are the set's other keys, each in the place of those that verify:
+// keys are easily put into each other's files.
+func displaced(set *keys.Set) []Variation {
+	var out []Variation
+	public := func(what string, key *keys.PublicKey) {
+		if slices.ContainsFunc(set.Verify, func(k *keys.PublicKey) bool { return k.Fingerprint == key.Fingerprint }) {
+			return
+		}
+		alone := *set
+		alone.Verify = []*keys.PublicKey{key}
+		out = append(out, Variation{Key: fmt.Sprintf("%s (%s) as verify", what, key.Fingerprint), set: &alone})
+	}
+	own := func(what string, key *keys.PrivateKey) {
+		if key.Public != nil {
+			public(what, &keys.PublicKey{RSA: key.Public, Fingerprint: key.Fingerprint, Origin: key.Origin})
+		}
+	}
+	if set.Encrypt != nil {
+		public("the key of encrypt", set.Encrypt)
+	}
+	if set.Sign != nil {
+		own("your own sign key", set.Sign)
+	}
+	for _, key := range set.Decrypt {
+		own("your own decrypt key", key)
+	}
+	for _, secret := range set.VerifySecrets {
+		if trimmed := bytes.TrimSpace(secret.Bytes()); len(trimmed) < len(secret.Bytes()) && len(trimmed) > 0 {
+			alone := *set
+			alone.Secret = keys.NewSecret(trimmed, secret.Origin)
+			alone.VerifySecrets = []*keys.Secret{alone.Secret}
+			out = append(out, Variation{Key: fmt.Sprintf("the secret %s without the white space at its ends", secret.Fingerprint), set: &alone})
+		}
+	}
+	return out
+}
+
+// which says which of several keys verified.
+func which(set *keys.Set, fingerprints []string) string {
+	for i, key := range set.Verify {
+		if len(set.Verify) > 1 && slices.Contains(fingerprints, key.Fingerprint) {
+			return fmt.Sprintf("key %d of verify (%s)", i+1, key.Fingerprint)
+		}
+	}
+	for _, secret := range set.VerifySecrets {
+		if len(set.VerifySecrets) > 1 && slices.Contains(fingerprints, secret.Fingerprint) {
+			return "the secret " + secret.Fingerprint
+		}
+	}
+	return ""
+}
+
+// toGBK is a text as a provider sees it that works in GBK.
+func toGBK(text []byte) []byte {
+	out, err := encoding.ReplaceUnsupported(simplifiedchinese.GBK.NewEncoder()).Bytes(text)
+	if err != nil {
+		return text
+	}
+	return out
+}
