@@ -24,6 +24,8 @@ import (
 
 	// The providers.
 	_ "github.com/countersign/caddy-countersign/module/schemes/easypay"
+	_ "github.com/countersign/caddy-countersign/module/schemes/hbsk"
 	_ "github.com/countersign/caddy-countersign/module/schemes/hkrt"
+	_ "github.com/countersign/caddy-countersign/module/schemes/hongwen"
 	_ "github.com/countersign/caddy-countersign/module/schemes/jeepay"
 )

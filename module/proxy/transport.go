@@ -143,6 +143,11 @@ func (t *Transport) provision(ctx caddy.Context) error {
 	if err := t.fillIn(); err != nil {
 		return err
 	}
+	if w, ok := t.scheme.(scheme.Warner); ok {
+		for _, warning := range w.Warnings() {
+			t.logger.Warn(warning, zap.String("scheme", scheme.Name(t.scheme)), zap.String("profile", t.Profile))
+		}
+	}
 	if err := t.provisionKeys(ctx); err != nil {
 		return err
 	}

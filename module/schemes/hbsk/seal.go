@@ -1,0 +1,52 @@
+package hbsk
+
+import (
+	"strconv"
+
+	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/scheme"
+)
+
+// memory is what opening the answer needs of the request.
+type memory struct {
+	key     string
+	data    *body.Object   // or nil if it is no object
+	wrapped scheme.Wrapped // data, if the client gave it as JSON
+}
+
+// Seal adds key and time where there are none, makes a string of data, and signs
+// what the template says.
+func (s *Scheme) Seal(request scheme.Request) (*scheme.Sealed, error) {
+	draft := body.NewDraft(request.Body)
+	draft.Default(memberKey, s.DeveloperKey)
+	if !draft.Has(memberTime) {
+		draft.SetRaw(memberTime, strconv.AppendInt(nil, request.Now.Unix(), 10))
+	}
+	for _, name := range []string{memberKey, memberData} {
+		if !draft.Has(name) {
+			return nil, scheme.Failf(scheme.Invalid, "the request needs %s", name)
+		}
+	}
+	data, err := scheme.Inside(request.Body, memberData)
+	if err != nil {
+		return nil, err
+	}
+	remembered := &memory{data: data}
+	if m, _ := draft.Get(memberData); !m.IsScalar() {
+		remembered.wrapped = scheme.Wrapped{memberData}
+		draft.SetText(memberData, m.Raw())
+	}
+	if m, _ := draft.Get(memberKey); m.IsScalar() {
+		remembered.key = string(m.Text())
+	}
+	m, err := s.message.fill(draft, "")
+	if err != nil {
+		return nil, err
+	}
+	sealed, err := request.Sign(s.algorithm(m, nil), m.covered().Text, memberSign, draft)
+	if err != nil {
+		return nil, err
+	}
+	sealed.Memory = remembered
+	return sealed, nil
+}

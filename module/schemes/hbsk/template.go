@@ -1,0 +1,45 @@
+package hbsk
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// placeholderSecret is the placeholder of the shared secret.
+const placeholderSecret = "secret"
+
+// template is a text with placeholders.
+type template []piece
+
+// piece is literal text, or a placeholder where it has a name.
+type piece struct{ literal, name string }
+
+// parseTemplate reads a template with the placeholders {name} of names.
+func parseTemplate(text string, names []string) (template, error) {
+	var t template
+	for text != "" {
+		literal, rest, found := strings.Cut(text, "{")
+		if strings.Contains(literal, "}") {
+			return nil, errors.New("there is a } without its {")
+		}
+		if literal != "" {
+			t = append(t, piece{literal: literal})
+		}
+		if !found {
+			break
+		}
+		name, after, closed := strings.Cut(rest, "}")
+		if !closed || !slices.Contains(names, name) {
+			return nil, fmt.Errorf("unknown placeholder {%s}; known are {%s}", name, strings.Join(names, "}, {"))
+		}
+		t = append(t, piece{name: name})
+		text = after
+	}
+	return t, nil
+}
+
+func (t template) has(name string) bool {
+	return slices.ContainsFunc(t, func(p piece) bool { return p.name == name })
+}

@@ -1,0 +1,32 @@
+package hongwen
+
+import (
+	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/canonical"
+	"github.com/countersign/caddy-countersign/module/scheme"
+)
+
+// covered is what is signed of a request or an answer: its members sorted by
+// name, sign_type among them (client).
+func (s *Scheme) covered(members []body.Member) scheme.Covered {
+	pairs := make([]canonical.Pair, 0, len(members))
+	for _, m := range members {
+		if string(m.Name()) == memberSign || m.IsEmpty() || !m.IsScalar() && s.Arrays == "skip" {
+			continue
+		}
+		pairs = append(pairs, canonical.Pair{Name: m.Name(), Value: m.Text()})
+	}
+	return ofPairs(pairs)
+}
+
+func ofPairs(pairs []canonical.Pair) scheme.Covered {
+	return scheme.Covered{Part: "*", Text: canonical.Joined(pairs), Pairs: pairs}
+}
+
+// Canonical is the canonical string of a message on the wire.
+func (s *Scheme) Canonical(message scheme.Wire) ([]byte, error) {
+	if message.Kind == scheme.KindNotification {
+		return ofPairs(scheme.FormPairs(message.Form, memberSign)).Text, nil
+	}
+	return s.covered(message.Body.Members()).Text, nil
+}

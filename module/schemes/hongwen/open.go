@@ -1,0 +1,28 @@
+package hongwen
+
+import "github.com/countersign/caddy-countersign/module/scheme"
+
+// Open verifies an answer, matches it to the request, and gives back as JSON
+// what the client gave as JSON.
+func (s *Scheme) Open(answer scheme.Answer) (*scheme.Opened, error) {
+	sig, err := scheme.SignatureOf(answer.Body, memberSign)
+	if err != nil {
+		return nil, err
+	}
+	opened, err := s.covered(answer.Body.Members()).Verify(algorithm, answer.Keys, answer.Charset, sig)
+	if err != nil {
+		return nil, err
+	}
+	opened.Body = answer.Body.Source()
+	if answer.Sealed == nil {
+		return opened, nil
+	}
+	remembered := answer.Sealed.Memory.(*memory)
+	if err := s.Check(remembered.content, answer.Body, memberOrder); err != nil {
+		return nil, err
+	}
+	if err := remembered.wrapped.Unwrap(opened, answer.Body); err != nil {
+		return nil, err
+	}
+	return opened, nil
+}

@@ -1,0 +1,62 @@
+package hongwen
+
+import (
+	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/scheme"
+)
+
+// memory is what opening the answer needs of the request.
+type memory struct {
+	content *body.Object   // biz_content, or nil if it is no object
+	wrapped scheme.Wrapped // what the client gave as JSON, biz_content and in it
+}
+
+// Seal adds what is missing, makes a string of biz_content, and signs all.
+func (s *Scheme) Seal(request scheme.Request) (*scheme.Sealed, error) {
+	draft := body.NewDraft(request.Body)
+	remembered, err := wrapContent(draft, request.Body)
+	if err != nil {
+		return nil, err
+	}
+	draft.Default(memberMchNo, s.MchNo)
+	draft.Default(memberMethod, s.Method)
+	draft.Default(memberCharset, "utf-8")
+	draft.Default(memberVersion, "1.0")
+	draft.Default(memberTimestamp, request.Now.In(chinaStandardTime).Format("2006-01-02 15:04:05"))
+	draft.SetString(memberSignType, "RSA")
+	for _, name := range []string{memberMchNo, memberMethod} {
+		if !draft.Has(name) {
+			return nil, scheme.Failf(scheme.Invalid, "the request has no %s; give it, or set the option %s", name, name)
+		}
+	}
+	sealed, err := request.Sign(algorithm, s.covered(draft.Members()).Text, memberSign, draft)
+	if err != nil {
+		return nil, err
+	}
+	sealed.Memory = remembered
+	return sealed, nil
+}
+
+// wrapContent makes a string of biz_content, and before that of what nests in
+// it. A string stays as it is.
+func wrapContent(draft *body.Draft, request *body.Object) (*memory, error) {
+	m, _ := draft.Get(memberContent)
+	switch {
+	case !draft.Has(memberContent):
+		return nil, scheme.Failf(scheme.Invalid, "the request needs biz_content, an object or a string that holds one")
+	case m.Kind() == body.String:
+		content, err := scheme.Inside(request, memberContent)
+		return &memory{content: content}, err
+	case m.Kind() == body.Obj:
+		content, err := body.Parse(m.Raw())
+		if err != nil {
+			return nil, scheme.Failf(scheme.Invalid, "reading biz_content: %w", err)
+		}
+		inner := body.NewDraft(content)
+		wrapped := append(scheme.Wrap(inner), memberContent)
+		draft.SetText(memberContent, inner.Apply())
+		return &memory{content, wrapped}, nil
+	default:
+		return nil, scheme.Failf(scheme.Invalid, "biz_content is neither an object nor a string")
+	}
+}
