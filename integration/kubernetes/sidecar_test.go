@@ -69,7 +69,7 @@ func startCaddy(t *testing.T, dir string) *process {
 		exited:  make(chan struct{}),
 	}
 	p.command.Dir = dir
-	p.command.Env = []string{"XDG_CONFIG_HOME=" + filepath.Join(dir, "config"), "XDG_DATA_HOME=" + filepath.Join(dir, "data")}
+	p.command.Env = []string{"HOME=" + dir, "XDG_CONFIG_HOME=" + filepath.Join(dir, "config"), "XDG_DATA_HOME=" + filepath.Join(dir, "data")}
 	p.command.Stdout, p.command.Stderr = p.log, p.log
 	require.NoError(t, p.command.Start())
 	go func() {
