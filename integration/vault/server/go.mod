@@ -2,6 +2,8 @@ module github.com/countersign/caddy-countersign/integration/vault/server
 
 go 1.26.0
 
+tool github.com/countersign/caddy-countersign/integration/vault/server
+
 require (
 	github.com/hashicorp/go-hclog v1.6.3
 	github.com/hashicorp/vault v1.21.0

@@ -3,18 +3,23 @@ package vaulttest
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
+	"time"
 )
 
-// thisPackage is the import path that the server's sources lie beside.
-const thisPackage = "github.com/countersign/caddy-countersign/integration/vault/vaulttest"
+const (
+	// thisPackage is the import path that the server's sources lie beside.
+	thisPackage = "github.com/countersign/caddy-countersign/integration/vault/vaulttest"
+
+	// serverTool is the server as a tool of its own module.
+	serverTool = "github.com/countersign/caddy-countersign/integration/vault/server"
+)
 
 // built is the outcome of this process's first successful build.
 var built struct {
@@ -25,10 +30,10 @@ var built struct {
 // buildServer compiles integration/vault/server and returns the path of the
 // binary.
 //
-// The first build on a machine takes minutes, and several test processes need
-// it at the same time: a file lock lets one of them work. The binary stays in
-// the user's cache directory, so that the others and later runs only ask the
-// go command whether it is still up to date, which takes a second.
+// The server is a tool of its module, so that the go command keeps the binary in
+// its own cache: the first build on a machine takes minutes, and afterwards the
+// go command only looks whether it is up to date. Several test processes need
+// it at the same time; a file lock lets one of them work.
 func buildServer(ctx context.Context) (string, error) {
 	built.Lock()
 	defer built.Unlock()
@@ -39,34 +44,30 @@ func buildServer(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	dir, err := binaryDir(source)
-	if err != nil {
-		return "", err
-	}
-	unlock, err := lockFile(ctx, filepath.Join(dir, "lock"))
+	unlock, err := lockFile(ctx, filepath.Join(source, "main.go"))
 	if err != nil {
 		return "", fmt.Errorf("waiting for another build of the Vault server: %w", err)
 	}
 	defer unlock()
 
-	binary := filepath.Join(dir, "vault-server")
-	if _, err := os.Stat(binary); err != nil {
+	patience := time.AfterFunc(15*time.Second, func() {
 		fmt.Fprintln(os.Stderr, "vaulttest: building the Vault server for tests; on a fresh machine this takes minutes, once")
-	}
-	var output bytes.Buffer
-	cmd := exec.CommandContext(ctx, "go", "build", "-mod=readonly", "-ldflags=-s -w", "-o", binary, ".")
+	})
+	defer patience.Stop()
+	var output, complaints bytes.Buffer
+	cmd := exec.CommandContext(ctx, "go", "tool", "-n", serverTool) // builds, and prints what it would run
 	cmd.Dir = source
 	cmd.Env = append(os.Environ(), "GOWORK=off")
-	cmd.Stdout, cmd.Stderr = &output, &output
+	cmd.Stdout, cmd.Stderr = &output, &complaints
 	if err := cmd.Run(); err != nil {
 		if ctx.Err() != nil {
 			return "", fmt.Errorf("building the Vault server took longer than there was time for: "+
-				"run `go build .` in %s once, or give go test a longer -timeout: %w", source, ctx.Err())
+				"run `go tool -n server` in %s once, or give go test a longer -timeout: %w", source, ctx.Err())
 		}
-		return "", fmt.Errorf("building the Vault server in %s: %w\n%s", source, err, output.String())
+		return "", fmt.Errorf("building the Vault server in %s: %w\n%s", source, err, complaints.String())
 	}
-	built.binary = binary
-	return binary, nil
+	built.binary = strings.TrimSpace(output.String())
+	return built.binary, nil
 }
 
 // serverSource returns the directory of the server's module. The compiler
@@ -87,18 +88,4 @@ func serverSource(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("finding the sources of the Vault server: %w", err)
 	}
 	return source, nil
-}
-
-// binaryDir returns the directory that the binary of one checkout is kept in.
-func binaryDir(source string) (string, error) {
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		cache = os.TempDir()
-	}
-	checkout := sha256.Sum256([]byte(source))
-	dir := filepath.Join(cache, "caddy-countersign", fmt.Sprintf("%x", checkout[:4]))
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", errors.Join(errors.New("making a place for the Vault server's binary"), err)
-	}
-	return dir, nil
 }

@@ -2,6 +2,7 @@ package vaulttest_test
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 
 func TestLockIsExclusive(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lock")
+	require.NoError(t, os.WriteFile(path, nil, 0o600))
 	unlock, err := vaulttest.LockFile(t.Context(), path)
 	require.NoError(t, err)
 

@@ -12,11 +12,11 @@ import (
 	"time"
 )
 
-// lockFile takes an exclusive lock on the file at path, which other processes
-// respect and which the system releases if this one dies. It polls, because
-// flock cannot be told to give up when ctx is done.
+// lockFile takes an exclusive lock on the file at path, which must be there.
+// Other processes respect the lock, and the system releases it if this one
+// dies. It polls, because flock cannot be told to give up when ctx is done.
 func lockFile(ctx context.Context, path string) (unlock func(), err error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("opening the lock file: %w", err)
 	}
