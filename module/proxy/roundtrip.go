@@ -61,7 +61,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := t.checkTry(info); err != nil {
 		return nil, e.fail(r, problem.New(problem.UpstreamUnreachable, err.Error(), err))
 	}
-	if !local(info.Network, info.Host) && !t.warned.Load() {
+	if !Local(info.Network, info.Host) && !t.warned.Load() {
 		t.warnDevelopmentKeys(e.keys)
 	}
 	if e.sealed == nil {
@@ -164,6 +164,9 @@ func (e *exchange) outgoing(ctx context.Context, r *http.Request) *http.Request 
 	}
 	target := *r.URL
 	host := r.Host
+	if info, ok := reverseproxy.GetDialInfo(r.Context()); ok && strings.HasPrefix(info.Network, "unix") && host == info.Address {
+		host = "localhost" // a socket's path is no host name, and servers refuse it
+	}
 	if e.t.TLSEnabled() {
 		host = strings.TrimSuffix(host, ":443")
 	} else {

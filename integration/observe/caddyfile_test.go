@@ -1,0 +1,75 @@
+package observe_test
+
+import "strings"
+
+// The parts of Caddyfiles. Ports mean nothing: every site is on a Unix socket,
+// but two sites need two addresses.
+
+// global has the admin endpoint and the keys; more goes into the same block.
+func global(more string) string {
+	return `{
+	admin unix/$DIR/admin|0600
+	persist_config off
+	grace_period 5s
+	countersign {
+		keys file $REPO/keys-dev/merchant {
+			refresh 50ms
+		}
+		keys file $REPO/keys-dev/provider {
+			name provider
+		}
+	}
+` + more + "\n}\n"
+}
+
+// auditTo sends the audit entries, and nothing else, to an output.
+func auditTo(output string) string {
+	return `
+	log audit {
+		output ` + output + `
+		format json
+		include http.countersign.audit
+	}
+	log default {
+		output file $DIR/default.log
+		format json
+		exclude http.countersign.audit
+	}
+`
+}
+
+const auditFile = "file $DIR/audit.log"
+
+// app is the site that the application posts to, with an access log.
+func app(handlers ...string) string { return site("8080", "app", handlers...) }
+
+// providers is the site of the sandboxes.
+func providers() string {
+	return site("9090", "provider",
+		"handle /ledger/* {", "countersign_sandbox easypay {", "keys provider easypay/ORG000000000007", "}", "}")
+}
+
+// watching is the site with the metrics.
+func watching() string {
+	return site("8081", "watching", "@ready countersign_ready", "handle /readyz {", "respond @ready ready", "respond 503", "}", "metrics /metrics")
+}
+
+func site(port, socket string, lines ...string) string {
+	return "http://:" + port + " {\n\tbind unix/$DIR/" + socket + "\n\tlog {\n\t\toutput file $DIR/" + socket + ".log\n\t\tformat json\n\t}\n" +
+		strings.Join(lines, "\n") + "\n}\n"
+}
+
+// short is the directive, under a path of its own.
+func short(path, upstreams string, options ...string) string {
+	return "handle_path " + path + "/* {\ncountersign easypay " + upstreams + " {\nkeys easypay/ORG000000000007\n" +
+		strings.Join(options, "\n") + "\n}\n}\n"
+}
+
+// long is reverse_proxy with the transport, under a path of its own.
+func long(path, upstreams string, proxyOptions string, options ...string) string {
+	return "handle_path " + path + "/* {\nreverse_proxy " + upstreams + " {\n" + proxyOptions +
+		"\ntransport countersign easypay {\nkeys easypay/ORG000000000007\n" + strings.Join(options, "\n") + "\n}\n}\n}\n"
+}
+
+// provider is the upstream of the sandboxes.
+const provider = "unix/$DIR/provider"

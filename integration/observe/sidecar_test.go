@@ -1,0 +1,212 @@
+// Package observe_test looks at the sidecar from where operators do: its logs,
+// metrics, traces and admin endpoint. The sidecar is a process of its own with
+// the modules of this repository: this test binary, started again.
+package observe_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	_ "github.com/caddyserver/caddy/v2/modules/standard"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	_ "github.com/countersign/caddy-countersign/module"
+)
+
+// asSidecar in the environment makes this test binary Caddy.
+const asSidecar = "COUNTERSIGN_OBSERVE_SIDECAR"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asSidecar) != "" {
+		caddycmd.Main()
+	}
+	os.Exit(m.Run())
+}
+
+// repository is the top of the repository, where keys-dev is.
+const repository = "../.."
+
+// sidecar is a Caddy that runs. All that it listens on is in its folder, as
+// Unix sockets, and so is all that it writes.
+type sidecar struct {
+	t      *testing.T
+	dir    string
+	output *os.File // what it writes to standard output and error
+	cmd    *exec.Cmd
+	exited chan struct{}
+	err    error // how it ended, once exited is closed
+}
+
+// start runs Caddy with a Caddyfile until the test ends. In the Caddyfile, and
+// in the environment, $DIR stands for the sidecar's folder and $REPO for the
+// repository.
+func start(t *testing.T, caddyfile string, environment ...string) *sidecar {
+	t.Helper()
+	s := launch(t, caddyfile, environment...)
+	s.await("the admin endpoint answers", func() bool {
+		res, err := s.client("admin").Get("http://admin/config/")
+		if err != nil {
+			return false
+		}
+		res.Body.Close()
+		return res.StatusCode == http.StatusOK
+	})
+	return s
+}
+
+// launch is start without waiting.
+func launch(t *testing.T, caddyfile string, environment ...string) *sidecar {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "observe") // short: the name of a socket has a limit
+	require.NoError(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	s := &sidecar{t: t, dir: dir, exited: make(chan struct{})}
+	require.NoError(t, os.WriteFile(s.path("Caddyfile"), []byte(s.expand(caddyfile)), 0o600))
+	s.output, err = os.Create(s.path("output.log"))
+	require.NoError(t, err)
+	executable, err := os.Executable()
+	require.NoError(t, err)
+	s.cmd = exec.Command(executable, "run", "--config", s.path("Caddyfile"), "--adapter", "caddyfile")
+	s.cmd.Dir = dir
+	s.cmd.Stdout, s.cmd.Stderr = s.output, s.output
+	s.cmd.Env = []string{asSidecar + "=1", "HOME=" + dir, "XDG_CONFIG_HOME=" + s.path("config"), "XDG_DATA_HOME=" + s.path("data")}
+	for _, e := range environment {
+		s.cmd.Env = append(s.cmd.Env, s.expand(e))
+	}
+	require.NoError(t, s.cmd.Start())
+	go func() {
+		s.err = s.cmd.Wait()
+		close(s.exited)
+	}()
+	t.Cleanup(func() {
+		s.stop()
+		s.output.Close()
+		if t.Failed() {
+			t.Logf("what the sidecar wrote:\n%s", s.read("output.log"))
+		}
+	})
+	return s
+}
+
+// stop ends the sidecar as an init system does.
+func (s *sidecar) stop() {
+	s.t.Helper()
+	_ = s.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
+	select {
+	case <-s.exited:
+	case <-time.After(20 * time.Second):
+		_ = s.cmd.Process.Kill()
+		<-s.exited
+		assert.Fail(s.t, "the sidecar did not end in time")
+	}
+	assert.NotContains(s.t, s.read("output.log"), "DATA RACE")
+}
+
+func (s *sidecar) expand(text string) string {
+	repo, err := filepath.Abs(repository)
+	require.NoError(s.t, err)
+	return strings.NewReplacer("$DIR", s.dir, "$REPO", repo).Replace(text)
+}
+
+func (s *sidecar) path(name string) string { return filepath.Join(s.dir, name) }
+
+// read is what stands in a file of the sidecar, or "" if there is none.
+func (s *sidecar) read(name string) string {
+	text, err := os.ReadFile(s.path(name))
+	if !os.IsNotExist(err) {
+		require.NoError(s.t, err)
+	}
+	return string(text)
+}
+
+// await waits until something is so, while the sidecar runs.
+func (s *sidecar) await(what string, so func() bool) {
+	s.t.Helper()
+	deadline := time.After(30 * time.Second)
+	for !so() {
+		select {
+		case <-s.exited:
+			require.FailNow(s.t, "the sidecar ended", "before: %s: %v", what, s.err)
+		case <-deadline:
+			require.FailNow(s.t, "not in time: "+what)
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+// client speaks HTTP to one of the sidecar's sockets.
+func (s *sidecar) client(socket string) *http.Client {
+	return &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{
+		DisableKeepAlives: true, DisableCompression: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", s.path(socket))
+		},
+	}}
+}
+
+// answer is an answer of the sidecar, read whole.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// do sends a request to a socket.
+func (s *sidecar) do(socket string, req *http.Request) answer {
+	s.t.Helper()
+	res, err := s.client(socket).Do(req)
+	require.NoError(s.t, err)
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	require.NoError(s.t, err)
+	return answer{res.StatusCode, res.Header, string(text)}
+}
+
+// get reads from a socket.
+func (s *sidecar) get(socket, path string) answer {
+	s.t.Helper()
+	req, err := http.NewRequest(http.MethodGet, "http://sidecar"+path, nil)
+	require.NoError(s.t, err)
+	return s.do(socket, req)
+}
+
+// post sends JSON to the socket "app". Headers are pairs of a name and a value.
+func (s *sidecar) post(path string, body []byte, headers ...string) answer {
+	s.t.Helper()
+	req, err := http.NewRequest(http.MethodPost, "http://sidecar"+path, bytes.NewReader(body))
+	require.NoError(s.t, err)
+	req.Header.Set("Content-Type", "application/json")
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	return s.do("app", req)
+}
+
+// reload loads another Caddyfile through the admin endpoint.
+func (s *sidecar) reload(caddyfile string) answer {
+	s.t.Helper()
+	req, err := http.NewRequest(http.MethodPost, "http://admin/load", strings.NewReader(s.expand(caddyfile)))
+	require.NoError(s.t, err)
+	req.Header.Set("Content-Type", "text/caddyfile")
+	return s.do("admin", req)
+}
+
+// sample is a request body of the repository, such as "easypay".
+func sample(t *testing.T, name string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(repository, "caddyfiles", "samples", name+".json"))
+	require.NoError(t, err)
+	return text
+}
