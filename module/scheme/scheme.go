@@ -137,6 +137,16 @@ type Notification struct {
 	Charset func([]byte) []byte
 }
 
+// Param is the value of the parameter called name, or "".
+func (n Notification) Param(name string) string {
+	for _, p := range n.Form {
+		if p.Name == name {
+			return p.Value
+		}
+	}
+	return ""
+}
+
 // Param is a parameter of a form, decoded.
 type Param struct {
 	Name, Value string

@@ -2,6 +2,7 @@ package hbsk
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/countersign/caddy-countersign/module/keys"
@@ -13,8 +14,10 @@ import (
 // when the message was made, and serves where the template has it signed.
 func (s *Scheme) Notification() scheme.NotificationRule {
 	rule := scheme.NotificationRule{
-		Roles:  []keys.Role{keys.SharedSecret},
-		Signed: s.responseMessage.has,
+		Roles: []keys.Role{keys.SharedSecret},
+		Signed: func(member string) bool {
+			return s.responseMessage.has(member) || strings.HasPrefix(member, memberData+".")
+		},
 	}
 	if s.responseMessage.has(memberTime) {
 		rule.Time = func(n scheme.Notification) (time.Time, bool) {

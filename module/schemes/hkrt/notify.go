@@ -1,6 +1,9 @@
 package hkrt
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/scheme"
 )
@@ -9,8 +12,9 @@ import (
 // acknowledged by whatever the application answers with 2xx.
 func (s *Scheme) Notification() scheme.NotificationRule {
 	return scheme.NotificationRule{
-		Roles:  []keys.Role{keys.SharedSecret},
-		Signed: func(member string) bool { return member != memberSign },
+		Roles: []keys.Role{keys.SharedSecret},
+		// A sign is left out at every level.
+		Signed: func(member string) bool { return !slices.Contains(strings.Split(member, "."), memberSign) },
 	}
 }
 

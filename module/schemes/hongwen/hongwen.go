@@ -38,6 +38,9 @@ const (
 // algorithm is SHA256withRSA, although the page calls the type RSA (client).
 var algorithm = signature.SHA256WithRSA
 
+// timeLayout is how timestamp is written: yyyy-MM-dd HH:mm:ss.
+const timeLayout = "2006-01-02 15:04:05"
+
 // chinaStandardTime is the zone of timestamp. China has had no summer time since
 // 1991, and an image may have no zone data.
 var chinaStandardTime = time.FixedZone("CST", 8*60*60)

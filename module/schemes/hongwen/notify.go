@@ -1,18 +1,25 @@
 package hongwen
 
 import (
+	"time"
+
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
 // Notification describes hongwen's notifications: a form, signed as answers are
-// (client). They have the time of the payment (pay_time), and none of their own.
+// (client). That they have timestamp, which the page calls the time of sending,
+// is a guess.
 func (s *Scheme) Notification() scheme.NotificationRule {
 	return scheme.NotificationRule{
 		Form:   true,
 		Roles:  []keys.Role{keys.Verify},
 		Ack:    "success",
 		Signed: func(member string) bool { return member != memberSign },
+		Time: func(n scheme.Notification) (time.Time, bool) {
+			stamp, err := time.ParseInLocation(timeLayout, n.Param(memberTimestamp), chinaStandardTime)
+			return stamp, err == nil
+		},
 	}
 }
 

@@ -22,7 +22,7 @@ func (s *Scheme) Seal(request scheme.Request) (*scheme.Sealed, error) {
 	draft.Default(memberMethod, s.Method)
 	draft.Default(memberCharset, "utf-8")
 	draft.Default(memberVersion, "1.0")
-	draft.Default(memberTimestamp, request.Now.In(chinaStandardTime).Format("2006-01-02 15:04:05"))
+	draft.Default(memberTimestamp, request.Now.In(chinaStandardTime).Format(timeLayout))
 	draft.SetString(memberSignType, "RSA")
 	for _, name := range []string{memberMchNo, memberMethod} {
 		if !draft.Has(name) {

@@ -18,13 +18,8 @@ func (s *Scheme) Notification() scheme.NotificationRule {
 		Ack:    "success",
 		Signed: func(member string) bool { return member != memberSign },
 		Time: func(n scheme.Notification) (time.Time, bool) {
-			for _, p := range n.Form {
-				if p.Name == memberTime {
-					ms, err := strconv.ParseInt(p.Value, 10, 64)
-					return time.UnixMilli(ms), err == nil
-				}
-			}
-			return time.Time{}, false
+			ms, err := strconv.ParseInt(n.Param(memberTime), 10, 64)
+			return time.UnixMilli(ms), err == nil
 		},
 	}
 }
