@@ -41,6 +41,7 @@ type App struct {
 // source is a configured key source with its ring, which the next
 // configuration takes over if it has the same source.
 type source struct {
+	keysource.Source
 	terms keysource.Terms
 	pool  string
 	ring  *keys.Ring
@@ -87,7 +88,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		if err != nil {
 			return err
 		}
-		a.sources = append(a.sources, &source{terms: terms, pool: pool, ring: ring})
+		a.sources = append(a.sources, &source{src, terms, pool, ring})
 	}
 	return nil
 }
@@ -203,15 +204,15 @@ func (a *App) Ready() bool {
 
 // Source tells of one key source.
 type Source struct {
-	Terms keysource.Terms
-	Ring  *keys.Ring
+	keysource.Source
+	Ring *keys.Ring
 }
 
 // Sources are the configured key sources.
 func (a *App) Sources() []Source {
 	out := make([]Source, len(a.sources))
 	for i, s := range a.sources {
-		out[i] = Source{s.terms, s.ring}
+		out[i] = Source{s.Source, s.ring}
 	}
 	return out
 }

@@ -46,7 +46,7 @@ func (t *Transport) checkProxy(h *reverseproxy.Handler) error {
 		if err != nil {
 			return fmt.Errorf("the upstream %s: %w", u.Dial, err)
 		}
-		if !local(addr.Network, addr.Host) {
+		if !Local(addr.Network, addr.Host) {
 			return plaintextError(u.Dial)
 		}
 	}
@@ -57,8 +57,8 @@ func plaintextError(address string) error {
 	return fmt.Errorf("the upstream %s would be reached in plaintext; use https:// (or http { tls }), or accept the risk with allow_plaintext_upstream", address)
 }
 
-// local reports whether an address is on this machine.
-func local(network, host string) bool {
+// Local reports whether an address is on this machine.
+func Local(network, host string) bool {
 	if strings.HasPrefix(network, "unix") || strings.HasPrefix(network, "fd") {
 		return true
 	}
@@ -71,7 +71,7 @@ func local(network, host string) bool {
 
 // checkTry repeats the check of the upstream where its name was a placeholder.
 func (t *Transport) checkTry(info reverseproxy.DialInfo) error {
-	if t.TLSEnabled() || t.AllowPlaintextUpstream || local(info.Network, info.Host) {
+	if t.TLSEnabled() || t.AllowPlaintextUpstream || Local(info.Network, info.Host) {
 		return nil
 	}
 	return plaintextError(info.Address)
@@ -84,7 +84,7 @@ func public(h *reverseproxy.Handler) bool {
 	}
 	return slices.ContainsFunc(h.Upstreams, func(u *reverseproxy.Upstream) bool {
 		addr, err := caddy.ParseNetworkAddress(u.Dial)
-		return err != nil || !local(addr.Network, addr.Host)
+		return err != nil || !Local(addr.Network, addr.Host)
 	})
 }
 
