@@ -32,3 +32,12 @@ type Doctor interface {
 	// and changes nothing.
 	Diagnose(ctx context.Context, references []string) []Finding
 }
+
+// Lister is a source that can tell which references it holds.
+type Lister interface {
+	Source
+
+	// References are the references of the source, sorted, at most limit of
+	// them.
+	References(ctx context.Context, limit int) ([]string, error)
+}

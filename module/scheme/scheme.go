@@ -56,6 +56,12 @@ type Warner interface {
 	Warnings() []string
 }
 
+// Encrypter is a scheme that encrypts members which not every request has.
+type Encrypter interface {
+	// EncryptionRoles are the roles that Needs adds for a request that has one.
+	EncryptionRoles() []keys.Role
+}
+
 // Request is a plain request to be sealed.
 type Request struct {
 	Body *body.Object

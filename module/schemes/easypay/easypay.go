@@ -116,10 +116,14 @@ func (s *Scheme) Needs(request *body.Object) []keys.Role {
 		return roles
 	}
 	if s.hasEncrypted(part) {
-		return append(roles, keys.Encrypt, keys.Decrypt)
+		return append(roles, s.EncryptionRoles()...)
 	}
 	return roles
 }
+
+// EncryptionRoles are the provider's key for the envelope, and the own one for
+// an answer that is encrypted anew.
+func (s *Scheme) EncryptionRoles() []keys.Role { return []keys.Role{keys.Encrypt, keys.Decrypt} }
 
 // hasEncrypted reports whether a part has a member that is encrypted, or will
 // be.
@@ -138,4 +142,5 @@ func (s *Scheme) padding() envelope.Padding { return envelope.Padding(s.Padding)
 var (
 	_ scheme.Notifier      = (*Scheme)(nil)
 	_ scheme.Canonicalizer = (*Scheme)(nil)
+	_ scheme.Encrypter     = (*Scheme)(nil)
 )

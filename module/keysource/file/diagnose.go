@@ -1,0 +1,114 @@
+package file
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/countersign/caddy-countersign/module/keys"
+	"github.com/countersign/caddy-countersign/module/keysource"
+)
+
+// privateRoles are the roles whose files nobody else may read.
+var privateRoles = []keys.Role{keys.Sign, keys.Decrypt, keys.SharedSecret, keys.VerifySecret}
+
+// Diagnose looks at the modes of the files: who can read a private key can sign
+// in the merchant's name, and who can write a public one decides whose answers
+// are believed.
+func (s *Source) Diagnose(_ context.Context, references []string) []keysource.Finding {
+	var found []keysource.Finding
+	for _, reference := range references {
+		dir := filepath.Join(s.Dir, filepath.FromSlash(reference))
+		before := len(found)
+		for _, place := range []string{s.Dir, dir} {
+			found = append(found, writable(place)...)
+		}
+		for _, role := range keys.Roles {
+			path := filepath.Join(dir, fileName(role))
+			found = append(found, writable(path)...)
+			if slices.Contains(privateRoles, role) {
+				found = append(found, readable(path)...)
+			}
+		}
+		if len(found) == before {
+			found = append(found, finding(dir, keysource.OK, "nobody but the owner can read the private keys or change any", ""))
+		}
+	}
+	slices.SortStableFunc(found, func(a, b keysource.Finding) int { return cmp.Compare(a.Subject, b.Subject) })
+	return slices.Compact(found) // the folder of all is looked at for each reference
+}
+
+func finding(subject string, status keysource.Status, reason, advice string) keysource.Finding {
+	return keysource.Finding{Check: "file permissions", Subject: subject, Status: status, Reason: reason, Advice: advice}
+}
+
+// writable finds a file or folder that others can change.
+func writable(path string) []keysource.Finding {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return []keysource.Finding{finding(path, keysource.Failure, "it cannot be looked at: "+err.Error(), "let the user that Caddy runs as read it")}
+	case info.Mode().Perm()&0o022 != 0 && info.Mode()&fs.ModeSticky == 0:
+		return []keysource.Finding{finding(path, keysource.Failure,
+			fmt.Sprintf("mode %04o: others than the owner can put other keys in the place of these", info.Mode().Perm()), "chmod go-w "+path)}
+	}
+	return nil
+}
+
+// readable finds a private file that others can read.
+func readable(path string) []keysource.Finding {
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm()&0o044 == 0 {
+		return nil
+	}
+	return []keysource.Finding{finding(path, keysource.Warning,
+		fmt.Sprintf("mode %04o: others than the owner can read a private key", info.Mode().Perm()), "chmod go-r "+path)}
+}
+
+// References are the folders below Dir that hold a file of a role.
+func (s *Source) References(ctx context.Context, limit int) ([]string, error) {
+	var found []string
+	err := filepath.WalkDir(s.Dir, func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case len(found) == limit:
+			return fs.SkipAll
+		case !entry.IsDir():
+			return nil
+		case path != s.Dir && strings.HasPrefix(entry.Name(), "."): // such as ..data of a mounted Secret
+			return fs.SkipDir
+		}
+		reference, err := filepath.Rel(s.Dir, path)
+		if err != nil {
+			return err
+		}
+		if reference = filepath.ToSlash(reference); keys.CheckReference(reference) != nil {
+			return nil
+		}
+		if seen, err := look(path); err == nil && len(seen) > 0 {
+			found = append(found, reference)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("listing the key sets in %s: %w", s.Dir, err)
+	}
+	slices.Sort(found)
+	return found, nil
+}
+
+var (
+	_ keysource.Doctor = (*Source)(nil)
+	_ keysource.Lister = (*Source)(nil)
+)
