@@ -3,7 +3,6 @@
 package app
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -217,13 +216,18 @@ func (a *App) Sources() []Source {
 	return out
 }
 
-// poolKey makes two sources the same if they have the same configuration.
+// poolKey makes two sources the same if they have the same configuration,
+// wherever in a file it stands: a line that is added above must not cost the
+// keys and the login.
 func poolKey(src keysource.Source, raw json.RawMessage) string {
-	var compact bytes.Buffer
-	if json.Compact(&compact, raw) != nil {
-		compact.Write(raw)
+	var options map[string]json.RawMessage
+	if json.Unmarshal(raw, &options) == nil {
+		delete(options, "line")
+		if sorted, err := json.Marshal(options); err == nil { // which compacts the values as well
+			raw = sorted
+		}
 	}
-	sum := sha256.Sum256(append([]byte(src.CaddyModule().ID+"\x00"), compact.Bytes()...))
+	sum := sha256.Sum256(append([]byte(src.CaddyModule().ID+"\x00"), raw...))
 	return hex.EncodeToString(sum[:])
 }
 

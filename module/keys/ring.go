@@ -295,6 +295,8 @@ func (r *Ring) nudge() {
 	}
 }
 
+// jitter shortens a pause at random by up to a tenth. It never makes it longer:
+// what is new is taken up within Refresh.
 func jitter(d time.Duration) time.Duration {
-	return time.Duration(float64(d) * (0.9 + 0.2*rand.Float64())) //nolint:gosec // spreads load, hides nothing
+	return time.Duration(float64(d) * (0.9 + 0.1*rand.Float64())) //nolint:gosec // spreads load, hides nothing
 }

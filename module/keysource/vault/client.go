@@ -6,11 +6,11 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -18,11 +18,12 @@ import (
 	"github.com/hashicorp/vault/api"
 )
 
-// The time limits of one request to Vault. They are short because a payment
+// The time limits of what is asked of Vault. They are short because a payment
 // may wait for it.
 const (
 	dialTimeout    = 2 * time.Second
 	requestTimeout = 5 * time.Second
+	useTimeout     = 3 * time.Second // of a signature or decryption, the login included
 )
 
 // maxAnswer is the largest answer of Vault that is read, in bytes.
@@ -32,183 +33,190 @@ const maxAnswer = 4 << 20
 // from the environment whatever it is told, and does not start if one of them
 // is nonsense; so only the answers are read with that module.
 type client struct {
-	base      string
+	base      url.URL
 	namespace string
 	http      *http.Client
 	session   *session
 }
 
 func newClient(s *Source) (*client, error) {
+	// HTTP/1.1 only: a connection on which nobody answers is closed with the
+	// request that waited, where HTTP/2 would go on using it. And no proxy: the
+	// environment has no say in who sees the keys.
 	transport := &http.Transport{
-		DialContext:           (&net.Dialer{Timeout: dialTimeout}).DialContext,
-		TLSHandshakeTimeout:   dialTimeout,
-		ResponseHeaderTimeout: requestTimeout,
-		MaxIdleConnsPerHost:   64,
-		IdleConnTimeout:       time.Minute,
-		ForceAttemptHTTP2:     true,
-		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12},
+		DialContext:         (&net.Dialer{Timeout: dialTimeout}).DialContext,
+		MaxIdleConnsPerHost: 64,
+		IdleConnTimeout:     time.Minute,
 	}
-	base := strings.TrimSuffix(s.Address, "/")
-	if path, ok := strings.CutPrefix(s.Address, "unix://"); ok {
-		base = "http://localhost"
-		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "unix", path)
-		}
-	}
-	if s.CA != "" {
-		pem, err := os.ReadFile(s.CA)
-		if err != nil {
-			return nil, fmt.Errorf("keys vault: reading the ca file: %w", err)
-		}
-		pool := x509.NewCertPool()
-		if !pool.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("keys vault: the ca file %s holds no certificate in PEM", s.CA)
-		}
-		transport.TLSClientConfig.RootCAs = pool
-	}
-	c := &client{base: base, namespace: s.Namespace, http: &http.Client{
+	c := &client{namespace: s.Namespace, http: &http.Client{
 		Transport: transport,
 		Timeout:   requestTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error {
 			return http.ErrUseLastResponse // a token must not follow
 		},
 	}}
-	c.session = &session{client: c, auth: s.Auth}
+	if path, ok := strings.CutPrefix(s.Address, "unix://"); ok {
+		c.base = url.URL{Scheme: "http", Host: "localhost"}
+		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "unix", path)
+		}
+	} else {
+		base, err := url.Parse(s.Address)
+		if err != nil {
+			return nil, fmt.Errorf("keys vault: the address %q: %w", s.Address, err)
+		}
+		c.base = url.URL{Scheme: base.Scheme, Host: base.Host}
+	}
+	if _, err := readCA(s.CA); err != nil {
+		return nil, err
+	}
+	transport.DialTLSContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		return dialTLS(ctx, network, address, s.CA)
+	}
+	c.session = newSession(c, s.Auth)
 	return c, nil
+}
+
+// dialTLS reads the file of the ca for each connection: it is replaced while
+// the source lives on.
+func dialTLS(ctx context.Context, network, address, ca string) (net.Conn, error) {
+	roots, err := readCA(ca)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*dialTimeout)
+	defer cancel()
+	dialer := tls.Dialer{
+		NetDialer: &net.Dialer{Timeout: dialTimeout},
+		Config:    &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
+	}
+	return dialer.DialContext(ctx, network, address)
+}
+
+// readCA reads the certificates that Vault's must come from. It returns nil,
+// for those of the system, where there is no file.
+func readCA(file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, &caError{fmt.Errorf("keys vault: reading the ca file: %w", err)}
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, &caError{fmt.Errorf("keys vault: the ca file %s holds no certificate in PEM", file)}
+	}
+	return pool, nil
+}
+
+// request is something to ask of Vault.
+type request struct {
+	method string
+	path   string     // below /v1/, not escaped
+	query  url.Values // or nil
+	body   any        // or nil
+	root   bool       // it is asked of the root namespace
+	once   bool       // it must not be sent again where the connection broke
 }
 
 // read reads a path with the session's token.
 func (c *client) read(ctx context.Context, path string) (*api.Secret, error) {
-	return c.ask(ctx, http.MethodGet, path, nil)
+	return c.ask(ctx, request{method: http.MethodGet, path: path})
 }
 
 // write writes to a path with the session's token.
 func (c *client) write(ctx context.Context, path string, body any) (*api.Secret, error) {
-	return c.ask(ctx, http.MethodPost, path, body)
+	return c.ask(ctx, request{method: http.MethodPost, path: path, body: body})
 }
 
 // ask makes a request with the session's token. Where Vault denies it because
-// it no longer knows the token, it logs in once more.
-func (c *client) ask(ctx context.Context, method, path string, body any) (*api.Secret, error) {
+// it no longer takes the token, it logs in once more.
+func (c *client) ask(ctx context.Context, r request) (*api.Secret, error) {
 	token, err := c.session.token(ctx)
 	if err != nil {
 		return nil, err
 	}
-	secret, err := c.do(ctx, method, path, token, body)
+	secret, err := c.do(ctx, r, token)
 	if !isStatus(err, http.StatusForbidden) {
 		return secret, err
 	}
 	// Vault answers 403 both to a dead token and to a policy that lacks
 	// something. The default policy lets a living token look at itself.
-	if path != "auth/token/lookup-self" {
-		if _, self := c.do(ctx, http.MethodGet, "auth/token/lookup-self", token, nil); !isStatus(self, http.StatusForbidden) {
-			return nil, err
-		}
+	if r.path != pathSelf && !isStatus(c.lookup(ctx, token), http.StatusForbidden) {
+		return nil, err
 	}
-	c.session.drop(token)
-	again, loginErr := c.session.token(ctx)
-	if loginErr != nil {
-		return nil, loginErr
+	again, err := c.session.replace(ctx, token)
+	if err != nil {
+		return nil, err
 	}
-	if again == token {
-		return nil, fmt.Errorf("vault no longer takes the token; the file of the token must be written again: %w", err)
-	}
-	return c.do(ctx, method, path, again, body)
+	return c.do(ctx, r, again)
+}
+
+// pathSelf is where a token looks at itself.
+const pathSelf = "auth/token/lookup-self"
+
+func (c *client) lookup(ctx context.Context, token string) error {
+	_, err := c.do(ctx, request{method: http.MethodGet, path: pathSelf}, token)
+	return err
 }
 
 // do makes one request.
-func (c *client) do(ctx context.Context, method, path, token string, body any) (*api.Secret, error) {
-	var payload io.Reader
-	if body != nil {
-		text, err := json.Marshal(body)
-		if err != nil {
-			return nil, fmt.Errorf("writing a request to vault: %w", err)
-		}
-		payload = bytes.NewReader(text)
-	}
-	req, err := http.NewRequestWithContext(ctx, method, c.base+"/v1/"+path, payload)
+func (c *client) do(ctx context.Context, r request, token string) (*api.Secret, error) {
+	text, err := c.raw(ctx, r, token)
 	if err != nil {
-		return nil, fmt.Errorf("making a request to vault for %s: the path is not usable", path)
-	}
-	req.Header.Set("X-Vault-Request", "true")
-	if token != "" {
-		req.Header.Set("X-Vault-Token", token)
-	}
-	if c.namespace != "" {
-		req.Header.Set("X-Vault-Namespace", c.namespace)
-	}
-	res, err := c.http.Do(req)
-	if err != nil {
-		return nil, fmt.Errorf("asking vault for %s: %w", path, describe(err))
-	}
-	defer res.Body.Close() //nolint:errcheck // it was only read
-	text, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
-	if err != nil {
-		return nil, fmt.Errorf("reading vault's answer for %s: %w", path, describe(err))
-	}
-	if res.StatusCode >= 300 {
-		return nil, &statusError{method: method, path: path, status: res.StatusCode, body: text}
+		return nil, err
 	}
 	if len(bytes.TrimSpace(text)) == 0 {
 		return new(api.Secret), nil
 	}
 	secret, err := api.ParseSecret(bytes.NewReader(text))
 	if err != nil {
-		return nil, fmt.Errorf("vault's answer for %s is not what vault sends", path)
+		return nil, fmt.Errorf("vault's answer for %s is not what vault sends; check the address", r.path)
 	}
 	return secret, nil
 }
 
-// statusError is an answer of Vault that is no success. Its text holds nothing
-// of what Vault wrote.
-type statusError struct {
-	method, path string
-	status       int
-	body         []byte
-}
-
-// Error says what was asked, what the status means, and what to change.
-func (e *statusError) Error() string {
-	switch e.status {
-	case http.StatusForbidden:
-		policyPath, _, _ := strings.Cut(e.path, "?")
-		capability := "read"
-		if e.method == http.MethodPost {
-			capability = "update"
+// raw makes one request and returns the answer as it came.
+func (c *client) raw(ctx context.Context, r request, token string) ([]byte, error) {
+	var payload io.Reader
+	if r.body != nil {
+		text, err := json.Marshal(r.body)
+		if err != nil {
+			return nil, fmt.Errorf("writing a request to vault for %s: %w", r.path, err)
 		}
-		return fmt.Sprintf("vault denies %s on %s; the policy needs: path %q { capabilities = [%q] }", capability, policyPath, policyPath, capability)
-	case http.StatusNotFound:
-		return "vault has nothing at " + e.path
-	case http.StatusTooManyRequests:
-		return "vault answers 429 (too many requests) for " + e.path
-	case http.StatusServiceUnavailable:
-		return "vault is sealed or not ready (503), asked for " + e.path
-	default:
-		return fmt.Sprintf("vault answers %d for %s", e.status, e.path)
+		payload = bytes.NewReader(text)
 	}
-}
-
-func isStatus(err error, status int) bool {
-	e, ok := errors.AsType[*statusError](err)
-	return ok && e.status == status
-}
-
-// describe keeps of an HTTP client's error what is known to quote nothing.
-func describe(err error) error {
-	if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() {
-		return errors.New("it did not answer in time")
+	target := c.base
+	target.Path, target.RawQuery = "/v1/"+r.path, r.query.Encode()
+	req, err := http.NewRequestWithContext(ctx, r.method, target.String(), payload)
+	if err != nil {
+		return nil, fmt.Errorf("making a request to vault for %s: the path is not usable", r.path)
 	}
-	if e, ok := errors.AsType[*net.DNSError](err); ok {
-		return errors.New("the name " + e.Name + " does not resolve")
+	req.Header.Set("X-Vault-Request", "true")
+	if token != "" {
+		req.Header.Set("X-Vault-Token", token)
 	}
-	if e, ok := errors.AsType[*net.OpError](err); ok && e.Op == "dial" {
-		return errors.New("no connection: " + e.Err.Error())
+	if c.namespace != "" && !r.root {
+		req.Header.Set("X-Vault-Namespace", c.namespace)
 	}
-	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return errors.New("its certificate does not verify; check the address and the option ca")
+	if !r.once {
+		// Reading, signing and decrypting may be asked twice: net/http then does
+		// so by itself where an idle connection turned out to be dead. An empty
+		// value is not sent.
+		req.Header["X-Idempotency-Key"] = nil
 	}
-	if errors.Is(err, context.Canceled) {
-		return errors.New("it was given up")
+	res, err := c.http.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("asking vault for %s: %w", r.path, describe(err))
 	}
-	return errors.New("the connection broke")
+	defer res.Body.Close() //nolint:errcheck // it was only read
+	text, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	if err != nil {
+		return nil, fmt.Errorf("reading vault's answer for %s: %w", r.path, describe(err))
+	}
+	if res.StatusCode >= http.StatusMultipleChoices {
+		return nil, &statusError{request: r, status: res.StatusCode, body: text}
+	}
+	return text, nil
 }

@@ -3,148 +3,110 @@ package vault
 import (
 	"context"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
 
+	"github.com/hashicorp/vault/api"
+
 	"github.com/countersign/caddy-countersign/module/keys"
 )
 
-// stamp tells one state of a set from another: the version of the secret, and
-// of each Transit key that it names.
-type stamp struct {
-	version int
-	transit map[string]string
+// version is one version of a KV secret. A secret that was removed with all its
+// versions begins again at 1, so the time belongs to it.
+type version struct {
+	number  int
+	created string
 }
-
-// transitPrefix begins the value of a field that names a Transit key.
-const transitPrefix = "transit:"
 
 // Load reads the secret of a reference, or returns previous if neither it nor
 // a Transit key that it names has another version.
 func (s *Source) Load(ctx context.Context, reference string, previous *keys.Set) (*keys.Set, error) {
-	version, err := s.version(ctx, reference)
-	if err != nil {
-		return nil, err
+	var before stamp
+	known := false
+	if previous != nil {
+		before, known = previous.Stamp.(stamp)
 	}
-	if previous != nil && version != 0 {
-		before, ok := previous.Stamp.(stamp)
-		if ok && before.version == version {
-			if same, err := s.sameTransit(ctx, before); err != nil {
+	var now version
+	var fields map[string]any
+	blind := known && before.blind
+	if !blind {
+		var err error
+		now, err = s.version(ctx, reference)
+		if blind = isStatus(err, http.StatusForbidden); err != nil && !blind {
+			return nil, err
+		}
+	}
+	if blind || !known || now != before.version {
+		var err error
+		if fields, now, err = s.fields(ctx, reference, now.number); err != nil {
+			return nil, err
+		}
+	}
+	if known && now == before.version {
+		if same, err := s.sameTransit(ctx, before); err != nil {
+			return nil, err
+		} else if same {
+			return previous, nil
+		}
+		if fields == nil {
+			var err error
+			if fields, now, err = s.fields(ctx, reference, now.number); err != nil {
 				return nil, err
-			} else if same {
-				return previous, nil
 			}
 		}
 	}
-	fields, version, err := s.fields(ctx, reference, version)
-	if err != nil {
-		return nil, err
-	}
-	return s.assemble(ctx, reference, version, fields)
+	return s.assemble(ctx, reference, fields, stamp{version: now, blind: blind})
 }
 
-// version is the current version of a secret, or 0 if the policy does not let
-// the metadata be read: then the secret itself is read each time.
-func (s *Source) version(ctx context.Context, reference string) (int, error) {
+// version is the current version of a secret. Where the policy does not show
+// the metadata it fails with status 403.
+func (s *Source) version(ctx context.Context, reference string) (version, error) {
 	secret, err := s.client.read(ctx, s.path("metadata", reference))
-	switch {
-	case isStatus(err, http.StatusForbidden):
-		return 0, nil
-	case isStatus(err, http.StatusNotFound):
-		return 0, s.unknown(reference)
-	case err != nil:
-		return 0, err
+	if isNothing(err) {
+		return version{}, s.unknown(reference)
 	}
-	version := whole(secret.Data["current_version"])
-	versions, _ := secret.Data["versions"].(map[string]any)
-	of, _ := versions[strconv.Itoa(version)].(map[string]any)
-	if destroyed, _ := of["destroyed"].(bool); destroyed {
-		return 0, s.unknown(reference)
-	}
-	if deleted, _ := of["deletion_time"].(string); deleted != "" {
-		return 0, s.unknown(reference)
-	}
-	return version, nil
-}
-
-// fields reads one version of a secret, or the current one for version 0.
-func (s *Source) fields(ctx context.Context, reference string, version int) (map[string]any, int, error) {
-	path := s.path("data", reference)
-	if version != 0 {
-		path += "?version=" + strconv.Itoa(version)
-	}
-	secret, err := s.client.read(ctx, path)
-	switch {
-	case isStatus(err, http.StatusNotFound):
-		return nil, 0, s.unknown(reference)
-	case err != nil:
-		return nil, 0, err
-	}
-	fields, ok := secret.Data["data"].(map[string]any)
-	if !ok {
-		return nil, 0, fmt.Errorf("vault's %s is no KV version 2 secret; give the mount of a KV version 2 engine in the option kv", s.path("data", reference))
-	}
-	metadata, _ := secret.Data["metadata"].(map[string]any)
-	return fields, whole(metadata["version"]), nil
-}
-
-// assemble makes a set of the fields of a secret.
-func (s *Source) assemble(ctx context.Context, reference string, version int, fields map[string]any) (*keys.Set, error) {
-	material := make(keys.Material)
-	seen := stamp{version: version, transit: make(map[string]string)}
-	name := "version " + strconv.Itoa(version)
-	for _, role := range keys.Roles {
-		field, ok := fields[string(role)]
-		if !ok {
-			continue
-		}
-		text, ok := field.(string)
-		if !ok {
-			return nil, fmt.Errorf("the field %s of vault's %s is not a string", role, s.path("data", reference))
-		}
-		value := keys.Value{
-			Text:   []byte(text),
-			Origin: fmt.Sprintf("vault %s version %d field %s", s.path("data", reference), version, role),
-		}
-		if key, ok := strings.CutPrefix(strings.TrimSpace(text), transitPrefix); ok {
-			private, versions, err := s.transit(ctx, role, key)
-			if err != nil {
-				return nil, fmt.Errorf("the field %s of vault's %s: %w", role, s.path("data", reference), err)
-			}
-			value.Private = private
-			seen.transit[key] = versions
-		}
-		material[role] = value
-	}
-	if len(material) == 0 {
-		return nil, fmt.Errorf("vault's %s has none of the fields sign, verify, encrypt, decrypt, secret and verify_secret", s.path("data", reference))
-	}
-	for _, versions := range seen.transit {
-		name += ", transit " + versions
-	}
-	set, err := keys.Parse(reference, name, material)
 	if err != nil {
-		return nil, err
+		return version{}, err
 	}
-	set.Stamp = seen
-	return set, nil
+	number := whole(secret.Data["current_version"])
+	versions, _ := secret.Data["versions"].(map[string]any)
+	of, _ := versions[strconv.Itoa(number)].(map[string]any)
+	destroyed, _ := of["destroyed"].(bool)
+	deleted, _ := of["deletion_time"].(string)
+	created, _ := of["created_time"].(string)
+	if number == 0 || destroyed || deleted != "" {
+		return version{}, s.unknown(reference)
+	}
+	return version{number, created}, nil
 }
 
-// sameTransit reports whether the Transit keys of a set still have the
-// versions that they had.
-func (s *Source) sameTransit(ctx context.Context, before stamp) (bool, error) {
-	now := make(map[string]string, len(before.transit))
-	for key := range before.transit {
-		found, err := s.transitKey(ctx, key)
-		if err != nil {
-			return false, err
-		}
-		now[key] = found.state()
+// fields reads one version of a secret, or the current one for number 0.
+func (s *Source) fields(ctx context.Context, reference string, number int) (map[string]any, version, error) {
+	r := request{method: http.MethodGet, path: s.path("data", reference)}
+	if number != 0 {
+		r.query = url.Values{"version": {strconv.Itoa(number)}}
 	}
-	return maps.Equal(before.transit, now), nil
+	secret, err := s.client.ask(ctx, r)
+	if isNothing(err) {
+		return nil, version{}, s.unknown(reference)
+	}
+	if err != nil {
+		return nil, version{}, err
+	}
+	fields, metadata, ok := parts(secret)
+	if !ok {
+		return nil, version{}, fmt.Errorf("vault's %s is no KV version 2 secret; give the mount of a KV version 2 engine in the option kv", r.path)
+	}
+	created, _ := metadata["created_time"].(string)
+	return fields, version{whole(metadata["version"]), created}, nil
+}
+
+func parts(secret *api.Secret) (fields, metadata map[string]any, ok bool) {
+	fields, ok = secret.Data["data"].(map[string]any)
+	metadata, has := secret.Data["metadata"].(map[string]any)
+	return fields, metadata, ok && has
 }
 
 func (s *Source) unknown(reference string) error {
@@ -153,11 +115,7 @@ func (s *Source) unknown(reference string) error {
 
 // path is a path of the KV engine; kind is "data" or "metadata".
 func (s *Source) path(kind, reference string) string {
-	segments := strings.Split(reference, "/")
-	for i, segment := range segments {
-		segments[i] = url.PathEscape(segment)
-	}
-	return s.KV + "/" + kind + "/" + strings.Join(segments, "/")
+	return s.KV + "/" + kind + "/" + strings.Trim(reference, "/")
 }
 
 // whole reads a number of Vault's JSON.

@@ -4,136 +4,237 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
-	"os"
-	"strings"
 	"sync"
 	"time"
-
-	"github.com/hashicorp/vault/api"
 )
 
-// session keeps a token that Vault takes. It works when it is asked, without a
-// goroutine of its own: the looks at the keys come often enough.
+// The life of a token.
+const (
+	minRenewal = 500 * time.Millisecond // between two renewals, however short the lease
+	minLogin   = time.Second            // between two logins that denials have caused
+	minRetry   = 100 * time.Millisecond // after a login that failed; it doubles each time
+	maxRetry   = 2 * time.Second        // the longest
+)
+
+// session keeps a token that Vault takes: it logs in when a token is first
+// needed, renews it when two thirds of its lease are over, logs in again when
+// renewing brings little, and when Vault no longer takes the token. Only one
+// login or renewal runs at a time, and whoever needs it waits for that one.
 type session struct {
 	client *client
 	auth   Auth
 
-	mu        sync.Mutex
-	current   string
+	mu       sync.Mutex
+	grant    grant   // what serves now
+	flight   *flight // the login or renewal that runs, or nil
+	timer    *time.Timer
+	failures int
+	retryAt  time.Time // not before that is Vault asked again
+	err      error     // of the last login
+	closed   bool
+
+	ctx  context.Context
+	stop context.CancelFunc
+}
+
+// grant is a token and how long it lives.
+type grant struct {
+	token     string
 	renewable bool
-	lease     time.Duration // as it was granted at login; 0 for a token without end
-	renewAt   time.Time
+	lease     time.Duration // as it was at login; 0 for a token without end
+	since     time.Time     // of the login
 	expires   time.Time
 }
 
-// token returns a token, and logs in or renews if need be. Those who come
-// while that is under way wait for it.
+func (g grant) serves(now time.Time) bool {
+	return g.token != "" && (g.lease == 0 || now.Before(g.expires))
+}
+
+// flight is a login or renewal under way.
+type flight struct {
+	done  chan struct{}
+	token string
+	err   error
+}
+
+func newSession(c *client, auth Auth) *session {
+	ctx, stop := context.WithCancel(context.Background())
+	return &session{client: c, auth: auth, ctx: ctx, stop: stop}
+}
+
+// token returns a token that Vault is expected to take.
 func (s *session) token(ctx context.Context) (string, error) {
-	if s.auth.Method == "token_file" {
-		return readSmall(s.auth.TokenFile, "the file of the token")
+	changed := s.auth.rotated() // the file is read before the lock is taken
+	s.mu.Lock()
+	current := s.grant
+	if current.serves(time.Now()) && !changed(current.token) {
+		s.mu.Unlock()
+		return current.token, nil
 	}
+	f := s.begin(false)
+	s.mu.Unlock()
+	token, err := f.wait(ctx)
+	if err != nil && current.serves(time.Now()) {
+		return current.token, nil // the new file is no good, the old token still is
+	}
+	return token, err
+}
+
+// replace returns another token than one that Vault no longer takes.
+func (s *session) replace(ctx context.Context, dead string) (string, error) {
+	s.mu.Lock()
+	if s.grant.token != dead && s.grant.serves(time.Now()) {
+		defer s.mu.Unlock()
+		return s.grant.token, nil
+	}
+	if time.Since(s.grant.since) < minLogin {
+		s.mu.Unlock()
+		return "", errors.New("vault does not take a token that it has just given; it must have the policy default, and the sidecar will log in again")
+	}
+	f := s.begin(true)
+	s.mu.Unlock()
+	token, err := f.wait(ctx)
+	if err == nil && token == dead {
+		return "", errors.New("vault no longer takes the token; it will be asked for another one")
+	}
+	return token, err
+}
+
+// begin joins the login or renewal that runs, or starts one. A login that has
+// just failed is its own answer for a while. It is called with s.mu held.
+func (s *session) begin(denied bool) *flight {
+	if s.flight != nil {
+		return s.flight
+	}
+	f := &flight{done: make(chan struct{})}
+	if s.err != nil && time.Now().Before(s.retryAt) {
+		f.err = s.err
+		close(f.done)
+		return f
+	}
+	s.flight = f
+	ctx := s.ctx
+	if s.closed { // an exchange that still runs goes on signing
+		ctx = context.Background()
+	}
+	go s.fly(ctx, f, s.grant, denied)
+	return f
+}
+
+// fly renews the token or logs in, and wakes those who wait.
+func (s *session) fly(ctx context.Context, f *flight, current grant, denied bool) {
+	ctx, cancel := context.WithTimeout(ctx, 2*requestTimeout)
+	defer cancel()
+	next, err := s.obtain(ctx, current, denied)
+
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := time.Now()
-	if s.current != "" && (s.lease == 0 || now.Before(s.renewAt)) {
-		return s.current, nil
-	}
-	if s.current != "" && s.renewable && now.Before(s.expires) {
-		if err := s.renew(ctx); err == nil {
-			return s.current, nil
+	if err == nil {
+		s.grant, s.failures, s.err = next, 0, nil
+		s.arm(max(time.Until(next.expires)*2/3, minRenewal))
+	} else {
+		pause := min(minRetry<<min(s.failures, 10), maxRetry)
+		s.failures++
+		s.err, s.retryAt = err, time.Now().Add(jitter(pause))
+		if s.grant.serves(time.Now()) {
+			s.arm(pause)
 		}
 	}
-	if err := s.login(ctx); err != nil {
-		if s.current != "" && time.Now().Before(s.expires) {
-			s.renewAt = time.Now().Add(time.Until(s.expires) / 3) // it still serves; try again later
-			return s.current, nil
-		}
-		s.current = ""
-		return "", err
-	}
-	return s.current, nil
+	f.token, f.err, s.flight = next.token, err, nil
+	close(f.done)
 }
 
-// drop forgets a token that Vault no longer takes.
-func (s *session) drop(token string) {
+// obtain renews a token that serves, and otherwise logs in.
+func (s *session) obtain(ctx context.Context, current grant, denied bool) (grant, error) {
+	if denied || !current.renewable || !current.serves(time.Now()) || s.auth.rotated()(current.token) {
+		return s.login(ctx)
+	}
+	renewed, err := s.renew(ctx, current)
+	if err == nil && time.Until(renewed.expires) >= renewed.lease/2 {
+		return renewed, nil
+	}
+	// Renewing failed, or it brought little because the token nears the end that
+	// its role sets.
+	next, loginErr := s.login(ctx)
+	if loginErr != nil && err == nil {
+		return renewed, nil
+	}
+	return next, loginErr
+}
+
+// arm has the token looked after in a while. It is called with s.mu held.
+func (s *session) arm(pause time.Duration) {
+	if s.timer != nil {
+		s.timer.Stop()
+	}
+	if s.closed || s.grant.lease == 0 {
+		return
+	}
+	s.timer = time.AfterFunc(jitter(pause), func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if !s.closed && s.grant.token != "" {
+			s.begin(false)
+		}
+	})
+}
+
+// close ends the care for the token. It stays good, and logins stay possible,
+// until the grace is over, for exchanges that are still under way: then a token
+// of a login is given back.
+func (s *session) close(grace time.Duration) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.current == token {
-		s.current = ""
+	if s.closed {
+		s.mu.Unlock()
+		return
+	}
+	s.closed = true
+	if s.timer != nil {
+		s.timer.Stop()
+	}
+	f := s.flight
+	s.mu.Unlock()
+	s.stop()
+	if f != nil {
+		<-f.done
+	}
+	if grace == 0 {
+		s.revoke()
+		return
+	}
+	time.AfterFunc(grace, s.revoke)
+}
+
+// revoke gives the token of a login back, so that it does not outlive its use.
+// That of a file is somebody else's.
+func (s *session) revoke() {
+	s.mu.Lock()
+	token := s.grant.token
+	s.grant = grant{}
+	s.mu.Unlock()
+	if token != "" && s.auth.Method != methodTokenFile {
+		ctx, cancel := context.WithTimeout(context.Background(), dialTimeout)
+		defer cancel()
+		// If that fails the token ends with its lease.
+		_, _ = s.client.do(ctx, request{method: http.MethodPost, path: "auth/token/revoke-self"}, token)
+	}
+	s.client.http.CloseIdleConnections()
+}
+
+// wait waits for the end of a flight.
+func (f *flight) wait(ctx context.Context) (string, error) {
+	select {
+	case <-f.done:
+		return f.token, f.err
+	case <-ctx.Done():
+		return "", fmt.Errorf("logging in to vault: %w", describe(ctx.Err()))
 	}
 }
 
-// renew makes the token live longer. It fails where that brings little: the
-// token nears the end that its role allows, and a login must follow.
-func (s *session) renew(ctx context.Context) error {
-	secret, err := s.client.do(ctx, http.MethodPost, "auth/token/renew-self", s.current, map[string]any{})
-	if err != nil {
-		return err
-	}
-	if secret.Auth == nil {
-		return errors.New("vault's answer to the renewal holds no token")
-	}
-	granted := time.Duration(secret.Auth.LeaseDuration) * time.Second
-	if granted < s.lease/2 {
-		return errors.New("the token nears its end")
-	}
-	s.keep(secret.Auth, s.lease)
-	return nil
-}
-
-// login gets a new token. The files are read each time: service account tokens
-// and secret ids are rotated.
-func (s *session) login(ctx context.Context) error {
-	body := map[string]any{}
-	switch s.auth.Method {
-	case "kubernetes":
-		jwt, err := readSmall(s.auth.TokenFile, "the file of the service account's token")
-		if err != nil {
-			return err
-		}
-		body["role"], body["jwt"] = s.auth.Role, jwt
-	case "approle":
-		roleID, err := readSmall(s.auth.RoleIDFile, "the file of the role id")
-		if err != nil {
-			return err
-		}
-		secretID, err := readSmall(s.auth.SecretIDFile, "the file of the secret id")
-		if err != nil {
-			return err
-		}
-		body["role_id"], body["secret_id"] = roleID, secretID
-	}
-	secret, err := s.client.do(ctx, http.MethodPost, "auth/"+s.auth.Mount+"/login", "", body)
-	if err != nil {
-		if e, ok := errors.AsType[*statusError](err); ok && (e.status == http.StatusBadRequest || e.status == http.StatusForbidden) {
-			return fmt.Errorf("vault refuses the login by %s at auth/%s (status %d); check the role, the mount and the files of the login", s.auth.Method, s.auth.Mount, e.status)
-		}
-		return fmt.Errorf("logging in to vault by %s: %w", s.auth.Method, err)
-	}
-	if secret.Auth == nil || secret.Auth.ClientToken == "" {
-		return fmt.Errorf("vault's answer to the login by %s holds no token", s.auth.Method)
-	}
-	s.keep(secret.Auth, time.Duration(secret.Auth.LeaseDuration)*time.Second)
-	return nil
-}
-
-func (s *session) keep(auth *api.SecretAuth, lease time.Duration) {
-	now := time.Now()
-	granted := time.Duration(auth.LeaseDuration) * time.Second
-	s.current, s.renewable, s.lease = auth.ClientToken, auth.Renewable, lease
-	s.renewAt, s.expires = now.Add(granted*2/3), now.Add(granted)
-}
-
-// readSmall reads a file that holds one short text.
-func readSmall(path, what string) (string, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return "", fmt.Errorf("reading %s: %w", what, err)
-	}
-	value := strings.TrimSpace(string(text))
-	if value == "" || len(value) > 64<<10 || strings.ContainsAny(value, "\r\n\x00") {
-		return "", fmt.Errorf("%s, %s, must hold one text on one line", what, path)
-	}
-	return value, nil
+// jitter shortens a pause at random by up to a tenth, so that replicas do not
+// ask at the same moment.
+func jitter(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * (0.9 + 0.1*rand.Float64())) //nolint:gosec // spreads load, hides nothing
 }

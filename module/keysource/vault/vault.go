@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"net/url"
 	"strings"
@@ -88,8 +89,9 @@ type Auth struct {
 	Mount string `json:"mount,omitempty"`
 
 	// The file with the token: of kubernetes the service account's (default:
-	// /var/run/secrets/kubernetes.io/serviceaccount/token), of token_file the
-	// one that a Vault Agent writes. It is read again each time.
+	// /var/run/secrets/kubernetes.io/serviceaccount/token), read again at each
+	// login; of token_file the one that a Vault Agent writes, taken up as soon
+	// as another token stands in it.
 	TokenFile string `json:"token_file,omitempty"`
 
 	// Of approle: the files with the role id and the secret id. They are read
@@ -182,18 +184,18 @@ func loopback(host string) bool {
 
 func (a *Auth) check() error {
 	switch a.Method {
-	case "kubernetes":
+	case methodKubernetes:
 		if a.Role == "" {
 			return errors.New("keys vault: auth kubernetes needs a role")
 		}
 		if a.TokenFile == "" {
 			a.TokenFile = DefaultJWT
 		}
-	case "approle":
+	case methodAppRole:
 		if a.RoleIDFile == "" || a.SecretIDFile == "" {
 			return errors.New("keys vault: auth approle needs the file of the role id and the file of the secret id")
 		}
-	case "token_file":
+	case methodTokenFile:
 		if a.TokenFile == "" {
 			return errors.New("keys vault: auth token_file needs a file")
 		}
@@ -214,15 +216,29 @@ func (s *Source) Terms() keysource.Terms {
 	return keysource.Terms{Name: s.Name, Kind: "vault", Refresh: time.Duration(s.Refresh), MaxStale: time.Duration(s.MaxStale)}
 }
 
-// Probe reports whether Vault takes the login.
+// Probe reports whether Vault takes the token.
 func (s *Source) Probe(ctx context.Context) error {
-	_, err := s.client.read(ctx, "auth/token/lookup-self")
+	_, err := s.client.read(ctx, pathSelf)
 	return err
 }
 
-// Close closes idle connections. Exchanges in flight may still sign: what they
-// hold goes on working.
+// afterClose is how long exchanges that are under way may still sign and
+// decrypt with the token after the source is closed. It is longer than any
+// sensible timeout; one that takes longer logs in anew.
+const afterClose = 2 * time.Minute
+
+// Close ends the care for the token. After a reload exchanges that are under
+// way go on using it, and then it is given back. When Caddy ends there are none
+// any more.
 func (s *Source) Close() error {
+	if s.client == nil {
+		return nil
+	}
+	if caddy.Exiting() {
+		s.client.session.close(0)
+		return nil
+	}
+	s.client.session.close(afterClose)
 	s.client.http.CloseIdleConnections()
 	return nil
 }
@@ -230,4 +246,5 @@ func (s *Source) Close() error {
 var (
 	_ keysource.Source  = (*Source)(nil)
 	_ caddy.Provisioner = (*Source)(nil)
+	_ io.Closer         = (*Source)(nil)
 )

@@ -1,0 +1,127 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+)
+
+// The ways to log in.
+const (
+	methodKubernetes = "kubernetes"
+	methodAppRole    = "approle"
+	methodTokenFile  = "token_file"
+)
+
+// login gets a token. What is in files is read each time: service account
+// tokens, secret ids and the tokens of an agent are replaced.
+func (s *session) login(ctx context.Context) (grant, error) {
+	if s.auth.Method == methodTokenFile {
+		return s.loginByToken(ctx)
+	}
+	body, err := s.auth.credentials()
+	if err != nil {
+		return grant{}, err
+	}
+	secret, err := s.client.do(ctx, request{
+		method: http.MethodPost, path: "auth/" + s.auth.Mount + "/login", body: body,
+		once: true, // a secret id may be good for one login only
+	}, "")
+	if isStatus(err, http.StatusBadRequest) || isStatus(err, http.StatusForbidden) {
+		e, _ := errors.AsType[*statusError](err)
+		return grant{}, fmt.Errorf("vault refuses the login by %s at auth/%s (status %d); check the role, the mount and %s", s.auth.Method, s.auth.Mount, e.status, s.auth.files())
+	}
+	if err != nil {
+		return grant{}, fmt.Errorf("logging in to vault by %s: %w", s.auth.Method, err)
+	}
+	if secret.Auth == nil || secret.Auth.ClientToken == "" {
+		return grant{}, fmt.Errorf("vault's answer to the login by %s holds no token", s.auth.Method)
+	}
+	return newGrant(secret.Auth.ClientToken, secret.Auth.Renewable, secret.Auth.LeaseDuration), nil
+}
+
+// loginByToken takes the token from the file, if Vault takes it.
+func (s *session) loginByToken(ctx context.Context) (grant, error) {
+	token, err := readSmall(s.auth.TokenFile, "the file of the token")
+	if err != nil {
+		return grant{}, err
+	}
+	secret, err := s.client.do(ctx, request{method: http.MethodGet, path: pathSelf}, token)
+	if isStatus(err, http.StatusForbidden) {
+		return grant{}, fmt.Errorf("vault does not take the token in %s; it has ended, or it lacks the policy default: write another one", s.auth.TokenFile)
+	}
+	if err != nil {
+		return grant{}, fmt.Errorf("trying the token in %s: %w", s.auth.TokenFile, err)
+	}
+	renewable, _ := secret.Data["renewable"].(bool)
+	return newGrant(token, renewable, whole(secret.Data["ttl"])), nil
+}
+
+// renew makes a token live longer.
+func (s *session) renew(ctx context.Context, current grant) (grant, error) {
+	secret, err := s.client.do(ctx, request{method: http.MethodPost, path: "auth/token/renew-self", body: map[string]any{}}, current.token)
+	if err != nil {
+		return grant{}, fmt.Errorf("renewing the token: %w", err)
+	}
+	if secret.Auth == nil {
+		return grant{}, errors.New("vault's answer to the renewal holds no token")
+	}
+	current.expires = time.Now().Add(time.Duration(secret.Auth.LeaseDuration) * time.Second)
+	current.renewable = secret.Auth.Renewable
+	return current, nil
+}
+
+func newGrant(token string, renewable bool, seconds int) grant {
+	now, lease := time.Now(), time.Duration(seconds)*time.Second
+	return grant{token: token, renewable: renewable, lease: lease, since: now, expires: now.Add(lease)}
+}
+
+// credentials reads what a login sends.
+func (a *Auth) credentials() (map[string]any, error) {
+	if a.Method == methodKubernetes {
+		jwt, err := readSmall(a.TokenFile, "the file of the service account's token")
+		return map[string]any{"role": a.Role, "jwt": jwt}, err
+	}
+	roleID, err := readSmall(a.RoleIDFile, "the file of the role id")
+	if err != nil {
+		return nil, err
+	}
+	secretID, err := readSmall(a.SecretIDFile, "the file of the secret id")
+	return map[string]any{"role_id": roleID, "secret_id": secretID}, err
+}
+
+// files names what a login reads.
+func (a *Auth) files() string {
+	if a.Method == methodKubernetes {
+		return "the token in " + a.TokenFile
+	}
+	return "the ids in " + a.RoleIDFile + " and " + a.SecretIDFile
+}
+
+// rotated reads the file of the token, where there is one, and tells whether
+// another token stands in it.
+func (a *Auth) rotated() func(current string) bool {
+	if a.Method != methodTokenFile {
+		return func(string) bool { return false }
+	}
+	token, err := readSmall(a.TokenFile, "the file of the token")
+	return func(current string) bool { return err == nil && token != current }
+}
+
+// readSmall reads a file that holds one short text. Its errors name the file,
+// never what is in it.
+func readSmall(path, what string) (string, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("reading %s: %w", what, err)
+	}
+	value := strings.TrimSpace(string(text))
+	if value == "" || len(value) > 64<<10 || strings.ContainsAny(value, "\r\n\x00") {
+		return "", fmt.Errorf("%s, %s, must hold one text on one line", what, path)
+	}
+	return value, nil
+}

@@ -1,0 +1,84 @@
+package vault
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"strings"
+
+	"github.com/countersign/caddy-countersign/module/keys"
+)
+
+// stamp tells one state of a set from another: the version of the secret, and
+// the state of each Transit key that it names.
+type stamp struct {
+	version version
+	blind   bool // the policy does not show versions: the secret itself is read each time
+	transit map[string]string
+}
+
+// transitPrefix begins the value of a field that names a Transit key.
+const transitPrefix = "transit:"
+
+// assemble makes a set of the fields of a secret.
+func (s *Source) assemble(ctx context.Context, reference string, fields map[string]any, seen stamp) (*keys.Set, error) {
+	path := s.path("data", reference)
+	material := make(keys.Material)
+	name := fmt.Sprintf("version %d", seen.version.number)
+	asked := make(map[string]*transitKey)
+	seen.transit = make(map[string]string)
+	var needs []need
+	for _, role := range keys.Roles {
+		field, ok := fields[string(role)]
+		if !ok {
+			continue
+		}
+		text, ok := field.(string)
+		if !ok {
+			return nil, fmt.Errorf("the field %s of vault's %s is not a string", role, path)
+		}
+		value := keys.Value{Text: []byte(text), Origin: fmt.Sprintf("vault %s version %d field %s", path, seen.version.number, role)}
+		if where, ok := strings.CutPrefix(strings.TrimSpace(text), transitPrefix); ok {
+			key := asked[where]
+			if key == nil {
+				var err error
+				if key, err = s.transitKey(ctx, where); err != nil {
+					return nil, fmt.Errorf("the field %s of vault's %s: %w", role, path, err)
+				}
+				asked[where], seen.transit[where] = key, key.state()
+				name += fmt.Sprintf(", transit:%s version %d", where, key.latest)
+			}
+			private, lacks, err := s.play(ctx, key, role)
+			if err != nil {
+				return nil, fmt.Errorf("the field %s of vault's %s: %w", role, path, err)
+			}
+			value.Private = private
+			needs = append(needs, lacks)
+		}
+		material[role] = value
+	}
+	if len(material) == 0 {
+		return nil, fmt.Errorf("vault's %s has none of the fields sign, verify, encrypt, decrypt, secret and verify_secret", path)
+	}
+	set, err := keys.Parse(reference, name, material)
+	if err != nil {
+		return nil, err
+	}
+	set.Stamp = seen
+	s.report(ctx, reference, needs)
+	return set, nil
+}
+
+// sameTransit reports whether the Transit keys of a set still have the
+// versions that they had.
+func (s *Source) sameTransit(ctx context.Context, before stamp) (bool, error) {
+	now := make(map[string]string, len(before.transit))
+	for where := range before.transit {
+		key, err := s.transitKey(ctx, where)
+		if err != nil {
+			return false, err
+		}
+		now[where] = key.state()
+	}
+	return maps.Equal(before.transit, now), nil
+}
