@@ -3,6 +3,7 @@ package notify
 import (
 	"io"
 	"net/http"
+	"strconv"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
@@ -74,6 +75,12 @@ func (w *answerWriter) FlushError() error {
 		return nil
 	}
 	return http.NewResponseController(w.ResponseWriter).Flush()
+}
+
+// size is what is known of the size of the answer's body when it is released.
+func (w *answerWriter) size() int {
+	announced, _ := strconv.Atoi(w.Header().Get("Content-Length"))
+	return max(announced, len(w.held))
 }
 
 // release lets the answer go.

@@ -28,13 +28,13 @@ const (
 // handOver makes of a request that was read and verified the one that the
 // application gets. It changes the request itself and not a copy: Caddy's
 // placeholders, such as {header.Countersign-Verified}, look at this one.
-func (h *Handler) handOver(r *http.Request, m *message, opened *scheme.Opened) {
-	text := m.raw
+func (n *notification) handOver(r *http.Request, m *message, opened *scheme.Opened) {
+	n.text = m.raw
 	switch {
-	case !h.rule.Form:
-		text = opened.Body
-	case h.As == "json":
-		text = formJSON(m.Form)
+	case !n.h.rule.Form:
+		n.text = opened.Body
+	case n.h.As == "json":
+		n.text = formJSON(m.Form)
 		r.Method = http.MethodPost
 		r.Header.Set("Content-Type", "application/json")
 	}
@@ -45,13 +45,14 @@ func (h *Handler) handOver(r *http.Request, m *message, opened *scheme.Opened) {
 	}
 	r.Header.Set(headerVerified, "true")
 	r.Header.Set(headerSigned, opened.Signed)
-	r.Header.Del("Upgrade") // a notification is a request with an answer
-	r.Header.Del("Expect")  // the body is here
+	r.Header.Del("Connection") // it could name one of those for removal
+	r.Header.Del("Upgrade")    // a notification is a request with an answer
+	r.Header.Del("Expect")     // the body is here
 	r.TransferEncoding, r.Trailer = nil, nil
-	setBody(r, text)
+	setBody(r, n.text)
 	r.Header.Del("Content-Length")
-	if len(text) > 0 {
-		r.Header.Set("Content-Length", strconv.Itoa(len(text)))
+	if len(n.text) > 0 {
+		r.Header.Set("Content-Length", strconv.Itoa(len(n.text))) // for FastCGI
 	}
 }
 
@@ -71,9 +72,8 @@ func setBody(r *http.Request, text []byte) {
 
 // The ways in which the application can fail to answer.
 var (
-	errAborted  = errors.New("it broke off its answer")
-	errNobody   = errors.New("no handler behind countersign_notify has answered")
-	errReleased = errors.New("it failed after its answer had begun")
+	errAborted = errors.New("it broke off its answer")
+	errNobody  = errors.New("no handler behind countersign_notify has answered")
 )
 
 // deliver hands the notification to the application and passes its answer on as
@@ -96,12 +96,12 @@ func (n *notification) deliver(w http.ResponseWriter, r *http.Request, next cadd
 func (n *notification) ask(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) (answer *answerWriter, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), time.Duration(n.h.Timeout))
 	defer cancel()
-	answer = &answerWriter{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, limit: n.h.holdBack()}
+	answer = &answerWriter{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, limit: n.h.limit()}
 	start := time.Now()
 	answer.before = func() {
 		n.entry.Upstream = max(time.Since(start), 1)
 		n.entry.UpstreamStatus = answer.status
-		n.entry.ResponseBytes = len(answer.held)
+		n.entry.ResponseBytes = answer.size()
 		n.end(n.h.verdict(answer))
 	}
 	header := w.Header().Clone()
@@ -119,7 +119,7 @@ func (n *notification) ask(w http.ResponseWriter, r *http.Request, next caddyhtt
 		}
 	}()
 	inner := r.WithContext(ctx)
-	copyBody(inner, r)
+	setBody(inner, n.text) // of its own: Caddy's placeholders read that of r
 	err = next.ServeHTTP(answer, inner)
 	switch {
 	case err == nil && answer.status == 0 && caddyhttp.GetVar(r.Context(), "unhandled") == true:
@@ -130,29 +130,19 @@ func (n *notification) ask(w http.ResponseWriter, r *http.Request, next caddyhtt
 	return answer, err
 }
 
-// holdBack is how many bytes of an answer are held back until it is whole.
-func (h *Handler) holdBack() int {
-	if h.store != nil || h.Ack != "" {
+// limit is how many bytes of an answer are held back until it is whole: what is
+// remembered, or must be compared, must be known before the provider has it.
+func (h *Handler) limit() int {
+	if h.holdBack {
 		return maxAnswer
 	}
 	return 0
 }
 
-// copyBody gives inner a body of its own: Caddy's placeholders read that of the
-// outer request.
-func copyBody(inner, outer *http.Request) {
-	if outer.Body == nil || outer.Body == http.NoBody {
-		return
-	}
-	text, _ := io.ReadAll(outer.Body) // of a buffer: it cannot fail
-	setBody(outer, text)
-	setBody(inner, text)
-}
-
 // failed answers for an application that has not answered.
 func (n *notification) failed(w http.ResponseWriter, r *http.Request, answer *answerWriter, err error) error {
 	if answer.released {
-		return errReleased // there is nothing left to say to the provider
+		return err // there is nothing left to say to the provider
 	}
 	return n.refuse(w, r, applicationProblem(err))
 }
@@ -189,10 +179,10 @@ func (h *Handler) verdict(answer *answerWriter) (outcome, verdict string) {
 }
 
 // acknowledged reports whether an answer counts as an acknowledgement: 2xx and,
-// where the provider wants one, the text.
+// where there is one to compare, the text.
 func (h *Handler) acknowledged(answer *answerWriter) bool {
 	if answer.status < 200 || answer.status > 299 {
 		return false
 	}
-	return h.Ack == "" || !answer.overflowed && string(bytes.TrimSpace(answer.held)) == h.Ack
+	return h.Ack == "" || !h.holdBack || !answer.overflowed && string(bytes.TrimSpace(answer.held)) == h.Ack
 }

@@ -26,10 +26,20 @@ func (e Expectation) check(s scheme.Scheme, rule scheme.NotificationRule) error 
 	switch {
 	case e.Member == "" || e.Value == "":
 		return errors.New("expect needs a member and a value")
-	case !rule.Signed(e.Member):
+	case !isSigned(rule, e.Member):
 		return fmt.Errorf("expect cannot name %s: %s does not sign it in a notification, so anybody could edit it", e.Member, scheme.Name(s))
 	}
 	return nil
+}
+
+// isSigned reports whether a member is signed, or something that it is in.
+func isSigned(rule scheme.NotificationRule, path string) bool {
+	for i, c := range path {
+		if c == '.' && rule.Signed(path[:i]) {
+			return true
+		}
+	}
+	return rule.Signed(path)
 }
 
 func (e Expectation) holds(value string) bool {

@@ -96,6 +96,7 @@ type Handler struct {
 	ring      *keys.Ring
 	expected  []expectedMember
 	store     stores.Store // nil without Once
+	holdBack  bool         // an answer until it is whole
 	meter     *telemetry.Meter
 	audit     *zap.Logger
 	logger    *zap.Logger
@@ -136,14 +137,14 @@ func (h *Handler) provision(ctx caddy.Context) error {
 	if err := h.scheme.Validate(); err != nil {
 		return fmt.Errorf("scheme %s: %w", scheme.Name(h.scheme), err)
 	}
+	h.rule = h.scheme.Notification()
+	if err := h.fillIn(); err != nil {
+		return err
+	}
 	if s, ok := loaded.(scheme.Warner); ok {
 		for _, warning := range s.Warnings() {
 			h.logger.Warn(warning, zap.String("profile", h.Profile), zap.String("at", h.Line))
 		}
-	}
-	h.rule = h.scheme.Notification()
-	if err := h.fillIn(); err != nil {
-		return err
 	}
 	if err := h.provisionExpect(); err != nil {
 		return err
@@ -178,6 +179,7 @@ func (h *Handler) fillIn() error {
 	if h.Timeout == 0 {
 		h.Timeout = caddy.Duration(DefaultTimeout)
 	}
+	h.holdBack = h.Once != nil || h.Ack != ""
 	if h.Ack == "" {
 		h.Ack = h.rule.Ack
 	}
@@ -245,7 +247,7 @@ func (h *Handler) provisionKeys(ctx caddy.Context) error {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	n := h.begin(r)
 	defer n.abandoned()
-	m, p := h.receive(r)
+	m, p := n.receive(r)
 	if p != nil {
 		return n.refuse(w, r, p)
 	}
@@ -253,7 +255,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if p != nil {
 		return n.refuse(w, r, p)
 	}
-	h.handOver(r, m, opened)
+	n.handOver(r, m, opened)
 	if h.store != nil {
 		return n.once(w, r, next)
 	}

@@ -3,6 +3,7 @@ package notify
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"net/http"
 	"time"
 
@@ -28,7 +29,8 @@ const notAcknowledged = "not_acknowledged"
 // notification is one notification, up to its end.
 type notification struct {
 	h     *Handler
-	ended bool // the entry is written
+	text  []byte // the body for the application
+	ended bool   // the entry is written
 	entry telemetry.Entry
 }
 
@@ -45,7 +47,6 @@ func (h *Handler) begin(r *http.Request) *notification {
 // open finds the keys, verifies and decrypts, and checks whose the notification
 // is and how old.
 func (n *notification) open(ctx context.Context, m *message) (*scheme.Opened, *problem.Problem) {
-	n.entry.RequestBytes = len(m.raw)
 	reference, ok := n.h.reference.Resolve(m.text)
 	if !ok {
 		return nil, problem.New(problem.UnknownKeySet, "the notification names no key set: a member that stands in the key reference is missing or is no plain name", nil)
@@ -84,7 +85,7 @@ func openProblem(err error) *problem.Problem {
 	case scheme.NeedsKeys:
 		code = problem.KeysUnavailable
 	}
-	return problem.New(code, err.Error(), err)
+	return problem.New(code, err.Error(), errors.Unwrap(err))
 }
 
 // admit looks at a notification that has verified.

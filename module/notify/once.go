@@ -103,7 +103,7 @@ func (n *notification) claim(ctx context.Context, key string) (stores.State, *st
 	lease := time.Duration(n.h.Timeout) + leaseBeyond
 	deadline := time.Now().Add(waitForFirst)
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
-		state, answer, err := n.h.store.Claim(ctx, key, n.entry.ID, lease)
+		state, answer, err := n.h.store.Claim(context.WithoutCancel(ctx), key, n.entry.ID, lease)
 		if err != nil || state != stores.Running || time.Now().After(deadline) {
 			return state, answer, err
 		}

@@ -39,22 +39,23 @@ func (m *message) param(name string) (string, bool) {
 }
 
 // receive reads a notification and verifies nothing.
-func (h *Handler) receive(r *http.Request) (*message, *problem.Problem) {
-	if r.Method != http.MethodPost && !(h.rule.Form && r.Method == http.MethodGet) {
+func (n *notification) receive(r *http.Request) (*message, *problem.Problem) {
+	if r.Method != http.MethodPost && !(n.h.rule.Form && r.Method == http.MethodGet) {
 		return nil, problem.New(problem.MethodNotAllowed, "the provider's notifications are POST requests", nil)
 	}
 	if len(r.Header["Content-Encoding"]) > 0 {
 		return nil, invalid("the body is encoded; a notification has no Content-Encoding")
 	}
-	raw, p := proxy.ReadBody(r, h.MaxRequestBody)
+	raw, p := proxy.ReadBody(r, n.h.MaxRequestBody)
 	switch {
 	case p != nil && p.Code == problem.InvalidRequest:
 		return nil, invalid("the body could not be read whole")
 	case p != nil:
 		return nil, p
 	}
+	n.entry.RequestBytes = len(raw)
 	m := &message{raw: raw}
-	if h.rule.Form {
+	if n.h.rule.Form {
 		return m, m.readForm(r)
 	}
 	return m, m.readJSON(r)
