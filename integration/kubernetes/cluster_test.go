@@ -52,13 +52,16 @@ func TestVaultLoginWithARealAPIServer(t *testing.T) {
 	first := c.token(t, "shop", "shop", "shop-1", firstUID, "vault")
 	t.Run("other tokens do not log in", func(t *testing.T) {
 		c.create(t, "/api/v1/namespaces/shop/serviceaccounts", account("other"))
-		for name, token := range map[string]string{
-			"for the API server":         c.token(t, "shop", "shop", "shop-2", secondUID, "https://kubernetes.default.svc"),
-			"of another service account": c.token(t, "shop", "other", "", "", "vault"),
-			"with a damaged signature":   first[:len(first)-8],
+		c.create(t, "/api/v1/namespaces", namespace("elsewhere"))
+		c.create(t, "/api/v1/namespaces/elsewhere/serviceaccounts", account("shop"))
+		for _, other := range []struct{ what, token, why string }{
+			{"for the API server", c.token(t, "shop", "shop", "shop-2", secondUID, "https://kubernetes.default.svc"), "audience claim does not match"},
+			{"of another service account", c.token(t, "shop", "other", "", "", "vault"), "service account name not authorized"},
+			{"of another namespace", c.token(t, "elsewhere", "shop", "", "", "vault"), "namespace not authorized"},
+			{"with a damaged signature", first[:len(first)-8], "permission denied"},
 		} {
-			_, err := login(vault, token)
-			assert.Error(t, err, name)
+			_, err := login(vault, other.token)
+			assert.ErrorContains(t, err, other.why, other.what)
 		}
 		_, err := login(vault, first)
 		assert.NoError(t, err, "the pod's own")
@@ -160,7 +163,7 @@ func (c *cluster) deletePod(t *testing.T, name string) {
 // connectVault does what the README says about Vault's side.
 func (c *cluster) connectVault(t *testing.T, vault *vaulttest.Server) {
 	t.Helper()
-	c.create(t, "/api/v1/namespaces", map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": "vault"}})
+	c.create(t, "/api/v1/namespaces", namespace("vault"))
 	c.create(t, "/api/v1/namespaces/vault/serviceaccounts", account("vault"))
 	c.create(t, "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", map[string]any{
 		"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
@@ -179,6 +182,10 @@ func (c *cluster) connectVault(t *testing.T, vault *vaulttest.Server) {
 	})
 	require.NoError(t, err)
 	require.NoError(t, vault.BindRole("shop", "shop", "shop", vaulttest.Tokens{Policies: []string{"shop"}, TTL: 10 * time.Minute}))
+}
+
+func namespace(name string) map[string]any {
+	return map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": name}}
 }
 
 func account(name string) map[string]any {

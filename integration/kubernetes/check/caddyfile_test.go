@@ -19,7 +19,7 @@ func caddy(t *testing.T, command string, files map[string][]byte) (string, error
 	if testing.Short() {
 		t.Skip("compiles Caddy, which takes minutes the first time")
 	}
-	dir := t.TempDir()
+	dir := folder(t)
 	for name, text := range files {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), text, 0o600))
 	}
@@ -147,17 +147,17 @@ func TestErrorsPlantedInTheCaddyfileAreFound(t *testing.T) {
 		{"unknown scheme", "provider-easypay.caddyfile", "countersign easypay", "countersign eaysypay", "eaysypay"},
 		{"option of another scheme", "provider-easypay.caddyfile", "import limits", "mch_no 1", "mch_no"},
 		{"value that is none", "provider-jeepay.caddyfile", "sign_type MD5", "sign_type MD4", "MD4"},
-		{"option twice", "provider-jeepay.caddyfile", "sign_type MD5", "timeout 1s", "timeout"},
-		{"no keys", "provider-jeepay.caddyfile", "keys jeepay/M1623997351", "", "keys"},
-		{"keys of a source that is not there", "provider-jeepay.caddyfile", "keys jeepay/", "keys prod jeepay/", "prod"},
-		{"provider over plain HTTP", "provider-jeepay.caddyfile", "https://pay", "http://pay", "allow_plaintext_upstream"},
-		{"Vault over plain HTTP", "keys.caddyfile", "https://vault", "http://vault", "http"},
+		{"option twice", "provider-jeepay.caddyfile", "sign_type MD5", "timeout 1s", "timeout is given twice"},
+		{"no keys", "provider-jeepay.caddyfile", "keys jeepay/M1623997351", "", "countersign jeepay needs keys"},
+		{"keys of a source that is not there", "provider-jeepay.caddyfile", "keys jeepay/", "keys prod jeepay/", "there is no key source called"},
+		{"provider over plain HTTP", "provider-jeepay.caddyfile", "https://pay", "http://pay", "would be reached in plaintext"},
+		{"Vault over plain HTTP", "keys.caddyfile", "https://vault", "http://vault", "would be reached in plaintext"},
 		{"login that does not exist", "keys.caddyfile", "auth kubernetes shop", "auth kuberntes shop", "kuberntes"},
-		{"role missing", "keys.caddyfile", "auth kubernetes shop /var/run/secrets/countersign/token", "auth kubernetes", "auth"},
+		{"role missing", "keys.caddyfile", "auth kubernetes shop /var/run/secrets/countersign/token", "auth kubernetes", "auth kubernetes takes a role"},
 		{"certificate that is not there", "keys.caddyfile", "ca vault-ca.pem", "ca valut-ca.pem", "valut-ca.pem"},
-		{"certificate that is none", "vault-ca.pem", "BEGIN CERT", "BEGIN CRET", "vault-ca.pem"},
-		{"block not closed", "provider-easypay.caddyfile", "\t}\n}", "\t}\n", "provider-easypay.caddyfile"},
-		{"snippet that is not there", "provider-easypay.caddyfile", "import limits", "import limit", "limit"},
+		{"certificate that is none", "vault-ca.pem", "BEGIN CERT", "BEGIN CRET", "holds no certificate"},
+		{"block not closed", "provider-easypay.caddyfile", "\t}\n}", "\t}\n", "unrecognized directive"},
+		{"snippet that is not there", "provider-easypay.caddyfile", "import limits", "import limit", "File to import not found: limit"},
 		{"size that is none", "Caddyfile", "256KiB", "256KuB", "256KuB"},
 		{"duration that is none", "Caddyfile", "grace_period 40s", "grace_period soon", "soon"},
 	} {

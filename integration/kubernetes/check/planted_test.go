@@ -183,14 +183,14 @@ func TestErrorsPlantedInKustomizationsAreFound(t *testing.T) {
 		{"unknown field", "component/kustomization.yaml", "patches:", "pathces:", "unknown field"},
 		{"kind that cannot add", "component/kustomization.yaml", "kind: Component", "kind: Kustomization", "apiVersion for Kustomization should be"},
 		{"patch that is not there", "component/kustomization.yaml", "path: sidecar.yaml", "path: sidcar.yaml", "sidcar.yaml"},
-		{"patch that is not YAML", "component/sidecar.yaml", "      initContainers:", "     initContainers:", "yaml"},
+		{"patch that is not YAML", "component/sidecar.yaml", "      initContainers:", "     initContainers:", "unable to parse SM or JSON patch"},
 		{"file of the application missing", "example/kustomization.yaml", "keys.caddyfile", "key.caddyfile", "key.caddyfile"},
 		{"ConfigMap of another name", "example/kustomization.yaml", "name: countersign", "name: countersing", "cannot merge or replace"},
 		{"rule for Vault moved", "component/network-policy.yaml", "port: 8200", "port: 8201", "testing value"},
 		{"member twice", "example/application/application.yaml", "  replicas: 2", "  replicas: 2\n  replicas: 3", "already defined"},
 	} {
 		t.Run(test.mistake, func(t *testing.T) {
-			root := t.TempDir()
+			root := folder(t)
 			for _, dir := range []string{"component", "component-secret", "example", "example-secret"} {
 				require.NoError(t, os.CopyFS(filepath.Join(root, dir), os.DirFS(filepath.Join("..", dir))))
 			}
@@ -205,6 +205,15 @@ func TestErrorsPlantedInKustomizationsAreFound(t *testing.T) {
 			assert.ErrorContains(t, errors.Join(vault, secret), test.found)
 		})
 	}
+}
+
+// folder is t.TempDir without the test's name, which an error would repeat and so
+// seem to say what is expected.
+func folder(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp(scratch, "")
+	require.NoError(t, err)
+	return dir
 }
 
 func replaceOnce(t *testing.T, text, old, replacement string) string {
