@@ -1,12 +1,19 @@
 package observe_test
 
-import "strings"
+import (
+	"path/filepath"
+	"strings"
+)
 
 // The parts of Caddyfiles. Ports mean nothing: every site is on a Unix socket,
 // but two sites need two addresses.
 
-// global has the admin endpoint and the keys; more goes into the same block.
-func global(more string) string {
+// global has the admin endpoint and the development keys; more goes into the
+// same block.
+func global(more string) string { return globalWithKeys("", more) }
+
+// globalWithKeys has further key sources as well.
+func globalWithKeys(sources, more string) string {
 	return `{
 	admin unix/$DIR/admin|0600
 	persist_config off
@@ -18,8 +25,14 @@ func global(more string) string {
 		keys file $REPO/keys-dev/provider {
 			name provider
 		}
+` + sources + `
 	}
 ` + more + "\n}\n"
+}
+
+// source is a key source of a folder, with that folder's name.
+func source(dir string) string {
+	return "keys file " + dir + " {\nname " + filepath.Base(dir) + "\nrefresh 20ms\n}\n"
 }
 
 // auditTo sends the audit entries, and nothing else, to an output.
@@ -61,9 +74,17 @@ func site(port, socket string, lines ...string) string {
 
 // short is the directive, under a path of its own.
 func short(path, upstreams string, options ...string) string {
-	return "handle_path " + path + "/* {\ncountersign easypay " + upstreams + " {\nkeys easypay/ORG000000000007\n" +
+	return shortWith(merchant, path, upstreams, options...)
+}
+
+// shortWith is short with other keys.
+func shortWith(keys, path, upstreams string, options ...string) string {
+	return "handle_path " + path + "/* {\ncountersign easypay " + upstreams + " {\nkeys " + keys + "\n" +
 		strings.Join(options, "\n") + "\n}\n}\n"
 }
+
+// merchant is the reference of the merchant's development keys.
+const merchant = "easypay/ORG000000000007"
 
 // long is reverse_proxy with the transport, under a path of its own.
 func long(path, upstreams string, proxyOptions string, options ...string) string {
