@@ -3,6 +3,7 @@ package notify_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -37,6 +39,7 @@ import (
 // running is a Caddy that runs one site.
 type running struct {
 	url, keys, log, address string
+	loads                   int
 }
 
 // globals are the global options: %[1]s is the folder of keys, %[2]s the log.
@@ -57,9 +60,12 @@ const globals = `{
 }
 `
 
+// namedRoute is for the directive invoke.
+const namedRoute = "&(app) {\n\trespond \"the application\"\n}\n"
+
 // adapt makes a configuration of what stands in the site.
 func adapt(c *running, site string) ([]byte, error) {
-	text := fmt.Sprintf(globals, c.keys, c.log) + fmt.Sprintf("http://%s {\n\tbind 127.0.0.1\n\tlog\n%s\n}\n", c.address, site)
+	text := fmt.Sprintf(globals, c.keys, c.log) + namedRoute + fmt.Sprintf("http://%s {\n\tbind 127.0.0.1\n\tlog\n%s\n}\n", c.address, site)
 	adapted, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(text), map[string]any{"filename": "Caddyfile"})
 	return adapted, err
 }
@@ -91,6 +97,7 @@ func (c *running) load(t *testing.T, site string) {
 	adapted, err := adapt(c, site)
 	require.NoError(t, err)
 	require.NoError(t, caddy.Load(adapted, true))
+	c.loads++
 }
 
 // entry is an audit entry.
@@ -263,7 +270,18 @@ func (c *running) post(t *testing.T, s sent) got {
 	return g
 }
 
+// try sends, and sends again what the listener of the configuration before a
+// reload has not accepted any more.
 func (c *running) try(t *testing.T, s sent) (got, error) {
+	t.Helper()
+	g, err := c.send(t, s)
+	for i := 0; i < 3 && c.loads > 1 && errors.Is(err, syscall.ECONNRESET); i++ {
+		g, err = c.send(t, s)
+	}
+	return g, err
+}
+
+func (c *running) send(t *testing.T, s sent) (got, error) {
 	t.Helper()
 	method := s.method
 	if method == "" {

@@ -150,3 +150,5 @@ func hbsk(t *testing.T, members []member) sent {
 	sig := hmacHex(readFile(t, devKeys+"hbsk/d787d45a68b48/secret"), "data="+value("data")+"&time="+value("time"))
 	return sent{contentType: "application/json", body: jsonOf(append(slices.Clone(members), member{"sign", sig}))}
 }
+
+func unescaped(text string) (string, error) { return url.QueryUnescape(text) }

@@ -1,0 +1,318 @@
+package notify_test
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// What is no notification is refused before anything is verified.
+func TestMalformed(t *testing.T) {
+	each(t, "", func(t *testing.T, s side, c *running, app *application) {
+		note := s.genuine(t)
+		change := func(edit func(*sent)) sent {
+			out := note
+			out.header = http.Header{}
+			edit(&out)
+			return out
+		}
+		for name, test := range map[string]struct {
+			note sent
+			code string
+		}{
+			"PUT":                 {change(func(n *sent) { n.method = http.MethodPut }), "method_not_allowed"},
+			"DELETE":              {change(func(n *sent) { n.method = http.MethodDelete }), "method_not_allowed"},
+			"OPTIONS":             {change(func(n *sent) { n.method = http.MethodOptions }), "method_not_allowed"},
+			"gzip":                {change(func(n *sent) { n.header.Set("Content-Encoding", "gzip") }), "notification_invalid"},
+			"identity":            {change(func(n *sent) { n.header.Set("Content-Encoding", "identity") }), "notification_invalid"},
+			"another charset":     {change(func(n *sent) { n.contentType, _, _ = strings.Cut(n.contentType, ";"); n.contentType += "; charset=gbk" }), "notification_invalid"},
+			"a broken media type": {change(func(n *sent) { n.contentType = "/;;" }), "notification_invalid"},
+			"multipart":           {change(func(n *sent) { n.contentType = "multipart/form-data; boundary=x" }), "notification_invalid"},
+			"two media types":     {change(func(n *sent) { n.header["Content-Type"] = []string{n.contentType, n.contentType}; n.contentType = "" }), "notification_invalid"},
+			"not UTF-8":           {change(func(n *sent) { n.body = "\xff" + n.body }), "notification_invalid"},
+			"the other kind":      {change(func(n *sent) { n.contentType = otherKind(s) }), "notification_invalid"},
+		} {
+			t.Run(name, func(t *testing.T) { refused(t, c, app, test.note, test.code) })
+		}
+		if s.form {
+			return
+		}
+		for name, body := range map[string]string{
+			"empty":                   "",
+			"null":                    "null",
+			"an array":                "[" + note.body + "]",
+			"cut":                     note.body[:len(note.body)-3],
+			"more behind it":          note.body + "{}",
+			"a member twice":          strings.Replace(note.body, "{", `{"sign":"x",`, 1),
+			"a member twice, escaped": strings.Replace(note.body, "{", `{"sig\u006e":"x",`, 1),
+			"a byte order mark":       "\ufeff" + note.body,
+			"too deep":                strings.Replace(note.body, "{", `{"x":`+strings.Repeat("[", 200)+strings.Repeat("]", 200)+",", 1),
+			"a lone surrogate":        strings.Replace(note.body, "{", `{"x":"\ud800",`, 1),
+		} {
+			t.Run(name, func(t *testing.T) {
+				refused(t, c, app, change(func(n *sent) { n.body = body }), "notification_invalid")
+			})
+		}
+		refused(t, c, app, change(func(n *sent) { n.method, n.body = http.MethodGet, "" }), "method_not_allowed")
+	})
+}
+
+// otherKind is the media type that the provider does not use: an application
+// could read what was verified as something else.
+func otherKind(s side) string {
+	if s.form {
+		return "application/json"
+	}
+	return "application/x-www-form-urlencoded"
+}
+
+// A JSON notification needs no media type; providers are careless with it.
+func TestJSONMediaTypes(t *testing.T) {
+	s := sides[0]
+	app := newApplication(t, says("ok"))
+	c := serve(t, s.directive("")+app.proxy())
+	for _, media := range []string{"", "application/json", "application/json;charset=UTF-8", "text/json", "text/plain; charset=utf8", "APPLICATION/JSON"} {
+		note := s.genuine(t)
+		note.contentType = media
+		require.Equal(t, http.StatusOK, c.post(t, note).status, media)
+		calls := app.calls()
+		require.Len(t, calls, 1)
+		assert.Equal(t, media, calls[0].header.Get("Content-Type"), "it is kept")
+		assert.Equal(t, note.body, calls[0].body)
+	}
+}
+
+// The parameters of a form: in the body, in the query, or some in each.
+func TestForms(t *testing.T) {
+	for _, s := range sides {
+		if !s.form {
+			continue
+		}
+		t.Run(s.name, func(t *testing.T) {
+			app := newApplication(t, says("success"))
+			c := serve(t, s.directive("")+app.proxy())
+			note := s.genuine(t)
+			first, rest, _ := strings.Cut(note.body, "&")
+			for name, n := range map[string]sent{
+				"body":            note,
+				"GET":             {method: http.MethodGet, target: "/n?" + note.body},
+				"POST with query": {target: "/n?" + note.body},
+				"both":            {target: "/n?" + first, contentType: note.contentType, body: rest},
+				"empty pieces":    {contentType: note.contentType, body: "&" + first + "&&" + rest + "&"},
+				"percent, all":    {contentType: note.contentType, body: strings.ReplaceAll(note.body, "m", "%6D")},
+			} {
+				g := c.post(t, n)
+				require.Equal(t, http.StatusOK, g.status, name+" "+g.body)
+				calls := app.calls()
+				require.Len(t, calls, 1, name)
+				assert.Equal(t, n.body, calls[0].body, name)
+				assert.Equal(t, int64(len(n.body)), calls[0].length, name)
+				assert.Equal(t, "/"+strings.TrimPrefix(n.target, "/"), calls[0].target, name)
+			}
+			for name, n := range map[string]sent{
+				"a parameter twice":             {contentType: note.contentType, body: note.body + "&" + first},
+				"a parameter twice, escaped":    {contentType: note.contentType, body: note.body + "&%" + strings.ToUpper(hexOf(first[0])) + first[1:]},
+				"a parameter in query and body": {target: "/?" + first, contentType: note.contentType, body: note.body},
+				"the signature twice":           {contentType: note.contentType, body: note.body + "&sign=x"},
+				"a semicolon":                   {contentType: note.contentType, body: first + ";" + rest},
+				"a broken escape":               {contentType: note.contentType, body: note.body + "&x=%zz"},
+				"a cut escape":                  {contentType: note.contentType, body: note.body + "&x=%4"},
+				"a value that is not UTF-8":     {contentType: note.contentType, body: note.body + "&x=%ff"},
+				"a name that is not UTF-8":      {contentType: note.contentType, body: note.body + "&%c3=1"},
+				"a value in GBK":                {contentType: note.contentType, body: note.body + "&x=%B8%B6"},
+				"no name":                       {contentType: note.contentType, body: note.body + "&=x"},
+			} {
+				t.Run(name, func(t *testing.T) { refused(t, c, app, n, "notification_invalid") })
+			}
+			// A parameter that nobody has signed is an attack as well.
+			for name, n := range map[string]sent{
+				"in the query": {target: "/?amount2=1", contentType: note.contentType, body: note.body},
+				"in the body":  {contentType: note.contentType, body: note.body + "&amount2=1"},
+			} {
+				t.Run("one more parameter "+name, func(t *testing.T) { refused(t, c, app, n, "notification_signature_invalid") })
+			}
+			refused(t, c, app, sent{method: http.MethodGet, target: "/"}, "notification_signature_invalid")
+			assert.Equal(t, http.StatusMethodNotAllowed, c.post(t, sent{method: http.MethodHead, target: "/?" + note.body}).status)
+			assert.Empty(t, app.calls())
+		})
+	}
+}
+
+func hexOf(b byte) string {
+	const digits = "0123456789abcdef"
+	return string([]byte{digits[b>>4], digits[b&15]})
+}
+
+func TestAsJSON(t *testing.T) {
+	for _, s := range sides {
+		t.Run(s.name, func(t *testing.T) {
+			app := newApplication(t, says(s.acknowledgement()))
+			c := serve(t, s.directive("as json")+app.proxy())
+			note := s.genuine(t)
+			require.Equal(t, http.StatusOK, c.post(t, note).status)
+			if !s.form {
+				assert.Equal(t, note.body, app.calls()[0].body, "it is JSON already")
+				return
+			}
+			calls := app.calls()
+			all := append([]member{}, s.members...)
+			sig, err := unescaped(signature(t, s, note.body))
+			require.NoError(t, err)
+			all = append(all, member{"sign", sig})
+			assert.Equal(t, jsonOf(all), calls[0].body)
+			assert.Equal(t, []string{"application/json"}, calls[0].header["Content-Type"])
+			assert.Equal(t, int64(len(calls[0].body)), calls[0].length)
+
+			require.Equal(t, http.StatusOK, c.post(t, sent{method: http.MethodGet, target: "/n?" + note.body}).status)
+			calls = app.calls()
+			assert.Equal(t, jsonOf(all), calls[0].body)
+			assert.Equal(t, http.MethodPost, calls[0].method)
+			assert.Equal(t, []string{"application/json"}, calls[0].header["Content-Type"])
+		})
+	}
+}
+
+// Nobody but the sidecar says what was verified.
+func TestHeaders(t *testing.T) {
+	each(t, "", func(t *testing.T, s side, c *running, app *application) {
+		note := s.genuine(t)
+		note.header = http.Header{
+			"Countersign-Verified": {"maybe"}, "Countersign-Signed": {"everything"}, "Countersign-Outcome": {"x"}, "Countersign_Verified": {"x"},
+			"COUNTERSIGN-Other": {"x"}, "Connection": {"Countersign-Verified, X-Shop, Upgrade"}, "Upgrade": {"websocket"}, "X-Shop": {"east"},
+			"Countersigned": {"stays"},
+		}
+		require.Equal(t, http.StatusOK, c.post(t, note).status)
+		got := app.calls()[0].header
+		assert.Equal(t, []string{"true"}, got["Countersign-Verified"])
+		assert.Equal(t, []string{s.signed}, got["Countersign-Signed"])
+		assert.Equal(t, []string{"stays"}, got["Countersigned"])
+		assert.Equal(t, []string{"east"}, got["X-Shop"])
+		assert.NotContains(t, got, "Upgrade")
+		for name := range got {
+			if name != "Countersign-Verified" && name != "Countersign-Signed" {
+				assert.NotContains(t, strings.ToLower(strings.ReplaceAll(name, "_", "-")), "countersign-", name)
+			}
+		}
+	})
+}
+
+// Caddy's placeholders see what the application sees.
+func TestPlaceholders(t *testing.T) {
+	for _, s := range sides {
+		c := serve(t, s.directive("")+`	respond "{header.Countersign-Verified} {header.Countersign-Signed} {http.request.body}"`+"\n")
+		note := s.genuine(t)
+		note.header = http.Header{"Countersign-Verified": {"maybe"}}
+		assert.Equal(t, "true "+s.signed+" "+note.body, c.post(t, note).body)
+	}
+}
+
+// A chunked notification is handed over with its length.
+func TestChunked(t *testing.T) {
+	s := sides[0]
+	app := newApplication(t, says("ok"))
+	c := serve(t, s.directive("max_request_body 2KiB")+app.proxy())
+	note := s.genuine(t)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, c.url, struct{ *strings.Reader }{strings.NewReader(note.body)})
+	require.NoError(t, err)
+	req.ContentLength = -1
+	req.Trailer = http.Header{"Countersign-Verified": {"x"}}
+	res, err := provider.Do(req)
+	require.NoError(t, err)
+	res.Body.Close()
+	require.Equal(t, http.StatusOK, res.StatusCode)
+	calls := app.calls()
+	require.Len(t, calls, 1)
+	assert.Equal(t, note.body, calls[0].body)
+	assert.Equal(t, int64(len(note.body)), calls[0].length)
+
+	req, err = http.NewRequestWithContext(t.Context(), http.MethodPost, c.url, struct{ *strings.Reader }{strings.NewReader(strings.Repeat(" ", 5000))})
+	require.NoError(t, err)
+	req.ContentLength = -1
+	res, err = provider.Do(req)
+	require.NoError(t, err)
+	res.Body.Close()
+	assert.Equal(t, http.StatusRequestEntityTooLarge, res.StatusCode)
+	assert.Empty(t, app.calls())
+}
+
+// A reference can depend on the notification; what names no set is refused.
+func TestReferences(t *testing.T) {
+	for _, test := range []struct {
+		side      int
+		reference string
+		member    string
+	}{{0, "easypay/{body.orgId}", "orgId"}, {1, "jeepay/{body.mchNo}", "mchNo"}, {3, "hongwen/{body.mch_no}", "mch_no"}, {2, "hkrt/{body.accessid}", "accessid"}} {
+		s := sides[test.side]
+		t.Run(s.name, func(t *testing.T) {
+			app := newApplication(t, says(s.acknowledgement()))
+			c := serve(t, "\tcountersign_notify "+s.name+" {\n keys "+test.reference+"\n}\n"+app.proxy())
+			note := s.genuine(t)
+			require.Equal(t, http.StatusOK, c.post(t, note).status)
+			assert.Equal(t, s.keys, c.audit(t)[0].Reference)
+			require.Len(t, app.calls(), 1)
+			_, reference, _ := strings.Cut(s.keys, "/")
+			for _, value := range []string{"unknown", "..", "../jeepay", "a/b", "", strings.Repeat("x", 65)} {
+				other := note
+				if s.form {
+					other.body = strings.Replace(note.body, formOf([]member{{test.member, reference}}), formOf([]member{{test.member, value}}), 1)
+				} else {
+					other.body = strings.Replace(note.body, quoted(test.member)+":"+quoted(reference), quoted(test.member)+":"+quoted(value), 1)
+				}
+				require.NotEqual(t, note.body, other.body)
+				refused(t, c, app, other, "unknown_key_set")
+			}
+			if !s.form {
+				other := note
+				other.body = strings.Replace(note.body, quoted(reference), "5", 1)
+				refused(t, c, app, other, "unknown_key_set")
+			}
+			warned := strings.Contains(c.logged(t), "depends on a member that is not signed")
+			assert.Equal(t, s.name == "easypay", warned)
+		})
+	}
+}
+
+// A role that is missing leaves nothing verified.
+func TestMissingKeys(t *testing.T) {
+	empty := t.TempDir()
+	for _, s := range sides {
+		folder := filepath.Join(empty, s.keys)
+		require.NoError(t, os.MkdirAll(folder, 0o700))
+		// What the merchant signs with is there; what verifies is not.
+		require.NoError(t, os.WriteFile(filepath.Join(folder, "sign.pem"), []byte(readFile(t, "../../keys-dev/merchant/easypay/ORG000000000007/sign.pem")), 0o600))
+	}
+	for _, s := range sides {
+		app := newApplication(t, says(s.acknowledgement()))
+		c := serve(t, s.directive("")+app.proxy())
+		c.keys = empty
+		c.load(t, s.directive("")+app.proxy())
+		refused(t, c, app, s.genuine(t), "keys_unavailable")
+	}
+}
+
+// Both the old key and the new one are accepted while the provider changes.
+func TestTwoKeys(t *testing.T) {
+	s := sides[0]
+	folder := t.TempDir()
+	set := filepath.Join(folder, s.keys)
+	require.NoError(t, os.MkdirAll(set, 0o700))
+	other := readFile(t, "../../keys-dev/merchant/hongwen/2014072300007148/verify.pem")
+	mine := readFile(t, "../../keys-dev/merchant/easypay/ORG000000000007/verify.pem")
+	require.NoError(t, os.WriteFile(filepath.Join(set, "verify.pem"), []byte(other+"\n"+mine+"\n"), 0o600))
+	app := newApplication(t, says("ok"))
+	c := serve(t, s.directive("")+app.proxy())
+	c.keys = folder
+	c.load(t, s.directive("")+app.proxy())
+	require.Equal(t, http.StatusOK, c.post(t, s.genuine(t)).status)
+	sig := signRSA(t, devKeys+"hongwen/2014072300007148/sign.pem", sorted(s.members, "&"))
+	note := s.genuine(t)
+	note.body = strings.Replace(note.body, signature(t, s, note.body), sig, 1)
+	require.Equal(t, http.StatusOK, c.post(t, note).status)
+	entries := c.audit(t)
+	assert.NotEqual(t, entries[0].Fingerprints, entries[1].Fingerprints, "the log says which key it was")
+}
