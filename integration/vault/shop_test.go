@@ -1,0 +1,298 @@
+package vault_test
+
+import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/countersign/caddy-countersign/integration/vault/vaulttest"
+)
+
+// The keys of the tests. Making one takes a while, so they are made once.
+var (
+	merchantSign    = newKey(2048)
+	merchantDecrypt = newKey(2048)
+	providerSign    = newKey(2048)
+	providerDecrypt = newKey(2048)
+	smallSign       = newKey(1024)
+)
+
+func newKey(bits int) func() *rsa.PrivateKey {
+	return sync.OnceValue(func() *rsa.PrivateKey {
+		key, err := rsa.GenerateKey(rand.Reader, bits)
+		if err != nil {
+			panic(err)
+		}
+		return key
+	})
+}
+
+func privatePEM(keys ...*rsa.PrivateKey) string {
+	var out strings.Builder
+	for _, key := range keys {
+		der, err := x509.MarshalPKCS8PrivateKey(key)
+		if err != nil {
+			panic(err)
+		}
+		out.Write(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	}
+	return out.String()
+}
+
+func publicPEM(keys ...*rsa.PrivateKey) string {
+	var out strings.Builder
+	for _, key := range keys {
+		der, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
+		if err != nil {
+			panic(err)
+		}
+		out.Write(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
+	}
+	return out.String()
+}
+
+// The references. Each is a mode: where its private keys are.
+const (
+	inKV      = "easypay/kv"
+	inTransit = "easypay/transit"
+	mixed     = "easypay/mixed" // signs in Transit, decrypts with a key from KV
+	withMD5   = "jeepay/md5"
+)
+
+const md5Secret = "md5-secret-that-nobody-may-see"
+
+// paths are where the application posts, by reference.
+var paths = map[string]string{
+	inKV:      "/kv/ledger/mpos?envelope=own",
+	inTransit: "/transit/ledger/mpos?envelope=own",
+	mixed:     "/mixed/ledger/mpos?envelope=own",
+	withMD5:   "/md5/api/division/exec",
+}
+
+// fields are the secrets of the references as they stand in Vault.
+func fields() map[string]map[string]string {
+	kv := map[string]string{
+		"sign": privatePEM(merchantSign()), "decrypt": privatePEM(merchantDecrypt()),
+		"verify": publicPEM(providerSign()), "encrypt": publicPEM(providerDecrypt()),
+	}
+	with := func(changes ...string) map[string]string {
+		out := make(map[string]string)
+		for role, value := range kv {
+			out[role] = value
+		}
+		for i := 0; i < len(changes); i += 2 {
+			out[changes[i]] = changes[i+1]
+		}
+		return out
+	}
+	return map[string]map[string]string{
+		inKV:      kv,
+		inTransit: with("sign", "transit:signing/shop-sign", "decrypt", "transit:signing/shop-decrypt"),
+		mixed:     with("sign", "transit:signing/shop-sign"),
+		withMD5:   {"secret": md5Secret},
+	}
+}
+
+// shop is a Vault that holds the merchant's keys, and a folder that holds the
+// provider's.
+type shop struct {
+	t     *testing.T
+	dir   string
+	vault *vaulttest.Server
+	proxy *vaulttest.Proxy // between the sidecar and Vault
+}
+
+// open fills a Vault with the key sets of fields, under the policies that ship.
+func open(t *testing.T, vault *vaulttest.Server) *shop {
+	t.Helper()
+	s := &shop{t: t, dir: folder(t), vault: vault, proxy: vaulttest.StartProxy(t, vault)}
+	require.NoError(t, vault.EnableKV("payments"))
+	require.NoError(t, vault.EnableTransit("signing"))
+	require.NoError(t, vault.ImportKeys("signing", "shop-sign", merchantSign()))
+	require.NoError(t, vault.ImportKeys("signing", "shop-decrypt", merchantDecrypt()))
+	for reference, roles := range fields() {
+		s.put(reference, roles)
+		s.provide(reference, merchantSign())
+	}
+	for _, name := range []string{"kv", "transit"} {
+		s.policy(name, policy(t, name))
+	}
+	return s
+}
+
+// put writes a key set to Vault and returns its version.
+func (s *shop) put(reference string, roles map[string]string) int {
+	s.t.Helper()
+	version, err := s.vault.PutSecret("payments", reference, roles)
+	require.NoError(s.t, err)
+	return version
+}
+
+// change writes a key set with some of its roles changed.
+func (s *shop) change(reference string, changes ...string) int {
+	s.t.Helper()
+	roles := fields()[reference]
+	for i := 0; i < len(changes); i += 2 {
+		roles[changes[i]] = changes[i+1]
+	}
+	return s.put(reference, roles)
+}
+
+// provide gives the sandbox the provider's side of a reference, which accepts
+// signatures of the given keys of the merchant.
+func (s *shop) provide(reference string, accepted ...*rsa.PrivateKey) {
+	s.t.Helper()
+	dir := filepath.Join(s.dir, "provider", reference)
+	require.NoError(s.t, os.MkdirAll(dir, 0o700))
+	for name, text := range map[string]string{
+		"sign.pem": privatePEM(providerSign()), "decrypt.pem": privatePEM(providerDecrypt()),
+		"verify.pem": publicPEM(accepted...), "encrypt.pem": publicPEM(merchantDecrypt()),
+		"secret": md5Secret,
+	} {
+		require.NoError(s.t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+	}
+}
+
+// policy writes a policy into Vault.
+func (s *shop) policy(name, rules string) {
+	s.t.Helper()
+	require.NoError(s.t, s.vault.WritePolicy(name, rules))
+}
+
+// policy reads a policy that ships.
+func policy(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("policies", name+".hcl"))
+	require.NoError(t, err)
+	return string(text)
+}
+
+// policies are those of the sidecar.
+var policies = []string{"kv", "transit"}
+
+// token writes a token to a file and returns the file.
+func (s *shop) token(o vaulttest.Tokens) string {
+	s.t.Helper()
+	if o.Policies == nil {
+		o.Policies = policies
+	}
+	token, err := s.vault.CreateToken(o)
+	require.NoError(s.t, err)
+	file := filepath.Join(s.dir, "token")
+	replace(s.t, file, token)
+	return file
+}
+
+// role makes an AppRole.
+func (s *shop) role(o vaulttest.Tokens) *vaulttest.AppRole {
+	s.t.Helper()
+	if o.Policies == nil {
+		o.Policies = policies
+	}
+	role, err := s.vault.CreateAppRole("shop", s.dir, o)
+	require.NoError(s.t, err)
+	return role
+}
+
+// byRole is the login by a new AppRole, as it stands in a Caddyfile.
+func (s *shop) byRole() string {
+	role := s.role(vaulttest.Tokens{})
+	return "auth approle " + role.RoleIDFile + " " + role.SecretIDFile
+}
+
+// replace writes a file in one step.
+func replace(t *testing.T, file, text string) {
+	t.Helper()
+	require.NoError(t, os.WriteFile(file+".new", []byte(text), 0o600))
+	require.NoError(t, os.Rename(file+".new", file))
+}
+
+// caddyfile is a sidecar with its keys in Vault, reached through the proxy, for
+// the given references. Options are lines of the block `keys vault`.
+func (s *shop) caddyfile(references []string, options ...string) string {
+	return s.with(s.proxy.URL, references, options)
+}
+
+// with is caddyfile with another address of Vault, and more lines among the
+// handlers of the application's site.
+func (s *shop) with(address string, references, options []string, more ...string) string {
+	var handlers, providers strings.Builder
+	for i, reference := range references {
+		scheme, mode, _ := strings.Cut(reference, "/")
+		fmt.Fprintf(&handlers, "handle_path /%s/* {\ncountersign %s unix/$DIR/%[1]s.sock {\nkeys %[3]s\n}\n}\n", mode, scheme, reference)
+		fmt.Fprintf(&providers, "http://:%d {\nbind unix/$DIR/%s.sock\ncountersign_sandbox %s {\nkeys provider %s\n}\n}\n", 9100+i, mode, scheme, reference)
+	}
+	text := `{
+	debug
+	admin unix/$DIR/admin|0600
+	persist_config off
+	grace_period 5s
+	countersign {
+		keys vault ` + address + ` {
+			kv payments
+			` + strings.Join(options, "\n\t\t\t") + `
+		}
+		keys file $DIR/provider {
+			name provider
+			refresh 50ms
+		}
+	}
+}
+http://:8080 {
+	bind unix/$DIR/app
+	` + handlers.String() + strings.Join(more, "\n") + `
+}
+http://:8081 {
+	bind unix/$DIR/watch
+	@ready countersign_ready
+	handle /readyz {
+		respond @ready "ready" 200
+		respond "not ready" 503
+	}
+	metrics /metrics
+}
+` + providers.String()
+	return strings.ReplaceAll(text, "$DIR", s.dir)
+}
+
+// start runs a sidecar for the references, and waits until it is ready.
+func (s *shop) start(references []string, options ...string) *sidecar {
+	s.t.Helper()
+	c := launch(s.t, s.dir, s.caddyfile(references, options...))
+	c.await("ready", c.ready)
+	return c
+}
+
+// body is what the application posts for a reference.
+func body(t *testing.T, reference string) []byte {
+	t.Helper()
+	name := "easypay"
+	if reference == withMD5 {
+		name = "jeepay-exec"
+	}
+	text, err := os.ReadFile(filepath.Join(repository, "caddyfiles", "samples", name+".json"))
+	require.NoError(t, err)
+	return text
+}
+
+// pay makes an exchange with the keys of a reference.
+func (c *sidecar) pay(reference string) answer {
+	c.t.Helper()
+	return c.post(paths[reference], body(c.t, reference))
+}
+
+// paid makes an exchange that must succeed.
+func (c *sidecar) paid(reference string) {
+	c.t.Helper()
+	a := c.pay(reference)
+	require.True(c.t, a.ok(), "%s: %d %s", reference, a.status, a.body)
+}
