@@ -1,0 +1,146 @@
+// Package doctor checks a configuration before the first payment: all that can
+// be found out without sending one.
+//
+// It provisions the configuration without starting it, loads the keys, tries
+// them on themselves, and asks each upstream one unsigned HEAD. It changes
+// nothing, and no finding holds a key, a secret or a token.
+package doctor
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+
+	"github.com/countersign/caddy-countersign/module/app"
+	"github.com/countersign/caddy-countersign/module/keysource"
+)
+
+// Adapt reads a configuration file and makes JSON of it. Without the name of an
+// adapter a file is a Caddyfile if it is called one (Caddyfile, x.Caddyfile),
+// and JSON otherwise, as it is for the other commands of Caddy.
+func Adapt(file, adapter string) ([]byte, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("reading the configuration: %w", err)
+	}
+	name := strings.ToLower(filepath.Base(file))
+	if adapter == "" && filepath.Ext(name) != ".json" && (strings.HasPrefix(name, "caddyfile") || strings.HasSuffix(name, ".caddyfile")) {
+		adapter = "caddyfile"
+	}
+	if adapter == "" {
+		if !json.Valid(text) {
+			return nil, fmt.Errorf("%s is not JSON; name its adapter, as in: --adapter caddyfile", file)
+		}
+		return text, nil
+	}
+	a := caddyconfig.GetAdapter(adapter)
+	if a == nil {
+		return nil, fmt.Errorf("there is no adapter called %q", adapter)
+	}
+	adapted, _, err := a.Adapt(text, map[string]any{"filename": file})
+	if err != nil {
+		return nil, fmt.Errorf("adapting %s: %w", file, err)
+	}
+	return adapted, nil
+}
+
+// examination is one run of the doctor.
+type examination struct {
+	findings []keysource.Finding
+	ctx      caddy.Context // of the provisioned configuration
+	uses     []*use
+	own      []caddy.NetworkAddress // where the configuration itself listens
+	now      func() time.Time
+	loaded   map[string]*loadedSet // by name
+	names    []string              // of loaded, in the order of the configuration
+}
+
+// Examine checks a configuration in JSON.
+func Examine(ctx context.Context, config []byte) []keysource.Finding {
+	e := &examination{now: time.Now, loaded: make(map[string]*loadedSet)}
+	var cfg caddy.Config
+	if err := caddy.StrictUnmarshalJSON(caddy.RemoveMetaFields(config), &cfg); err != nil {
+		e.failure("configuration", "caddy", "it is not a configuration of Caddy: "+err.Error(), "run caddy validate")
+		return e.findings
+	}
+	e.checkAdmin(cfg.Admin)
+	// The doctor opens no log file, and its own output is all that is to be seen.
+	cfg.Logging = &caddy.Logging{Logs: map[string]*caddy.CustomLog{"default": {BaseLog: caddy.BaseLog{Level: "FATAL"}}}}
+	provisioned, err := caddy.ProvisionContext(&cfg)
+	if err != nil {
+		e.failure("configuration", "caddy", "it does not load: "+err.Error(), "correct it; caddy validate says the same")
+		return e.findings
+	}
+	provisioned.Context = ctx
+	e.ctx = provisioned
+	if err := e.findUses(config); err != nil {
+		e.failure("configuration", "caddy", err.Error(), "correct it")
+		return e.findings
+	}
+	found, err := provisioned.AppIfConfigured("countersign")
+	if err != nil || len(e.uses) == 0 {
+		e.failure("configuration", "caddy", "nothing in it is of countersign", "give the configuration of the sidecar")
+		return e.findings
+	}
+	e.ok("configuration", "caddy", "it loads")
+	a, ok := found.(*app.App)
+	if !ok {
+		return e.findings
+	}
+	defer func() { _ = a.Cleanup() }() // the sources' connections; there is nobody to tell
+	e.checkSources(a.Sources())
+	e.checkUses()
+	e.checkSets()
+	e.checkSides()
+	e.diagnoseSources(a.Sources())
+	e.checkUpstreams()
+	return e.findings
+}
+
+// Err is an error if one of the findings is a failure.
+func Err(findings []keysource.Finding) error {
+	n := 0
+	for _, f := range findings {
+		if f.Status == keysource.Failure {
+			n++
+		}
+	}
+	switch n {
+	case 0:
+		return nil
+	case 1:
+		return errors.New("1 check failed")
+	default:
+		return fmt.Errorf("%d checks failed", n)
+	}
+}
+
+func (e *examination) ok(check, subject, reason string) {
+	e.add(keysource.Finding{Check: check, Subject: subject, Status: keysource.OK, Reason: reason})
+}
+
+func (e *examination) warning(check, subject, reason, advice string) {
+	e.add(keysource.Finding{Check: check, Subject: subject, Status: keysource.Warning, Reason: reason, Advice: advice})
+}
+
+func (e *examination) failure(check, subject, reason, advice string) {
+	e.add(keysource.Finding{Check: check, Subject: subject, Status: keysource.Failure, Reason: reason, Advice: advice})
+}
+
+// add keeps each finding once: two profiles may share a key set or an upstream.
+func (e *examination) add(f keysource.Finding) {
+	for _, known := range e.findings {
+		if known == f {
+			return
+		}
+	}
+	e.findings = append(e.findings, f)
+}

@@ -1,0 +1,170 @@
+package doctor
+
+import (
+	"crypto/rsa"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/countersign/caddy-countersign/module/envelope"
+	"github.com/countersign/caddy-countersign/module/keys"
+	"github.com/countersign/caddy-countersign/module/signature"
+)
+
+const (
+	strongBits = 2048                // of an RSA key that nobody has to talk about
+	soon       = 30 * 24 * time.Hour // before a certificate expires
+)
+
+// checkSets checks each key set for itself.
+func (e *examination) checkSets() {
+	for _, name := range e.names {
+		set := e.loaded[name]
+		e.checkPairs(set)
+		e.checkExpiry(set)
+		if !serves(set, isSandbox) {
+			e.checkSizes(set)
+		}
+	}
+}
+
+// checkPairs tries each private key on its own public half, and finds own
+// public keys in the place of the provider's.
+func (e *examination) checkPairs(set *loadedSet) {
+	const check = "key pair"
+	if k := set.Sign; k != nil {
+		sig, err := signature.SignRSA(k, []byte("caddy countersign doctor"))
+		if err == nil {
+			_, err = signature.VerifyRSA([]*keys.PublicKey{{RSA: k.Public}}, []byte("caddy countersign doctor"), sig)
+		}
+		if err != nil {
+			e.failure(check, set.name+" sign", err.Error(), "the private key does not belong to its public half, or may not be used: look at the source")
+		} else {
+			e.ok(check, set.name+" sign", "what it signs verifies")
+		}
+	}
+	for i, k := range set.Decrypt {
+		subject := set.name + " decrypt"
+		if len(set.Decrypt) > 1 {
+			subject = fmt.Sprintf("%s %d", subject, i+1)
+		}
+		key := envelope.NewKey()
+		wrapped, err := envelope.Wrap(k.Public, "", key)
+		var opened []byte
+		if err == nil {
+			opened, err = envelope.Unwrap(k.Decrypter, "", wrapped)
+		}
+		if err != nil || string(opened) != string(key) {
+			e.failure(check, subject, "it does not open an envelope for its own public half", "the private key does not belong to its public half, or may not be used: look at the source")
+		} else {
+			e.ok(check, subject, "it opens an envelope for its public half")
+		}
+	}
+	if serves(set, isSandbox) {
+		return
+	}
+	own := slices.Concat(set.Fingerprints(keys.Sign), set.Fingerprints(keys.Decrypt))
+	for _, role := range []keys.Role{keys.Verify, keys.Encrypt} {
+		for _, fingerprint := range set.Fingerprints(role) {
+			if slices.Contains(own, fingerprint) {
+				e.failure(check, set.name+" "+string(role), "it holds your own public key, where the provider's belongs: no answer of the provider would verify", "put the key there that the provider has given you; yours is the one that you upload to the provider")
+			}
+		}
+	}
+}
+
+func serves(set *loadedSet, kind string) bool {
+	return slices.ContainsFunc(set.uses, func(u *use) bool { return u.kind == kind })
+}
+
+// checkSizes finds RSA keys that are smaller than they should be.
+func (e *examination) checkSizes(set *loadedSet) {
+	var small []string
+	all := 0
+	seen := func(role keys.Role, public *rsa.PublicKey) {
+		all++
+		if text := fmt.Sprintf("%s %d bits", role, public.N.BitLen()); public.N.BitLen() < strongBits && !slices.Contains(small, text) {
+			small = append(small, text)
+		}
+	}
+	if set.Sign != nil {
+		seen(keys.Sign, set.Sign.Public)
+	}
+	for _, k := range set.Verify {
+		seen(keys.Verify, k.RSA)
+	}
+	if set.Encrypt != nil {
+		seen(keys.Encrypt, set.Encrypt.RSA)
+	}
+	for _, k := range set.Decrypt {
+		seen(keys.Decrypt, k.Public)
+	}
+	switch {
+	case len(small) > 0:
+		e.warning("key size", set.name, "RSA keys below 2048 bits: "+strings.Join(small, ", "), "ask the provider for keys of 2048 bits; some have smaller ones in their test environment only")
+	case all > 0:
+		e.ok("key size", set.name, "all RSA keys have 2048 bits or more")
+	}
+}
+
+// checkExpiry looks at the certificates that public keys came in.
+func (e *examination) checkExpiry(set *loadedSet) {
+	const advice = "ask the provider for its new certificate, and put it beside the old one"
+	for _, k := range set.Verify {
+		if !k.Expires.IsZero() {
+			e.expiry("certificate", set.name+" verify", k.Expires, advice)
+		}
+	}
+	if k := set.Encrypt; k != nil && !k.Expires.IsZero() {
+		e.expiry("certificate", set.name+" encrypt", k.Expires, advice)
+	}
+}
+
+func (e *examination) expiry(check, subject string, expires time.Time, advice string) {
+	left, day := expires.Sub(e.now()), expires.UTC().Format(time.DateOnly)
+	switch {
+	case left <= 0:
+		e.failure(check, subject, "it has expired on "+day, advice)
+	case left < soon:
+		e.warning(check, subject, fmt.Sprintf("it expires on %s, in %d days", day, int(left.Hours()/24)), advice)
+	default:
+		e.ok(check, subject, "it is valid until "+day)
+	}
+}
+
+// checkSides compares the keys of the sidecar with those of a sandbox in the
+// same configuration: what one signs the other must verify.
+func (e *examination) checkSides() {
+	for _, name := range e.names {
+		for _, other := range e.names {
+			ours, theirs := e.loaded[name], e.loaded[other]
+			if ours.Reference == theirs.Reference && serves(theirs, isSandbox) && !serves(ours, isSandbox) {
+				e.checkSide(ours, theirs)
+			}
+		}
+	}
+}
+
+func (e *examination) checkSide(ours, theirs *loadedSet) {
+	subject := ours.name + " and " + theirs.name
+	before := len(e.findings)
+	for _, pair := range []struct {
+		private, public *loadedSet
+		own, peer       keys.Role
+	}{
+		{ours, theirs, keys.Sign, keys.Verify},
+		{theirs, ours, keys.Sign, keys.Verify},
+		{ours, theirs, keys.Decrypt, keys.Encrypt},
+		{theirs, ours, keys.Decrypt, keys.Encrypt},
+		{ours, theirs, keys.SharedSecret, keys.SharedSecret},
+	} {
+		own, peer := pair.private.Fingerprints(pair.own), pair.public.Fingerprints(pair.peer)
+		if len(own) > 0 && len(peer) > 0 && !slices.ContainsFunc(own, func(f string) bool { return slices.Contains(peer, f) }) {
+			e.failure("key pair", subject, fmt.Sprintf("%s of %s does not belong to %s of %s", pair.own, pair.private.name, pair.peer, pair.public.name), "give each side the public half of the other's private key")
+		}
+	}
+	if len(e.findings) == before {
+		e.ok("key pair", subject, "the keys of both sides belong together")
+	}
+}

@@ -1,0 +1,143 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/countersign/caddy-countersign/module/app"
+	"github.com/countersign/caddy-countersign/module/keys"
+	"github.com/countersign/caddy-countersign/module/keysource"
+)
+
+const (
+	loadTimeout = 20 * time.Second // of one key set
+	maxListed   = 200              // key sets looked at for a reference with {body.x}
+)
+
+// loadedSet is a key set with those who use it.
+type loadedSet struct {
+	*keys.Set
+	name   string // the source and the reference, as in the Caddyfile
+	source string
+	uses   []*use
+}
+
+// checkSources asks each source whether it can be asked, and loads the sets
+// that the uses name.
+func (e *examination) checkSources(sources []app.Source) {
+	for _, s := range sources {
+		terms := s.Terms()
+		ctx, cancel := context.WithTimeout(e.ctx, loadTimeout)
+		err := s.Probe(ctx)
+		cancel()
+		subject := "keys " + terms.Kind
+		if terms.Name != "" {
+			subject += " " + terms.Name
+		}
+		if err != nil {
+			e.failure("key source", subject, err.Error(), "make the source reachable for the user that Caddy runs as")
+			continue
+		}
+		e.ok("key source", subject, "it answers")
+		for _, u := range e.uses {
+			if u.source == terms.Name {
+				e.load(s, u)
+			}
+		}
+	}
+}
+
+// load loads the set that a use names, or all that a reference with {body.x}
+// can name.
+func (e *examination) load(s app.Source, u *use) {
+	references := []string{u.reference.String()}
+	if u.reference.Dynamic() {
+		references = e.matching(s, u)
+	}
+	for _, reference := range references {
+		name := strings.TrimSpace(u.source + " " + reference)
+		if known, ok := e.loaded[name]; ok {
+			if known != nil {
+				known.uses = append(known.uses, u)
+			}
+			continue
+		}
+		ctx, cancel := context.WithTimeout(e.ctx, loadTimeout)
+		set, err := s.Load(ctx, reference, nil)
+		cancel()
+		if err != nil {
+			e.loaded[name] = nil
+			advice := "correct it; the error says where"
+			if errors.Is(err, keys.ErrUnknown) {
+				advice = "put the keys there, or correct the reference at " + u.where
+			}
+			e.failure("keys", name, err.Error(), advice)
+			continue
+		}
+		e.loaded[name] = &loadedSet{Set: set, name: name, source: u.source, uses: []*use{u}}
+		e.names = append(e.names, name)
+		e.ok("keys", name, "they load: "+holds(set))
+	}
+}
+
+var member = regexp.MustCompile(`\\\{body\\\.[^}]*\\\}`)
+
+// matching are the references of a source that a reference with {body.x} can
+// name.
+func (e *examination) matching(s app.Source, u *use) []string {
+	lister, ok := s.Source.(keysource.Lister)
+	if !ok {
+		e.warning("keys", u.reference.String(), "which keys it names depends on the request, so that none was looked at", "look at each key set once, with a configuration that names it")
+		return nil
+	}
+	listed, err := lister.References(e.ctx, maxListed)
+	if err != nil {
+		e.failure("keys", u.reference.String(), err.Error(), "let the user that Caddy runs as read the folder")
+		return nil
+	}
+	pattern := regexp.MustCompile("^" + member.ReplaceAllString(regexp.QuoteMeta(u.reference.String()), "[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}") + "$")
+	listed = slices.DeleteFunc(listed, func(reference string) bool { return !pattern.MatchString(reference) })
+	if len(listed) == 0 {
+		e.failure("keys", u.reference.String(), "no key set has a name that fits", "put the keys there, or correct the reference at "+u.where)
+	}
+	return listed
+}
+
+// holds lists the roles of a set.
+func holds(set *keys.Set) string {
+	var roles []string
+	for _, role := range keys.Roles {
+		switch n := len(set.Fingerprints(role)); n {
+		case 0:
+		case 1:
+			roles = append(roles, string(role))
+		default:
+			roles = append(roles, fmt.Sprintf("%s (%d keys)", role, n))
+		}
+	}
+	return strings.Join(roles, ", ")
+}
+
+// diagnoseSources has the sources look at what only they know.
+func (e *examination) diagnoseSources(sources []app.Source) {
+	for _, s := range sources {
+		d, ok := s.Source.(keysource.Doctor)
+		if !ok {
+			continue
+		}
+		var references []string
+		for _, name := range e.names {
+			if set := e.loaded[name]; set.source == s.Terms().Name {
+				references = append(references, set.Reference)
+			}
+		}
+		for _, f := range d.Diagnose(e.ctx, references) {
+			e.add(f)
+		}
+	}
+}

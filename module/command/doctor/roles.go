@@ -1,0 +1,111 @@
+package doctor
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/keys"
+	"github.com/countersign/caddy-countersign/module/keys/devkeys"
+	"github.com/countersign/caddy-countersign/module/proxy"
+	"github.com/countersign/caddy-countersign/module/scheme"
+)
+
+// checkUses checks each use against its keys.
+func (e *examination) checkUses() {
+	for _, u := range e.uses {
+		e.checkScheme(u)
+		for _, name := range e.names {
+			set := e.loaded[name]
+			if slices.Contains(set.uses, u) {
+				e.checkRoles(u, set)
+				e.checkDevelopment(u, set)
+			}
+		}
+	}
+}
+
+// checkScheme tells what the scheme itself warns of, and what its use opens.
+func (e *examination) checkScheme(u *use) {
+	if w, ok := u.scheme.(scheme.Warner); ok {
+		for _, warning := range w.Warnings() {
+			e.warning("scheme", u.where, warning, "confirm the rule with the provider, and set the option")
+		}
+	}
+	if u.kind != isProxy {
+		return
+	}
+	if u.transport.UnsignedResponses == "pass" {
+		e.warning("scheme", u.where, "unsigned_responses pass: answers that nobody signed reach the application", "reject them, or have the application look at Countersign-Verified")
+	}
+	for _, listen := range u.listen {
+		if address, err := caddy.ParseNetworkAddress(listen); err == nil && !proxy.Local(address.Network, address.Host) {
+			e.warning("listener", u.where, "its server listens on "+listen+", beyond this machine: whoever reaches it gets requests signed", "add `bind 127.0.0.1` to the site")
+		}
+	}
+}
+
+// checkRoles checks that a set has the roles that a use needs.
+func (e *examination) checkRoles(u *use, set *loadedSet) {
+	var must, may []keys.Role
+	switch u.kind {
+	case isProxy:
+		empty, err := body.Parse([]byte("{}"))
+		if err != nil {
+			return
+		}
+		must = u.scheme.Needs(empty)
+	case isNotify:
+		if n, ok := u.scheme.(scheme.Notifier); ok {
+			must = n.Notification().Roles
+		}
+	default:
+		return
+	}
+	if s, ok := u.scheme.(scheme.Encrypter); ok && u.kind == isProxy {
+		may = s.EncryptionRoles()
+	}
+	missing := len(e.findings)
+	for _, role := range must {
+		if !set.Has(role) {
+			e.failure("roles", set.name, fmt.Sprintf("%s needs the role %s, and the key set lacks it: every message would fail", u.where, role), "add it to the source")
+		}
+	}
+	for _, role := range may {
+		if !set.Has(role) {
+			e.warning("roles", set.name, fmt.Sprintf("%s needs the role %s for requests with encrypted members, and the key set lacks it", u.where, role), "add it to the source, unless no request has such a member")
+		}
+	}
+	if len(e.findings) == missing {
+		e.ok("roles", set.name, u.where+" has what it needs")
+	}
+}
+
+// checkDevelopment finds keys that everybody has.
+func (e *examination) checkDevelopment(u *use, set *loadedSet) {
+	if u.kind == isSandbox || !developmentKeys(set.Set) {
+		return
+	}
+	public := u.dynamic || u.kind == isNotify && slices.ContainsFunc(u.listen, e.isPublic) || slices.ContainsFunc(u.upstreams, e.isPublic)
+	if public {
+		e.failure("development keys", set.name, u.where+" uses keys of keys-dev, which everybody has, beyond this machine", "use keys of your own")
+	} else {
+		e.ok("development keys", set.name, "they are keys of keys-dev, and serve this machine only")
+	}
+}
+
+func (e *examination) isPublic(address string) bool {
+	parsed, err := caddy.ParseNetworkAddress(address)
+	return err != nil || !proxy.Local(parsed.Network, parsed.Host)
+}
+
+func developmentKeys(set *keys.Set) bool {
+	for _, role := range []keys.Role{keys.Sign, keys.Verify, keys.Encrypt, keys.Decrypt} {
+		if slices.ContainsFunc(set.Fingerprints(role), devkeys.Known) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(set.VerifySecrets, func(s *keys.Secret) bool { return devkeys.Known(s.SHA256()) })
+}

@@ -1,0 +1,192 @@
+package doctor
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+
+	"github.com/countersign/caddy-countersign/module/proxy"
+)
+
+const (
+	askTimeout  = 10 * time.Second
+	clockStill  = 30 * time.Second // off by less is nothing to talk about
+	clockBroken = 5 * time.Minute  // off by more, providers refuse what is signed
+)
+
+// checkUpstreams asks each upstream one unsigned HEAD.
+func (e *examination) checkUpstreams() {
+	asked := make(map[string]bool)
+	for _, u := range e.uses {
+		if u.kind != isProxy {
+			continue
+		}
+		if u.dynamic {
+			e.warning("upstream", u.where, "its upstreams are only known when there is a request, so that none was asked", "ask one of them with curl -I")
+		}
+		e.checkClientCertificate(u)
+		for _, dial := range u.upstreams {
+			if key := fmt.Sprint(u.transport.TLSEnabled(), " ", dial); !asked[key] {
+				asked[key] = true
+				e.checkUpstream(u, dial)
+			}
+		}
+	}
+}
+
+func (e *examination) checkUpstream(u *use, dial string) {
+	const check = "upstream"
+	if strings.Contains(dial, "{") {
+		e.warning(check, dial, "its name has a placeholder, so that it was not asked", "ask it with curl -I")
+		return
+	}
+	address, err := caddy.ParseNetworkAddress(dial)
+	if err != nil {
+		e.failure(check, dial, err.Error(), "correct the upstream")
+		return
+	}
+	local := proxy.Local(address.Network, address.Host)
+	switch {
+	case e.isOwn(address):
+		e.ok(check, dial, "this configuration serves it itself; it was not asked")
+		return
+	case address.IsUnixNetwork():
+		if _, err := os.Stat(address.Host); err != nil {
+			e.failure(check, dial, "there is no such socket", "start what serves it, or correct the upstream")
+		} else {
+			e.ok(check, dial, "the socket is there; it was not asked")
+		}
+		return
+	case !u.transport.TLSEnabled() && !local:
+		e.warning("TLS", dial, "allow_plaintext_upstream: everybody on the way can read the requests, and change what is not signed", "use https://")
+	case u.transport.TLSEnabled() && u.transport.HTTP.TLS.InsecureSkipVerify:
+		e.failure("TLS", dial, "tls_insecure_skip_verify: everybody on the way can take the provider's place", "leave it out; for a private authority give tls_trust_pool")
+	}
+	e.ask(u, dial, address)
+}
+
+// isOwn reports whether the configuration listens on an address itself.
+func (e *examination) isOwn(address caddy.NetworkAddress) bool {
+	for _, own := range e.own {
+		if own.IsUnixNetwork() != address.IsUnixNetwork() {
+			continue
+		}
+		path, _, _ := strings.Cut(own.Host, "|")
+		if own.IsUnixNetwork() && path == address.Host {
+			return true
+		}
+		if !own.IsUnixNetwork() && own.StartPort <= address.StartPort && address.StartPort <= own.EndPort &&
+			proxy.Local(address.Network, address.Host) && (own.Host == "" || proxy.Local(own.Network, own.Host)) {
+			return true
+		}
+	}
+	return false
+}
+
+// ask sends the HEAD, with the transport that requests will take, and looks at
+// the certificate and the clock.
+func (e *examination) ask(u *use, dial string, address caddy.NetworkAddress) {
+	transport := u.transport.HTTP
+	if transport == nil {
+		transport = new(reverseproxy.HTTPTransport)
+	}
+	if err := transport.Provision(e.ctx); err != nil {
+		e.failure("upstream", dial, "setting up the connection: "+err.Error(), "correct the block http")
+		return
+	}
+	defer transport.Cleanup() //nolint:errcheck // it only closes idle connections
+
+	replacer := caddy.NewReplacer()
+	replacer.Set("http.reverse_proxy.upstream.host", address.Host)
+	replacer.Set("http.reverse_proxy.upstream.hostport", dial)
+	ctx, cancel := context.WithTimeout(context.WithValue(e.ctx, caddy.ReplacerCtxKey, replacer), askTimeout)
+	defer cancel()
+	scheme := "http"
+	if u.transport.TLSEnabled() {
+		scheme = "https"
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodHead, scheme+"://"+address.JoinHostPort(0)+"/", nil)
+	if err != nil {
+		e.failure("upstream", dial, err.Error(), "correct the upstream")
+		return
+	}
+	sent := e.now()
+	answer, err := transport.Transport.RoundTrip(request)
+	took := e.now().Sub(sent)
+	if err != nil {
+		e.explain(dial, err)
+		return
+	}
+	defer answer.Body.Close() //nolint:errcheck // a HEAD has no body
+	e.ok("upstream", dial, fmt.Sprintf("it answers HEAD with %d, in %s", answer.StatusCode, took.Round(time.Millisecond)))
+	if answer.TLS != nil && len(answer.TLS.PeerCertificates) > 0 && !transport.TLS.InsecureSkipVerify {
+		e.expiry("TLS certificate", dial, answer.TLS.PeerCertificates[0].NotAfter, "tell the provider; from then on nothing can be sent")
+	}
+	e.checkClock(dial, answer.Header.Get("Date"), sent.Add(took/2))
+}
+
+// explain says why an upstream cannot be asked.
+func (e *examination) explain(dial string, err error) {
+	reason := proxy.Describe(err).Error()
+	if _, ok := errors.AsType[*net.DNSError](err); ok {
+		e.failure("name", dial, reason, "correct the name, or the resolver of this machine or pod")
+		return
+	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		e.failure("TLS certificate", dial, reason, "if the authority is a private one, give it with http { tls_trust_pool }; otherwise somebody may be in between")
+		return
+	}
+	e.failure("upstream", dial, reason, "correct the address, or let this machine or pod reach it (firewall, NetworkPolicy, proxy)")
+}
+
+// checkClock compares the clock with a Date header, which has whole seconds.
+func (e *examination) checkClock(dial, date string, at time.Time) {
+	const check = "clock"
+	theirs, err := http.ParseTime(date)
+	if err != nil {
+		e.warning(check, dial, "it sends no Date, so that the clock could not be compared", "see to it that this machine has its time from the network")
+		return
+	}
+	off := at.Sub(theirs).Round(time.Second)
+	words := fmt.Sprintf("this machine is %s ahead of it", off)
+	if off < 0 {
+		words = fmt.Sprintf("this machine is %s behind it", -off)
+	}
+	const advice = "set the clock from the network (NTP): providers refuse what is signed at another time"
+	switch off = off.Abs(); {
+	case off > clockBroken:
+		e.failure(check, dial, words, advice)
+	case off > clockStill:
+		e.warning(check, dial, words, advice)
+	default:
+		e.ok(check, dial, "the clocks agree")
+	}
+}
+
+// checkClientCertificate looks at the certificate that the provider asks for,
+// where there is one in a file.
+func (e *examination) checkClientCertificate(u *use) {
+	if !u.transport.TLSEnabled() || u.transport.HTTP.TLS.ClientCertificateFile == "" {
+		return
+	}
+	const check = "client certificate"
+	file, keyFile := u.transport.HTTP.TLS.ClientCertificateFile, u.transport.HTTP.TLS.ClientCertificateKeyFile
+	pair, err := tls.LoadX509KeyPair(file, keyFile)
+	if err != nil {
+		e.failure(check, file, err.Error(), "give a certificate and the key that belongs to it")
+		return
+	}
+	e.expiry(check, file, pair.Leaf.NotAfter, "ask the provider for a new one")
+	if info, err := os.Stat(keyFile); err == nil && info.Mode().Perm()&0o044 != 0 {
+		e.warning("file permissions", keyFile, fmt.Sprintf("mode %04o: others than the owner can read a private key", info.Mode().Perm()), "chmod go-r "+keyFile)
+	}
+}
