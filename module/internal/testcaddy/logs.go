@@ -13,7 +13,7 @@ import (
 )
 
 func init() {
-	caddy.RegisterModule(writer{})
+	caddy.RegisterModule(new(writer))
 }
 
 // Entry is one line of the log.
@@ -117,18 +117,18 @@ var sink atomic.Pointer[Logs]
 type writer struct{}
 
 // CaddyModule returns the Caddy module information.
-func (writer) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{ID: "caddy.logging.writers.testcaddy", New: func() caddy.Module { return writer{} }}
+func (*writer) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "caddy.logging.writers.testcaddy", New: func() caddy.Module { return new(writer) }}
 }
 
 // String names the writer.
-func (writer) String() string { return "testcaddy" }
+func (*writer) String() string { return "testcaddy" }
 
 // WriterKey is the same for all.
-func (writer) WriterKey() string { return "testcaddy" }
+func (*writer) WriterKey() string { return "testcaddy" }
 
 // OpenWriter opens the writer.
-func (writer) OpenWriter() (io.WriteCloser, error) { return lines{}, nil }
+func (*writer) OpenWriter() (io.WriteCloser, error) { return lines{}, nil }
 
 type lines struct{}
 
@@ -143,4 +143,4 @@ func (lines) Write(line []byte) (int, error) {
 // Close does nothing.
 func (lines) Close() error { return nil }
 
-var _ caddy.WriterOpener = writer{}
+var _ caddy.WriterOpener = (*writer)(nil)
