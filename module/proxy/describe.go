@@ -7,7 +7,10 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"syscall"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 )
 
 // Describe turns an error of the HTTP client into one that may be shown. The
@@ -34,6 +37,12 @@ func Describe(err error) error {
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return errors.New("it timed out")
+	}
+	if e, ok := errors.AsType[reverseproxy.DialError](err); ok {
+		// It hides what it wraps. Its text is the dialer's own, with the reason
+		// at its end: nobody has answered yet.
+		parts := strings.Split(e.Error(), ": ")
+		return errors.New(parts[len(parts)-1])
 	}
 	if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() {
 		return errors.New("it timed out")

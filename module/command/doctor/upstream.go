@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -137,7 +136,7 @@ func (e *examination) ask(u *use, dial string, address caddy.NetworkAddress) {
 // explain says why an upstream cannot be asked.
 func (e *examination) explain(dial string, err error) {
 	reason := proxy.Describe(err).Error()
-	if _, ok := errors.AsType[*net.DNSError](err); ok {
+	if strings.Contains(err.Error(), "no such host") { // Caddy's dial error hides what it wraps
 		e.failure("name", dial, reason, "correct the name, or the resolver of this machine or pod")
 		return
 	}
