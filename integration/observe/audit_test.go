@@ -113,9 +113,10 @@ func TestAuditEntryIsWrittenBeforeTheAnswerIsReleased(t *testing.T) {
 			short("/down", down), long("/longdown", down, ""),
 			short("/retried", down+" 127.0.0.1:2", "reverse_proxy {", "lb_retries 1", "}"),
 			long("/longretried", down+" 127.0.0.1:2", "lb_retries 1"),
-			short("/full", provider, "max_in_flight 1"))+
+			notify("/notify"), notify("/once", "once 1m"))+
 		providers())
-	body := string(sample(t, "easypay"))
+	request := string(sample(t, "easypay"))
+	notification := string(genuine(t, providerKey, map[string]string{"oriOrgTrace": "1"}))
 
 	for path, outcome := range map[string]string{
 		"/short/ledger/mpos":                "ok",
@@ -128,11 +129,21 @@ func TestAuditEntryIsWrittenBeforeTheAnswerIsReleased(t *testing.T) {
 		"/longdown/ledger/mpos":             "upstream_unreachable",
 		"/retried/ledger/mpos":              "upstream_unreachable",
 		"/longretried/ledger/mpos":          "upstream_unreachable",
+		"/notify":                           "ok",
+		"/notify?bad=form":                  "notification_signature_invalid",
+		"/once":                             "ok",
 	} {
 		t.Run(path, func(t *testing.T) {
 			conn, err := net.Dial("unix", s.path("app"))
 			require.NoError(t, err)
 			defer conn.Close()
+			body := request
+			switch path {
+			case "/notify", "/once":
+				body = notification
+			case "/notify?bad=form":
+				body = `{"bizData":{"a":"1"},"sign":"AAAA"}`
+			}
 			_, err = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", path, len(body), body)
 			require.NoError(t, err)
 

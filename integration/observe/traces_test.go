@@ -79,7 +79,7 @@ func TestSpansOfAnExchange(t *testing.T) {
 	const traced = "tracing {\nspan payments\n}\n"
 	s := start(t, global("")+
 		app(traced, short("/short", provider, "profile east"), long("/long", provider, "", "profile east"), short("/down", "127.0.0.1:1", "profile east"),
-			"handle_path /dynamic/* {\ncountersign easypay "+provider+" {\nprofile east\nkeys easypay/{body.orgMercode}\n}\n}")+
+			shortWith("easypay/{body.orgMercode}", "/dynamic", provider, "profile east"), notify("/notify"))+
 		providers(), c.environment()...)
 	body := sample(t, "easypay")
 	all := []string{"countersign.keys.load", "countersign.seal", "countersign.upstream", "countersign.open"}
@@ -125,6 +125,14 @@ func TestSpansOfAnExchange(t *testing.T) {
 			}
 		})
 	}
+
+	id := strings.Repeat("d", 32)
+	require.Equal(t, http.StatusOK, s.post("/notify", genuine(t, providerKey, map[string]string{"oriOrgTrace": "1"}), "traceparent", parent(id, "01")).status)
+	s.await("the notification's span came", func() bool { return len(c.of(id)["payments"]) > 0 })
+	spans := c.of(id)
+	assert.Len(t, spans, 3)
+	assert.Equal(t, "ok", attributes(spans["countersign.keys.load"][0])["countersign.outcome"])
+	assert.Equal(t, "ok", attributes(spans["countersign.open"][0])["countersign.outcome"])
 
 	// A trace that is not sampled has no spans of ours either.
 	unsampled := strings.Repeat("e", 32)
