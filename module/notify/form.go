@@ -21,12 +21,12 @@ var (
 	errTwice     = errors.New("a parameter occurs twice")
 )
 
-// parseForm reads the parameters of the query and of the body, in their order.
+// ParseForm reads the parameters of the query and of the body, in their order.
 // Two servers that disagree about which of two equal parameters counts are a
 // way to sign one amount and book another: one that occurs twice, in the query
 // and the body together, is refused, and so is whatever else servers read
 // differently.
-func parseForm(query, text string) ([]scheme.Param, error) {
+func ParseForm(query, text string) ([]scheme.Param, error) {
 	var params []scheme.Param
 	seen := make(map[string]bool)
 	for _, part := range []string{query, text} {

@@ -66,7 +66,7 @@ func (m *message) readForm(r *http.Request) *problem.Problem {
 		return invalid("the body is no form: the Content-Type must be application/x-www-form-urlencoded, in UTF-8")
 	}
 	var err error
-	if m.Form, err = parseForm(r.URL.RawQuery, string(m.raw)); err != nil {
+	if m.Form, err = ParseForm(r.URL.RawQuery, string(m.raw)); err != nil {
 		return invalid(describeForm(err))
 	}
 	return nil

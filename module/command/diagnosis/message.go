@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/keys"
+	"github.com/countersign/caddy-countersign/module/notify"
 	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
@@ -57,8 +57,7 @@ func hint(text []byte) string {
 }
 
 // readForm reads a form body or a query string, with or without the address
-// before it. A parameter that occurs twice is refused: two readers would take
-// two values.
+// before it, as the handler of notifications does.
 func readForm(s scheme.Scheme, text []byte) (scheme.Wire, error) {
 	form := string(bytes.TrimSpace(text))
 	if strings.HasPrefix(form, "{") {
@@ -67,28 +66,14 @@ func readForm(s scheme.Scheme, text []byte) (scheme.Wire, error) {
 	if _, query, found := strings.Cut(form, "?"); found {
 		form = query
 	}
-	w := scheme.Wire{Kind: scheme.KindNotification}
-	for piece := range strings.SplitSeq(form, "&") {
-		if piece == "" {
-			continue
-		}
-		name, value, _ := strings.Cut(piece, "=")
-		name, err1 := url.QueryUnescape(name)
-		value, err2 := url.QueryUnescape(value)
-		switch {
-		case err1 != nil || err2 != nil:
-			return scheme.Wire{}, errors.New("reading the notification: a percent sign without two hex digits behind it")
-		case !utf8.ValidString(name) || !utf8.ValidString(value):
-			return scheme.Wire{}, errors.New("reading the notification: a parameter is not in UTF-8")
-		case slices.ContainsFunc(w.Form, func(p scheme.Param) bool { return p.Name == name }):
-			return scheme.Wire{}, fmt.Errorf("reading the notification: the parameter %s occurs twice", name)
-		}
-		w.Form = append(w.Form, scheme.Param{Name: name, Value: value})
+	params, err := notify.ParseForm("", form)
+	if err != nil {
+		return scheme.Wire{}, fmt.Errorf("reading the notification: %w", err)
 	}
-	if len(w.Form) == 0 {
+	if len(params) == 0 {
 		return scheme.Wire{}, errors.New("reading the notification: the form is empty")
 	}
-	return w, nil
+	return scheme.Wire{Kind: scheme.KindNotification, Form: params}, nil
 }
 
 // Member is the text of a member or a parameter, for {body.x} in a reference.

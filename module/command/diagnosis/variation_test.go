@@ -285,9 +285,9 @@ func TestReadSaysWhatAMessageIs(t *testing.T) {
 		"twice the same member":    {scheme.KindResponse, `{"a":1,"\u0061":2}`, "the same member name twice"},
 		"an array":                 {scheme.KindResponse, `[]`, "not a JSON object"},
 		"JSON where a form is due": {scheme.KindNotification, `{"a":1}`, "sends notifications as a form"},
-		"twice the same parameter": {scheme.KindNotification, "a=1&%61=2", "the parameter a occurs twice"},
+		"twice the same parameter": {scheme.KindNotification, "a=1&%61=2", "a parameter occurs twice"},
 		"broken encoding":          {scheme.KindNotification, "a=%zz", "percent sign"},
-		"GBK in a form":            {scheme.KindNotification, "a=%B7%D6", "not in UTF-8"},
+		"GBK in a form":            {scheme.KindNotification, "a=%B7%D6", "not UTF-8"},
 		"an empty form":            {scheme.KindNotification, "\n", "the form is empty"},
 	} {
 		t.Run(name, func(t *testing.T) {
