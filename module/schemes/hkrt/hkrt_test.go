@@ -1,0 +1,214 @@
+package hkrt
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/keys"
+	"github.com/countersign/caddy-countersign/module/scheme"
+	"github.com/countersign/caddy-countersign/module/schemes/internal/schemetest"
+)
+
+const reference = "hkrt/405544499f016a9b3d8f57000f"
+
+func seal(t *testing.T, s scheme.Scheme, set *keys.Set, request string) (*scheme.Sealed, error) {
+	t.Helper()
+	return s.Seal(scheme.Request{Body: schemetest.Parse(t, request), Keys: set, Now: time.Now()})
+}
+
+func pen(t *testing.T, settings ...schemetest.Setting) schemetest.Pen {
+	t.Helper()
+	return schemetest.Pen{Scheme: schemetest.Configure(t, "hkrt", settings...), Algorithm: md5, Keys: schemetest.Provider(t, reference)}
+}
+
+func TestVectors(t *testing.T) {
+	vectors := schemetest.Vectors(t, "hkrt")
+	require.Len(t, vectors, 1)
+	v := vectors["hkrt-ledger-request"]
+	s := schemetest.Configure(t, "hkrt")
+	sealed, err := seal(t, s, schemetest.Secret(t, v.Secret), schemetest.Page(t, "hkrt-request.json"))
+	require.NoError(t, err)
+	assert.Equal(t, v.Canonical, string(sealed.Canonical))
+	assert.Equal(t, v.Signature, schemetest.Text(t, schemetest.Parse(t, sealed.Body), "sign"))
+	assert.Equal(t, strings.Replace(schemetest.Page(t, "hkrt-request.json"), "3DD98E25484BB84E08AF32E57B6D6662F", v.Signature, 1), string(sealed.Body),
+		"nothing but the signature changes")
+
+	// The sample with what the sidecar adds left out is the same request.
+	s = schemetest.Configure(t, "hkrt", schemetest.Setting{"access_id", "405544499f016a9b3d8f57000f"})
+	sealed, err = seal(t, s, schemetest.Secret(t, v.Secret), schemetest.Sample(t, "hkrt.json"))
+	require.NoError(t, err)
+	assert.Equal(t, v.Canonical, string(sealed.Canonical))
+}
+
+func TestCanonicalString(t *testing.T) {
+	for name, c := range map[string]struct{ message, want, keep string }{
+		"sorted by name":                           {`{"b":"1","a":"2","B":"3"}`, "B=3&a=2&b=1", ""},
+		"sign, null and empty are left out":        {`{"sign":"x","a":null,"b":"","c":"1"}`, "c=1", ""},
+		"at every level":                           {`{"o":{"sign":"x","a":null,"b":"","c":"1"}}`, "o=c=1", ""},
+		"an object is replaced by its own string":  {`{"o":{"b":"2","a":"1"},"z":"3"}`, "o=a=1&b=2&z=3", ""},
+		"a list by its elements, without an index": {`{"l":[{"b":"2","a":"1"},{"a":"3"}],"z":"4"}`, "l=a=1&b=2&a=3&z=4", ""},
+		"elements may be scalars":                  {`{"l":["x",1.10,"y"]}`, "l=x&1.10&y", ""},
+		"null and empty elements are left out":     {`{"l":["x",null,"","y"]}`, "l=x&y", ""},
+		"lists nest":                               {`{"l":[["a","b"],[["c"]]]}`, "l=a&b&c", ""},
+		"an empty list is left out or kept":        {`{"l":[],"z":"1"}`, "z=1", "l=&z=1"},
+		"an empty object likewise":                 {`{"o":{ },"z":"1"}`, "z=1", "o=&z=1"},
+		"as an element too":                        {`{"l":["x",[],"y"]}`, "l=x&y", "l=x&&y"},
+		"what is not empty but has an empty string": {`{"l":[{"remark":""}],"o":{"a":null},"z":"1"}`,
+			"l=&o=&z=1", ""},
+		"numbers are signed as they stand": {`{"a":0.01,"b":1.00,"c":20881234567890123456,"d":1e22,"e":-0}`, "a=0.01&b=1.00&c=20881234567890123456&d=1e22&e=-0", ""},
+		"strings are signed decoded":       {`{"a":"\u4e2d\/ <>&"}`, "a=中/ <>&", ""},
+		"nothing is trimmed":               {`{"a":" "}`, "a= ", ""},
+		"zero is kept":                     {`{"a":0,"b":"0"}`, "a=0&b=0", ""},
+		"nothing at all":                   {`{}`, "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if c.keep == "" {
+				c.keep = c.want
+			}
+			for option, want := range map[string]string{"skip": c.want, "keep": c.keep} {
+				s := schemetest.Configure(t, "hkrt", schemetest.Setting{"empty_list", option}).(scheme.Canonicalizer)
+				for _, kind := range []scheme.Kind{scheme.KindRequest, scheme.KindResponse, scheme.KindNotification} {
+					text, err := s.Canonical(scheme.Wire{Kind: kind, Body: schemetest.Parse(t, c.message)})
+					require.NoError(t, err)
+					assert.Equal(t, want, string(text), "%s, %s", option, kind)
+				}
+			}
+		})
+	}
+}
+
+func TestTheSecretFollowsTheLastCharacter(t *testing.T) {
+	sealed, err := seal(t, schemetest.Configure(t, "hkrt"), schemetest.Secret(t, "secret"), `{"accessid":"1"}`)
+	require.NoError(t, err)
+	assert.Equal(t, "accessid=1", string(sealed.Canonical), "the canonical string never holds the secret")
+	// printf accessid=1secret | md5sum
+	assert.Equal(t, "A270BB7051087C7AACC4181243A04132", schemetest.Text(t, schemetest.Parse(t, sealed.Body), "sign"))
+}
+
+func TestABooleanIsRefusedInARequest(t *testing.T) {
+	s := schemetest.Configure(t, "hkrt")
+	for _, request := range []string{
+		`{"accessid":"1","a":true}`, `{"accessid":"1","a":false}`, `{"accessid":"1","o":{"a":true}}`, `{"accessid":"1","l":["x",[false]]}`,
+	} {
+		_, err := seal(t, s, schemetest.Merchant(t, reference), request)
+		assert.Equal(t, scheme.Invalid, scheme.ReasonOf(err), request)
+	}
+	text, err := s.(scheme.Canonicalizer).Canonical(scheme.Wire{Kind: scheme.KindResponse, Body: schemetest.Parse(t, `{"a":true,"l":[false]}`)})
+	require.NoError(t, err)
+	assert.Equal(t, "a=true&l=false", string(text), "in an answer they are signed as they stand")
+}
+
+func TestNumbersOfAnAnswer(t *testing.T) {
+	for token, want := range map[string]string{
+		"1.00": "1", "0.10": "0.1", "100.0": "100", "1.50": "1.5", "0.01": "0.01", "-2.50": "-2.5", "0.0": "0", "-0.0": "-0",
+		"1": "1", "10000": "10000", "20881234567890123456": "20881234567890123456", "-0": "-0",
+		"1e2": "100", "1.5E1": "15", "123456789.10": "123456789.1",
+		// PHP's settings decide how it writes these.
+		"1e22": "1e22", "1.0e-7": "1.0e-7", "1e400": "1e400", "0.00001": "0.00001",
+	} {
+		answer := `{"l":[{"amt":` + token + `}],"n":` + token + `}`
+		for option, want := range map[string]string{"token": token, "shortest": want} {
+			p := pen(t, schemetest.Setting{"numbers", option})
+			o := schemetest.Parse(t, answer)
+			assert.Equal(t, "l=amt="+want+"&n="+want, string(p.Canonical(t, scheme.Wire{Kind: scheme.KindResponse, Body: o})), option)
+			assert.Equal(t, "l=amt="+token+"&n="+token, string(p.Canonical(t, scheme.Wire{Kind: scheme.KindRequest, Body: o})), "in a request it is the token")
+		}
+	}
+}
+
+func TestAccessID(t *testing.T) {
+	set := schemetest.Secret(t, "k")
+	s := schemetest.Configure(t, "hkrt", schemetest.Setting{"access_id", "A1"})
+	for request, want := range map[string]string{
+		`{"x":"1"}`:                  "accessid=A1&x=1",
+		`{"accessid":null,"x":"1"}`:  "accessid=A1&x=1",
+		`{"accessid":"","x":"1"}`:    "accessid=A1&x=1",
+		`{"accessid":"A2","x":"1"}`:  "accessid=A2&x=1",
+		`{"accessid":"A2","sign":1}`: "accessid=A2",
+	} {
+		sealed, err := seal(t, s, set, request)
+		require.NoError(t, err)
+		assert.Equal(t, want, string(sealed.Canonical), request)
+	}
+	_, err := seal(t, schemetest.Configure(t, "hkrt"), set, `{"x":"1"}`)
+	assert.Equal(t, scheme.Invalid, scheme.ReasonOf(err), "nobody can tell whose request that is")
+	assert.ErrorContains(t, err, "access_id")
+}
+
+// The elements of a list are signed without an index: what that does not cover
+// stands in the documentation, and here.
+func TestTwoBodiesWithOneSignature(t *testing.T) {
+	p := pen(t)
+	a := schemetest.Parse(t, `{"l":[{"a":"1","b":"2"}]}`)
+	b := schemetest.Parse(t, `{"l":[{"a":"1"},{"b":"2"}]}`)
+	c := schemetest.Parse(t, `{"b":"2","l":[{"a":"1"}]}`)
+	text := func(o *body.Object) string {
+		return string(p.Canonical(t, scheme.Wire{Kind: scheme.KindResponse, Body: o}))
+	}
+	assert.Equal(t, text(a), text(b))
+	assert.NotEqual(t, text(a), text(c))
+}
+
+func TestAnAnswerBelongsToItsRequest(t *testing.T) {
+	set := schemetest.Merchant(t, reference)
+	for apply, want := range map[string]scheme.Reason{`"apply_no":"202301040535",`: 0, `"apply_no":"202301040536",`: scheme.Mismatch, "": 0} {
+		p := pen(t, schemetest.Setting{"access_id", "A1"})
+		sealed, err := seal(t, p.Scheme, set, schemetest.Sample(t, "hkrt.json"))
+		require.NoError(t, err)
+		answer := p.JSON(t, scheme.KindResponse, `{`+apply+`"return_code":10000}`)
+		opened, err := p.Scheme.Open(scheme.Answer{Body: schemetest.Parse(t, answer), Keys: set, Sealed: sealed})
+		assert.Equal(t, want, scheme.ReasonOf(err), apply)
+		if want == 0 {
+			assert.Equal(t, "*", opened.Signed)
+			assert.Equal(t, answer, string(opened.Body))
+		}
+	}
+}
+
+func TestASecretIsRotated(t *testing.T) {
+	p := pen(t)
+	p.Keys = schemetest.Secret(t, "old")
+	answer := schemetest.Parse(t, p.JSON(t, scheme.KindResponse, `{"apply_no":"1"}`))
+	set := schemetest.Keys(t, map[keys.Role]string{keys.SharedSecret: "new", keys.VerifySecret: "older\nold\n"})
+	opened, err := p.Scheme.Open(scheme.Answer{Body: answer, Keys: set})
+	require.NoError(t, err)
+	assert.Equal(t, []string{p.Keys.Secret.Fingerprint}, opened.Fingerprints)
+	_, err = p.Scheme.Open(scheme.Answer{Body: answer, Keys: schemetest.Secret(t, "new")})
+	assert.Equal(t, scheme.Signature, scheme.ReasonOf(err))
+}
+
+func TestDeepAndWideIsLinear(t *testing.T) {
+	s := schemetest.Configure(t, "hkrt").(scheme.Canonicalizer)
+	for name, text := range map[string]string{
+		"as deep as may be": `{"a":` + strings.Repeat(`{"a":`, body.MaxDepth-2) + `"` + strings.Repeat("x", 1<<20) + `"` + strings.Repeat("}", body.MaxDepth-1),
+		"lists in lists":    `{"a":` + strings.Repeat("[", body.MaxDepth-1) + strings.Repeat(`"x",`, 1<<17) + `"x"` + strings.Repeat("]", body.MaxDepth-1) + "}",
+	} {
+		o := schemetest.Parse(t, text)
+		start := time.Now()
+		_, err := s.Canonical(scheme.Wire{Kind: scheme.KindResponse, Body: o})
+		require.NoError(t, err)
+		assert.Less(t, time.Since(start), 2*time.Second, name)
+	}
+}
+
+func TestNotification(t *testing.T) {
+	p := pen(t)
+	n := p.Scheme.(scheme.Notifier)
+	rule := n.Notification()
+	assert.False(t, rule.Form)
+	assert.Empty(t, rule.Ack)
+	assert.Nil(t, rule.Time)
+	assert.True(t, rule.Signed("agent_no"))
+	assert.False(t, rule.Signed("sign"))
+	assert.False(t, rule.Signed("ledger.sign"), "a sign is signed at no level")
+	opened, err := n.OpenNotification(scheme.Notification{
+		Body: schemetest.Parse(t, p.JSON(t, scheme.KindNotification, `{"agent_no":"FF109108120","l":[{"amt":0.01}]}`)), Keys: schemetest.Merchant(t, reference),
+	})
+	require.NoError(t, err)
+	assert.Equal(t, "agent_no=FF109108120&l=amt=0.01", string(opened.Canonical))
+}
