@@ -77,7 +77,7 @@ func launch(t *testing.T, dir, caddyfile string, environment ...string) *sidecar
 		s.clients[socket] = &http.Client{Timeout: 30 * time.Second, Transport: transport}
 	}
 	require.NoError(t, os.WriteFile(s.path("Caddyfile"), []byte(caddyfile), 0o600))
-	output, err := os.OpenFile(s.path("output.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	output, err := os.OpenFile(s.path("output.log"), os.O_CREATE|os.O_TRUNC|os.O_APPEND|os.O_WRONLY, 0o600)
 	require.NoError(t, err)
 	executable, err := os.Executable()
 	require.NoError(t, err)
@@ -96,7 +96,7 @@ func launch(t *testing.T, dir, caddyfile string, environment ...string) *sidecar
 	}()
 	t.Cleanup(func() {
 		s.stop()
-		assert.NotContains(t, s.read("output.log"), "DATA RACE")
+		s.lacks(s.log(), "DATA RACE")
 		if t.Failed() {
 			t.Logf("what the sidecar wrote:\n%s", tail(s.read("output.log"), 60))
 		}
@@ -161,6 +161,12 @@ func (s *sidecar) await(what string, so func() bool) {
 func (s *sidecar) awaitLog(text string) {
 	s.t.Helper()
 	s.await("the log has "+text, func() bool { return strings.Contains(s.log(), text) })
+}
+
+// lacks fails the test if a text holds another one, without printing either.
+func (s *sidecar) lacks(text, secret string) {
+	s.t.Helper()
+	assert.False(s.t, strings.Contains(text, secret), "%.40q stands where it must not", secret)
 }
 
 // answer is an answer of the sidecar, read whole.

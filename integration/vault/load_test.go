@@ -1,0 +1,82 @@
+package vault_test
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// load makes exchanges from several clients at once, total in all, and returns
+// those that failed.
+func (c *sidecar) load(clients, total int, exchange func() answer) []string {
+	c.t.Helper()
+	var left atomic.Int64
+	left.Store(int64(total))
+	return c.run(clients, func() bool { return left.Add(-1) >= 0 }, exchange)
+}
+
+// run makes exchanges from several clients as long as more says so, and returns
+// those that failed.
+func (c *sidecar) run(clients int, more func() bool, exchange func() answer) []string {
+	var (
+		mu     sync.Mutex
+		failed []string
+		group  sync.WaitGroup
+	)
+	for range clients {
+		group.Go(func() {
+			for more() {
+				if a := exchange(); !a.ok() {
+					mu.Lock()
+					failed = append(failed, fmt.Sprintf("%d %s", a.status, a.body))
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	group.Wait()
+	return failed
+}
+
+// traffic runs in the background until it is ended.
+type traffic struct {
+	count  atomic.Int64
+	ended  atomic.Bool
+	done   chan struct{}
+	failed []string
+}
+
+// traffic makes exchanges from several clients for each reference, in the
+// background, for 60 seconds at most.
+func (c *sidecar) traffic(t *testing.T, clients int, references ...string) *traffic {
+	t.Helper()
+	out := &traffic{done: make(chan struct{})}
+	bodies := map[string][]byte{}
+	for _, reference := range references {
+		bodies[reference] = body(t, reference)
+	}
+	limit := time.Now().Add(time.Minute)
+	var next atomic.Int64
+	go func() {
+		defer close(out.done)
+		out.failed = c.run(clients, func() bool { return !out.ended.Load() && time.Now().Before(limit) }, func() answer {
+			reference := references[int(next.Add(1))%len(references)]
+			a, err := c.try("app", "POST", paths[reference], bodies[reference])
+			if err != nil {
+				a.body = err.Error()
+			}
+			out.count.Add(1)
+			return a
+		})
+	}()
+	return out
+}
+
+// end ends the traffic and returns what failed.
+func (f *traffic) end() []string {
+	f.ended.Store(true)
+	<-f.done
+	return f.failed
+}
