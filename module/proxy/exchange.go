@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"net/http"
 	"time"
 
@@ -111,7 +112,11 @@ func sealProblem(err error) *problem.Problem {
 	case scheme.NeedsKeys:
 		return problem.New(problem.KeysUnavailable, err.Error(), err)
 	default:
-		return problem.New(problem.SigningFailed, "the request could not be signed; the log says which key failed", err)
+		cause := err
+		if e, ok := errors.AsType[*scheme.Error](err); ok && e.Cause != nil {
+			cause = e.Cause // it names the key, and the log must
+		}
+		return problem.New(problem.SigningFailed, "the request could not be signed; the log says which key failed", cause)
 	}
 }
 
