@@ -42,7 +42,10 @@ func Describe(err error) error {
 		// It hides what it wraps. Its text is the dialer's own, with the reason
 		// at its end: nobody has answered yet.
 		parts := strings.Split(e.Error(), ": ")
-		return errors.New(parts[len(parts)-1])
+		if reason := parts[len(parts)-1]; reason != "i/o timeout" {
+			return errors.New(reason)
+		}
+		return errors.New("it timed out")
 	}
 	if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() {
 		return errors.New("it timed out")

@@ -25,7 +25,7 @@ import (
 // An error that another try may mend, because no connection was had, is a
 // reverseproxy.DialError; every other error ends the exchange.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.Context().Value(caddyhttp.ServerCtxKey) == nil {
+	if r.Context().Value(caddyhttp.VarsCtxKey) == nil {
 		return t.healthCheck(r)
 	}
 	e := exchangeOf(r.Context())
@@ -127,15 +127,17 @@ func (e *exchange) send(ctx context.Context, r *http.Request) (*reply, *problem.
 		}
 	}})
 	out := e.outgoing(ctx, r)
-	out.GetBody = func() (io.ReadCloser, error) {
-		// Go's HTTP/1 client asks for the body once more only where an idle
-		// connection turned out to be dead and nothing was written to it. Its
-		// HTTP/2 client also does after bytes were written.
-		if http2.Load() {
-			return nil, errors.New("a request that was sent is not sent again")
+	if e.t.mayReplay {
+		out.GetBody = func() (io.ReadCloser, error) {
+			// Go's HTTP/1 client asks for the body once more only where an idle
+			// connection turned out to be dead and nothing was written to it. Its
+			// HTTP/2 client also does after bytes were written.
+			if http2.Load() {
+				return nil, errors.New("a request that was sent is not sent again")
+			}
+			connected.Store(false)
+			return io.NopCloser(bytes.NewReader(e.sealed.Body)), nil
 		}
-		connected.Store(false)
-		return io.NopCloser(bytes.NewReader(e.sealed.Body)), nil
 	}
 	telemetry.GuardStandardLog()
 	res, err := e.t.HTTP.RoundTrip(out)
@@ -195,8 +197,9 @@ func (e *exchange) sendProblem(ctx context.Context, err error) *problem.Problem 
 	}
 }
 
-// healthCheck passes an active health check on, which comes without a server,
-// unsigned. Anything else without a server is refused.
+// healthCheck passes an active health check on, unsigned. It has the server's
+// context but not the variables that the server gives to every request.
+// Anything else without them is refused.
 func (t *Transport) healthCheck(r *http.Request) (*http.Response, error) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead || r.ContentLength != 0 && r.Body != nil && r.Body != http.NoBody {
 		return nil, errors.New("a health check must be GET or HEAD without a body; anything else would leave unsigned")

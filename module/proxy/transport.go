@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -100,6 +101,7 @@ type Transport struct {
 	balancing *reverseproxy.LoadBalancing // of the reverse_proxy, or nil
 	warned    atomic.Bool                 // of development keys
 	forward   []string                    // canonical names of all headers that are forwarded
+	mayReplay bool                        // HTTP/1, or TLS that says whether it is HTTP/2
 }
 
 // CaddyModule returns the Caddy module information.
@@ -200,6 +202,7 @@ func (t *Transport) fillIn() error {
 	if t.HTTP.DialTimeout == 0 {
 		t.HTTP.DialTimeout = t.DialTimeout
 	}
+	t.mayReplay = !slices.Contains(t.HTTP.Versions, "h2c") && !slices.Contains(t.HTTP.Versions, "3")
 	if t.HTTP.TLS != nil && t.HTTP.TLS.HandshakeTimeout == 0 {
 		t.HTTP.TLS.HandshakeTimeout = t.DialTimeout
 	}

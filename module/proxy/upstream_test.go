@@ -1,0 +1,601 @@
+package proxy_test
+
+import (
+	"bufio"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/countersign/caddy-countersign/module/internal/testcaddy"
+)
+
+// full is a listener whose queue is full: a dial to it gets no answer.
+func full(t *testing.T) string {
+	t.Helper()
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = syscall.Close(fd) })
+	require.NoError(t, syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
+	require.NoError(t, syscall.Listen(fd, 0))
+	name, err := syscall.Getsockname(fd)
+	require.NoError(t, err)
+	address := fmt.Sprintf("127.0.0.1:%d", name.(*syscall.SockaddrInet4).Port)
+	for range 10 {
+		conn, err := net.DialTimeout("tcp", address, 50*time.Millisecond)
+		if err != nil {
+			return address
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+	}
+	t.Fatal("the queue does not fill up")
+	return ""
+}
+
+// A provider that was never reached: correct it or send again.
+func TestUnreachable(t *testing.T) {
+	ca := testcaddy.NewCA(t)
+	trust := "http {\n tls_trust_pool file " + ca.File + "\n }"
+	serve := func(t *testing.T, config *tls.Config) (string, *testcaddy.Provider) {
+		t.Helper()
+		p := testcaddy.NewTLSProvider(t, config, func(c *testcaddy.Conn) { c.Request() })
+		return "https://" + p.Address, p
+	}
+	leaf := func(change ...func(*x509.Certificate)) *tls.Config {
+		return &tls.Config{Certificates: []tls.Certificate{ca.Issue(t, "provider", change...).TLS}}
+	}
+	silent := func(t *testing.T) (string, *testcaddy.Provider) {
+		t.Helper()
+		p := testcaddy.NewProvider(t, func(c *testcaddy.Conn) { _, _ = io.Copy(io.Discard, c) })
+		return "https://" + p.Address, p
+	}
+	for name, c := range map[string]struct {
+		upstream func(t *testing.T) (string, *testcaddy.Provider)
+		options  string
+		detail   string
+	}{
+		"refused": {func(t *testing.T) (string, *testcaddy.Provider) { t.Helper(); return testcaddy.FreeAddress(t), nil }, "", "connection refused"},
+		"no socket": {func(t *testing.T) (string, *testcaddy.Provider) {
+			t.Helper()
+			return "unix/" + filepath.Join(t.TempDir(), "none.sock"), nil
+		}, "", "no such file"},
+		"a full queue": {func(t *testing.T) (string, *testcaddy.Provider) { t.Helper(); return full(t), nil }, "dial_timeout 150ms", "timed out"},
+		"a name without an answer": {func(t *testing.T) (string, *testcaddy.Provider) { t.Helper(); return "https://provider.invalid", nil },
+			"dial_timeout 300ms\nhttp {\n resolvers " + testcaddy.FreeAddress(t) + "\n }", "no connection to the provider: "},
+		"TLS that says nothing": {silent, "dial_timeout 150ms", "timed out"},
+		"not TLS": {func(t *testing.T) (string, *testcaddy.Provider) {
+			t.Helper()
+			p := testcaddy.NewProvider(t, func(c *testcaddy.Conn) { c.Print("HTTP/1.1 400 Bad Request\r\n\r\n") })
+			return "https://" + p.Address, p
+		}, "", "does not speak TLS"},
+		"closed in the handshake": {func(t *testing.T) (string, *testcaddy.Provider) {
+			t.Helper()
+			p := testcaddy.NewProvider(t, func(c *testcaddy.Conn) { _, _ = c.Read(make([]byte, 1)) })
+			return "https://" + p.Address, p
+		}, "", "no connection to the provider: "},
+		"an unknown authority": {func(t *testing.T) (string, *testcaddy.Provider) { t.Helper(); return serve(t, leaf()) }, "", "unknown authority"},
+		"for another name": {func(t *testing.T) (string, *testcaddy.Provider) {
+			t.Helper()
+			return serve(t, leaf(func(c *x509.Certificate) { c.IPAddresses = nil }))
+		}, trust, "another name"},
+		"expired": {func(t *testing.T) (string, *testcaddy.Provider) {
+			t.Helper()
+			return serve(t, leaf(func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) }))
+		}, trust, "expired"},
+		"TLS 1.1 at most": {func(t *testing.T) (string, *testcaddy.Provider) {
+			t.Helper()
+			config := leaf()
+			config.MinVersion, config.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
+			return serve(t, config)
+		}, trust, "no connection to the provider: "},
+		"no name to resolve to, and no time": {silent, "timeout 150ms\ndial_timeout 10s", "timed out"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			upstream, p := c.upstream(t)
+			s := startSidecar(t, upstream, c.options)
+			start := time.Now()
+			s.problem(t, s.post(sample(t)), notSent("upstream_unreachable", 502, c.detail))
+			assert.Less(t, time.Since(start), 3*time.Second)
+			if p != nil {
+				assert.Empty(t, p.Received())
+			}
+		})
+	}
+}
+
+// The whole try has one timeout, in which the dial is counted.
+func TestTimeoutHoldsForTheWholeTry(t *testing.T) {
+	d := newDouble(t)
+	d.set(d.answering(func(c *testcaddy.Conn, g []byte) {
+		time.Sleep(100 * time.Millisecond)
+		truncate(c, g)
+		time.Sleep(500 * time.Millisecond)
+	}))
+	s := startSidecar(t, d.Address, "timeout 200ms")
+	start := time.Now()
+	s.problem(t, s.post(sample(t)), unknown("upstream_timeout", 504))
+	assert.InDelta(t, 0.2, time.Since(start).Seconds(), 0.15)
+}
+
+// What Caddy's own transport can time out leaves the outcome unknown as well.
+func TestTimeoutsOfTheHTTPBlock(t *testing.T) {
+	for name, option := range map[string]string{
+		"read_timeout":            "read_timeout 100ms",
+		"response_header_timeout": "response_header_timeout 100ms",
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDouble(t)
+			d.set(d.answering(func(*testcaddy.Conn, []byte) { time.Sleep(400 * time.Millisecond) }))
+			s := startSidecar(t, d.Address, "http {\n"+option+"\n}")
+			s.problem(t, s.post(sample(t)), unknown("upstream_timeout", 504))
+			assert.Equal(t, 1, d.Delivered())
+		})
+	}
+}
+
+// No request is sent twice after its bytes may have reached the provider,
+// whatever lb_ options are set.
+func TestNeverSentTwice(t *testing.T) {
+	d := newDouble(t)
+	second := newDouble(t)
+	s := startSidecar(t, d.Address+" "+second.Address, lines(
+		"timeout 250ms",
+		"reverse_proxy {", "lb_policy first", "lb_try_duration 3s", "lb_try_interval 1ms", "lb_retries 20", "}"))
+	for name, c := range map[string]struct {
+		handle func(*testcaddy.Conn)
+		code   string
+	}{
+		"reset after it read":  {d.answering(func(c *testcaddy.Conn, _ []byte) { c.Reset() }), "upstream_failed"},
+		"closed after it read": {d.answering(func(*testcaddy.Conn, []byte) {}), "upstream_failed"},
+		"closed at once":       {func(*testcaddy.Conn) {}, "upstream_failed"},
+		"silent":               {d.answering(func(*testcaddy.Conn, []byte) { time.Sleep(500 * time.Millisecond) }), "upstream_timeout"},
+		"truncated":            {d.answering(truncate), "upstream_failed"},
+		"503":                  {d.answering(func(c *testcaddy.Conn, _ []byte) { c.Answer(503, closing+"Retry-After: 0\r\n", []byte("x")) }), "response_invalid"},
+		"408":                  {d.answering(func(c *testcaddy.Conn, _ []byte) { c.Answer(408, closing, nil) }), "response_invalid"},
+		"421":                  {d.answering(func(c *testcaddy.Conn, _ []byte) { c.Answer(421, closing, nil) }), "response_invalid"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d.set(c.handle)
+			before := d.Delivered()
+			start := time.Now()
+			answer := s.post(sample(t))
+			p := answer.JSON(t)
+			assert.Equal(t, c.code, p["code"])
+			assert.NotEqual(t, "not_sent", p["outcome"])
+			assert.Less(t, time.Since(start), time.Second, "nothing is waited for")
+			assert.LessOrEqual(t, d.Delivered(), before+1)
+			assert.Zero(t, second.Accepted(), "and not by another upstream either")
+			assert.Equal(t, c.code, s.Logs.Audit(t, s.asked).String("outcome"))
+		})
+	}
+}
+
+// A failed dial may be tried on the next upstream, in both forms. One audit
+// entry stands for the whole exchange.
+func TestFailedDialIsTriedElsewhere(t *testing.T) {
+	balancing := lines("lb_policy first", "lb_try_duration 2s", "lb_try_interval 1ms", "fail_duration 10s")
+	for name, start := range map[string]func(t *testing.T, upstreams string) *sidecar{
+		"short form": func(t *testing.T, upstreams string) *sidecar {
+			t.Helper()
+			return startSidecar(t, upstreams, "reverse_proxy {\n"+balancing+"\n}")
+		},
+		"long form": func(t *testing.T, upstreams string) *sidecar {
+			t.Helper()
+			return startLongForm(t, upstreams, "", balancing, "")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDouble(t)
+			s := start(t, testcaddy.FreeAddress(t)+" "+d.Address)
+			s.ok(t, s.post(sample(t)))
+			assert.Equal(t, 1, d.Delivered())
+			s.ok(t, s.post(sample(t)))
+			assert.Equal(t, 2, d.Delivered())
+			assert.Len(t, s.Logs.Entries("http.countersign.audit"), 2)
+		})
+	}
+}
+
+// With every upstream dead the exchange ends once, as not sent.
+func TestAllUpstreamsDead(t *testing.T) {
+	s := startSidecar(t, testcaddy.FreeAddress(t)+" "+testcaddy.FreeAddress(t), "reverse_proxy {\nlb_retries 3\nfail_duration 10s\n}")
+	for range 3 {
+		s.problem(t, s.post(sample(t)), notSent("upstream_unreachable", 502, ""))
+	}
+	assert.Len(t, s.Logs.Entries("http.countersign.audit"), 3)
+	// After the failures nobody is dialled any more: no upstream is available.
+	assert.NotEmpty(t, s.Logs.Matching(func(e testcaddy.Entry) bool {
+		return e.String("msg") == "exchange failed" && e.String("detail") == "no upstream is available"
+	}))
+}
+
+// A malformed request never counts against the provider: after any number of
+// them a good one passes.
+func TestMalformedRequestsDoNotCountAgainstTheProvider(t *testing.T) {
+	d := newDouble(t)
+	s := startSidecar(t, d.Address, "max_request_body 8KiB\nreverse_proxy {\nfail_duration 30s\nmax_fails 1\nunhealthy_status 4xx 5xx\n}")
+	for name, body := range map[string]string{
+		"not JSON": "x", "an array": "[]", "empty": "", "no bizData": "{}", "an object in it": `{"bizData":{"a":{}}}`,
+		"too large": strings.Repeat("x", 9000), "a member twice": `{"a":1,"a":1}`,
+	} {
+		assert.GreaterOrEqual(t, s.post([]byte(body)).Status, 400, name)
+	}
+	s.post(sample(t), testcaddy.Header("Content-Type", "text/plain"))
+	s.post(sample(t), testcaddy.Header("Origin", "null"))
+	s.post(nil, func(r *http.Request) { r.Method = http.MethodGet })
+	assert.Zero(t, d.Accepted())
+	s.ok(t, s.post(sample(t)))
+
+	// What the provider itself does wrong counts.
+	d.set(d.answering(func(c *testcaddy.Conn, _ []byte) { c.Reset() }))
+	s.problem(t, s.post(sample(t)), unknown("upstream_failed", 502))
+	d.set(d.genuine)
+	s.problem(t, s.post(sample(t)), notSent("upstream_unreachable", 502, "no upstream is available"))
+}
+
+// A connection that is kept serves again; one that the provider has closed
+// meanwhile costs no request.
+func TestKeepAlive(t *testing.T) {
+	d := newDouble(t)
+	serveAll := func(c *testcaddy.Conn) {
+		for r := c.Request(); r != nil; r = c.Request() {
+			c.Answer(200, "Content-Type: application/json\r\n", easypayAnswer(d.keys, r, "").Body)
+		}
+	}
+	d.set(serveAll)
+	s := startSidecar(t, d.Address, "")
+	for range 5 {
+		s.ok(t, s.post(sample(t)))
+	}
+	assert.Equal(t, 1, d.Accepted())
+
+	for range 5 {
+		d.CloseConnections()
+		time.Sleep(20 * time.Millisecond) // the sidecar sees the end
+		s.ok(t, s.post(sample(t)))
+	}
+	assert.Equal(t, 6, d.Accepted())
+	assert.Equal(t, 10, d.Delivered())
+}
+
+// A kept connection that dies just as the next request is written: whatever
+// comes of it, the request reaches the provider once at most, and what did is
+// never called not_sent.
+func TestStaleConnections(t *testing.T) {
+	var reached atomic.Int64
+	held := providerKeys(t)
+	p := testcaddy.NewProvider(t, func(c *testcaddy.Conn) {
+		if r := c.Request(); r != nil {
+			reached.Add(1)
+			c.Answer(200, "Content-Type: application/json\r\n", easypayAnswer(held, r, "").Body)
+		}
+		// The end crosses with the next request on its way.
+		time.Sleep(time.Duration(reached.Load()%5) * 100 * time.Microsecond)
+		if reached.Load()%2 == 0 {
+			c.Reset()
+		}
+	})
+	s := startSidecar(t, p.Address, "")
+	for range 200 {
+		before := p.Delivered()
+		answer := s.post(sample(t))
+		if answer.Status == 200 {
+			require.Equal(t, before+1, p.Delivered())
+			continue
+		}
+		require.LessOrEqual(t, p.Delivered(), before+1)
+		require.Equal(t, "unknown", answer.Header.Get("Countersign-Outcome"), "%s", answer.Body)
+	}
+}
+
+// A provider may stop reading early and answer.
+func TestAnswerBeforeTheEndOfTheRequest(t *testing.T) {
+	p := testcaddy.NewProvider(t, func(c *testcaddy.Conn) {
+		_, _ = io.ReadFull(c, make([]byte, 100))
+		c.Answer(413, closing, []byte(`{"sysRetCode":"413"}`))
+		_ = c.CloseWrite()
+		_, _ = io.Copy(io.Discard, c)
+	})
+	s := startSidecar(t, p.Address, "")
+	large := replaceOnce(t, sample(t), `"prodCode"`, `"pad":"`+strings.Repeat("x", 900<<10)+`","prodCode"`)
+	w := unverified("response_unsigned", 413)
+	w.upstreamCode = "413"
+	s.problem(t, s.post(large), w)
+}
+
+// mTLS: the http block takes what Caddy's own transport takes.
+func TestClientCertificate(t *testing.T) {
+	ca := testcaddy.NewCA(t)
+	server, client := ca.Issue(t, "provider"), ca.Issue(t, "merchant")
+	held := providerKeys(t)
+	var name atomic.Value
+	p := testcaddy.NewTLSProvider(t, &tls.Config{
+		Certificates: []tls.Certificate{server.TLS}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: ca.Pool,
+	}, func(c *testcaddy.Conn) {
+		if r := c.Request(); r != nil {
+			name.Store(c.Conn.(*tls.Conn).ConnectionState().PeerCertificates[0].Subject.CommonName)
+			c.Answer(200, closing, easypayAnswer(held, r, "").Body)
+		}
+	})
+	s := startSidecar(t, "https://"+p.Address, "http {\n tls_trust_pool file "+ca.File+"\n tls_client_auth "+client.CertFile+" "+client.KeyFile+"\n}")
+	s.ok(t, s.post(sample(t)))
+	assert.Equal(t, "merchant", name.Load())
+	assert.Equal(t, p.Address, p.Last(t).Host, "the provider sees its own name")
+
+	// Without a certificate nothing arrives. Under TLS 1.3 the refusal comes
+	// after the request may have left, so it is not called not_sent.
+	s = startSidecar(t, "https://"+p.Address, "http {\n tls_trust_pool file "+ca.File+"\n}")
+	received := len(p.Received())
+	assert.Equal(t, 502, s.post(sample(t)).Status)
+	assert.Len(t, p.Received(), received)
+}
+
+// HTTP/2 over TLS, as providers' load balancers speak it.
+func TestHTTP2(t *testing.T) {
+	ca := testcaddy.NewCA(t)
+	held := providerKeys(t)
+	var protocols sync.Map
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		protocols.Store(r.Proto, true)
+		text, err := io.ReadAll(r.Body)
+		assert.NoError(t, err)
+		assert.EqualValues(t, len(text), r.ContentLength)
+		w.Header().Set("Trailer", "X-Trailer")
+		w.WriteHeader(http.StatusEarlyHints)
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(easypayAnswer(held, &testcaddy.Received{Target: r.RequestURI, Header: r.Header, Body: text}, "").Body)
+		w.Header().Set("X-Trailer", "x")
+	}))
+	server.EnableHTTP2 = true
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{ca.Issue(t, "provider").TLS}}
+	server.StartTLS()
+	defer server.Close()
+	s := startSidecar(t, server.URL, "http {\n tls_trust_pool file "+ca.File+"\n}")
+	for range 3 {
+		answer, interim := s.postRaw(sample(t))
+		s.ok(t, answer)
+		assert.Empty(t, interim)
+		assert.Empty(t, answer.Header.Get("X-Trailer"))
+	}
+	_, ok := protocols.Load("HTTP/2.0")
+	assert.True(t, ok)
+}
+
+// frames is a provider that speaks just enough HTTP/2 to refuse: it counts the
+// requests that arrive and answers each with frames of the test's own.
+func frames(t *testing.T, c io.ReadWriter, requests *atomic.Int64, refuse func(stream uint32) []byte) {
+	t.Helper()
+	r := bufio.NewReader(c)
+	preface := make([]byte, 24)
+	if _, err := io.ReadFull(r, preface); err != nil {
+		return
+	}
+	_, _ = c.Write(frame(4, 0, 0, nil)) // SETTINGS
+	for {
+		head := make([]byte, 9)
+		if _, err := io.ReadFull(r, head); err != nil {
+			return
+		}
+		length := int(head[0])<<16 | int(head[1])<<8 | int(head[2])
+		if _, err := r.Discard(length); err != nil {
+			return
+		}
+		stream := binary.BigEndian.Uint32(head[5:]) & 0x7fffffff
+		switch kind, flags := head[3], head[4]; {
+		case kind == 4 && flags&1 == 0:
+			_, _ = c.Write(frame(4, 1, 0, nil))
+		case kind == 1: // HEADERS
+			requests.Add(1)
+		case kind == 0 && flags&1 != 0: // DATA with END_STREAM
+			if _, err := c.Write(refuse(stream)); err != nil {
+				return
+			}
+		}
+	}
+}
+
+func frame(kind, flags byte, stream uint32, payload []byte) []byte {
+	out := []byte{byte(len(payload) >> 16), byte(len(payload) >> 8), byte(len(payload)), kind, flags}
+	out = binary.BigEndian.AppendUint32(out, stream)
+	return append(out, payload...)
+}
+
+// An HTTP/2 provider that refuses a stream or says goodbye invites Go's client
+// to send again. The sidecar does not: the bytes were there.
+func TestHTTP2IsNotSentTwice(t *testing.T) {
+	refused := func(stream uint32) []byte { return frame(3, 0, stream, []byte{0, 0, 0, 7}) } // RST_STREAM, REFUSED_STREAM
+	goodbye := func(uint32) []byte { return frame(7, 0, 0, make([]byte, 8)) }                // GOAWAY, nothing was handled
+	ca := testcaddy.NewCA(t)
+	for name, refuse := range map[string]func(uint32) []byte{"refused stream": refused, "goodbye": goodbye} {
+		for _, encrypted := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, TLS %t", name, encrypted), func(t *testing.T) {
+				var requests atomic.Int64
+				handle := func(c *testcaddy.Conn) { frames(t, c.Conn, &requests, refuse) }
+				var s *sidecar
+				if encrypted {
+					p := testcaddy.NewTLSProvider(t, &tls.Config{NextProtos: []string{"h2"}, Certificates: []tls.Certificate{ca.Issue(t, "provider").TLS}}, handle)
+					s = startSidecar(t, "https://"+p.Address, "timeout 1s\nhttp {\n tls_trust_pool file "+ca.File+"\n}")
+				} else {
+					p := testcaddy.NewProvider(t, handle)
+					s = startSidecar(t, "h2c://"+p.Address, "timeout 1s")
+				}
+				for i := range 3 {
+					answer := s.post(sample(t))
+					assert.NotEqual(t, "not_sent", answer.Header.Get("Countersign-Outcome"), "%s", answer.Body)
+					assert.EqualValues(t, i+1, requests.Load(), "each was sent once")
+				}
+			})
+		}
+	}
+}
+
+// A Unix socket is local, and needs no TLS.
+func TestUnixSocket(t *testing.T) {
+	held := providerKeys(t)
+	path := filepath.Join(t.TempDir(), "provider.sock")
+	ln, err := net.Listen("unix", path)
+	require.NoError(t, err)
+	p := testcaddy.Serve(t, ln, func(c *testcaddy.Conn) {
+		if r := c.Request(); r != nil {
+			c.Answer(200, closing, easypayAnswer(held, r, "").Body)
+		}
+	})
+	s := startSidecar(t, "unix/"+path, "")
+	s.ok(t, s.post(sample(t)))
+	assert.NotContains(t, p.Last(t).Host, "/")
+}
+
+// A proxy that refuses is a provider that was not reached.
+func TestNetworkProxy(t *testing.T) {
+	ca := testcaddy.NewCA(t)
+	held := providerKeys(t)
+	p := testcaddy.NewTLSProvider(t, &tls.Config{Certificates: []tls.Certificate{ca.Issue(t, "provider").TLS}}, func(c *testcaddy.Conn) {
+		if r := c.Request(); r != nil {
+			c.Answer(200, closing, easypayAnswer(held, r, "").Body)
+		}
+	})
+	var refuse atomic.Bool
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if refuse.Load() || r.Method != http.MethodConnect {
+			w.WriteHeader(http.StatusForbidden)
+			return
+		}
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			return
+		}
+		out, err := net.Dial("tcp", r.Host)
+		if err != nil {
+			_ = conn.Close()
+			return
+		}
+		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\n\r\n")
+		go func() { _, _ = io.Copy(out, conn); _ = out.Close() }()
+		_, _ = io.Copy(conn, out)
+		_ = conn.Close()
+	}))
+	defer proxy.Close()
+	s := startSidecar(t, "https://"+p.Address, "http {\n tls_trust_pool file "+ca.File+"\n network_proxy url "+proxy.URL+"\n keepalive off\n}")
+	s.ok(t, s.post(sample(t)))
+	assert.Equal(t, 1, p.Delivered())
+	refuse.Store(true)
+	s.problem(t, s.post(sample(t)), notSent("upstream_unreachable", 502, "no connection to the provider"))
+	proxy.Close()
+	s.problem(t, s.post(sample(t)), notSent("upstream_unreachable", 502, "connection refused"))
+	assert.Equal(t, 1, p.Delivered())
+}
+
+// Active health checks pass unsigned, as GET, and nothing else does.
+func TestHealthChecks(t *testing.T) {
+	held := providerKeys(t)
+	var checks atomic.Int64
+	p := testcaddy.NewProvider(t, func(c *testcaddy.Conn) {
+		for r := c.Request(); r != nil; r = c.Request() {
+			if r.Method == http.MethodGet {
+				assert.Equal(t, "/health", r.Target)
+				assert.Empty(t, r.Body)
+				checks.Add(1)
+				c.Answer(200, "", []byte("fine"))
+				continue
+			}
+			c.Answer(200, "Content-Type: application/json\r\n", easypayAnswer(held, r, "").Body)
+		}
+	})
+	s := startSidecar(t, p.Address, "reverse_proxy {\nhealth_uri /health\nhealth_interval 20ms\n}")
+	require.Eventually(t, func() bool { return checks.Load() > 2 }, 5*time.Second, 5*time.Millisecond)
+	s.ok(t, s.post(sample(t)))
+	assert.Len(t, s.Logs.Entries("http.countersign.audit"), 1, "a health check is no exchange")
+
+	p2 := testcaddy.NewProvider(t, func(c *testcaddy.Conn) { c.Request() })
+	s = startSidecar(t, p2.Address, "reverse_proxy {\nhealth_uri /health\nhealth_method POST\nhealth_request_body planted\nhealth_interval 20ms\n}")
+	time.Sleep(100 * time.Millisecond)
+	assert.Zero(t, p2.Delivered(), "an unsigned POST never leaves")
+	s.problem(t, s.post(sample(t)), notSent("upstream_unreachable", 502, "no upstream is available"))
+}
+
+// A header that an operator adds in reverse_proxy must not undo the allow-list,
+// and what the provider sees of the sidecar is only what it needs.
+func TestWhatTheProviderSees(t *testing.T) {
+	d := newDouble(t)
+	s := startSidecar(t, d.Address, "forward_headers X-Trace x-second")
+	change := func(r *http.Request) {
+		for name, value := range map[string]string{
+			"Accept": "application/json", "User-Agent": "legacy/1.0", "X-Trace": "trace-1", "X-Second": "2", "X-Third": "3",
+			"X-Forwarded-For": "10.0.0.1", "Forwarded": "for=10.0.0.1", "Via": "1.1 x", "Cookie": "planted=1", "Authorization": "Bearer planted",
+			"Proxy-Authorization": "planted", "Traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "Tracestate": "a=b", "Baggage": "a=b",
+			"Accept-Encoding": "br", "Idempotency-Key": "1", "X-Idempotency-Key": "1", "Referer": "http://planted", "Te": "trailers", "Upgrade": "websocket",
+			"Connection": "Upgrade", "Countersign-Verified": "true", "Content-Language": "zh", "Expect": "100-continue", "Early-Data": "1", "Range": "bytes=0-1",
+		} {
+			r.Header.Set(name, value)
+		}
+	}
+	s.url += "?a=1&b=%2F"
+	s.ok(t, s.post(sample(t), change))
+	got := d.Last(t)
+	assert.Equal(t, "POST", got.Method)
+	assert.Equal(t, "/ledger/mpos?a=1&b=%2F", got.Target, "path and query pass as they are")
+	assert.Equal(t, d.Address, got.Host, "the provider's own name")
+	assert.Equal(t, http.Header{
+		"Content-Type": {"application/json"}, "Accept": {"application/json"}, "User-Agent": {"legacy/1.0"}, "X-Trace": {"trace-1"}, "X-Second": {"2"},
+		"Accept-Encoding": {"gzip"}, "Content-Length": {fmt.Sprint(len(got.Body))},
+	}, got.Header)
+
+	// A client that sends none of them adds none.
+	s.ok(t, s.post(sample(t), func(r *http.Request) { r.Header["User-Agent"] = nil }))
+	assert.Equal(t, http.Header{
+		"Content-Type": {"application/json"}, "Accept-Encoding": {"gzip"}, "Content-Length": {fmt.Sprint(len(d.Last(t).Body))},
+	}, d.Last(t).Header)
+}
+
+// Path games end at the provider's host as they came, or not at all.
+func TestTargets(t *testing.T) {
+	d := newDouble(t)
+	s := startSidecar(t, d.Address, "")
+	address := strings.TrimPrefix(strings.TrimSuffix(s.url, "/easypay/ledger/mpos"), "http://")
+	for target, want := range map[string]string{
+		"/easypay/ledger/mpos":                          "/ledger/mpos",
+		"/easypay/ledger%2Fmpos?x=%2e":                  "/ledger%2Fmpos?x=%2e",
+		"/easypay/%2e%2e/x":                             "", // Caddy sees /x in it, which is not served
+		"/easypay/../x":                                 "",
+		"/easypay/x/../y":                               "/y", // and cleans what it takes a prefix from
+		"/easypay//x":                                   "/x", // handle_path takes it for /easypay/
+		"/easypay/a%20b":                                "/a%20b",
+		"/easypay/中":                                    "/%E4%B8%AD",
+		"http://" + address + "/easypay/ledger/mpos":    "/ledger/mpos",
+		"http://127.0.0.1/easypay/ledger/mpos":          "/ledger/mpos",
+		"http://user@127.0.0.1/easypay/ledger/mpos?a=b": "/ledger/mpos?a=b",
+	} {
+		t.Run(target, func(t *testing.T) {
+			before := d.Delivered()
+			conn := dial(t, s.url)
+			defer conn.Close()
+			body := sample(t)
+			_, err := fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", target, address, len(body), body)
+			require.NoError(t, err)
+			res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			require.NoError(t, err)
+			defer res.Body.Close()
+			if want == "" {
+				assert.Equal(t, before, d.Delivered())
+				return
+			}
+			require.Equal(t, before+1, d.Delivered(), "%d", res.StatusCode)
+			assert.Equal(t, want, d.Last(t).Target)
+			assert.Equal(t, d.Address, d.Last(t).Host)
+		})
+	}
+}
