@@ -97,7 +97,7 @@ type Answer struct {
 
 // Opened is an answer or a notification after it has verified.
 type Opened struct {
-	Body         []byte   // as it goes back
+	Body         []byte   // as it goes back; nil for a notification that is a form
 	Canonical    []byte   // the canonical string that was verified
 	Fingerprints []string // of the keys that were used
 	Signed       string   // the part that the signature covers: "bizData", "data" or "*"

@@ -1,6 +1,8 @@
 package scheme
 
 import (
+	"bytes"
+
 	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/canonical"
 	"github.com/countersign/caddy-countersign/module/keys"
@@ -44,9 +46,32 @@ func (r Request) Sign(algorithm signature.Algorithm, text []byte, name string, d
 	}, nil
 }
 
-// Verify verifies the signature over what it covers, and then that this can be
-// read in one way only. The result's Body is for the caller to fill in.
-func (c Covered) Verify(algorithm signature.Algorithm, set *keys.Set, charset func([]byte) []byte, sig string) (*Opened, error) {
+// Verify verifies the signature over what it covers of an answer, and that this
+// can be read in one way only.
+func (a Answer) Verify(algorithm signature.Algorithm, c Covered, sig string) (*Opened, error) {
+	opened, err := c.verify(algorithm, a.Keys, a.Charset, sig)
+	if err != nil {
+		return nil, err
+	}
+	// With a shared secret both sides sign alike: a stranger between them could
+	// send a request back as its own answer.
+	if a.Sealed != nil && algorithm.SignRole() == algorithm.VerifyRole() && bytes.Equal(a.Sealed.Canonical, c.Text) {
+		return nil, Failf(Signature, "the signature is the one of the request itself, sent back")
+	}
+	opened.Body = a.Body.Source()
+	return opened, nil
+}
+
+// Verify is Answer's Verify for a notification.
+func (n Notification) Verify(algorithm signature.Algorithm, c Covered, sig string) (*Opened, error) {
+	opened, err := c.verify(algorithm, n.Keys, n.Charset, sig)
+	if err == nil && n.Body != nil {
+		opened.Body = n.Body.Source()
+	}
+	return opened, err
+}
+
+func (c Covered) verify(algorithm signature.Algorithm, set *keys.Set, charset func([]byte) []byte, sig string) (*Opened, error) {
 	if role := algorithm.VerifyRole(); !set.Has(role) && (role != keys.SharedSecret || !set.Has(keys.VerifySecret)) {
 		return nil, Failf(NeedsKeys, "%w", set.Need(role))
 	}

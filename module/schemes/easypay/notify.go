@@ -30,7 +30,7 @@ func (s *Scheme) OpenNotification(n scheme.Notification) (*scheme.Opened, error)
 	if err != nil {
 		return nil, err
 	}
-	opened, err := s.covered(name, part.Members()).Verify(signature.SHA256WithRSA, n.Keys, n.Charset, sig)
+	opened, err := n.Verify(signature.SHA256WithRSA, s.covered(name, part.Members()), sig)
 	if err != nil {
 		return nil, err
 	}

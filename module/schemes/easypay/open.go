@@ -20,7 +20,7 @@ func (s *Scheme) Open(answer scheme.Answer) (*scheme.Opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	opened, err := s.covered(name, part.Members()).Verify(signature.SHA256WithRSA, answer.Keys, answer.Charset, sig)
+	opened, err := answer.Verify(signature.SHA256WithRSA, s.covered(name, part.Members()), sig)
 	if err != nil {
 		return nil, err
 	}
@@ -54,10 +54,8 @@ func errDecryption() error {
 	return scheme.Failf(scheme.Decryption, "the encrypted members do not open with the request's key or any of the configured decrypt keys")
 }
 
-// decrypt makes the opened body: the message, with the encrypted members of the
-// verified part replaced by their text.
+// decrypt replaces the encrypted members of a verified part with their text.
 func (s *Scheme) decrypt(opened *scheme.Opened, message, part *body.Object, remembered *memory, set *keys.Set) error {
-	opened.Body = message.Source()
 	encrypted := make([]body.Member, 0, len(s.Encrypt))
 	for _, name := range s.Encrypt {
 		if m, ok := part.Get(name); ok && !m.IsEmpty() {

@@ -31,5 +31,5 @@ func (s *Scheme) Notification() scheme.NotificationRule {
 
 // OpenNotification verifies a notification.
 func (s *Scheme) OpenNotification(n scheme.Notification) (*scheme.Opened, error) {
-	return s.verify(n.Body, s.DeveloperKey, n.Keys, n.Charset)
+	return s.verify(scheme.Answer{Body: n.Body, Keys: n.Keys, Charset: n.Charset}, s.DeveloperKey)
 }

@@ -1,8 +1,6 @@
 package hbsk
 
 import (
-	"github.com/countersign/caddy-countersign/module/body"
-	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
@@ -13,7 +11,7 @@ func (s *Scheme) Open(answer scheme.Answer) (*scheme.Opened, error) {
 	if answer.Sealed != nil {
 		remembered = answer.Sealed.Memory.(*memory)
 	}
-	opened, err := s.verify(answer.Body, remembered.key, answer.Keys, answer.Charset)
+	opened, err := s.verify(answer, remembered.key)
 	if err != nil {
 		return nil, err
 	}
@@ -30,20 +28,16 @@ func (s *Scheme) Open(answer scheme.Answer) (*scheme.Opened, error) {
 	return opened, nil
 }
 
-// verify verifies an answer or a notification.
-func (s *Scheme) verify(text *body.Object, key string, set *keys.Set, charset func([]byte) []byte) (*scheme.Opened, error) {
-	sig, err := scheme.SignatureOf(text, memberSign)
+// verify verifies an answer, or a notification as one.
+func (s *Scheme) verify(answer scheme.Answer, key string) (*scheme.Opened, error) {
+	sig, err := scheme.SignatureOf(answer.Body, memberSign)
 	if err != nil {
 		return nil, err
 	}
-	m, err := s.responseMessage.fill(text, key)
+	m, err := s.responseMessage.fill(answer.Body, key)
 	if err != nil {
 		return nil, err
 	}
-	opened, err := m.covered().Verify(s.algorithm(m, charset), set, nil, sig)
-	if err != nil {
-		return nil, err
-	}
-	opened.Body = text.Source()
-	return opened, nil
+	algorithm := s.algorithm(m, answer.Charset)
+	return answer.Verify(algorithm, m.covered(), sig)
 }

@@ -8,11 +8,10 @@ func (s *Scheme) Open(answer scheme.Answer) (*scheme.Opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	opened, err := s.covered(answer.Body.Members()).Verify(md5, answer.Keys, answer.Charset, sig)
+	opened, err := answer.Verify(md5, s.covered(answer.Body.Members()), sig)
 	if err != nil {
 		return nil, err
 	}
-	opened.Body = answer.Body.Source()
 	if answer.Sealed != nil {
 		if err := s.Check(answer.Sealed.Request, answer.Body, memberOrder); err != nil {
 			return nil, err

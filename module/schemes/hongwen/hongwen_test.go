@@ -102,15 +102,15 @@ func TestMembersAreAddedWhereTheClientGaveNone(t *testing.T) {
 func TestARequestThatLacksSomething(t *testing.T) {
 	bare := schemetest.Configure(t, "hongwen")
 	for request, names := range map[string]string{
-		`{"mch_no":"1","biz_content":"{}"}`:                                  "method",
-		`{"method":"m","biz_content":"{}"}`:                                  "mch_no",
-		`{"mch_no":"1","method":"m"}`:                                        "biz_content",
-		`{"mch_no":"1","method":"m","biz_content":null}`:                     "biz_content",
-		`{"mch_no":"1","method":"m","biz_content":""}`:                       "biz_content",
-		`{"mch_no":"1","method":"m","biz_content":1}`:                        "biz_content",
-		`{"mch_no":"1","method":"m","biz_content":[]}`:                       "biz_content",
-		`{"biz_content":"{\"a\":1,\"\\u0061\":2}"}`:                          "biz_content",
-		`{"biz_content":"{\"o\":[{\"a\":1,\"a\":2}]}"}`:                      "biz_content",
+		`{"mch_no":"1","biz_content":"{}"}`:              "method",
+		`{"method":"m","biz_content":"{}"}`:              "mch_no",
+		`{"mch_no":"1","method":"m"}`:                    "biz_content",
+		`{"mch_no":"1","method":"m","biz_content":null}`: "biz_content",
+		`{"mch_no":"1","method":"m","biz_content":""}`:   "biz_content",
+		`{"mch_no":"1","method":"m","biz_content":1}`:    "biz_content",
+		`{"mch_no":"1","method":"m","biz_content":[]}`:   "biz_content",
+		`{"biz_content":"{\"a\":1,\"\\u0061\":2}"}`:      "biz_content",
+		`{"biz_content":"{\"o\":[{\"a\":1,\"a\":2}]}"}`:  "biz_content",
 	} {
 		_, err := seal(t, bare, request)
 		assert.Equal(t, scheme.Invalid, scheme.ReasonOf(err), request)

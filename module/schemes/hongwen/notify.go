@@ -29,5 +29,5 @@ func (s *Scheme) OpenNotification(n scheme.Notification) (*scheme.Opened, error)
 	if err != nil {
 		return nil, err
 	}
-	return ofPairs(scheme.FormPairs(n.Form, memberSign)).Verify(algorithm, n.Keys, n.Charset, sig)
+	return n.Verify(algorithm, ofPairs(scheme.FormPairs(n.Form, memberSign)), sig)
 }

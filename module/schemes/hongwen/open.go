@@ -9,11 +9,10 @@ func (s *Scheme) Open(answer scheme.Answer) (*scheme.Opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	opened, err := s.covered(answer.Body.Members()).Verify(algorithm, answer.Keys, answer.Charset, sig)
+	opened, err := answer.Verify(algorithm, s.covered(answer.Body.Members()), sig)
 	if err != nil {
 		return nil, err
 	}
-	opened.Body = answer.Body.Source()
 	if answer.Sealed == nil {
 		return opened, nil
 	}

@@ -34,5 +34,5 @@ func (s *Scheme) OpenNotification(n scheme.Notification) (*scheme.Opened, error)
 	if err != nil {
 		return nil, err
 	}
-	return c.Verify(md5, n.Keys, n.Charset, sig)
+	return n.Verify(md5, c, sig)
 }

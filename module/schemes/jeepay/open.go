@@ -25,11 +25,10 @@ func (s *Scheme) Open(answer scheme.Answer) (*scheme.Opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	opened, err := c.Verify(s.algorithm(), answer.Keys, answer.Charset, sig)
+	opened, err := answer.Verify(s.algorithm(), c, sig)
 	if err != nil {
 		return nil, err
 	}
-	opened.Body = answer.Body.Source()
 	if answer.Sealed == nil {
 		return opened, nil
 	}
