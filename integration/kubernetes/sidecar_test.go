@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -59,7 +60,7 @@ type process struct {
 }
 
 // startCaddy runs Caddy on the Caddyfile in dir, from there, as the pod does.
-func startCaddy(t *testing.T, dir string) *process {
+func startCaddy(t *testing.T, dir string, env ...string) *process {
 	t.Helper()
 	binary, err := caddyBinary()
 	require.NoError(t, err)
@@ -70,6 +71,7 @@ func startCaddy(t *testing.T, dir string) *process {
 	}
 	p.command.Dir = dir
 	p.command.Env = []string{"HOME=" + dir, "XDG_CONFIG_HOME=" + filepath.Join(dir, "config"), "XDG_DATA_HOME=" + filepath.Join(dir, "data")}
+	p.command.Env = append(p.command.Env, env...)
 	p.command.Stdout, p.command.Stderr = p.log, p.log
 	require.NoError(t, p.command.Start())
 	go func() {
@@ -139,6 +141,7 @@ func newGate(t *testing.T, provider string) *gate {
 	require.NoError(t, err)
 	g := &gate{opened: make(chan struct{})}
 	pass := httputil.NewSingleHostReverseProxy(target)
+	pass.ErrorLog = log.New(io.Discard, "", 0) // of clients that hang up, as they should
 	g.url = serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
