@@ -24,7 +24,6 @@ const (
 // members in their order.
 type Object struct {
 	src     []byte
-	base    int // where the text that was parsed begins
 	open    int // just behind the opening brace
 	end     int // just behind the closing brace
 	members []Member
@@ -34,10 +33,9 @@ type Object struct {
 type Member struct {
 	src        []byte
 	name       []byte
-	nameStart  int
-	start, end int
 	text       []byte // of a string that a Draft has set, or nil
-	fresh      bool   // a Draft has set it: src is its value alone
+	start, end int
+	fresh      bool // a Draft has set it: src is its value alone
 }
 
 // Members are the object's members in the order of the text.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -27,8 +28,12 @@ var (
 // because its name tables are worth keeping.
 type decoder struct {
 	jsontext.Decoder
-	buf bytes.Buffer
+	buf     bytes.Buffer
+	members []Member // of the object that is being read, until it is known how many they are
 }
+
+// maxKept is how many members a pooled decoder keeps room for.
+const maxKept = 256
 
 var decoders = sync.Pool{New: func() any { return new(decoder) }}
 
@@ -44,6 +49,10 @@ func newDecoder(text []byte) *decoder {
 func (d *decoder) release() {
 	d.buf = bytes.Buffer{}
 	d.Reset(&d.buf)
+	clear(d.members)
+	if cap(d.members) > maxKept {
+		d.members = nil
+	}
 	decoders.Put(d)
 }
 
@@ -58,7 +67,7 @@ func parseAt(src []byte, start, end int) (*Object, error) {
 	d := newDecoder(src[start:end])
 	defer d.release()
 
-	o := &Object{src: src, base: start}
+	o := &Object{src: src}
 	if d.PeekKind() != '{' {
 		if _, err := d.ReadValue(); err != nil {
 			return nil, syntaxError(err)
@@ -69,15 +78,16 @@ func parseAt(src []byte, start, end int) (*Object, error) {
 		return nil, syntaxError(err)
 	}
 	o.open = start + int(d.InputOffset())
-	o.members = make([]Member, 0, 16)
+	members := d.members[:0]
+	defer func() { d.members = members }()
 	for d.PeekKind() != '}' {
 		name, err := d.ReadValue()
 		if err != nil {
 			return nil, syntaxError(err)
 		}
 		nameEnd := start + int(d.InputOffset())
-		m := Member{src: src, nameStart: nameEnd - len(name)}
-		if m.name, err = unquote(src[m.nameStart:nameEnd]); err != nil {
+		m := Member{src: src}
+		if m.name, err = unquote(src[nameEnd-len(name) : nameEnd]); err != nil {
 			return nil, ErrSyntax
 		}
 		value, err := d.ReadValue()
@@ -89,8 +99,9 @@ func parseAt(src []byte, start, end int) (*Object, error) {
 		if tooDeep(src[m.start:m.end]) {
 			return nil, ErrDepth
 		}
-		o.members = append(o.members, m)
+		members = append(members, m)
 	}
+	o.members = slices.Clone(members)
 	if _, err := d.ReadToken(); err != nil {
 		return nil, syntaxError(err)
 	}
@@ -132,8 +143,8 @@ func syntaxError(err error) error {
 // tooDeep reports whether a member's value, known to be valid JSON, nests
 // beyond MaxDepth, the object around it counted.
 func tooDeep(value []byte) bool {
-	if len(value) < 2*MaxDepth {
-		return false
+	if bytes.Count(value, []byte("{"))+bytes.Count(value, []byte("[")) < MaxDepth {
+		return false // the common case, at the speed of vector instructions
 	}
 	depth, inString := 1, false
 	for i := 0; i < len(value); i++ {

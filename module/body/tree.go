@@ -18,7 +18,7 @@ func (m Member) Tree() Tree {
 	if err != nil {
 		panic("body: a value that was parsed is not valid: " + err.Error()) // Parse has read it once
 	}
-	t.name, t.nameStart = m.name, m.nameStart
+	t.name = m.name
 	return t
 }
 
@@ -41,15 +41,13 @@ func (d *decoder) tree(src []byte, base int) (t Tree, err error) {
 	t.start = base + int(d.InputOffset()) - 1
 	for k := d.PeekKind(); k != '}' && k != ']'; k = d.PeekKind() {
 		var name []byte
-		var nameStart int
 		if kind == Obj {
 			raw, err := d.ReadValue()
 			if err != nil {
 				return t, err
 			}
 			nameEnd := base + int(d.InputOffset())
-			nameStart = nameEnd - len(raw)
-			if name, err = unquote(src[nameStart:nameEnd]); err != nil {
+			if name, err = unquote(src[nameEnd-len(raw) : nameEnd]); err != nil {
 				return t, err
 			}
 		}
@@ -57,7 +55,7 @@ func (d *decoder) tree(src []byte, base int) (t Tree, err error) {
 		if err != nil {
 			return t, err
 		}
-		child.name, child.nameStart = name, nameStart
+		child.name = name
 		t.Children = append(t.Children, child)
 	}
 	if _, err := d.ReadToken(); err != nil {
