@@ -50,9 +50,10 @@ var troubles = []trouble{
 const sentOK = `caddy_countersign_exchanges_total{outcome="ok",profile="easypay",scheme="easypay"}`
 
 func TestVaultAway(t *testing.T) {
+	parallel(t)
 	s := open(t, vaulttest.StartOwn(t))
-	const maxStale = 3 * time.Second
-	c := s.start([]string{inKV, inTransit, withMD5}, s.byRole(), "refresh 500ms", "max_stale 3s")
+	const maxStale = 2 * time.Second
+	c := s.start([]string{inKV, inTransit, withMD5}, s.byRole(), "refresh 500ms", "max_stale 2s")
 	for _, trouble := range troubles {
 		t.Run(trouble.name, func(t *testing.T) {
 			before := len(c.log())
@@ -75,7 +76,7 @@ func TestVaultAway(t *testing.T) {
 
 			// Beyond max_stale nothing is signed any more.
 			sent := c.metric(sentOK)
-			time.Sleep(time.Until(began.Add(maxStale + 700*time.Millisecond)))
+			time.Sleep(time.Until(began.Add(maxStale + 300*time.Millisecond)))
 			for _, reference := range []string{inKV, inTransit, withMD5} {
 				a := c.pay(reference)
 				assert.Equal(t, http.StatusServiceUnavailable, a.status, reference)
@@ -95,6 +96,7 @@ func TestVaultAway(t *testing.T) {
 
 // What fails while an answer is opened says that the request was sent.
 func TestVaultAwayWhileAnAnswerIsOpened(t *testing.T) {
+	parallel(t)
 	s := open(t, vaulttest.Start(t))
 	c := s.start([]string{inTransit}, s.byRole(), "refresh 1h", "max_stale 2h")
 	for name, fault := range map[string]vaulttest.Fault{
@@ -118,6 +120,7 @@ func TestVaultAwayWhileAnAnswerIsOpened(t *testing.T) {
 }
 
 func TestColdStartWithoutVault(t *testing.T) {
+	parallel(t)
 	s := open(t, vaulttest.StartOwn(t))
 	auth := s.byRole()
 	require.NoError(t, s.vault.Kill())
@@ -145,6 +148,7 @@ func TestColdStartWithoutVault(t *testing.T) {
 // A request that comes while the first load runs waits for it, and all wait for
 // one.
 func TestVaultIsAskedOnceForAllWhoWait(t *testing.T) {
+	parallel(t)
 	s := open(t, vaulttest.Start(t))
 	auth := s.byRole()
 	s.proxy.Set(vaulttest.Slow(300 * time.Millisecond))
@@ -171,6 +175,7 @@ func TestVaultIsAskedOnceForAllWhoWait(t *testing.T) {
 }
 
 func TestNothingIsWrittenToDisk(t *testing.T) {
+	parallel(t)
 	s := open(t, vaulttest.Start(t))
 	c := s.start([]string{inKV, inTransit}, s.byRole(), "refresh 200ms")
 	c.paid(inKV)

@@ -20,6 +20,7 @@ const (
 )
 
 func TestKubernetesLoginReadsItsTokenAgain(t *testing.T) {
+	parallel(t)
 	s := open(t, vaulttest.Start(t))
 	cluster, err := s.vault.EnableKubernetes()
 	require.NoError(t, err)
@@ -52,6 +53,7 @@ func TestKubernetesLoginReadsItsTokenAgain(t *testing.T) {
 }
 
 func TestTokenIsRenewedAndThenReplaced(t *testing.T) {
+	parallel(t)
 	s := open(t, vaulttest.Start(t))
 	role := s.role(vaulttest.Tokens{TTL: 2 * time.Second, MaxTTL: 5 * time.Second})
 	// Nobody asks for keys meanwhile: the token is looked after by itself.
@@ -74,6 +76,7 @@ func TestTokenIsRenewedAndThenReplaced(t *testing.T) {
 }
 
 func TestTokenThatCannotBeRenewedIsReplaced(t *testing.T) {
+	parallel(t)
 	s := open(t, vaulttest.Start(t))
 	// A batch token can be neither renewed nor revoked.
 	require.NoError(t, writeBatchRole(s))
@@ -92,6 +95,7 @@ func writeBatchRole(s *shop) error {
 }
 
 func TestRevokedTokenIsReplacedWithinTheRequest(t *testing.T) {
+	parallel(t)
 	s := open(t, vaulttest.Start(t))
 	c := s.start([]string{inKV, inTransit}, s.byRole(), "refresh 1h", "max_stale 2h")
 	time.Sleep(time.Second)
@@ -104,6 +108,7 @@ func TestRevokedTokenIsReplacedWithinTheRequest(t *testing.T) {
 }
 
 func TestSecretIDThatWorksOnce(t *testing.T) {
+	parallel(t)
 	s := open(t, vaulttest.Start(t))
 	role := s.role(vaulttest.Tokens{TTL: 2 * time.Second})
 	_, err := s.vault.Client().Logical().Write("auth/approle/role/shop", map[string]any{"secret_id_num_uses": 1})
@@ -123,6 +128,7 @@ func TestSecretIDThatWorksOnce(t *testing.T) {
 }
 
 func TestTokenFileOfAnAgent(t *testing.T) {
+	parallel(t)
 	s := open(t, vaulttest.Start(t))
 	file := s.token(vaulttest.Tokens{TTL: 3 * time.Second, MaxTTL: 8 * time.Second})
 	c := s.start([]string{inKV, inTransit}, "auth token_file "+file, "refresh 200ms")
@@ -167,6 +173,7 @@ func TestTokenFileOfAnAgent(t *testing.T) {
 }
 
 func TestTokenOfALoginIsGivenBack(t *testing.T) {
+	parallel(t)
 	s := open(t, vaulttest.Start(t))
 	c := s.start([]string{inKV}, s.byRole(), "refresh 200ms")
 	require.Len(t, logins(t, s), 1)
@@ -192,6 +199,7 @@ func logins(t *testing.T, s *shop) []string {
 }
 
 func TestLoginsThatCannotWorkSayWhatToChange(t *testing.T) {
+	parallel(t)
 	s := open(t, vaulttest.Start(t))
 	role := s.role(vaulttest.Tokens{})
 	id, err := os.ReadFile(role.RoleIDFile)
@@ -219,6 +227,7 @@ func TestLoginsThatCannotWorkSayWhatToChange(t *testing.T) {
 // The start-up check: the log names the path and the capability, in the
 // language of policies, before the first payment fails.
 func TestPolicyThatLacksSomething(t *testing.T) {
+	parallel(t)
 	s := open(t, vaulttest.Start(t))
 	all := policy(t, "kv") + policy(t, "transit")
 	auth := s.byRole()

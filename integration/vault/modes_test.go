@@ -19,6 +19,7 @@ import (
 )
 
 func TestEveryModeWithTheLeastPolicy(t *testing.T) {
+	parallel(t)
 	s := open(t, vaulttest.Start(t))
 	c := s.start([]string{inKV, inTransit, mixed, withMD5}, s.byRole(), "refresh 1s")
 
@@ -43,6 +44,7 @@ func TestEveryModeWithTheLeastPolicy(t *testing.T) {
 }
 
 func TestFormatsOfTheFileSource(t *testing.T) {
+	parallel(t)
 	s := open(t, vaulttest.Start(t))
 	c := s.start([]string{inKV, withMD5}, s.byRole(), "refresh 100ms")
 	pkcs1 := string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(merchantSign())}))
@@ -105,6 +107,7 @@ func (s *shop) taken(c *sidecar, reference string, version int) {
 }
 
 func TestKeysThatTransitCannotHold(t *testing.T) {
+	parallel(t)
 	s := open(t, vaulttest.Start(t))
 	require.NoError(t, s.vault.CreateKey("signing", "curve", "ecdsa-p256"))
 	require.NoError(t, s.vault.CreateKey("signing", "cipher", "aes256-gcm96"))
@@ -129,6 +132,7 @@ func TestKeysThatTransitCannotHold(t *testing.T) {
 }
 
 func TestUnknownReferences(t *testing.T) {
+	parallel(t)
 	s := open(t, vaulttest.Start(t))
 	sample := string(body(t, inKV))
 	caddyfile := s.with(s.proxy.URL, []string{inKV}, []string{s.byRole(), "refresh 200ms"},

@@ -3,6 +3,7 @@ package vault_test
 import (
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
@@ -60,6 +61,16 @@ func publicPEM(keys ...*rsa.PrivateKey) string {
 	return out.String()
 }
 
+func fingerprint(key *rsa.PrivateKey) string { return fingerprintOf(&key.PublicKey) }
+
+func fingerprintOf(key *rsa.PublicKey) string {
+	der, err := x509.MarshalPKIXPublicKey(key)
+	if err != nil {
+		panic(err)
+	}
+	return fmt.Sprintf("%x", sha256.Sum256(der))
+}
+
 // The references. Each is a mode: where its private keys are.
 const (
 	inKV      = "easypay/kv"
@@ -111,6 +122,14 @@ type shop struct {
 	proxy *vaulttest.Proxy // between the sidecar and Vault
 }
 
+// parallel lets a test run beside others, which it cannot where one Vault is
+// shared by all.
+func parallel(t *testing.T) {
+	if os.Getenv("VAULT_ADDR") == "" {
+		t.Parallel()
+	}
+}
+
 // open fills a Vault with the key sets of fields, under the policies that ship.
 func open(t *testing.T, vault *vaulttest.Server) *shop {
 	t.Helper()
@@ -151,15 +170,38 @@ func (s *shop) change(reference string, changes ...string) int {
 // signatures of the given keys of the merchant.
 func (s *shop) provide(reference string, accepted ...*rsa.PrivateKey) {
 	s.t.Helper()
+	s.provideWith(reference, providerSign(), merchantDecrypt(), accepted)
+	s.secret(reference, md5Secret)
+}
+
+// provideWith is provide with the key that the provider signs with, and the one
+// of the merchant that it seals to.
+func (s *shop) provideWith(reference string, sign, encrypt *rsa.PrivateKey, accepted []*rsa.PrivateKey) {
+	s.t.Helper()
+	for name, text := range map[string]string{
+		"sign.pem": privatePEM(sign), "decrypt.pem": privatePEM(providerDecrypt()),
+		"verify.pem": publicPEM(accepted...), "encrypt.pem": publicPEM(encrypt),
+	} {
+		s.file(reference, name, text)
+	}
+}
+
+// secret sets the secret that the provider signs with, and others that it
+// accepts.
+func (s *shop) secret(reference, secret string, others ...string) {
+	s.t.Helper()
+	s.file(reference, "secret", secret)
+	if len(others) > 0 {
+		s.file(reference, "verify_secret", strings.Join(others, "\n")+"\n")
+	}
+}
+
+// file writes a file of the provider's.
+func (s *shop) file(reference, name, text string) {
+	s.t.Helper()
 	dir := filepath.Join(s.dir, "provider", reference)
 	require.NoError(s.t, os.MkdirAll(dir, 0o700))
-	for name, text := range map[string]string{
-		"sign.pem": privatePEM(providerSign()), "decrypt.pem": privatePEM(providerDecrypt()),
-		"verify.pem": publicPEM(accepted...), "encrypt.pem": publicPEM(merchantDecrypt()),
-		"secret": md5Secret,
-	} {
-		require.NoError(s.t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
-	}
+	replace(s.t, filepath.Join(dir, name), text)
 }
 
 // policy writes a policy into Vault.
