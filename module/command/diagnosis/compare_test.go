@@ -47,8 +47,10 @@ func TestCompareNamesTheCause(t *testing.T) {
 		"escaped Chinese":                   {base, replace("分账成功", `\u5206\u8d26\u6210\u529f`), `escape \u`, "msg", "JSON text"},
 		"escaped emoji":                     {"a=🎉", `a=\ud83c\udf89`, `escape \u`, "a", "JSON text"},
 		"escaped less-than":                 {"a=1<2", `a=1\u003c2`, `escape \u`, "a", "JSON text"},
-		"HTML entity":                       {"a=1<2&b=3", "a=1&lt;2&b=3", "escape &lt;", "a", "web page"},
-		"HTML separators":                   {"a=1&b=2", "a=1&amp;b=2", "escape &lt;", "b", "web page"},
+		"HTML entity":                       {"a=1<2&b=3", "a=1&lt;2&b=3", "escape &lt; &amp;", "a", "web page"},
+		"HTML separators":                   {"a=1&b=2", "a=1&amp;b=2", "escape &lt; &amp;", "b", "web page"},
+		"shown by a web page":               {"a=1&notify=2&timestamp=3", "a=1¬ify=2×tamp=3", "web page", "a", "makes × of &times"},
+		"HTML separators before timestamp":  {"a=1&timestamp=2", "a=1&amp;timestamp=2", "escape &lt; &amp;", "timestamp", "web page"},
 		"escaped quotes":                    {`a={"b":"c"}`, `a={\"b\":\"c\"}`, `escape \"`, "a", "quotes"},
 		"URL-encoded value":                 {base, replace("https://a/b", "https%3A%2F%2Fa%2Fb"), "URL-encoding", "url", "URL-encoded"},
 		"URL-encoded body":                  {replace("https://a/b", "https%3A%2F%2Fa%2Fb"), base, "URL-encoding", "url", "theirs is decoded"},
@@ -92,12 +94,12 @@ func TestCompareNamesTheCause(t *testing.T) {
 		"cut off":                           {"a=abcdefgh&b=1", "a=abcd&b=1", "cut off", "a", "beginning of the other"},
 		"another name":                      {"orgId=8311&z=1", "orgNo=8311&z=1", "another name", "orgId", "same value"},
 		"invisible character in a name":     {"\u200borgId=8311&z=1", "orgId=8311&z=1", "invisible character", "\u200borgId", "the body has"},
-		"another value":                     {"a=x&b=1", "a=y&b=1", "another value", "a", "two values"},
+		"another value":                     {"a=x&b=1", "a=y&b=1", "another value", "a", "different values"},
 		"empty against a value":             {"a=x&b=1", "a=&b=1", "another value", "a", "theirs is empty"},
 		"another message altogether":        {"a=x", "<html>", "missing member", "a", "lacks it"},
 		"theirs is empty":                   {"a=x", "", "missing member", "a", "lacks it"},
 		"a value that holds a separator":    {"a=x&y&b=1", "a=x&b=1", "cut off", "a", "separator"},
-		"an order that another cause hides": {"a=1&b=2&c=3", "b=2&a=9&c=3", "another value", "a", "two values"},
+		"an order that another cause hides": {"a=1&b=2&c=3", "b=2&a=9&c=3", "another value", "a", "different values"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := diagnosis.Compare([]byte(test.ours), []byte(test.theirs))

@@ -33,8 +33,10 @@ var habits = []habit{
 		"they sign the JSON text of the value, with \\u escapes in it, and not the value", "the value itself has \\u escapes in it: it was escaped twice", adviceProvider},
 	{`escape \"`, func(s string) string { return strings.ReplaceAll(s, `\"`, `"`) },
 		"they sign a JSON text within a JSON text with its quotes still escaped", "the value itself has \\\" in it: it was escaped twice", adviceProvider},
-	{"escape &lt;", html.UnescapeString,
-		"their text has HTML entities, as a web page shows them", "the value in the body has HTML entities: something escaped it for a web page", adviceCopy},
+	{"escape &lt; &amp;", entities.Replace,
+		"their text has HTML entities, as one writes a web page", "the value in the body has HTML entities: something escaped it for a web page", adviceCopy},
+	{"web page", html.UnescapeString,
+		"theirs has HTML entities, as one writes a web page", "theirs was shown by a web page, which makes × of &times, ¬ of &not and the like", adviceCopy},
 	{"URL-encoding", func(s string) string { return strings.ReplaceAll(s, " ", "+") },
 		"theirs has a space where ours has +: it was URL-decoded without having been encoded", "theirs has + where ours has a space: they URL-encode the value, or the body was URL-decoded on its way", "encode + as %2B where the message travels as a form; in JSON it needs nothing"},
 	{"URL-encoding", unescapeURL,
@@ -50,6 +52,10 @@ var habits = []habit{
 	{"trimmed", strings.TrimSpace,
 		"theirs keeps white space at the ends of the value, ours does not have it", "ours keeps white space at the ends of the value, theirs has trimmed it", "send the value without it"},
 }
+
+// entities are those that programs write. A web page knows more of them, and
+// takes some without the semicolon, such as &times in &timestamp=.
+var entities = strings.NewReplacer("&lt;", "<", "&gt;", ">", "&amp;", "&", "&quot;", `"`, "&#34;", `"`, "&#39;", "'", "&apos;", "'")
 
 // textCause is the habit that explains how two texts differ.
 func textCause(ours, theirs string) (Cause, bool) {
@@ -84,7 +90,7 @@ func valueCause(ours, theirs string) Cause {
 	case strings.HasPrefix(ours, theirs), strings.HasPrefix(theirs, ours):
 		return Cause{Name: "cut off", Words: "one value is the beginning of the other: it was cut off, or an & in it was taken for a separator", Advice: "look at the length that the provider's page allows, and for an & in the value"}
 	}
-	return Cause{Name: "another value", Words: "they are two values, and no habit of programs makes one of the other", Advice: "compare with the string of this very message: order numbers, times and envelopes differ from try to try"}
+	return Cause{Name: "another value", Words: "these are different values, and not two spellings of one", Advice: "compare with the string of this very message: order numbers, times and envelopes differ from try to try"}
 }
 
 var numeral = regexp.MustCompile(`^-?[0-9]{1,400}(\.[0-9]{1,400})?([eE][+-]?[0-9]{1,3})?$`)

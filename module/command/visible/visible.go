@@ -3,6 +3,7 @@
 package visible
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"unicode"
@@ -51,11 +52,8 @@ func Show(text []byte) string {
 		case r == utf8.RuneError && size == 1:
 			fmt.Fprintf(&out, "⟨byte 0x%02X⟩", text[i])
 		case r == ' ':
-			if lonely(text, i) {
-				out.WriteString("⟨space⟩")
-			} else {
-				out.WriteByte(' ')
-			}
+			size = len(text[i:]) - len(bytes.TrimLeft(text[i:], " "))
+			out.WriteString(spaces(text, i, i+size))
 		default:
 			showRune(&out, r)
 		}
@@ -97,7 +95,16 @@ func Narrow(r rune) (rune, bool) {
 	return r, false
 }
 
-// lonely reports whether the space at i stands where nobody looks for one.
-func lonely(text []byte, i int) bool {
-	return i == 0 || i == len(text)-1 || strings.ContainsRune("=& ", rune(text[i-1])) || strings.ContainsRune("=& ", rune(text[i+1]))
+// spaces shows the spaces from i to j.
+func spaces(text []byte, i, j int) string {
+	switch {
+	case j > i+1:
+		return fmt.Sprintf("⟨%d spaces⟩", j-i)
+	case i == 0 || j == len(text) || separates(text[i-1]) || separates(text[j]):
+		return "⟨space⟩"
+	default:
+		return " "
+	}
 }
+
+func separates(b byte) bool { return b == '=' || b == '&' }

@@ -26,8 +26,9 @@ func TestShow(t *testing.T) {
 		"space before a separator":      {"a=1 &b=2", "a=1⟨space⟩&b=2"},
 		"space after a separator":       {"a= 1", "a=⟨space⟩1"},
 		"space at the end":              {"a=1 ", "a=1⟨space⟩"},
-		"two spaces":                    {"a=x  y", "a=x⟨space⟩⟨space⟩y"},
+		"two spaces":                    {"a=x  y", "a=x⟨2 spaces⟩y"},
 		"an emoji's variation selector": {"a=☎\ufe0f", "a=☎⟨U+FE0F⟩"},
+		"spaces at the end":             {"a=1   ", "a=1⟨3 spaces⟩"},
 		"nothing":                       {"", ""},
 	} {
 		t.Run(name, func(t *testing.T) {

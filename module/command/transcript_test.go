@@ -1,0 +1,106 @@
+package command_test
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	_ "github.com/caddyserver/caddy/v2/modules/standard"
+
+	_ "github.com/countersign/caddy-countersign/module"
+)
+
+var update = flag.Bool("update", false, "write the transcripts anew")
+
+// run runs a command line as the caddy command would, and returns its exit
+// status.
+func run(t *testing.T, stdin io.Reader, stdout, stderr io.Writer, args ...string) int {
+	t.Helper()
+	registered, ok := caddycmd.Commands()["countersign"]
+	require.True(t, ok)
+	countersign := &cobra.Command{Use: registered.Name + " " + registered.Usage, Short: registered.Short, Long: registered.Long}
+	registered.CobraFunc(countersign)
+	caddy := &cobra.Command{Use: "caddy", SilenceUsage: true} // as Caddy makes it
+	caddy.AddCommand(countersign)
+	caddy.SetIn(stdin)
+	caddy.SetOut(stdout)
+	caddy.SetErr(stderr)
+	caddy.SetArgs(args)
+	if caddy.ExecuteContext(t.Context()) != nil {
+		return 1
+	}
+	return 0
+}
+
+// A transcript is what a terminal shows: the command, what it prints on both of
+// its outputs, and its exit status where that is not 0. The files that it names
+// stand beside it.
+func TestTranscripts(t *testing.T) {
+	root, err := filepath.Abs(filepath.Join("..", ".."))
+	require.NoError(t, err)
+	cases, err := filepath.Glob("testdata/transcripts/*/transcript")
+	require.NoError(t, err)
+	require.NotEmpty(t, cases)
+	for _, file := range cases {
+		t.Run(filepath.Base(filepath.Dir(file)), func(t *testing.T) {
+			file, err := filepath.Abs(file)
+			require.NoError(t, err)
+			want, err := os.ReadFile(file)
+			require.NoError(t, err)
+			line, _, _ := strings.Cut(string(want), "\n")
+
+			dir := t.TempDir()
+			require.NoError(t, os.CopyFS(dir, os.DirFS(filepath.Dir(file))))
+			require.NoError(t, os.Symlink(filepath.Join(root, "keys-dev"), filepath.Join(dir, "keys-dev")))
+			require.NoError(t, os.Symlink(filepath.Join(root, "module", "command", "testdata", "keys"), filepath.Join(dir, "keys")))
+			t.Chdir(dir)
+
+			var terminal bytes.Buffer
+			words := split(strings.TrimPrefix(line, "$ "))
+			require.Equal(t, "caddy", words[0])
+			status := run(t, strings.NewReader(""), &terminal, &terminal, words[1:]...)
+			got := line + "\n" + settled(terminal.String())
+			if !strings.HasSuffix(got, "\n") {
+				got += "\n"
+			}
+			if status != 0 {
+				got += fmt.Sprintf("exit status %d\n", status)
+			}
+			if *update {
+				require.NoError(t, os.WriteFile(file, []byte(got), 0o644)) //nolint:gosec // a file of the repository
+			}
+			assert.Equal(t, string(want), got)
+		})
+	}
+}
+
+var version = regexp.MustCompile(`, version \S+`)
+
+// settled is an output without what differs from run to run: the version of a
+// key set is the time of its files.
+func settled(output string) string { return version.ReplaceAllString(output, ", version …") }
+
+// split cuts a command line into words as a shell does, as far as transcripts
+// need it.
+func split(line string) []string {
+	var words []string
+	for i, part := range strings.Split(line, "'") {
+		if i%2 == 1 {
+			words = append(words, part)
+		} else {
+			words = append(words, strings.Fields(part)...)
+		}
+	}
+	return words
+}
