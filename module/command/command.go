@@ -19,12 +19,10 @@ func init() {
 		Name:  "countersign",
 		Usage: "<command>",
 		Short: "Seals, opens and diagnoses signed payment messages",
-		Long: `
-Seals and opens single messages as the sidecar would, finds out why a signature
+		Long: `Seals and opens single messages as the sidecar would, finds out why a signature
 fails, and checks a configuration before the first payment.
 
-A message is read from FILE; "-" or nothing is standard input.
-`,
+A message is read from FILE; "-" or nothing is standard input.`,
 		CobraFunc: func(cmd *cobra.Command) {
 			cmd.AddCommand(sealCommand(), openCommand(), diffCommand(), doctorCommand())
 			cmd.RunE = func(cmd *cobra.Command, args []string) error {
