@@ -86,6 +86,7 @@ func lines(t *testing.T, log, message string) []map[string]any {
 // notification comes in, the application acknowledges it, and that is that.
 func TestTheQuickstartsCircle(t *testing.T) {
 	sidecar, metrics, log := quickstart(t)
+	before := counts(t, metrics)
 	for sample := range samples {
 		send(t, sidecar, sample)
 	}
@@ -105,10 +106,27 @@ func TestTheQuickstartsCircle(t *testing.T) {
 	}
 	assert.Len(t, seen, 5)
 
-	g := (&running{url: "http://" + metrics}).post(t, sent{method: http.MethodGet, target: "/metrics"})
+	after := counts(t, metrics)
 	for name := range seen {
-		assert.Contains(t, g.body, fmt.Sprintf(`caddy_countersign_notifications_total{outcome="ok",profile=%q,scheme=%q} 1`+"\n", name, name))
+		assert.InDelta(t, before[name.(string)]+1, after[name.(string)], 0, name)
 	}
+}
+
+// counts are the notifications with the outcome ok, by profile, that the
+// metrics tell of.
+func counts(t *testing.T, metrics string) map[string]float64 {
+	t.Helper()
+	g := (&running{url: "http://" + metrics}).post(t, sent{method: http.MethodGet, target: "/metrics"})
+	out := make(map[string]float64)
+	for name := range strings.SplitSeq("easypay jeepay hkrt hongwen hbsk", " ") {
+		_, rest, found := strings.Cut(g.body, fmt.Sprintf(`caddy_countersign_notifications_total{outcome="ok",profile=%q,scheme=%q} `, name, name))
+		require.True(t, found, name)
+		value, _, _ := strings.Cut(rest, "\n")
+		n, err := strconv.ParseFloat(value, 64)
+		require.NoError(t, err)
+		out[name] = n
+	}
+	return out
 }
 
 // The provider sends until the application acknowledges.

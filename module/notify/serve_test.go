@@ -275,7 +275,7 @@ func (c *running) post(t *testing.T, s sent) got {
 func (c *running) try(t *testing.T, s sent) (got, error) {
 	t.Helper()
 	g, err := c.send(t, s)
-	for i := 0; i < 3 && c.loads > 1 && errors.Is(err, syscall.ECONNRESET); i++ {
+	for i := 0; i < 3 && c.loads > 1 && g.status == 0 && (errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF)); i++ {
 		g, err = c.send(t, s)
 	}
 	return g, err
