@@ -2,9 +2,11 @@ package proxy
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
+	"regexp"
 	"strings"
 
 	"github.com/countersign/caddy-countersign/module/body"
@@ -110,12 +112,18 @@ func readAll(r io.Reader, length, limit int64) ([]byte, error) {
 	}
 }
 
+// headerName is a name that a header can have (RFC 9110, section 5.1).
+var headerName = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
+
 // checkForward refuses headers that must not be forwarded.
 func checkForward(name string) error {
+	if !headerName.MatchString(name) || strings.Contains(name, "*") {
+		return fmt.Errorf("forward_headers cannot name %q: it is no name of a header, and there are no patterns", name)
+	}
 	switch http.CanonicalHeaderKey(name) {
 	case "Idempotency-Key", "X-Idempotency-Key":
 		return errors.New("forward_headers cannot name " + name + ": with it Go's HTTP client sends a POST a second time when a connection breaks")
-	case "Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Te", "Trailer", "Upgrade", "Expect", "Content-Length", "Content-Encoding", "Host", "Accept-Encoding", "":
+	case "Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Te", "Trailer", "Upgrade", "Expect", "Content-Length", "Content-Encoding", "Host", "Accept-Encoding":
 		return errors.New("forward_headers cannot name " + name + ": it belongs to the connection, not to the request")
 	}
 	return nil

@@ -30,6 +30,7 @@ type exchange struct {
 	sent    bool           // bytes may have reached the provider: no further try
 	tries   *tries         // in the long form, where no handler holds the exchange; or nil
 	ended   bool           // the entry is written
+	gone    bool           // the entry says that the client was gone
 
 	entry telemetry.Entry
 }
@@ -133,9 +134,10 @@ func (e *exchange) end(outcome string, p *problem.Problem) {
 	}
 	e.entry.Outcome = outcome
 	if e.sent && e.client.Err() != nil {
+		e.gone = true
 		e.entry.Outcome, e.entry.Verdict = string(problem.ClientGone), outcome
 	}
-	if outcome == "unsigned" {
+	if outcome == "unsigned" && !e.gone {
 		// The audit's outcome is ok or a code; that nothing was verified shows
 		// in the verdict.
 		e.entry.Outcome, e.entry.Verdict = "ok", "unsigned"
@@ -164,6 +166,18 @@ func (e *exchange) end(outcome string, p *problem.Problem) {
 			zap.String("code", string(p.Code)), zap.String("outcome", string(p.Outcome())), zap.String("detail", p.Detail),
 			zap.NamedError("cause", p.Cause()))
 	}
+}
+
+// told is what the client is told in the place of a problem. It may have closed
+// its side for writing only, and still read; and the access log then has the
+// status 499.
+func (e *exchange) told(p *problem.Problem) *problem.Problem {
+	if !e.gone {
+		return p
+	}
+	gone := problem.New(problem.ClientGone, "the client went away before the answer came; the log holds the provider's verdict", nil)
+	gone.ID = e.id
+	return gone
 }
 
 // announce sets the placeholders of a problem.

@@ -31,7 +31,8 @@ func Answer(w http.ResponseWriter, r *http.Request, p *problem.Problem) error {
 		reached = true
 		return nil
 	})
-	inner := original(srv.Errors.WithError(r, failure))
+	inner := srv.Errors.WithError(r, failure)
+	defer restore(inner)()
 	before := w.Header().Clone()
 	err := srv.Errors.Routes.Compile(fallback).ServeHTTP(held, inner)
 	if held.wrote {
@@ -49,16 +50,18 @@ func Answer(w http.ResponseWriter, r *http.Request, p *problem.Problem) error {
 	return p.Write(w)
 }
 
-// original gives the error routes the request as the client sent it, as Caddy
-// does: a prefix that handle_path took away is back.
-func original(r *http.Request) *http.Request {
-	if orig, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && orig.URL != nil {
-		inner := r.WithContext(r.Context())
-		target := *orig.URL
-		inner.Method, inner.RequestURI, inner.URL = orig.Method, orig.RequestURI, &target
-		return inner
+// restore gives the error routes the request as the client sent it, as Caddy
+// does: a prefix that handle_path took away is back. It changes the URL in
+// place, where placeholders look for it, until what it returns is called.
+func restore(r *http.Request) func() {
+	orig, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
+	if !ok || orig.URL == nil || r.URL == nil {
+		return func() {}
 	}
-	return r
+	rewritten := *r.URL
+	*r.URL = *orig.URL
+	r.Method, r.RequestURI = orig.Method, orig.RequestURI
+	return func() { *r.URL = rewritten }
 }
 
 // heldWriter holds the status back until a body is written.

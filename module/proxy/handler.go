@@ -94,7 +94,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 // answer ends the exchange with a problem and answers with it.
 func (e *exchange) answer(w http.ResponseWriter, r *http.Request, p *problem.Problem) error {
 	e.end("", p)
-	return Answer(w, r, p)
+	return Answer(w, r, e.told(p))
 }
 
 var (

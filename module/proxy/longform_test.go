@@ -11,25 +11,30 @@ import (
 func startLongForm(t testing.TB, upstreams, options, proxy, site string) *sidecar {
 	t.Helper()
 	address := testcaddy.FreeAddress(t)
-	c := testcaddy.Run(t, `{
+	c := testcaddy.Run(t, longForm(address, upstreams, options, proxy, site))
+	return &sidecar{Caddy: c, t: t, url: "http://" + address + "/easypay/ledger/mpos"}
+}
+
+// longForm is a Caddyfile with the transport.
+func longForm(address, upstreams, options, proxy, site string) string {
+	return `{
 	countersign {
-		keys file `+testcaddy.DevKeys("merchant")+`
+		keys file ` + testcaddy.DevKeys("merchant") + `
 	}
 }
-http://`+address+` {
+http://` + address + ` {
 	log
 	bind 127.0.0.1
 	handle_path /easypay/* {
-		reverse_proxy `+upstreams+` {
+		reverse_proxy ` + upstreams + ` {
 			transport countersign easypay {
-				keys easypay/`+organisation+`
-				`+options+`
+				keys easypay/` + organisation + `
+				` + options + `
 			}
-			`+proxy+`
+			` + proxy + `
 		}
 	}
-	`+site+`
+	` + site + `
 }
-`)
-	return &sidecar{Caddy: c, t: t, url: "http://" + address + "/easypay/ledger/mpos"}
+`
 }

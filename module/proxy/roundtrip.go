@@ -106,10 +106,7 @@ func (e *exchange) try(r *http.Request) (*http.Response, error) {
 		outcome = "unsigned"
 	}
 	e.end(outcome, nil)
-	if e.client.Err() != nil {
-		// It may only have closed its side for writing, and still read.
-		gone := problem.New(problem.ClientGone, "the client went away before the answer came; the log holds the provider's verdict", nil)
-		gone.ID = e.id
+	if gone := e.told(nil); gone != nil {
 		return problemResponse(r, gone)
 	}
 	return result.response(r), nil
@@ -210,6 +207,7 @@ func (t *Transport) healthCheck(r *http.Request) (*http.Response, error) {
 // fail ends the exchange with a problem.
 func (e *exchange) fail(r *http.Request, p *problem.Problem) error {
 	e.end("", p)
+	p = e.told(p)
 	announce(r, p)
 	return caddyhttp.HandlerError{Err: p, StatusCode: p.Code.Status(), ID: p.ID}
 }

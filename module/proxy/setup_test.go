@@ -35,6 +35,8 @@ import (
 	_ "github.com/countersign/caddy-countersign/module/schemes/easypay"
 )
 
+type httpRequest = http.Request
+
 // organisation is the key set of the development keys.
 const organisation = "ORG000000000007"
 
@@ -106,8 +108,8 @@ func (d *double) answering(change func(c *testcaddy.Conn, genuine []byte)) func(
 	}
 }
 
-// caddyfile is a sidecar for easypay as a Caddyfile.
-func caddyfile(address, upstream, options string) string {
+// sidecarText is a sidecar for easypay as a Caddyfile.
+func sidecarText(address, upstream, options string) string {
 	return `{
 	countersign {
 		keys file ` + testcaddy.DevKeys("merchant") + `
@@ -138,7 +140,7 @@ type sidecar struct {
 func startSidecar(t testing.TB, upstream, options string) *sidecar {
 	t.Helper()
 	address := testcaddy.FreeAddress(t)
-	c := testcaddy.Run(t, caddyfile(address, upstream, options))
+	c := testcaddy.Run(t, sidecarText(address, upstream, options))
 	return &sidecar{Caddy: c, t: t, url: "http://" + address + "/easypay/ledger/mpos"}
 }
 

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -252,6 +253,25 @@ func (t *Transport) EnableTLS(base *reverseproxy.TLSConfig) error {
 	return t.HTTP.EnableTLS(base)
 }
 
+// EnableH2C makes the transport speak HTTP/2 without TLS.
+func (t *Transport) EnableH2C() error {
+	if t.HTTP == nil {
+		t.HTTP = new(reverseproxy.HTTPTransport)
+	}
+	return t.HTTP.EnableH2C()
+}
+
+// OverrideHealthCheckScheme has health checks use TLS where requests do.
+func (t *Transport) OverrideHealthCheckScheme(base *url.URL, port string) {
+	t.HTTP.OverrideHealthCheckScheme(base, port)
+}
+
+// ProxyProtocolEnabled reports whether connections tell the provider's side
+// which client they are for, so that no two clients share one.
+func (t *Transport) ProxyProtocolEnabled() bool {
+	return t.HTTP != nil && t.HTTP.ProxyProtocolEnabled()
+}
+
 // RequestHeaderOps has the provider see its own name as Host, whatever name
 // the client used for the sidecar.
 func (t *Transport) RequestHeaderOps() *headers.HeaderOps {
@@ -271,11 +291,14 @@ func (t *Transport) DefaultBufferSizes() (request, response int64) {
 func (t *Transport) RequiresContentLength() bool { return true }
 
 var (
-	_ caddy.Provisioner                           = (*Transport)(nil)
-	_ caddy.CleanerUpper                          = (*Transport)(nil)
-	_ http.RoundTripper                           = (*Transport)(nil)
-	_ reverseproxy.TLSTransport                   = (*Transport)(nil)
-	_ reverseproxy.BufferedTransport              = (*Transport)(nil)
-	_ reverseproxy.ContentLengthRequiredTransport = (*Transport)(nil)
-	_ reverseproxy.RequestHeaderOpsTransport      = (*Transport)(nil)
+	_ caddy.Provisioner                                = (*Transport)(nil)
+	_ caddy.CleanerUpper                               = (*Transport)(nil)
+	_ http.RoundTripper                                = (*Transport)(nil)
+	_ reverseproxy.TLSTransport                        = (*Transport)(nil)
+	_ reverseproxy.H2CTransport                        = (*Transport)(nil)
+	_ reverseproxy.ProxyProtocolTransport              = (*Transport)(nil)
+	_ reverseproxy.HealthCheckSchemeOverriderTransport = (*Transport)(nil)
+	_ reverseproxy.BufferedTransport                   = (*Transport)(nil)
+	_ reverseproxy.ContentLengthRequiredTransport      = (*Transport)(nil)
+	_ reverseproxy.RequestHeaderOpsTransport           = (*Transport)(nil)
 )

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -35,8 +36,11 @@ func (t *Transport) checkProxy(h *reverseproxy.Handler) error {
 	if h.LoadBalancing != nil && (len(h.LoadBalancing.RetryMatchRaw) > 0 || len(h.LoadBalancing.RetryMatch) > 0) {
 		return errors.New("lb_retry_match is refused: a sealed request is never sent twice; failed dials are tried again without it")
 	}
+	if t.AllowPlaintextUpstream {
+		return nil
+	}
 	for _, u := range h.Upstreams {
-		if t.TLSEnabled() || t.AllowPlaintextUpstream {
+		if t.encrypts("") {
 			break
 		}
 		if strings.Contains(u.Dial, "{") {
@@ -46,11 +50,18 @@ func (t *Transport) checkProxy(h *reverseproxy.Handler) error {
 		if err != nil {
 			return fmt.Errorf("the upstream %s: %w", u.Dial, err)
 		}
-		if !Local(addr.Network, addr.Host) {
+		if !Local(addr.Network, addr.Host) && !t.encrypts(strconv.FormatUint(uint64(addr.StartPort), 10)) {
 			return plaintextError(u.Dial)
 		}
 	}
 	return nil
+}
+
+// encrypts reports whether a port is reached with TLS. The http block may except
+// ports from it (tls_except_ports); the empty port stands for one that is not
+// known yet.
+func (t *Transport) encrypts(port string) bool {
+	return t.TLSEnabled() && (len(t.HTTP.TLS.ExceptPorts) == 0 || port != "" && !slices.Contains(t.HTTP.TLS.ExceptPorts, port))
 }
 
 func plaintextError(address string) error {
@@ -62,7 +73,7 @@ func Local(network, host string) bool {
 	if strings.HasPrefix(network, "unix") || strings.HasPrefix(network, "fd") {
 		return true
 	}
-	if strings.EqualFold(host, "localhost") {
+	if host == "" || strings.EqualFold(host, "localhost") { // a dial without a host stays on the machine
 		return true
 	}
 	addr, err := netip.ParseAddr(strings.Trim(host, "[]"))
@@ -71,7 +82,7 @@ func Local(network, host string) bool {
 
 // checkTry repeats the check of the upstream where its name was a placeholder.
 func (t *Transport) checkTry(info reverseproxy.DialInfo) error {
-	if t.TLSEnabled() || t.AllowPlaintextUpstream || Local(info.Network, info.Host) {
+	if t.AllowPlaintextUpstream || Local(info.Network, info.Host) || t.encrypts(info.Port) {
 		return nil
 	}
 	return plaintextError(info.Address)

@@ -1,0 +1,166 @@
+package proxy_test
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/countersign/caddy-countersign/module/internal/testcaddy"
+	"github.com/countersign/caddy-countersign/module/sandbox/provider"
+)
+
+// send writes a whole request and returns the connection.
+func (s *sidecar) send(t *testing.T, body []byte) net.Conn {
+	t.Helper()
+	conn := dial(t, s.url)
+	_, err := fmt.Fprintf(conn, "POST /easypay/ledger/mpos HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	require.NoError(t, err)
+	return conn
+}
+
+// A client that hangs up once its request is on its way: the exchange runs on,
+// and the log holds the provider's verdict.
+func TestClientGone(t *testing.T) {
+	d := newDouble(t)
+	s := startSidecar(t, d.Address, "timeout 500ms")
+	received, gone := make(chan bool), make(chan bool)
+	waiting := func(answer func(c *testcaddy.Conn, r *testcaddy.Received)) func(*testcaddy.Conn) {
+		return func(c *testcaddy.Conn) {
+			if r := c.Request(); r != nil {
+				received <- true
+				<-gone
+				time.Sleep(50 * time.Millisecond) // the sidecar sees the end of the client's connection
+				answer(c, r)
+			}
+		}
+	}
+	genuine := func(f provider.Fault) func(c *testcaddy.Conn, r *testcaddy.Received) {
+		return func(c *testcaddy.Conn, r *testcaddy.Received) {
+			c.Answer(200, closing, easypayAnswer(d.keys, r, f).Body)
+		}
+	}
+	hangUp := func(conn net.Conn) { _ = conn.Close() }
+	reset := func(conn net.Conn) { _ = conn.(*net.TCPConn).SetLinger(0); _ = conn.Close() }
+	for name, c := range map[string]struct {
+		leave   func(net.Conn)
+		answer  func(*testcaddy.Conn, *testcaddy.Received)
+		verdict string
+	}{
+		"answered":              {hangUp, genuine(""), "ok"},
+		"reset, answered":       {reset, genuine(""), "ok"},
+		"answered badly":        {hangUp, genuine(provider.Tampered), "response_signature_invalid"},
+		"answered to another":   {hangUp, genuine(provider.Mismatch), "response_mismatch"},
+		"connection lost":       {hangUp, func(c *testcaddy.Conn, _ *testcaddy.Received) { c.Reset() }, "upstream_failed"},
+		"never answered":        {hangUp, func(*testcaddy.Conn, *testcaddy.Received) { time.Sleep(time.Second) }, "upstream_timeout"},
+		"HTML":                  {hangUp, func(c *testcaddy.Conn, _ *testcaddy.Received) { c.Answer(200, closing, []byte("<h1>")) }, "response_invalid"},
+		"only its writing side": {func(conn net.Conn) { _ = conn.(*net.TCPConn).CloseWrite() }, genuine(""), "ok"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d.set(waiting(c.answer))
+			conn := s.send(t, sample(t))
+			defer conn.Close()
+			<-received
+			c.leave(conn)
+			gone <- true
+			s.asked++
+			entry := s.Logs.Audit(t, s.asked)
+			assert.Equal(t, "client_gone", entry.String("outcome"))
+			assert.Equal(t, c.verdict, entry.String("verdict"))
+			access := s.Logs.Access(t, s.asked)
+			assert.InDelta(t, 499, access.Number("status"), 0)
+			assert.Equal(t, entry.String("id"), access.String("countersign_id"))
+			if name == "only its writing side" {
+				res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+				require.NoError(t, err)
+				defer res.Body.Close()
+				assert.Equal(t, 499, res.StatusCode)
+				assert.Equal(t, "unknown", res.Header.Get("Countersign-Outcome"))
+			}
+		})
+	}
+	s.ok(t, func() *testcaddy.Answer { d.set(d.genuine); return s.post(sample(t)) }())
+}
+
+// A client that hangs up before anything left is no client_gone: nothing was
+// sent, and the log says so.
+func TestClientGoneBeforeTheFirstByte(t *testing.T) {
+	upstream := full(t)
+	s := startSidecar(t, upstream, "dial_timeout 300ms")
+	conn := s.send(t, sample(t))
+	time.Sleep(50 * time.Millisecond)
+	require.NoError(t, conn.Close())
+	s.asked++
+	entry := s.Logs.Audit(t, s.asked)
+	assert.Equal(t, "upstream_unreachable", entry.String("outcome"))
+	assert.Empty(t, entry.String("verdict"))
+}
+
+// max_in_flight: beyond it a request is answered at once, in both forms, and
+// the places are given back however an exchange ends.
+func TestMaxInFlight(t *testing.T) {
+	for name, start := range map[string]func(t *testing.T, upstream string) *sidecar{
+		"short form": func(t *testing.T, upstream string) *sidecar {
+			t.Helper()
+			return startSidecar(t, upstream, "max_in_flight 2\ntimeout 2s")
+		},
+		"long form": func(t *testing.T, upstream string) *sidecar {
+			t.Helper()
+			return startLongForm(t, upstream, "max_in_flight 2\ntimeout 2s", "", "handle_errors {\ncountersign_problem\n}")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDouble(t)
+			release := make(chan bool)
+			var holding atomic.Int64
+			d.set(func(c *testcaddy.Conn) {
+				if r := c.Request(); r != nil {
+					holding.Add(1)
+					<-release
+					holding.Add(-1)
+					c.Answer(200, closing, easypayAnswer(d.keys, r, "").Body)
+				}
+			})
+			s := start(t, d.Address)
+			answers := make(chan int, 2)
+			for range 2 {
+				go func() {
+					answer, err := testcaddy.TryPost(t.Context(), s.url, sample(t))
+					if assert.NoError(t, err) {
+						answers <- answer.Status
+					}
+				}()
+			}
+			require.Eventually(t, func() bool { return holding.Load() == 2 }, 5*time.Second, time.Millisecond)
+			for range 3 {
+				begin := time.Now()
+				s.problem(t, s.post(sample(t)), notSent("overloaded", 503, "max_in_flight"))
+				assert.Less(t, time.Since(begin), 500*time.Millisecond)
+			}
+			assert.Equal(t, 2, d.Delivered())
+			close(release)
+			for range 2 {
+				assert.Equal(t, 200, <-answers)
+			}
+			s.asked += 2
+			// Failures give their places back as well.
+			for range 5 {
+				s.problem(t, s.post([]byte("x")), notSent("invalid_request", 400, ""))
+			}
+			d.set(d.answering(func(c *testcaddy.Conn, _ []byte) { c.Reset() }))
+			for range 5 {
+				s.problem(t, s.post(sample(t)), unknown("upstream_failed", 502))
+			}
+			d.set(d.genuine)
+			for range 5 {
+				s.ok(t, s.post(sample(t)))
+			}
+		})
+	}
+}
