@@ -43,6 +43,7 @@ func (c *sidecar) run(clients int, more func() bool, exchange func() answer) []s
 // traffic runs in the background until it is ended.
 type traffic struct {
 	count  atomic.Int64
+	cut    atomic.Int64 // connections that ended without an answer
 	ended  atomic.Bool
 	done   chan struct{}
 	failed []string
@@ -63,12 +64,16 @@ func (c *sidecar) traffic(t *testing.T, clients int, references ...string) *traf
 		defer close(out.done)
 		out.failed = c.run(clients, func() bool { return !out.ended.Load() && time.Now().Before(limit) }, func() answer {
 			reference := references[int(next.Add(1))%len(references)]
-			a, err := c.try("app", "POST", paths[reference], bodies[reference])
-			if err != nil {
-				a.body = err.Error()
+			for {
+				a, err := c.try("app", "POST", paths[reference], bodies[reference])
+				if err == nil {
+					out.count.Add(1)
+					return a
+				}
+				if out.cut.Add(1) > 1000 {
+					return answer{body: err.Error()}
+				}
 			}
-			out.count.Add(1)
-			return a
 		})
 	}()
 	return out

@@ -140,6 +140,8 @@ func TestTokenFileOfAnAgent(t *testing.T) {
 
 	// The agent writes another one; the old one is of no use any more.
 	s.token(vaulttest.Tokens{})
+	second, err := os.ReadFile(file)
+	require.NoError(t, err)
 	require.NoError(t, s.vault.RevokeToken(string(first)))
 	c.paid(inTransit)
 	s.taken(c, inKV, s.change(inKV))
@@ -153,11 +155,8 @@ func TestTokenFileOfAnAgent(t *testing.T) {
 	c.paid(inTransit)
 
 	// Vault forgets it, and a new file heals that.
-	second := s.token(vaulttest.Tokens{})
-	c.paid(inTransit)
-	text, err := os.ReadFile(second)
-	require.NoError(t, err)
-	require.NoError(t, s.vault.RevokeToken(string(text)))
+	replace(t, file, string(second))
+	require.NoError(t, s.vault.RevokeToken(string(second)))
 	c.await("no token", func() bool { return c.pay(inTransit).code() == "signing_failed" })
 	c.awaitLog("vault does not take the token in " + file)
 	c.paid(inKV)
@@ -214,7 +213,7 @@ func TestLoginsThatCannotWorkSayWhatToChange(t *testing.T) {
 		"auth token_file " + s.dir + "/wrong":                        "vault does not take the token in " + s.dir + "/wrong",
 	} {
 		s.proxy.ResetCounts()
-		c := launch(t, s.dir, s.caddyfile([]string{inKV}, auth))
+		c := s.launch(s.caddyfile([]string{inKV}, auth))
 		c.awaitLog(says)
 		assert.False(t, c.ready())
 		assert.LessOrEqual(t, s.proxy.Count("/v1/auth/"), 12, "with back-off")
@@ -240,7 +239,7 @@ func TestPolicyThatLacksSomething(t *testing.T) {
 			require.Contains(t, all, rule)
 			s.policy("kv", strings.Replace(all, rule, `path "elsewhere" {`, 1))
 			s.policy("transit", "# nothing")
-			c := launch(t, s.dir, s.caddyfile([]string{inTransit}, auth, "refresh 200ms"))
+			c := s.launch(s.caddyfile([]string{inTransit}, auth, "refresh 200ms"))
 			defer c.stop()
 			capability := "read"
 			if strings.Contains(path, "/sign/") || strings.Contains(path, "/decrypt/") {
@@ -262,7 +261,7 @@ func TestPolicyThatLacksSomething(t *testing.T) {
 	t.Run("without the metadata", func(t *testing.T) {
 		s.policy("kv", strings.ReplaceAll(policy(t, "kv"), "payments/metadata/", "payments/elsewhere/"))
 		s.proxy.ResetCounts()
-		c := launch(t, s.dir, s.caddyfile([]string{inTransit}, auth, "refresh 100ms"))
+		c := s.launch(s.caddyfile([]string{inTransit}, auth, "refresh 100ms"))
 		c.await("ready", c.ready)
 		c.paid(inTransit)
 		s.taken(c, inTransit, s.change(inTransit))

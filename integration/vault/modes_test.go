@@ -112,7 +112,7 @@ func TestKeysThatTransitCannotHold(t *testing.T) {
 	require.NoError(t, s.vault.CreateKey("signing", "curve", "ecdsa-p256"))
 	require.NoError(t, s.vault.CreateKey("signing", "cipher", "aes256-gcm96"))
 	s.policy("kv", policy(t, "kv")+`path "signing/keys/*" { capabilities = ["read"] }`)
-	c := launch(t, s.dir, s.caddyfile([]string{inKV}, s.byRole(), "refresh 100ms"))
+	c := s.launch(s.caddyfile([]string{inKV}, s.byRole(), "refresh 100ms"))
 
 	for key, says := range map[string]string{
 		"small":  "store an RSA-1024 key in KV, as PEM in this field",
@@ -135,9 +135,8 @@ func TestUnknownReferences(t *testing.T) {
 	parallel(t)
 	s := open(t, vaulttest.Start(t))
 	sample := string(body(t, inKV))
-	caddyfile := s.with(s.proxy.URL, []string{inKV}, []string{s.byRole(), "refresh 200ms"},
-		"handle_path /any/* {", "countersign easypay unix/"+s.dir+"/kv.sock {", "keys easypay/{body.orgId}", "}", "}")
-	c := launch(t, s.dir, caddyfile)
+	caddyfile := s.with(s.proxy.URL, []string{inKV}, []string{s.byRole(), "refresh 200ms"}, s.dynamic()...)
+	c := s.launch(caddyfile)
 	c.await("ready", c.ready)
 	pay := func(org string) answer {
 		return c.post("/any/ledger/mpos", []byte(strings.Replace(sample, "ORG000000000007", org, 1)))

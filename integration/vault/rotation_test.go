@@ -74,6 +74,7 @@ func TestRotationUnderLoad(t *testing.T) {
 	c.await("enough exchanges", func() bool { return load.count.Load() >= exchanges })
 	failed := load.end()
 	assert.Empty(t, failed[:min(3, len(failed))], "%d of %d failed", len(failed), load.count.Load())
+	assert.Zero(t, load.cut.Load())
 	t.Logf("%d exchanges, none failed", load.count.Load())
 	assert.Equal(t, "version 5, transit:signing/shop-sign version 3, transit:signing/shop-decrypt version 3", c.keys(inTransit).Version)
 }

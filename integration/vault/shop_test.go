@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -116,10 +117,12 @@ func fields() map[string]map[string]string {
 // shop is a Vault that holds the merchant's keys, and a folder that holds the
 // provider's.
 type shop struct {
-	t     *testing.T
-	dir   string
-	vault *vaulttest.Server
-	proxy *vaulttest.Proxy // between the sidecar and Vault
+	t          *testing.T
+	dir        string
+	vault      *vaulttest.Server
+	proxy      *vaulttest.Proxy // between the sidecar and Vault
+	provider   string           // the address of the sandboxes
+	app, watch string           // those of the sidecar's sites
 }
 
 // parallel lets a test run beside others, which it cannot where one Vault is
@@ -142,10 +145,64 @@ func open(t *testing.T, vault *vaulttest.Server) *shop {
 		s.put(reference, roles)
 		s.provide(reference, merchantSign())
 	}
-	for _, name := range []string{"kv", "transit"} {
+	for _, name := range policies {
 		s.policy(name, policy(t, name))
 	}
+	s.app, s.watch, s.provider = freeAddress(t), freeAddress(t), freeAddress(t)
+	s.startProvider()
 	return s
+}
+
+// startProvider runs the sandboxes as a process of its own, which is neither
+// reloaded nor counted.
+func (s *shop) startProvider() {
+	s.t.Helper()
+	var sandboxes strings.Builder
+	for reference := range fields() {
+		scheme, mode, _ := strings.Cut(reference, "/")
+		fmt.Fprintf(&sandboxes, "handle_path /%s/* {\ncountersign_sandbox %s {\nkeys %s\n}\n}\n", mode, scheme, reference)
+	}
+	dir := filepath.Join(s.dir, "sandbox")
+	require.NoError(s.t, os.MkdirAll(dir, 0o700))
+	launch(s.t, dir, `{
+	admin unix/`+dir+`/admin|0600
+	persist_config off
+	countersign {
+		keys file `+s.dir+`/provider {
+			refresh 50ms
+		}
+	}
+}
+`+site(s.provider)+` {
+	bind 127.0.0.1
+`+sandboxes.String()+`
+	handle_path /any/* {
+		countersign_sandbox easypay {
+			keys `+inKV+`
+		}
+	}
+}
+`, nil)
+}
+
+// taken are the addresses that were given out: two tests must not share one,
+// which Caddy would let them.
+var taken sync.Map
+
+// freeAddress is an address on which nobody listens.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	for range 100 {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		require.NoError(t, listener.Close())
+		address := listener.Addr().String()
+		if _, twice := taken.LoadOrStore(address, true); !twice {
+			return address
+		}
+	}
+	require.Fail(t, "no address is free")
+	return ""
 }
 
 // put writes a key set to Vault and returns its version.
@@ -267,15 +324,14 @@ func (s *shop) caddyfile(references []string, options ...string) string {
 // with is caddyfile with another address of Vault, and more lines among the
 // handlers of the application's site.
 func (s *shop) with(address string, references, options []string, more ...string) string {
-	var handlers, providers strings.Builder
-	for i, reference := range references {
+	var handlers strings.Builder
+	for _, reference := range references {
 		scheme, mode, _ := strings.Cut(reference, "/")
-		fmt.Fprintf(&handlers, "handle_path /%s/* {\ncountersign %s unix/$DIR/%[1]s.sock {\nkeys %[3]s\n}\n}\n", mode, scheme, reference)
-		fmt.Fprintf(&providers, "http://:%d {\nbind unix/$DIR/%s.sock\ncountersign_sandbox %s {\nkeys provider %s\n}\n}\n", 9100+i, mode, scheme, reference)
+		fmt.Fprintf(&handlers, "handle /%s/* {\ncountersign %s %s {\nkeys %s\n}\n}\n", mode, scheme, s.provider, reference)
 	}
-	text := `{
+	return `{
 	debug
-	admin unix/$DIR/admin|0600
+	admin unix/` + s.dir + `/admin|0600
 	persist_config off
 	grace_period 5s
 	countersign {
@@ -283,18 +339,14 @@ func (s *shop) with(address string, references, options []string, more ...string
 			kv payments
 			` + strings.Join(options, "\n\t\t\t") + `
 		}
-		keys file $DIR/provider {
-			name provider
-			refresh 50ms
-		}
 	}
 }
-http://:8080 {
-	bind unix/$DIR/app
-	` + handlers.String() + strings.Join(more, "\n") + `
+` + site(s.app) + ` {
+	bind 127.0.0.1
+` + handlers.String() + strings.Join(more, "\n") + `
 }
-http://:8081 {
-	bind unix/$DIR/watch
+` + site(s.watch) + ` {
+	bind 127.0.0.1
 	@ready countersign_ready
 	handle /readyz {
 		respond @ready "ready" 200
@@ -302,14 +354,27 @@ http://:8081 {
 	}
 	metrics /metrics
 }
-` + providers.String()
-	return strings.ReplaceAll(text, "$DIR", s.dir)
+`
+}
+
+// site is the address of a site that takes every Host.
+func site(address string) string { return "http://" + address[strings.LastIndexByte(address, ':'):] }
+
+// dynamic are the lines of a handler whose reference depends on the request.
+func (s *shop) dynamic() []string {
+	return []string{"handle /any/* {", "countersign easypay " + s.provider + " {", "keys easypay/{body.orgId}", "}", "}"}
+}
+
+// launch runs a sidecar.
+func (s *shop) launch(caddyfile string, environment ...string) *sidecar {
+	s.t.Helper()
+	return launch(s.t, s.dir, caddyfile, map[string]string{"app": s.app, "watch": s.watch}, environment...)
 }
 
 // start runs a sidecar for the references, and waits until it is ready.
 func (s *shop) start(references []string, options ...string) *sidecar {
 	s.t.Helper()
-	c := launch(s.t, s.dir, s.caddyfile(references, options...))
+	c := s.launch(s.caddyfile(references, options...))
 	c.await("ready", c.ready)
 	return c
 }

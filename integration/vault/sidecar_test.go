@@ -42,8 +42,7 @@ func TestMain(m *testing.M) {
 // repository is the top of the repository.
 const repository = "../.."
 
-// sidecar is a Caddy that runs. All that it listens on is in its folder, as
-// Unix sockets, and so is all that it writes.
+// sidecar is a Caddy that runs. All that it writes is in its folder.
 type sidecar struct {
 	t       *testing.T
 	dir     string
@@ -62,19 +61,25 @@ func folder(t *testing.T) string {
 	return dir
 }
 
-// launch runs Caddy with a Caddyfile until the test ends.
-func launch(t *testing.T, dir, caddyfile string, environment ...string) *sidecar {
+// launch runs Caddy with a Caddyfile until the test ends. Its admin endpoint is
+// a socket in the folder, its sites have addresses.
+func launch(t *testing.T, dir, caddyfile string, sites map[string]string, environment ...string) *sidecar {
 	t.Helper()
 	s := &sidecar{t: t, dir: dir, exited: make(chan struct{}), clients: map[string]*http.Client{}}
-	for _, socket := range []string{"admin", "app", "watch"} {
+	connect := func(site, network, address string) {
 		transport := &http.Transport{
 			MaxIdleConnsPerHost: 32,
+			DisableKeepAlives:   site == "admin", // each reload has one of its own
 			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-				return new(net.Dialer).DialContext(ctx, "unix", s.path(socket))
+				return new(net.Dialer).DialContext(ctx, network, address)
 			},
 		}
 		t.Cleanup(transport.CloseIdleConnections)
-		s.clients[socket] = &http.Client{Timeout: 30 * time.Second, Transport: transport}
+		s.clients[site] = &http.Client{Timeout: 30 * time.Second, Transport: transport}
+	}
+	connect("admin", "unix", s.path("admin"))
+	for site, address := range sites {
+		connect(site, "tcp", address)
 	}
 	require.NoError(t, os.WriteFile(s.path("Caddyfile"), []byte(caddyfile), 0o600))
 	output, err := os.OpenFile(s.path("output.log"), os.O_CREATE|os.O_TRUNC|os.O_APPEND|os.O_WRONLY, 0o600)
@@ -195,16 +200,16 @@ func (a answer) ok() bool {
 	return a.status == http.StatusOK && a.header.Get("Countersign-Verified") == "true"
 }
 
-// try sends a request to a socket.
-func (s *sidecar) try(socket, method, path string, body []byte) (answer, error) {
-	req, err := http.NewRequest(method, "http://"+socket+path, bytes.NewReader(body))
+// try sends a request to a site.
+func (s *sidecar) try(site, method, path string, body []byte) (answer, error) {
+	req, err := http.NewRequest(method, "http://"+site+path, bytes.NewReader(body))
 	if err != nil {
 		return answer{}, err
 	}
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	res, err := s.clients[socket].Do(req)
+	res, err := s.clients[site].Do(req)
 	if err != nil {
 		return answer{}, err
 	}
@@ -214,9 +219,9 @@ func (s *sidecar) try(socket, method, path string, body []byte) (answer, error) 
 }
 
 // do is try, which must succeed.
-func (s *sidecar) do(socket, method, path string, body []byte) answer {
+func (s *sidecar) do(site, method, path string, body []byte) answer {
 	s.t.Helper()
-	a, err := s.try(socket, method, path, body)
+	a, err := s.try(site, method, path, body)
 	require.NoError(s.t, err)
 	return a
 }
@@ -231,6 +236,14 @@ func (s *sidecar) post(path string, body []byte) answer {
 func (s *sidecar) ready() bool {
 	s.t.Helper()
 	return s.do("watch", http.MethodGet, "/readyz", nil).status == http.StatusOK
+}
+
+// forgetful makes the clients use a connection for each request: a reload closes
+// idle ones, and a POST that meets such an end is not sent again by Go.
+func (s *sidecar) forgetful() {
+	for _, c := range s.clients {
+		c.Transport.(*http.Transport).DisableKeepAlives = true
+	}
 }
 
 // reload loads another Caddyfile through the admin endpoint.
