@@ -18,14 +18,14 @@ func (p *Provider) canonical(v wire.Value, number func(string) string) string {
 		return number(v.Text)
 	case wire.Object:
 		for _, m := range v.Sorted() {
-			if m.Name == "sign" || m.Value.Empty() || hollow(m.Value) && !p.KeepEmptyLists {
+			if m.Name == "sign" || p.leavesOut(m.Value) {
 				continue
 			}
 			pieces = append(pieces, m.Name+"="+p.canonical(m.Value, number))
 		}
 	case wire.Array:
 		for _, item := range v.Items {
-			if !item.Empty() {
+			if !p.leavesOut(item) {
 				pieces = append(pieces, p.canonical(item, number))
 			}
 		}
@@ -33,6 +33,11 @@ func (p *Provider) canonical(v wire.Value, number func(string) string) string {
 		return v.Text
 	}
 	return strings.Join(pieces, "&")
+}
+
+// leavesOut tells whether a member, or an element of a list, is not signed.
+func (p *Provider) leavesOut(v wire.Value) bool {
+	return v.Empty() || hollow(v) && !p.KeepEmptyLists
 }
 
 // hollow tells whether a value is a list without elements or an object without

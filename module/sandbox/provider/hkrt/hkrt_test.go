@@ -127,6 +127,7 @@ func TestCanonical(t *testing.T) {
 		{"not empty, but its string is", `{"l":[{"remark":""}],"m":[null],"o":{"a":""}}`, "l=&m=&o=", ""},
 		{"Chinese", `{"备注":"\u4e2d\/文"}`, "备注=中/文", ""},
 		{"booleans", `{"a":true,"b":false}`, "a=true&b=false", ""},
+		{"empty list in a list", `{"l":["x",[],{},"y"]}`, "l=x&y", "l=x&&&y"},
 		{"nothing", `{}`, "", ""},
 	} {
 		if c.keep == "" {
