@@ -2,10 +2,10 @@ package keys
 
 import (
 	"errors"
-	"fmt"
 	"path"
 	"regexp"
 	"strings"
+	"unicode"
 )
 
 // A segment that comes out of a request: it can name nothing but one folder.
@@ -14,16 +14,24 @@ var requestSegment = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$`)
 // ValidSegment reports whether text from a request may stand in a reference.
 func ValidSegment(text string) bool { return requestSegment.MatchString(text) }
 
+// maxReference is the length of the longest reference, in bytes.
+const maxReference = 256
+
 // CheckReference reports why text cannot be a reference: it must be a relative
 // path of plain segments, so that it can name nothing outside of its source.
+//
+// References stand in logs, and their errors hold nothing of them: what was
+// given for one by mistake may be a key, or a secret out of the environment.
 func CheckReference(text string) error {
 	switch {
 	case text == "":
 		return errors.New("the key reference is empty; give the name of a key set, such as easypay/ORG000000000007")
+	case len(text) > maxReference, strings.Contains(text, "-----"), strings.ContainsFunc(text, unicode.IsControl):
+		return errors.New("the key reference looks like a key; put the key into the source and give the name of its key set")
 	case path.IsAbs(text), path.Clean(text) != text, text == ".", text == "..", strings.HasPrefix(text, "../"):
-		return fmt.Errorf("the key reference %q must be a plain relative path without . or .. in it", text)
-	case strings.ContainsAny(text, "\\\x00{}#?*"):
-		return fmt.Errorf("the key reference %q holds a character that a reference may not have", text)
+		return errors.New("the key reference must be a plain relative path without . or .. in it")
+	case strings.ContainsAny(text, "\\{}#?*"):
+		return errors.New("the key reference holds a character that a reference may not have: one of \\ { } # ? *")
 	}
 	return nil
 }
@@ -50,7 +58,7 @@ func ParseTemplate(text string) (Template, error) {
 		}
 		member, after, closed := strings.Cut(after, "}")
 		if !closed || member == "" {
-			return Template{}, fmt.Errorf("the key reference %q has an unfinished {body.…}", text)
+			return Template{}, errors.New("the key reference has an unfinished {body.…}")
 		}
 		t.parts = append(t.parts, member)
 		t.dynamic = true
@@ -58,7 +66,7 @@ func ParseTemplate(text string) (Template, error) {
 		rest = after
 	}
 	if err := CheckReference(sample); err != nil {
-		return Template{}, fmt.Errorf("the key reference %q is not usable: %w", text, err)
+		return Template{}, err
 	}
 	return t, nil
 }
