@@ -40,6 +40,10 @@ type Options struct {
 	// default it is a temporary directory that Close removes.
 	Dir string
 
+	// Address is the host and port to listen on, by default a free port on
+	// loopback.
+	Address string
+
 	// TLS makes the server listen with HTTPS, under a certificate that
 	// Server.CAFile verifies.
 	TLS bool
@@ -159,8 +163,10 @@ func New(ctx context.Context, o Options) (*Server, error) {
 
 // begin is the first start of a server on new storage.
 func (s *Server) begin(ctx context.Context, o Options) (err error) {
-	if s.layout.address, err = freeAddress(); err != nil {
-		return err
+	if s.layout.address = o.Address; o.Address == "" {
+		if s.layout.address, err = freeAddress(); err != nil {
+			return err
+		}
 	}
 	s.URL = "http://" + s.layout.address
 	if o.TLS {
