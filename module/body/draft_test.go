@@ -98,49 +98,44 @@ func TestAnyDraft(t *testing.T) {
 	})
 }
 
-func TestTree(t *testing.T) {
+func TestStream(t *testing.T) {
 	o := parse(t, ` {"s":"x", "o" : { "\u0061":[1.10, {"b":null},[ ] ], "e":{} } } `)
-	var trees []Tree
-	for _, m := range o.Members() {
-		trees = append(trees, m.Tree())
-	}
-	require.Len(t, trees, 2)
-	assert.Equal(t, "s", string(trees[0].Name()))
-	assert.Empty(t, trees[0].Children)
-	outer := trees[1]
-	assert.Equal(t, "o", string(outer.Name()))
-	assert.Equal(t, `{ "\u0061":[1.10, {"b":null},[ ] ], "e":{} }`, string(outer.Raw()))
-	list := outer.Children[0]
-	assert.Equal(t, "a", string(list.Name()))
-	assert.Equal(t, `[1.10, {"b":null},[ ] ]`, string(list.Raw()))
-	require.Len(t, list.Children, 3)
-	assert.Nil(t, list.Children[0].Name(), "an element has no name")
-	assert.Equal(t, "1.10", string(list.Children[0].Text()))
-	assert.Equal(t, "b", string(list.Children[1].Children[0].Name()))
-	assert.True(t, list.Children[1].Children[0].IsNull())
-	assert.Equal(t, "[ ]", string(list.Children[2].Raw()))
-	assert.Empty(t, list.Children[2].Children)
-
-	// Of what a draft has set it is read in the same way.
-	d := NewDraft(o)
-	d.SetRaw("s", []byte(`[{"x":1}]`))
-	m, _ := d.Get("s")
-	assert.Equal(t, "1", string(m.Tree().Children[0].Children[0].Raw()))
+	m, _ := o.Get("o")
+	m.Stream(func(s *Stream) {
+		assert.Equal(t, Obj, s.Kind())
+		var names []string
+		for name := range s.Members() {
+			names = append(names, string(name))
+			if s.Kind() == Obj {
+				assert.Equal(t, "{}", string(s.Value().Raw()))
+				continue
+			}
+			for i := range s.Elements() {
+				is := s.Value()
+				assert.Equal(t, []string{"1.10", `{"b":null}`, "[ ]"}[i], string(is.Raw()))
+				assert.Nil(t, is.Name())
+			}
+		}
+		assert.Equal(t, []string{"a", "e"}, names)
+	})
+	m, _ = o.Get("s")
+	m.Stream(func(s *Stream) {
+		assert.Equal(t, String, s.Kind())
+		assert.Equal(t, "x", string(s.Value().Text()))
+	})
 }
 
-// A tree has what an independent reader has.
-func TestAnyTree(t *testing.T) {
+// A stream has what an independent reader has, of an object that was parsed and
+// of what a draft has set.
+func TestAnyStream(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		o := parse(t, drawObject(t, 3).text())
-		for _, m := range o.Members() {
-			require.Equal(t, decoded(t, string(m.Raw())), decoded(t, rebuild(m.Tree())))
-			var edits Editor
-			for _, child := range m.Tree().Children {
-				if child.IsScalar() {
-					edits.Replace(child.Member, []byte(`"edited"`)) // its span is that of the whole text
-				}
-			}
-			require.True(t, json.Valid(edits.Apply(o.Source())))
+		d := NewDraft(o)
+		d.SetRaw("set", []byte(drawValue(t, 3)))
+		for _, m := range d.Members() {
+			m.Stream(func(s *Stream) {
+				require.Equal(t, decoded(t, string(m.Raw())), decoded(t, rebuild(s)))
+			})
 		}
 	})
 }
@@ -153,24 +148,22 @@ func decoded(t require.TestingT, text string) (value any) {
 	return value
 }
 
-func rebuild(t Tree) string {
-	open, end := "[", "]"
-	switch {
-	case t.IsScalar():
-		return string(t.Raw())
-	case t.Kind() == Obj:
-		open, end = "{", "}"
-	}
-	for i, child := range t.Children {
-		if i > 0 {
-			open += ","
+func rebuild(s *Stream) string {
+	var parts []string
+	switch s.Kind() {
+	case Obj:
+		for name := range s.Members() {
+			parts = append(parts, string(AppendQuote(nil, name))+":"+rebuild(s))
 		}
-		if t.Kind() == Obj {
-			open += string(AppendQuote(nil, child.Name())) + ":"
+		return "{" + strings.Join(parts, ",") + "}"
+	case Array:
+		for range s.Elements() {
+			parts = append(parts, rebuild(s))
 		}
-		open += rebuild(child)
+		return "[" + strings.Join(parts, ",") + "]"
+	default:
+		return string(s.Value().Raw())
 	}
-	return open + end
 }
 
 func TestCompact(t *testing.T) {

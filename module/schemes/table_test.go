@@ -40,28 +40,27 @@ type leaf struct {
 	member body.Member
 }
 
-func leaves(path string, trees []body.Tree) (out []leaf) {
-	for i, tree := range trees {
-		name := string(tree.Name())
-		if tree.Name() == nil {
-			name = fmt.Sprint(i)
-		}
-		inner := strings.TrimPrefix(path+"."+name, ".")
-		if tree.IsScalar() {
-			out = append(out, leaf{inner, tree.Member})
-		} else {
-			out = append(out, leaves(inner, tree.Children)...)
-		}
+func leavesOf(o *body.Object) (out []leaf) {
+	for _, m := range o.Members() {
+		m.Stream(func(s *body.Stream) { out = append(out, leaves(string(m.Name()), s)...) })
 	}
 	return out
 }
 
-func leavesOf(o *body.Object) []leaf {
-	var trees []body.Tree
-	for _, m := range o.Members() {
-		trees = append(trees, m.Tree())
+func leaves(path string, s *body.Stream) (out []leaf) {
+	switch s.Kind() {
+	case body.Obj:
+		for name := range s.Members() {
+			out = append(out, leaves(path+"."+string(name), s)...)
+		}
+	case body.Array:
+		for i := range s.Elements() {
+			out = append(out, leaves(fmt.Sprint(path, ".", i), s)...)
+		}
+	default:
+		out = append(out, leaf{path, s.Value()})
 	}
-	return leaves("", trees)
+	return out
 }
 
 // tampered changes one scalar of a message.

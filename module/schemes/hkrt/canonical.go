@@ -3,7 +3,6 @@ package hkrt
 import (
 	"bytes"
 	"slices"
-	"strconv"
 
 	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/canonical"
@@ -20,6 +19,16 @@ type writer struct {
 	text    []byte
 	pairs   []canonical.Pair // of all levels
 	boolean bool             // there is true or false
+
+	pieces  []piece // of the objects that are being written
+	first   int     // of the innermost one's pieces
+	scratch []byte
+}
+
+// piece is one name=value of an object, and where it stands in the text.
+type piece struct {
+	name       []byte
+	start, end int
 }
 
 func (s *Scheme) coveredOfRequest(members []body.Member) (scheme.Covered, error) {
@@ -28,13 +37,13 @@ func (s *Scheme) coveredOfRequest(members []body.Member) (scheme.Covered, error)
 	if w.boolean {
 		return scheme.Covered{}, scheme.Failf(scheme.Invalid, "the request has true or false, for which hkrt has no rule; give a number or a string")
 	}
-	return scheme.Covered{Part: "*", Text: w.text, Pairs: w.pairs}, nil
+	return w.covered(), nil
 }
 
-func (s *Scheme) covered(members []body.Member) scheme.Covered {
+func (s *Scheme) coveredOfAnswer(members []body.Member) scheme.Covered {
 	w := writer{keepEmpty: s.EmptyList == "keep", shortest: s.Numbers == "shortest"}
 	w.message(members)
-	return scheme.Covered{Part: "*", Text: w.text, Pairs: w.pairs}
+	return w.covered()
 }
 
 // Canonical is the canonical string of a message on the wire.
@@ -43,96 +52,122 @@ func (s *Scheme) Canonical(message scheme.Wire) ([]byte, error) {
 		c, err := s.coveredOfRequest(message.Body.Members())
 		return c.Text, err
 	}
-	return s.covered(message.Body.Members()).Text, nil
+	return s.coveredOfAnswer(message.Body.Members()).Text, nil
+}
+
+func (w *writer) covered() scheme.Covered {
+	return scheme.Covered{Part: "*", Text: w.text, Pairs: w.pairs}
 }
 
 func (w *writer) message(members []body.Member) {
-	all := make([]body.Tree, len(members))
-	for i, m := range members {
-		all[i] = m.Tree()
+	for _, m := range members {
+		m.Stream(func(v *body.Stream) { w.member(m.Name(), v) })
 	}
-	w.object(all)
+	w.sort()
 }
 
-func (w *writer) object(members []body.Tree) {
-	members = slices.DeleteFunc(members, func(m body.Tree) bool {
-		return string(m.Name()) == memberSign || w.leavesOut(m)
-	})
-	slices.SortFunc(members, func(a, b body.Tree) int { return canonical.CompareUTF16(a.Name(), b.Name()) })
-	for i, m := range members {
-		if i > 0 {
-			w.text = append(w.text, '&')
-		}
-		w.text = append(w.text, m.Name()...)
-		w.text = append(w.text, '=')
-		pair := canonical.Pair{Name: m.Name()}
-		if m.IsScalar() {
-			pair.Value = w.scalar(m.Member)
-		}
-		w.pairs = append(w.pairs, pair)
-		w.value(m, pair.Value)
+func (w *writer) object(v *body.Stream) (empty bool) {
+	outer := w.first
+	w.first = len(w.pieces)
+	empty = true
+	for name := range v.Members() {
+		empty = false
+		w.member(name, v)
 	}
+	w.sort()
+	w.pieces, w.first = w.pieces[:w.first], outer
+	return empty
 }
 
-func (w *writer) list(elements []body.Tree) {
-	elements = slices.DeleteFunc(elements, w.leavesOut)
-	for i, e := range elements {
-		if i > 0 {
+// member writes a member, unless it is left out: a sign, null, and what is
+// empty. One whose string turns out to be empty, such as [{"remark":""}], is
+// not.
+func (w *writer) member(name []byte, v *body.Stream) {
+	if string(name) == memberSign {
+		v.Value()
+		return
+	}
+	before, pair := len(w.text), len(w.pairs)
+	if len(w.pieces) > w.first {
+		w.text = append(w.text, '&')
+	}
+	start := len(w.text)
+	w.text = append(append(w.text, name...), '=')
+	w.pairs = append(w.pairs, canonical.Pair{Name: name})
+	value, out := w.value(v)
+	if out {
+		w.text, w.pairs = w.text[:before], w.pairs[:pair]
+		return
+	}
+	w.pairs[pair].Value = value
+	w.pieces = append(w.pieces, piece{name, start, len(w.text)})
+}
+
+func (w *writer) list(v *body.Stream) (empty bool) {
+	empty = true
+	first := true
+	for range v.Elements() {
+		empty = false
+		start := len(w.text)
+		if !first {
 			w.text = append(w.text, '&')
 		}
-		if !e.IsScalar() {
-			w.value(e, nil)
+		value, out := w.value(v)
+		switch {
+		case out:
+			w.text = w.text[:start]
 			continue
+		case !first && bytes.IndexByte(value, '=') >= 0: // with the "&" before it an element can read as a member
+			w.pairs = append(w.pairs, canonical.Pair{Value: slices.Concat([]byte("&"), value)})
+		case bytes.IndexByte(value, '&') >= 0:
+			w.pairs = append(w.pairs, canonical.Pair{Value: value})
 		}
-		value := w.scalar(e.Member)
-		pair := canonical.Pair{Value: value}
-		if i > 0 { // with the "&" before it an element can read as a member
-			pair.Value = slices.Concat([]byte("&"), value)
-		}
-		w.pairs = append(w.pairs, pair)
-		w.value(e, value)
+		first = false
 	}
+	return empty
 }
 
-func (w *writer) value(v body.Tree, scalar []byte) {
+// value writes a value. It returns the text of a scalar, and whether the value
+// is to be left out.
+func (w *writer) value(v *body.Stream) (scalar []byte, out bool) {
 	switch v.Kind() {
 	case body.Obj:
-		w.object(v.Children)
+		return nil, w.object(v) && !w.keepEmpty
 	case body.Array:
-		w.list(v.Children)
-	default:
-		w.text = append(w.text, scalar...)
+		return nil, w.list(v) && !w.keepEmpty
 	}
-}
-
-// leavesOut reports whether a member or an element is left out. One whose string
-// turns out to be empty, such as [{"remark":""}], is not.
-func (w *writer) leavesOut(v body.Tree) bool {
-	return v.IsEmpty() || !v.IsScalar() && len(v.Children) == 0 && !w.keepEmpty
-}
-
-func (w *writer) scalar(m body.Member) []byte {
+	m := v.Value()
+	scalar = m.Text()
 	switch m.Kind() {
+	case body.Null:
+		return nil, true
 	case body.True, body.False:
 		w.boolean = true
 	case body.Number:
 		if w.shortest {
-			return shortest(m.Text())
+			scalar = shortest(scalar)
 		}
 	}
-	return m.Text()
+	w.text = append(w.text, scalar...)
+	return scalar, len(scalar) == 0
 }
 
-// shortest is a number as PHP writes it after it has read it, with no more
-// digits than it needs: 1.00 is 1 and 0.10 is 0.1. A whole number stays. So does
-// one that PHP would write with an exponent, which depends on its settings.
-func shortest(token []byte) []byte {
-	if !bytes.ContainsAny(token, ".eE") {
-		return token
+// sort puts the pieces of the innermost object, which stand in the text joined
+// by "&", into their order.
+func (w *writer) sort() {
+	pieces := w.pieces[w.first:]
+	byName := func(a, b piece) int { return canonical.CompareUTF16(a.name, b.name) }
+	if slices.IsSortedFunc(pieces, byName) {
+		return
 	}
-	f, err := strconv.ParseFloat(string(token), 64)
-	if abs := max(f, -f); err != nil || abs >= 1e15 || abs != 0 && abs < 1e-4 {
-		return token
+	at := pieces[0].start
+	w.scratch = append(w.scratch[:0], w.text[at:]...)
+	slices.SortFunc(pieces, byName)
+	text := w.text[:at]
+	for i, p := range pieces {
+		if i > 0 {
+			text = append(text, '&')
+		}
+		text = append(text, w.scratch[p.start-at:p.end-at]...)
 	}
-	return strconv.AppendFloat(nil, f, 'f', -1, 64)
 }

@@ -8,7 +8,7 @@ func (s *Scheme) Open(answer scheme.Answer) (*scheme.Opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	opened, err := answer.Verify(md5, s.covered(answer.Body.Members()), sig)
+	opened, err := answer.Verify(md5, s.coveredOfAnswer(answer.Body.Members()), sig)
 	if err != nil {
 		return nil, err
 	}
