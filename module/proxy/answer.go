@@ -171,10 +171,14 @@ func (rep *reply) describe(p *problem.Problem, s scheme.Scheme) *problem.Problem
 	return p
 }
 
+// plainType is a media type without digits: those that matter have none, and in
+// the others there could be somebody's number or a token.
+var plainType = regexp.MustCompile(`^[a-z]+/[a-z.+-]{1,64}$`)
+
 // mediaType is the bare media type of a header, or "" if it is not well-formed.
 func mediaType(header string) string {
 	media, _, err := mime.ParseMediaType(header)
-	if err != nil || len(media) > 100 {
+	if err != nil || !plainType.MatchString(media) {
 		return ""
 	}
 	return media

@@ -37,7 +37,7 @@ func startWithKeys(t *testing.T, upstream, dir, reference, options string) *side
 	t.Helper()
 	address := testcaddy.FreeAddress(t)
 	text := sidecarText(address, upstream, options)
-	text = strings.Replace(text, testcaddy.DevKeys("merchant"), dir, 1)
+	text = strings.Replace(text, testcaddy.DevKeys("merchant"), dir+" {\nrefresh 50ms\n}", 1)
 	text = strings.Replace(text, "keys easypay/"+organisation, "keys "+reference, 1)
 	return &sidecar{Caddy: testcaddy.Run(t, text), t: t, url: "http://" + address + "/easypay/ledger/mpos"}
 }
