@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/countersign/caddy-countersign/module/proxy"
 	"github.com/countersign/caddy-countersign/module/sandbox/provider"
 )
 
@@ -85,12 +86,12 @@ func (n *notifier) post(notification provider.Notification) (bool, error) {
 	req.Header.Set("Content-Type", notification.ContentType)
 	res, err := n.client.Do(req)
 	if err != nil {
-		return false, err
+		return false, proxy.Describe(err)
 	}
 	defer res.Body.Close() //nolint:errcheck // it was only read
 	text, err := io.ReadAll(io.LimitReader(res.Body, 64<<10))
 	if err != nil {
-		return false, err
+		return false, proxy.Describe(err)
 	}
 	return notification.Acknowledged(res.StatusCode, text), nil
 }

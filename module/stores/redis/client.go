@@ -165,13 +165,14 @@ func trust(o *redis.Options, file string) error {
 	return nil
 }
 
-// The client's own messages go to Caddy's log, at debug: what fails comes back
-// as an error as well.
+// The client's own messages go to Caddy's log, at debug, without what is put
+// into them, which can repeat what went over the wire: what fails comes back as
+// an error as well.
 func init() { redis.SetLogger(clientLog{}) }
 
 type clientLog struct{}
 
 // Printf writes one message.
-func (clientLog) Printf(_ context.Context, format string, args ...any) {
-	caddy.Log().Named("countersign.stores.redis").Debug("client", zap.String("message", fmt.Sprintf(format, args...)))
+func (clientLog) Printf(_ context.Context, format string, _ ...any) {
+	caddy.Log().Named("countersign.stores.redis").Debug("client", zap.String("message", format))
 }

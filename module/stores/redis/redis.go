@@ -10,15 +10,18 @@ package redis
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/countersign/caddy-countersign/module/proxy"
 	"github.com/countersign/caddy-countersign/module/stores"
 )
 
@@ -187,7 +190,20 @@ func (s *Store) Release(ctx context.Context, key, owner string) error {
 
 // failed names the server, never the password.
 func (s *Store) failed(what string, err error) error {
-	return fmt.Errorf("%s: redis at %s: %w", what, s.client.Options().Addr, err)
+	return fmt.Errorf("%s: redis at %s: %w", what, s.client.Options().Addr, describe(err))
+}
+
+// errorCode is the word that a server's error begins with, such as WRONGPASS.
+var errorCode = regexp.MustCompile(`^[A-Z]{2,20}\b`)
+
+// describe keeps of an error what is known to quote nothing. A server that does
+// not know a command repeats what it was given, the password with AUTH, and the
+// client repeats an answer that it does not understand.
+func describe(err error) error {
+	if served, ok := errors.AsType[redis.Error](err); ok {
+		return errors.New("it answers " + cmp.Or(errorCode.FindString(served.Error()), "with an error"))
+	}
+	return proxy.Describe(err)
 }
 
 var (
