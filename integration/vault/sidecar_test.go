@@ -35,6 +35,7 @@ const asSidecar = "COUNTERSIGN_VAULT_SIDECAR"
 func TestMain(m *testing.M) {
 	if os.Getenv(asSidecar) != "" {
 		caddycmd.Main()
+		return
 	}
 	os.Exit(m.Run())
 }

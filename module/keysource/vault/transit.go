@@ -25,6 +25,7 @@ type transitKey struct {
 	versions    map[int]*rsa.PublicKey // those that may still decrypt
 }
 
+func (k *transitKey) path() string        { return k.mount + "/keys/" + k.name }
 func (k *transitKey) signPath() string    { return k.mount + "/sign/" + k.name + "/sha2-256" }
 func (k *transitKey) decryptPath() string { return k.mount + "/decrypt/" + k.name }
 
@@ -64,22 +65,30 @@ func (s *Source) play(ctx context.Context, key *transitKey, role keys.Role) ([]*
 }
 
 func (s *Source) use(key *transitKey, version int) *keys.PrivateKey {
+	s.lent.Store(true)
 	use := &transitUse{source: s, key: key, version: version, public: key.versions[version]}
 	return keys.NewPrivateKey(use, use, use.public, use.String())
 }
 
-// transitKey asks Vault for a key: "<mount>/<name>".
-func (s *Source) transitKey(ctx context.Context, where string) (*transitKey, error) {
+// parseTransit reads the name of a Transit key: "<mount>/<name>".
+func parseTransit(where string) (*transitKey, error) {
 	at := strings.LastIndexByte(where, '/')
 	if at < 1 || at == len(where)-1 || strings.ContainsAny(where, "?#% \\\r\n") || strings.Contains(where, "..") {
 		return nil, errors.New("a Transit key is named transit:<mount>/<key>, and this is something else")
 	}
-	key := &transitKey{mount: where[:at], name: where[at+1:], versions: make(map[int]*rsa.PublicKey)}
-	path := key.mount + "/keys/" + key.name
-	secret, err := s.client.read(ctx, path)
+	return &transitKey{mount: where[:at], name: where[at+1:], versions: make(map[int]*rsa.PublicKey)}, nil
+}
+
+// transitKey asks Vault for a key.
+func (s *Source) transitKey(ctx context.Context, where string) (*transitKey, error) {
+	key, err := parseTransit(where)
+	if err != nil {
+		return nil, err
+	}
+	secret, err := s.client.read(ctx, key.path())
 	if isNothing(err) {
-		return nil, fmt.Errorf("vault has no Transit key at %s; create it (vault write -f %s type=rsa-2048) or import it. "+
-			"Transit takes RSA from %d bits: store an RSA-1024 key in KV, as PEM in this field", path, path, minTransitBits)
+		return nil, fmt.Errorf("vault has no Transit key at %s; create it (vault write -f %[1]s type=rsa-2048) or import it. "+
+			"Transit takes RSA from %d bits: store an RSA-1024 key in KV, as PEM in this field", key.path(), minTransitBits)
 	}
 	if err != nil {
 		return nil, err

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -74,6 +75,7 @@ type Source struct {
 	Line string `json:"line,omitempty"`
 
 	client *client
+	lent   atomic.Bool // keys were handed out that need the token when they are used
 }
 
 // Auth is how a source logs in to Vault.
@@ -168,8 +170,11 @@ func (s *Source) checkAddress() error {
 		return nil
 	}
 	u, err := url.Parse(s.Address)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || u.RawQuery != "" || strings.Trim(u.Path, "/") != "" {
-		return fmt.Errorf("keys vault: the address must look like https://vault.example:8200, not %q", s.Address)
+	if err != nil {
+		return errors.New("keys vault: the address must look like https://vault.example:8200, and it is no address at all")
+	}
+	if u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || u.RawQuery != "" || strings.Trim(u.Path, "/") != "" {
+		return fmt.Errorf("keys vault: the address must look like https://vault.example:8200, not %q", u.Redacted())
 	}
 	if u.Scheme == "http" && !s.AllowPlaintextUpstream && !loopback(u.Hostname()) {
 		return fmt.Errorf("keys vault: %s would be reached in plaintext, and every key with it; use https://, or accept the risk with allow_plaintext_upstream", s.Address)
@@ -227,18 +232,18 @@ func (s *Source) Probe(ctx context.Context) error {
 // sensible timeout; one that takes longer logs in anew.
 const afterClose = 2 * time.Minute
 
-// Close ends the care for the token. After a reload exchanges that are under
-// way go on using it, and then it is given back. When Caddy ends there are none
-// any more.
+// Close ends the care for the token and gives it back. After a reload exchanges
+// that are under way may go on to use Transit with it, and then it is given back
+// later. When Caddy ends there are none any more.
 func (s *Source) Close() error {
 	if s.client == nil {
 		return nil
 	}
-	if caddy.Exiting() {
-		s.client.session.close(0)
-		return nil
+	grace := afterClose
+	if caddy.Exiting() || !s.lent.Load() {
+		grace = 0
 	}
-	s.client.session.close(afterClose)
+	s.client.session.close(grace)
 	s.client.http.CloseIdleConnections()
 	return nil
 }
