@@ -91,9 +91,12 @@ func (s *Scheme) Validate() error {
 	if len(s.Encrypt) == 0 {
 		s.Encrypt = []string{"orderSubDetails"}
 	}
-	for _, member := range s.Encrypt {
+	for i, member := range s.Encrypt {
 		if member == memberEnvelope || member == "" {
 			return fmt.Errorf("encrypt cannot name %q; name a member of bizData that holds plaintext", member)
+		}
+		if slices.Contains(s.Encrypt[:i], member) {
+			return fmt.Errorf("encrypt names %s twice", member)
 		}
 	}
 	if s.SignType == "" {

@@ -289,6 +289,19 @@ func TestEnvelopePrefix(t *testing.T) {
 	assert.Error(t, err)
 }
 
+func TestWhatCannotBeEncrypted(t *testing.T) {
+	for _, members := range [][]string{{"dgtlEnvlp"}, {""}, {"a", "b", "a"}} {
+		_, err := schemetest.Try(t, "easypay", append(schemetest.Setting{"encrypt"}, members...))
+		assert.ErrorContains(t, err, "encrypt", members)
+	}
+	s := schemetest.Configure(t, "easypay", schemetest.Setting{"encrypt", "a", "b"})
+	sealed, err := seal(t, s, `{"bizData":{"a":[1],"b":"x","orderSubDetails":"plain"}}`)
+	require.NoError(t, err)
+	sent := part(t, sealed.Body)
+	assert.NotEqual(t, "x", schemetest.Text(t, sent, "b"))
+	assert.Equal(t, "plain", schemetest.Text(t, sent, "orderSubDetails"))
+}
+
 func TestPaddingNoneNeedsWholeBlocks(t *testing.T) {
 	s := schemetest.Configure(t, "easypay", schemetest.Setting{"padding", "none"})
 	_, err := seal(t, s, `{"bizData":{"orderSubDetails":"0123456789abcdef"}}`)
