@@ -210,6 +210,29 @@ func TestAnOpenedMessageNeedsNoKeyOfItsOwn(t *testing.T) {
 	}
 }
 
+// A secret that is only accepted, and no key at all.
+func TestOpenWithWhatThereIs(t *testing.T) {
+	const reference = "hkrt/405544499f016a9b3d8f57000f"
+	dir := t.TempDir()
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, reference), 0o700))
+	secret, err := os.ReadFile(filepath.Join(merchantKeys, reference, "secret"))
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, reference, "verify_secret"), secret, 0o600))
+	sealed := caddy(t, `{"amt":"1"}`, "seal", "--scheme", "hkrt", "--keys", merchantKeys, "--ref", reference, "--set", "access_id=1")
+	require.Equal(t, 0, sealed.status, sealed.stderr)
+	r := caddy(t, sealed.stdout, "open", "--scheme", "hkrt", "--keys", dir, "--ref", reference)
+	assert.Equal(t, 0, r.status, r.stderr)
+
+	r = caddy(t, sealed.stdout, "open", "--scheme", "hkrt", "--keys", "testdata/keys", "--ref", "easypay/page", "--explain")
+	assert.Equal(t, 1, r.status)
+	assert.Contains(t, r.stderr, "has no secret")
+	for _, scheme := range []string{"easypay", "hongwen"} {
+		r = caddy(t, `{"bizData":{"a":"1"},"sign":"AAAA"}`, "open", "--scheme", scheme, "--keys", dir, "--ref", reference)
+		assert.Equal(t, 1, r.status)
+		assert.Contains(t, r.stderr, "has no verify")
+	}
+}
+
 func TestDiffTakesWhatOpenTakes(t *testing.T) {
 	r := caddy(t, "", "diff", "--scheme", "easypay", "--keys", merchantKeys, "--ref", easypayRef, "--as", "response",
 		"testdata/transcripts/diff-equal/body.json", "testdata/transcripts/diff-equal/theirs.txt")

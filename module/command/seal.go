@@ -51,7 +51,7 @@ func (in *input) seal(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := set.Need(diagnosis.Roles(s, request)...); err != nil {
+	if err := set.Need(diagnosis.SealRoles(s, request.Body)...); err != nil {
 		return err
 	}
 	sealed, err := s.Seal(scheme.Request{Body: request.Body, Keys: set, Now: time.Now()})

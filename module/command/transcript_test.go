@@ -78,7 +78,7 @@ func TestTranscripts(t *testing.T) {
 				got += fmt.Sprintf("exit status %d\n", status)
 			}
 			if *update {
-				require.NoError(t, os.WriteFile(file, []byte(got), 0o644)) //nolint:gosec // a file of the repository
+				require.NoError(t, os.WriteFile(file, []byte(got), 0o644))
 			}
 			assert.Equal(t, string(want), got)
 		})

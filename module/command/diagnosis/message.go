@@ -89,49 +89,17 @@ func Member(w scheme.Wire, name string) (string, bool) {
 	return "", false
 }
 
-// Roles are the roles that sealing a request or opening a message cannot do
-// without, of those that the whole exchange needs.
-func Roles(s scheme.Scheme, w scheme.Wire) []keys.Role {
-	use := []keys.Role{keys.Verify, keys.SharedSecret}
-	var roles []keys.Role
-	switch w.Kind {
-	case scheme.KindRequest:
-		use = []keys.Role{keys.Sign, keys.Encrypt, keys.SharedSecret}
-		roles = s.Needs(w.Body)
-	case scheme.KindResponse:
-		empty, err := body.Parse([]byte("{}"))
-		if err != nil {
-			return nil
-		}
-		roles = s.Needs(empty)
-	case scheme.KindNotification:
-		if n, ok := s.(scheme.Notifier); ok {
-			roles = n.Notification().Roles
-		}
-	}
-	return slices.DeleteFunc(slices.Clone(roles), func(r keys.Role) bool { return !slices.Contains(use, r) })
-}
-
-// need fails with the reason NeedsKeys where a set lacks a role. A secret that
-// is only accepted opens as well as the one that signs.
-func need(set *keys.Set, roles []keys.Role) error {
-	for _, role := range roles {
-		if role == keys.SharedSecret && set.Has(keys.VerifySecret) {
-			continue
-		}
-		if err := set.Need(role); err != nil {
-			return &scheme.Error{Reason: scheme.NeedsKeys, Detail: err.Error(), Cause: err}
-		}
-	}
-	return nil
+// SealRoles are the roles that sealing a request cannot do without, of those
+// that its whole exchange needs.
+func SealRoles(s scheme.Scheme, request *body.Object) []keys.Role {
+	return slices.DeleteFunc(slices.Clone(s.Needs(request)), func(r keys.Role) bool {
+		return r != keys.Sign && r != keys.Encrypt && r != keys.SharedSecret
+	})
 }
 
 // Open opens an answer or a notification with the keys of a set. Charset, if
 // not nil, changes the canonical string before it is verified.
 func Open(s scheme.Scheme, w scheme.Wire, set *keys.Set, charset func([]byte) []byte) (*scheme.Opened, error) {
-	if err := need(set, Roles(s, w)); err != nil {
-		return nil, err
-	}
 	switch w.Kind {
 	case scheme.KindResponse:
 		return s.Open(scheme.Answer{Body: w.Body, Keys: set, Charset: charset})

@@ -415,6 +415,34 @@ func TestTheCertificateOfAnUpstream(t *testing.T) {
 	assert.Contains(t, f.Reason, "expired")
 }
 
+// A port that is excepted from TLS is asked without.
+func TestAPortWithoutTLS(t *testing.T) {
+	server := provider(t, nil)
+	address := server.Listener.Addr().String()
+	_, port, err := net.SplitHostPort(address)
+	require.NoError(t, err)
+	findings := examine(t, sidecar(merchant(t, easypayRef), "https://"+address, "http {\n tls_except_ports "+port+"\n }"))
+	assert.Empty(t, failures(findings))
+	assert.Contains(t, find(t, findings, "upstream", address).Reason, "answers HEAD")
+}
+
+func TestAVaultThatIsAway(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, listener.Close())
+	server := provider(t, nil)
+	token := filepath.Join(t.TempDir(), "token")
+	require.NoError(t, os.WriteFile(token, []byte("hvs.secret"), 0o600))
+	config := strings.Replace(sidecar("DIR", server.Listener.Addr().String(), ""), "keys file DIR",
+		fmt.Sprintf("keys vault http://%s {\n kv payments\n auth token_file %s\n }", listener.Addr(), token), 1)
+	findings := examine(t, config)
+	f := find(t, findings, "key source", "keys vault")
+	assert.Equal(t, keysource.Failure, f.Status)
+	text, err := json.Marshal(findings)
+	require.NoError(t, err)
+	assert.NotContains(t, string(text), "hvs.secret")
+}
+
 func TestTheClientCertificate(t *testing.T) {
 	dir := merchant(t, easypayRef)
 	address, authority := tlsProvider(t, 365*24*time.Hour)
@@ -423,7 +451,7 @@ func TestTheClientCertificate(t *testing.T) {
 	require.NoError(t, err)
 	certFile, keyFile := filepath.Join(dir, "client.pem"), filepath.Join(dir, "client.key")
 	require.NoError(t, os.WriteFile(certFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
-	require.NoError(t, os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), 0o644)) //nolint:gosec // too wide is what is tested
+	require.NoError(t, os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), 0o644))
 
 	findings := examine(t, sidecar(dir, "https://"+address, fmt.Sprintf("http {\n tls_trust_pool file %s\n tls_client_auth %s %s\n }", authority, certFile, keyFile)))
 	f := find(t, findings, "client certificate", certFile)
@@ -604,7 +632,7 @@ func TestNoFindingHoldsASecret(t *testing.T) {
 	dir := merchant(t, reference)
 	secret, err := os.ReadFile(filepath.Join(dir, reference, "secret"))
 	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(filepath.Join(dir, reference, "sign.pem"), secret, 0o666)) //nolint:gosec // too wide is what is tested
+	require.NoError(t, os.WriteFile(filepath.Join(dir, reference, "sign.pem"), secret, 0o666))
 	server := provider(t, nil)
 	config := strings.NewReplacer("countersign easypay", "countersign hkrt", easypayRef, reference).Replace(sidecar(dir, server.Listener.Addr().String(), ""))
 	findings := examine(t, config)

@@ -41,7 +41,7 @@ func (e *examination) checkScheme(u *use) {
 		e.warning("scheme", u.where, "unsigned_responses pass: answers that nobody signed reach the application", "reject them, or have the application look at Countersign-Verified")
 	}
 	for _, listen := range u.listen {
-		if address, err := caddy.ParseNetworkAddress(listen); err == nil && !proxy.Local(address.Network, address.Host) {
+		if listensBeyond(listen) {
 			e.warning("listener", u.where, "its server listens on "+listen+", beyond this machine: whoever reaches it gets requests signed", "add `bind 127.0.0.1` to the site")
 		}
 	}
@@ -88,17 +88,24 @@ func (e *examination) checkDevelopment(u *use, set *loadedSet) {
 	if u.kind == isSandbox || !developmentKeys(set.Set) {
 		return
 	}
-	public := u.dynamic || u.kind == isNotify && slices.ContainsFunc(u.listen, e.isPublic) || slices.ContainsFunc(u.upstreams, e.isPublic)
-	if public {
+	if u.dynamic || slices.ContainsFunc(u.upstreams, isPublic) || u.kind == isNotify && slices.ContainsFunc(u.listen, listensBeyond) {
 		e.failure("development keys", set.name, u.where+" uses keys of keys-dev, which everybody has, beyond this machine", "use keys of your own")
 	} else {
 		e.ok("development keys", set.name, "they are keys of keys-dev, and serve this machine only")
 	}
 }
 
-func (e *examination) isPublic(address string) bool {
-	parsed, err := caddy.ParseNetworkAddress(address)
-	return err != nil || !proxy.Local(parsed.Network, parsed.Host)
+// isPublic reports whether an upstream is beyond this machine.
+func isPublic(dial string) bool {
+	address, err := caddy.ParseNetworkAddress(dial)
+	return err != nil || !proxy.Local(address.Network, address.Host)
+}
+
+// listensBeyond reports whether a listener can be reached from beyond this
+// machine. One without a host listens everywhere.
+func listensBeyond(listen string) bool {
+	address, err := caddy.ParseNetworkAddress(listen)
+	return err != nil || address.Host == "" || !proxy.Local(address.Network, address.Host)
 }
 
 func developmentKeys(set *keys.Set) bool {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -34,7 +35,7 @@ func (e *examination) checkUpstreams() {
 		}
 		e.checkClientCertificate(u)
 		for _, dial := range u.upstreams {
-			if key := fmt.Sprint(u.transport.TLSEnabled(), " ", dial); !asked[key] {
+			if key := fmt.Sprint(u.transport.TLSEnabled(), " ", dial); !asked[key] { // two schemes may share one
 				asked[key] = true
 				e.checkUpstream(u, dial)
 			}
@@ -53,7 +54,7 @@ func (e *examination) checkUpstream(u *use, dial string) {
 		e.failure(check, dial, err.Error(), "correct the upstream")
 		return
 	}
-	local := proxy.Local(address.Network, address.Host)
+	encrypted := encrypts(u.transport.HTTP, address)
 	switch {
 	case e.isOwn(address):
 		e.ok(check, dial, "this configuration serves it itself; it was not asked")
@@ -65,12 +66,31 @@ func (e *examination) checkUpstream(u *use, dial string) {
 			e.ok(check, dial, "the socket is there; it was not asked")
 		}
 		return
-	case !u.transport.TLSEnabled() && !local:
+	case !encrypted && !proxy.Local(address.Network, address.Host):
 		e.warning("TLS", dial, "allow_plaintext_upstream: everybody on the way can read the requests, and change what is not signed", "use https://")
-	case u.transport.TLSEnabled() && u.transport.HTTP.TLS.InsecureSkipVerify:
+	case encrypted && u.transport.HTTP.TLS.InsecureSkipVerify:
 		e.failure("TLS", dial, "tls_insecure_skip_verify: everybody on the way can take the provider's place", "leave it out; for a private authority give tls_trust_pool")
 	}
 	e.ask(u, dial, address)
+}
+
+// probe is the request that an upstream is asked, without a scheme.
+func probe(address caddy.NetworkAddress) *http.Request {
+	return &http.Request{
+		Method: http.MethodHead, URL: &url.URL{Host: address.JoinHostPort(0), Path: "/"},
+		Header: http.Header{"User-Agent": {"caddy-countersign-doctor"}},
+	}
+}
+
+// encrypts reports whether an upstream is reached with TLS: some ports may be
+// excepted.
+func encrypts(transport *reverseproxy.HTTPTransport, address caddy.NetworkAddress) bool {
+	if transport == nil {
+		return false
+	}
+	request := probe(address)
+	transport.SetScheme(request)
+	return request.URL.Scheme == "https"
 }
 
 // isOwn reports whether the configuration listens on an address itself.
@@ -109,15 +129,8 @@ func (e *examination) ask(u *use, dial string, address caddy.NetworkAddress) {
 	replacer.Set("http.reverse_proxy.upstream.hostport", dial)
 	ctx, cancel := context.WithTimeout(context.WithValue(e.ctx, caddy.ReplacerCtxKey, replacer), askTimeout)
 	defer cancel()
-	scheme := "http"
-	if u.transport.TLSEnabled() {
-		scheme = "https"
-	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodHead, scheme+"://"+address.JoinHostPort(0)+"/", nil)
-	if err != nil {
-		e.failure("upstream", dial, err.Error(), "correct the upstream")
-		return
-	}
+	request := probe(address).WithContext(ctx)
+	transport.SetScheme(request)
 	sent := e.now()
 	answer, err := transport.Transport.RoundTrip(request)
 	took := e.now().Sub(sent)
