@@ -67,7 +67,7 @@ func run(ctx context.Context, each time.Duration, only string, save bool) (ok bo
 			continue
 		}
 		start := time.Now()
-		out, err := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-fuzz", "^"+t.name+"$", //nolint:gosec // our own targets
+		out, err := exec.CommandContext(ctx, "go", "test", "-vet=off", "-run", "^$", "-fuzz", "^"+t.name+"$", //nolint:gosec // our own targets
 			"-fuzztime", each.String(), "-fuzzminimizetime", "2s", "-parallel", "1", "./"+t.directory).CombinedOutput()
 		execs, fresh := progress(out)
 		result := "ok"
