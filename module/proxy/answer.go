@@ -45,15 +45,15 @@ type result struct {
 func (e *exchange) read(ctx context.Context, res *http.Response) (*reply, *problem.Problem) {
 	rep := &reply{status: res.StatusCode, contentType: mediaType(res.Header.Get("Content-Type"))}
 	e.entry.UpstreamStatus = res.StatusCode
-	invalid := func(code problem.Code, detail string, cause error) *problem.Problem {
-		return rep.describe(problem.New(code, detail, cause), e.t.scheme)
+	invalid := func(code problem.Code, detail string) *problem.Problem {
+		return rep.describe(problem.New(code, detail, nil), e.t.scheme)
 	}
 	if res.StatusCode == http.StatusSwitchingProtocols {
-		return nil, invalid(problem.ResponseInvalid, "the provider wants to switch protocols", nil)
+		return nil, invalid(problem.ResponseInvalid, "the provider wants to switch protocols")
 	}
 	limit := e.t.MaxResponseBody
 	if res.ContentLength > limit {
-		return nil, invalid(problem.ResponseTooLarge, "the provider's answer is larger than max_response_body", nil)
+		return nil, invalid(problem.ResponseTooLarge, "the provider's answer is larger than max_response_body")
 	}
 	from := io.Reader(res.Body)
 	length := res.ContentLength
@@ -62,11 +62,11 @@ func (e *exchange) read(ctx context.Context, res *http.Response) (*reply, *probl
 	case "gzip": // not asked for, or not by us
 		unzipped, err := gzip.NewReader(io.LimitReader(res.Body, limit+1))
 		if err != nil {
-			return nil, invalid(problem.ResponseInvalid, "the provider's answer says that it is gzip and is not", nil)
+			return nil, invalid(problem.ResponseInvalid, "the provider's answer says that it is gzip and is not")
 		}
 		from, length = unzipped, -1
 	default:
-		return nil, invalid(problem.ResponseInvalid, "the provider's answer has a Content-Encoding that is not understood", nil)
+		return nil, invalid(problem.ResponseInvalid, "the provider's answer has a Content-Encoding that is not understood")
 	}
 	raw, err := readAll(from, length, limit)
 	switch {
@@ -74,11 +74,11 @@ func (e *exchange) read(ctx context.Context, res *http.Response) (*reply, *probl
 		rep.body = raw
 		return rep, nil
 	case errors.Is(err, errTooLarge):
-		return nil, invalid(problem.ResponseTooLarge, "the provider's answer is larger than max_response_body", nil)
+		return nil, invalid(problem.ResponseTooLarge, "the provider's answer is larger than max_response_body")
 	case isTimeout(ctx, err):
 		return nil, problem.New(problem.UpstreamTimeout, "the provider's answer did not come whole within the timeout; ask it what became of the request", nil)
 	case errors.Is(err, gzip.ErrHeader), errors.Is(err, gzip.ErrChecksum), isA[flate.CorruptInputError](err):
-		return nil, invalid(problem.ResponseInvalid, "the provider's answer is broken gzip", nil)
+		return nil, invalid(problem.ResponseInvalid, "the provider's answer is broken gzip")
 	default:
 		return nil, problem.New(problem.UpstreamFailed, "the provider's answer broke off; ask it what became of the request", Describe(err))
 	}
@@ -113,9 +113,7 @@ func (e *exchange) open(rep *reply) (*result, *problem.Problem) {
 	case scheme.ReasonOf(err) == scheme.Unsigned && e.t.UnsignedResponses == "pass":
 		return &result{status: rep.status, body: text}, nil
 	case err != nil:
-		p := problem.New(openCode(err), err.Error(), err)
-		rep.describe(p, e.t.scheme)
-		return nil, p
+		return nil, rep.describe(problem.New(openCode(err), err.Error(), err), e.t.scheme)
 	case opened.Unsigned:
 		return &result{status: rep.status, body: text}, nil
 	}
