@@ -188,6 +188,12 @@ func TestKeysThatDoNotFit(t *testing.T) {
 		"no such set": {
 			func(t *testing.T, dir string) { require.NoError(t, os.RemoveAll(filepath.Join(dir, "easypay"))) },
 			"keys", easypayRef, keysource.Failure, "no such key set"},
+		"a wrong file that all can write": {
+			func(t *testing.T, dir string) {
+				require.NoError(t, os.WriteFile(filepath.Join(dir, key("sign")), []byte("wrong"), 0o600))
+				require.NoError(t, os.Chmod(filepath.Join(dir, key("sign")), 0o666))
+			},
+			"file permissions", "sign.pem", keysource.Failure, "mode 0666"},
 		"no folder at all": {
 			func(t *testing.T, dir string) { require.NoError(t, os.RemoveAll(dir)) },
 			"key source", "keys file", keysource.Failure, "no such file"},

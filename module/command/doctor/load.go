@@ -130,14 +130,26 @@ func (e *examination) diagnoseSources(sources []app.Source) {
 		if !ok {
 			continue
 		}
-		var references []string
-		for _, name := range e.names {
-			if set := e.loaded[name]; set.source == s.Terms().Name {
-				references = append(references, set.Reference)
-			}
-		}
-		for _, f := range d.Diagnose(e.ctx, references) {
+		for _, f := range d.Diagnose(e.ctx, e.references(s.Terms().Name)) {
 			e.add(f)
 		}
 	}
+}
+
+// references are those of a source that the configuration names, whether they
+// have loaded or not, and those that a reference with {body.x} can name.
+func (e *examination) references(source string) []string {
+	var out []string
+	for _, u := range e.uses {
+		if u.source == source && !u.reference.Dynamic() {
+			out = append(out, u.reference.String())
+		}
+	}
+	for _, name := range e.names {
+		if set := e.loaded[name]; set.source == source {
+			out = append(out, set.Reference)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }

@@ -25,6 +25,9 @@ func (s *Source) Diagnose(_ context.Context, references []string) []keysource.Fi
 	var found []keysource.Finding
 	for _, reference := range references {
 		dir := filepath.Join(s.Dir, filepath.FromSlash(reference))
+		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+			continue // that it is missing shows where it is loaded
+		}
 		before := len(found)
 		for _, place := range []string{s.Dir, dir} {
 			found = append(found, writable(place)...)

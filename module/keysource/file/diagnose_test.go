@@ -61,7 +61,7 @@ func TestDiagnoseFindsModesThatAreTooWide(t *testing.T) {
 func TestDiagnoseLeavesPublicKeysReadable(t *testing.T) {
 	s := tree(t)
 	require.NoError(t, os.Chmod(filepath.Join(s.Dir, "easypay", "1", "verify.pem"), 0o644))
-	found := s.Diagnose(t.Context(), []string{"easypay/1", "hkrt/2"})
+	found := s.Diagnose(t.Context(), []string{"easypay/1", "hkrt/2", "hkrt/nowhere"})
 	require.Len(t, found, 2)
 	for _, f := range found {
 		assert.Equal(t, keysource.OK, f.Status, f.Subject)
