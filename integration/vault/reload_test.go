@@ -19,7 +19,7 @@ func TestReloadUnderLoadKeepsTheLoginAndTheKeys(t *testing.T) {
 	options := []string{s.byRole(), "refresh 1m", "max_stale 1h"}
 	c := s.launch(s.caddyfile(references, options...))
 	c.await("ready", c.ready)
-	c.forgetful()
+	c.expectReloads()
 	loaded := c.keys(inKV)
 
 	load := c.traffic(t, 4, references...)
@@ -36,8 +36,6 @@ func TestReloadUnderLoadKeepsTheLoginAndTheKeys(t *testing.T) {
 	assert.Equal(t, http.StatusBadRequest, a.status)
 	failed := load.end()
 	assert.Empty(t, failed[:min(3, len(failed))], "%d of %d failed", len(failed), load.count.Load())
-	// Caddy itself resets connections that nobody has accepted when it closes the
-	// old listener; such a request has reached nobody.
 	t.Logf("%d exchanges over 20 reloads, %d connections were cut by Caddy", load.count.Load(), load.cut.Load())
 
 	assert.Equal(t, 1, s.proxy.Count("/v1/auth/approle/login"))
@@ -58,7 +56,7 @@ func TestReloadsLeakNothing(t *testing.T) {
 		return s.caddyfile(references, login, "refresh "+[]string{"50ms", "60ms"}[i%2])
 	}
 	c := s.launch(text(0))
-	c.forgetful()
+	c.expectReloads()
 	settle := func() (goroutines, descriptors, connections int) {
 		c.await("ready", c.ready)
 		for _, reference := range references {

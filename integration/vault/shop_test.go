@@ -247,10 +247,10 @@ func (s *shop) provideWith(reference string, sign, encrypt *rsa.PrivateKey, acce
 // accepts.
 func (s *shop) secret(reference, secret string, others ...string) {
 	s.t.Helper()
-	s.file(reference, "secret", secret)
-	if len(others) > 0 {
+	if len(others) > 0 { // first, so that there is no moment without them
 		s.file(reference, "verify_secret", strings.Join(others, "\n")+"\n")
 	}
+	s.file(reference, "secret", secret)
 }
 
 // file writes a file of the provider's.
