@@ -77,6 +77,11 @@ func (w *answerWriter) FlushError() error {
 	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 
+// whole reports whether the answer is held back as a whole, and readable.
+func (w *answerWriter) whole() bool {
+	return !w.overflowed && w.Header().Get("Content-Encoding") == ""
+}
+
 // size is what is known of the size of the answer's body when it is released.
 func (w *answerWriter) size() int {
 	announced, _ := strconv.Atoi(w.Header().Get("Content-Length"))

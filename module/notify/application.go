@@ -48,6 +48,9 @@ func (n *notification) handOver(r *http.Request, m *message, opened *scheme.Open
 	r.Header.Del("Connection") // it could name one of those for removal
 	r.Header.Del("Upgrade")    // a notification is a request with an answer
 	r.Header.Del("Expect")     // the body is here
+	if n.h.holdBack {
+		r.Header.Del("Accept-Encoding") // the answer must be readable, and fit whoever repeats
+	}
 	r.TransferEncoding, r.Trailer = nil, nil
 	setBody(r, n.text)
 	r.Header.Del("Content-Length")
@@ -56,10 +59,14 @@ func (n *notification) handOver(r *http.Request, m *message, opened *scheme.Open
 	}
 }
 
-// isOurs reports whether a header could be taken for one of the sidecar's. CGI
-// makes no difference between a hyphen and an underscore.
+// cgi makes of a header's name what CGI variables and their like make of it.
+var cgi = strings.NewReplacer("_", "-", ".", "-")
+
+// isOurs reports whether an application could take a header for one of the
+// sidecar's. Caddy drops names with an underscore or a dot unless it is told not
+// to.
 func isOurs(name string) bool {
-	return strings.HasPrefix(strings.ToLower(strings.ReplaceAll(name, "_", "-")), "countersign-")
+	return strings.HasPrefix(strings.ToLower(cgi.Replace(name)), "countersign-")
 }
 
 func setBody(r *http.Request, text []byte) {
@@ -184,5 +191,5 @@ func (h *Handler) acknowledged(answer *answerWriter) bool {
 	if answer.status < 200 || answer.status > 299 {
 		return false
 	}
-	return h.Ack == "" || !h.holdBack || !answer.overflowed && string(bytes.TrimSpace(answer.held)) == h.Ack
+	return h.Ack == "" || !h.holdBack || answer.whole() && string(bytes.TrimSpace(answer.held)) == h.Ack
 }

@@ -119,8 +119,8 @@ func (n *notification) claim(ctx context.Context, key string) (stores.State, *st
 // When the store fails, the provider still gets the acknowledgement, which the
 // application has given; the claim then ends with its lease.
 func (n *notification) finish(ctx context.Context, key string, answer *answerWriter) bool {
-	if answer.overflowed {
-		n.h.logger.Warn("an acknowledgement is too large to be remembered; a repeat will reach the application",
+	if !answer.whole() {
+		n.h.logger.Warn("an acknowledgement is too large or encoded and is not remembered; a repeat will reach the application",
 			zap.String("id", n.entry.ID), zap.String("profile", n.h.Profile), zap.Int("largest", maxAnswer))
 		return false
 	}

@@ -1,6 +1,7 @@
 package notify_test
 
 import (
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -239,6 +240,44 @@ func TestAck(t *testing.T) {
 			assert.Len(t, app.calls(), map[bool]int{true: 1, false: 2}[test.remembered])
 		})
 	}
+}
+
+// An application that compresses acknowledges as well, and who repeats may not
+// understand what the first one did.
+func TestCompressedAcknowledgements(t *testing.T) {
+	compress := func(force bool) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			if !force && !strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+				says("success")(w, r)
+				return
+			}
+			w.Header().Set("Content-Encoding", "gzip")
+			out := gzip.NewWriter(w)
+			_, _ = out.Write([]byte("success"))
+			_ = out.Close()
+		}
+	}
+	s := sides[1]
+	app := newApplication(t, compress(false))
+	c := serve(t, s.directive(once(""))+app.proxy())
+	note := s.genuine(t)
+	for _, encoding := range []string{"gzip", "identity", "br"} {
+		note.header = http.Header{"Accept-Encoding": {encoding}}
+		g := c.post(t, note)
+		assert.Equal(t, "success", g.body)
+		assert.Empty(t, g.header.Get("Content-Encoding"))
+	}
+	assert.Equal(t, []string{"ok", "repeated", "repeated"}, c.outcomes(t))
+
+	// One that compresses without being asked is passed on, and not remembered.
+	app.answers(compress(true))
+	c = serve(t, s.directive(once(""))+"reverse_proxy "+strings.TrimPrefix(app.URL, "http://")+" {\n transport http {\n compression off\n }\n}\n")
+	for range 2 {
+		g := c.post(t, note)
+		assert.Equal(t, http.StatusOK, g.status)
+		assert.Equal(t, "gzip", g.header.Get("Content-Encoding"))
+	}
+	assert.Equal(t, []string{"ok not_acknowledged", "ok not_acknowledged"}, c.outcomes(t))
 }
 
 // An answer is remembered for as long as once says.
