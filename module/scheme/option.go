@@ -36,11 +36,19 @@ func Enum(name string, target *string, values ...string) Option {
 	}}
 }
 
-// Text is an option that takes one text.
+// Text is an option that takes one text that is not empty: an empty one is an
+// environment variable that was forgotten.
 func Text(name string, target *string) Option {
-	return Option{Name: name, Set: func(args []string) (err error) {
-		*target, err = one(name, args)
-		return err
+	return Option{Name: name, Set: func(args []string) error {
+		value, err := one(name, args)
+		if err != nil {
+			return err
+		}
+		if value == "" {
+			return fmt.Errorf("%s is empty; give a value, or leave the option out", name)
+		}
+		*target = value
+		return nil
 	}}
 }
 

@@ -36,6 +36,8 @@ func TestOptions(t *testing.T) {
 	require.NoError(t, text.Set([]string{"M1"}))
 	assert.Equal(t, "M1", value)
 	assert.Error(t, text.Set([]string{"a", "b"}))
+	assert.EqualError(t, text.Set([]string{""}), "mch_no is empty; give a value, or leave the option out")
+	assert.Equal(t, "M1", value)
 
 	given := []string{"a", "b"}
 	require.NoError(t, many.Set(given))
