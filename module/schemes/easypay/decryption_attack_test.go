@@ -1,0 +1,107 @@
+package easypay_test
+
+import (
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/base64"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/envelope"
+	"github.com/countersign/caddy-countersign/module/keys"
+	"github.com/countersign/caddy-countersign/module/scheme"
+	"github.com/countersign/caddy-countersign/module/schemes/internal/schemetest"
+	"github.com/countersign/caddy-countersign/module/signature"
+)
+
+// counting is a private key that counts how often it is asked to decrypt.
+type counting struct {
+	*rsa.PrivateKey
+	asked int
+}
+
+func (c *counting) Decrypt(random io.Reader, text []byte, options crypto.DecrypterOpts) ([]byte, error) {
+	c.asked++
+	return c.PrivateKey.Decrypt(random, text, options)
+}
+
+// TestNothingIsDecryptedBeforeItHasVerified asks the key itself: for a message
+// that does not verify, whatever the reason, it is not used.
+func TestNothingIsDecryptedBeforeItHasVerified(t *testing.T) {
+	const reference = "easypay/ORG000000000007"
+	merchant := schemetest.Merchant(t, reference)
+	private := merchant.Decrypt[0].Decrypter.(*rsa.PrivateKey)
+	counter := &counting{PrivateKey: private}
+	held := *merchant
+	held.Decrypt = []*keys.PrivateKey{keys.NewPrivateKey(nil, counter, &private.PublicKey, "a test")}
+
+	key := []byte(strings.Repeat("k", envelope.KeySize))
+	wrapped, err := envelope.Wrap(&private.PublicKey, "", key)
+	require.NoError(t, err)
+	cipher, err := envelope.Encrypt(key, []byte(`[{"a":"1"}]`), envelope.PadSpace)
+	require.NoError(t, err)
+	message := func(member, extra string) string {
+		return `{"` + member + `":{"oriOrgTrace":"T1"` + extra + `,"orderSubDetails":"` + base64.StdEncoding.EncodeToString(cipher) + `","dgtlEnvlp":"` + wrapped + `"}}`
+	}
+	s := schemetest.Configure(t, "easypay")
+	pen := schemetest.Pen{Scheme: s, Algorithm: signature.SHA256WithRSA, Keys: schemetest.Provider(t, reference)}
+	sealed, err := s.Seal(scheme.Request{Body: schemetest.Parse(t, `{"bizData":{"oriOrgTrace":"T1"}}`), Keys: merchant, Now: time.Now()})
+	require.NoError(t, err)
+	answer := func(text string) error {
+		_, err := s.Open(scheme.Answer{Body: schemetest.Parse(t, text), Keys: &held, Sealed: sealed})
+		return err
+	}
+	notification := func(text string) error {
+		_, err := s.(scheme.Notifier).OpenNotification(scheme.Notification{Body: schemetest.Parse(t, text), Keys: &held})
+		return err
+	}
+	alone := func(text string) error { // on the command line
+		_, err := s.Open(scheme.Answer{Body: schemetest.Parse(t, text), Keys: &held})
+		return err
+	}
+	genuine := pen.JSON(t, scheme.KindResponse, message("bizData", ""))
+	for name, open := range map[string]func(string) error{"answer": answer, "notification": notification, "alone": alone} {
+		counter.asked = 0
+		require.NoError(t, open(genuine), name)
+		require.Positive(t, counter.asked, "%s: the key is the one that is counted", name)
+	}
+
+	stranger, err := rsa.GenerateKey(rand.Reader, 1024)
+	require.NoError(t, err)
+	forger := pen
+	forger.Keys = &keys.Set{Sign: keys.NewPrivateKey(stranger, nil, &stranger.PublicKey, "a test")}
+	sig := schemetest.Text(t, schemetest.Parse(t, genuine), "sign")
+	refused := map[string]string{
+		"no signature":                 message("bizData", ""),
+		"a signature of another":       schemetest.WithSign(t, message("bizData", `,"a":"1"`), sig),
+		"a signature by a stranger":    forger.JSON(t, scheme.KindResponse, message("bizData", "")),
+		"a signature that is no text":  strings.TrimSuffix(message("bizData", ""), "}") + `,"sign":1}`,
+		"a signature that is garbage":  schemetest.WithSign(t, message("bizData", ""), "%%%"),
+		"a signature of the empty one": schemetest.WithSign(t, message("bizData", ""), ""),
+		"read in two ways":             pen.JSON(t, scheme.KindResponse, message("bizData", `,"a":"1&oriOrgTrace=T2"`)),
+	}
+	counter.asked = 0
+	for name, text := range refused {
+		for kind, open := range map[string]func(string) error{"answer": answer, "notification": notification, "alone": alone} {
+			assert.Error(t, open(text), "%s: %s", kind, name)
+			assert.Zero(t, counter.asked, "%s: %s", kind, name)
+		}
+	}
+	// The genuine answer to another order is not opened either.
+	other := strings.Replace(message("bizData", ""), "T1", "T2", 1)
+	assert.Equal(t, scheme.Mismatch, scheme.ReasonOf(answer(pen.JSON(t, scheme.KindResponse, other))))
+	assert.Zero(t, counter.asked)
+	// Nor is a notification with both parts.
+	both := strings.TrimSuffix(genuine, "}") + `,"data":{}}`
+	assert.Error(t, notification(both))
+	assert.Zero(t, counter.asked)
+	_, err = body.Parse([]byte(strings.Replace(genuine, `"oriOrgTrace"`, `"oriOrgTrac\u0065":"T2","oriOrgTrace"`, 1)))
+	assert.ErrorIs(t, err, body.ErrDuplicate)
+}
