@@ -174,7 +174,8 @@ func TestTokenFileOfAnAgent(t *testing.T) {
 func TestTokenOfALoginIsGivenBack(t *testing.T) {
 	parallel(t)
 	s := open(t, vaulttest.Start(t))
-	c := s.start([]string{inKV}, s.byRole(), "refresh 200ms")
+	c := s.start([]string{inKV, inTransit}, s.byRole(), "refresh 200ms")
+	c.paid(inTransit)
 	require.Len(t, logins(t, s), 1)
 	c.stop()
 	assert.Equal(t, 1, s.proxy.Count("/v1/auth/token/revoke-self"))

@@ -97,7 +97,7 @@ func (s *session) replace(ctx context.Context, dead string) (string, error) {
 	s.mu.Unlock()
 	token, err := f.wait(ctx)
 	if err == nil && token == dead {
-		return "", errors.New("vault no longer takes the token; it will be asked for another one")
+		return "", errors.New("vault denied the token and then renewed it; the next request will tell")
 	}
 	return token, err
 }
