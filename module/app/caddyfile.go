@@ -21,12 +21,12 @@ func init() {
 //	    }
 //	}
 func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
+	d.Next() // the word "countersign"
 	if existing != nil {
 		return nil, d.Err("countersign is given twice; put all keys into one block")
 	}
 	app := new(App)
 	names := make(map[string]bool)
-	d.Next() // the word "countersign"
 	if d.NextArg() {
 		return nil, d.ArgErr()
 	}

@@ -47,6 +47,7 @@ func init() {
 //	}
 func parseHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	h.Next() // the word "countersign"
+	start := h.Token()
 	line := directive.Where(h.Dispenser)
 	at := directive.At(h.Dispenser)
 	if !h.NextArg() {
@@ -65,7 +66,7 @@ func parseHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	if t.Reference == "" {
 		return nil, at("countersign %s needs keys; add: keys <reference>", name)
 	}
-	rp, err := p.proxyOf(h, upstreams, line)
+	rp, err := p.proxyOf(h, upstreams, start)
 	if err != nil {
 		return nil, err
 	}
@@ -234,24 +235,25 @@ func (p *parser) http(d *caddyfile.Dispenser) error {
 }
 
 // proxyOf has reverse_proxy read its own block, with the upstreams put before
-// it.
-func (p *parser) proxyOf(h httpcaddyfile.Helper, upstreams []string, line string) (*reverseproxy.Handler, error) {
+// it, which stand where the directive does.
+func (p *parser) proxyOf(h httpcaddyfile.Helper, upstreams []string, start caddyfile.Token) (*reverseproxy.Handler, error) {
 	var block []caddyfile.Token
-	place := h.Token()
 	if p.proxy != nil {
 		if err := refuse(p.proxy); err != nil {
 			return nil, err
 		}
 		p.proxy.Reset()
 		p.proxy.Next() // the word "reverse_proxy"
-		place = p.proxy.Token()
 		for p.proxy.Next() {
 			block = append(block, p.proxy.Token())
 		}
+		if len(block) > 0 {
+			block[0] = named(start, block[0].Text) // an opening brace stands in the line of what it belongs to
+		}
 	}
-	tokens := []caddyfile.Token{named(place, "reverse_proxy")}
+	tokens := []caddyfile.Token{named(start, "reverse_proxy")}
 	for _, u := range upstreams {
-		tokens = append(tokens, named(place, u))
+		tokens = append(tokens, named(start, u))
 	}
 	tokens = append(tokens, block...)
 	rp := new(reverseproxy.Handler)
@@ -263,7 +265,7 @@ func (p *parser) proxyOf(h httpcaddyfile.Helper, upstreams []string, line string
 		return nil, err
 	}
 	if len(rp.Upstreams) == 0 && len(rp.DynamicUpstreamsRaw) == 0 {
-		return nil, fmt.Errorf("countersign needs at least one upstream, at %s", line)
+		return nil, fmt.Errorf("countersign needs at least one upstream, at %s:%d", start.File, start.Line)
 	}
 	return rp, nil
 }
