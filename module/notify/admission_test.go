@@ -53,6 +53,7 @@ func TestWindow(t *testing.T) {
 // Without a window the age does not matter.
 func TestNoWindow(t *testing.T) {
 	each(t, "", func(t *testing.T, s side, c *running, app *application) {
+		t.Helper()
 		require.Equal(t, http.StatusOK, c.post(t, s.genuine(t)).status)
 		assert.Len(t, app.calls(), 1)
 	})
@@ -61,6 +62,7 @@ func TestNoWindow(t *testing.T) {
 // A genuine notification that is somebody else's is refused.
 func TestExpect(t *testing.T) {
 	each(t, "", func(t *testing.T, s side, _ *running, app *application) {
+		t.Helper()
 		value := ""
 		for _, m := range s.members {
 			if m.name == s.order {
@@ -225,6 +227,7 @@ func TestEasypayParts(t *testing.T) {
 // The parts and the order of the members are the provider's own.
 func TestTheOrderOfMembersDoesNotMatter(t *testing.T) {
 	each(t, "", func(t *testing.T, s side, c *running, app *application) {
+		t.Helper()
 		if s.name == "hbsk" {
 			return
 		}

@@ -28,6 +28,7 @@ func each(t *testing.T, options string, test func(t *testing.T, s side, c *runni
 // is what the provider gets.
 func TestGenuine(t *testing.T) {
 	each(t, "", func(t *testing.T, s side, c *running, app *application) {
+		t.Helper()
 		app.answers(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/vnd.example")
 			w.Header().Set("X-Application", "yes")
@@ -87,6 +88,7 @@ func canonicalOf(s side) string {
 
 func TestAuditNamesTheCanonicalString(t *testing.T) {
 	each(t, "", func(t *testing.T, s side, c *running, _ *application) {
+		t.Helper()
 		require.Equal(t, http.StatusOK, c.post(t, s.genuine(t)).status)
 		assert.Equal(t, canonicalOf(s), c.audit(t)[0].Canonical)
 		for _, m := range s.members {
@@ -111,6 +113,7 @@ func refused(t *testing.T, c *running, app *application, note sent, code string)
 
 func TestTampered(t *testing.T) {
 	each(t, "", func(t *testing.T, s side, c *running, app *application) {
+		t.Helper()
 		note := s.genuine(t)
 	next:
 		for _, m := range s.members {
@@ -175,6 +178,7 @@ func moved(t *testing.T, s side, one, two sent) sent {
 
 func TestWrongSignatures(t *testing.T) {
 	each(t, "", func(t *testing.T, s side, c *running, app *application) {
+		t.Helper()
 		note := s.genuine(t)
 		sig := signature(t, s, note.body)
 		replaced := func(by string) sent {
@@ -214,6 +218,7 @@ func TestWrongSignatures(t *testing.T) {
 // Signed by a key that nobody agreed on: the merchant's own, or another secret.
 func TestWrongKey(t *testing.T) {
 	each(t, "", func(t *testing.T, s side, c *running, app *application) {
+		t.Helper()
 		note := s.genuine(t)
 		var forged string
 		switch s.name {
@@ -259,6 +264,7 @@ func TestAmbiguous(t *testing.T) {
 
 func TestOversized(t *testing.T) {
 	each(t, "max_request_body 2KiB", func(t *testing.T, s side, c *running, app *application) {
+		t.Helper()
 		last := s.members[len(s.members)-1].name
 		if s.name == "hbsk" {
 			last = "text"
@@ -272,6 +278,7 @@ func TestOversized(t *testing.T) {
 
 func TestTheApplicationFailsAndRecovers(t *testing.T) {
 	test := func(t *testing.T, s side, c *running, app *application) {
+		t.Helper()
 		note := s.genuine(t)
 		app.answers(status(http.StatusInternalServerError, "out of order"))
 		g := c.post(t, note)

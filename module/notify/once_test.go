@@ -2,36 +2,16 @@ package notify_test
 
 import (
 	"compress/gzip"
-	"context"
-	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
-	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/countersign/caddy-countersign/module/stores"
-	"github.com/countersign/caddy-countersign/module/stores/redis/redistest"
 )
-
-func init() {
-	caddy.RegisterModule(new(brokenStore))
-	caddy.RegisterModule(new(panicking))
-	httpcaddyfile.RegisterHandlerDirective("test_panic", func(httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
-		return new(panicking), nil
-	})
-	httpcaddyfile.RegisterDirectiveOrder("test_panic", httpcaddyfile.Before, "reverse_proxy")
-}
 
 // profile is a name that no other test has: the memory is the process's.
 var profiles atomic.Int64
@@ -54,6 +34,7 @@ func eachOnce(t *testing.T, more string, test func(t *testing.T, s side, c *runn
 
 func TestRepeated(t *testing.T) {
 	eachOnce(t, "", func(t *testing.T, s side, c *running, app *application) {
+		t.Helper()
 		app.answers(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/vnd.example")
 			w.WriteHeader(http.StatusCreated)
@@ -88,110 +69,13 @@ func TestRepeated(t *testing.T) {
 // Without once every repeat reaches the application.
 func TestRepeatedWithoutOnce(t *testing.T) {
 	each(t, "", func(t *testing.T, s side, c *running, app *application) {
+		t.Helper()
 		note := s.genuine(t)
 		for range 3 {
 			require.Equal(t, http.StatusOK, c.post(t, note).status)
 		}
 		assert.Len(t, app.calls(), 3)
 	})
-}
-
-func TestConcurrentRepeats(t *testing.T) {
-	eachOnce(t, "", func(t *testing.T, s side, c *running, app *application) {
-		app.answers(func(w http.ResponseWriter, r *http.Request) {
-			time.Sleep(150 * time.Millisecond)
-			says(s.acknowledgement())(w, r)
-		})
-		note := s.genuine(t)
-		var all sync.WaitGroup
-		for range 12 {
-			all.Go(func() {
-				g, err := c.try(t, note)
-				assert.NoError(t, err)
-				assert.Equal(t, http.StatusOK, g.status)
-				assert.Equal(t, s.acknowledgement(), g.body)
-			})
-		}
-		all.Wait()
-		assert.Len(t, app.calls(), 1, "the application is called once")
-		count := make(map[string]int)
-		for _, o := range c.outcomes(t) {
-			count[o]++
-		}
-		assert.Equal(t, map[string]int{"ok": 1, "repeated": 11}, count)
-	})
-}
-
-// While the first is not acknowledged those who wait take turns.
-func TestConcurrentRepeatsOfAFailure(t *testing.T) {
-	s := sides[0]
-	var calls, running, most atomic.Int64
-	app := newApplication(t, func(w http.ResponseWriter, r *http.Request) {
-		now := running.Add(1)
-		defer running.Add(-1)
-		for old := most.Load(); now > old && !most.CompareAndSwap(old, now); old = most.Load() {
-			continue
-		}
-		time.Sleep(20 * time.Millisecond)
-		if calls.Add(1) < 3 {
-			status(http.StatusInternalServerError, "not yet")(w, r)
-			return
-		}
-		says("ok")(w, r)
-	})
-	c := serve(t, s.directive(once(""))+app.proxy())
-	note := s.genuine(t)
-	var all sync.WaitGroup
-	var failed, acknowledged atomic.Int64
-	for range 8 {
-		all.Go(func() {
-			g, err := c.try(t, note)
-			assert.NoError(t, err)
-			switch g.status {
-			case http.StatusOK:
-				acknowledged.Add(1)
-			case http.StatusInternalServerError:
-				failed.Add(1)
-			}
-		})
-	}
-	all.Wait()
-	assert.Equal(t, int64(2), failed.Load())
-	assert.Equal(t, int64(6), acknowledged.Load())
-	assert.Equal(t, int64(3), calls.Load())
-	assert.Equal(t, int64(1), most.Load(), "never two at once")
-}
-
-func TestInProgress(t *testing.T) {
-	s := sides[0]
-	release := make(chan struct{})
-	app := newApplication(t, func(w http.ResponseWriter, r *http.Request) {
-		<-release
-		says("ok")(w, r)
-	})
-	c := serve(t, s.directive(once(""))+app.proxy())
-	note := s.genuine(t)
-	var first sync.WaitGroup
-	first.Go(func() {
-		g, err := c.try(t, note)
-		assert.NoError(t, err)
-		assert.Equal(t, http.StatusOK, g.status)
-	})
-	require.Eventually(t, func() bool {
-		app.mu.Lock()
-		defer app.mu.Unlock()
-		return len(app.arrived) == 1
-	}, 5*time.Second, 5*time.Millisecond)
-	start := time.Now()
-	g := c.post(t, note)
-	assert.Equal(t, http.StatusServiceUnavailable, g.status)
-	assert.Equal(t, "notification_in_progress", g.code(t))
-	assert.Greater(t, time.Since(start), 4*time.Second, "it waits a little")
-	close(release)
-	first.Wait()
-	require.Equal(t, http.StatusOK, c.post(t, note).status)
-	assert.Len(t, app.calls(), 1)
-	assert.Equal(t, []string{"notification_in_progress", "ok", "repeated"}, c.outcomes(t))
 }
 
 // What counts as acknowledged.
@@ -295,74 +179,6 @@ func TestOnceEnds(t *testing.T) {
 	assert.Len(t, app.calls(), 1)
 }
 
-// A provider that hangs up does not keep the acknowledgement from being
-// remembered.
-func TestTheProviderHangsUp(t *testing.T) {
-	s := sides[0]
-	release := make(chan struct{})
-	app := newApplication(t, func(w http.ResponseWriter, r *http.Request) {
-		<-release
-		says("ok")(w, r)
-	})
-	c := serve(t, s.directive(once(""))+app.proxy())
-	note := s.genuine(t)
-	conn, err := net.Dial("tcp", c.address)
-	require.NoError(t, err)
-	_, err = fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", c.address, len(note.body), note.body)
-	require.NoError(t, err)
-	require.Eventually(t, func() bool {
-		app.mu.Lock()
-		defer app.mu.Unlock()
-		return len(app.arrived) == 1
-	}, 5*time.Second, 5*time.Millisecond)
-	require.NoError(t, conn.Close())
-	time.Sleep(50 * time.Millisecond) // for Caddy to see it
-	close(release)
-	require.Equal(t, http.StatusOK, c.post(t, note).status)
-	assert.Len(t, app.calls(), 1)
-	assert.Equal(t, []string{"ok", "repeated"}, c.outcomes(t))
-}
-
-// A reload while the application is being asked loses neither the answer nor
-// the memory.
-func TestReload(t *testing.T) {
-	s := sides[0]
-	release := make(chan struct{})
-	app := newApplication(t, func(w http.ResponseWriter, r *http.Request) {
-		<-release
-		says("ok")(w, r)
-	})
-	options := once("")
-	c := serve(t, s.directive(options)+app.proxy())
-	note := s.genuine(t)
-	var first sync.WaitGroup
-	first.Go(func() {
-		g, err := c.try(t, note)
-		assert.NoError(t, err)
-		assert.Equal(t, http.StatusOK, g.status)
-	})
-	require.Eventually(t, func() bool {
-		app.mu.Lock()
-		defer app.mu.Unlock()
-		return len(app.arrived) == 1
-	}, 5*time.Second, 5*time.Millisecond)
-	c.load(t, s.directive(options+"\n\t\tmax_request_body 2MiB")+app.proxy())
-	var second sync.WaitGroup
-	second.Go(func() {
-		g, err := c.try(t, note)
-		assert.NoError(t, err)
-		assert.Equal(t, http.StatusOK, g.status)
-		assert.Equal(t, "ok", g.body)
-	})
-	time.Sleep(100 * time.Millisecond)
-	close(release)
-	first.Wait()
-	second.Wait()
-	c.load(t, s.directive(options+"\n\t\tmax_request_body 3MiB")+app.proxy())
-	require.Equal(t, http.StatusOK, c.post(t, note).status)
-	assert.Len(t, app.calls(), 1, "the application is called once")
-}
-
 // Two profiles, as two references, keep notifications apart.
 func TestProfilesAreApart(t *testing.T) {
 	s := sides[0]
@@ -378,17 +194,6 @@ func TestProfilesAreApart(t *testing.T) {
 	assert.Equal(t, []string{"ok", "ok", "repeated", "repeated"}, c.outcomes(t))
 }
 
-// panicking is an application that panics.
-type panicking struct{}
-
-func (*panicking) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{ID: "http.handlers.test_panic", New: func() caddy.Module { return new(panicking) }}
-}
-
-func (*panicking) ServeHTTP(http.ResponseWriter, *http.Request, caddyhttp.Handler) error {
-	panic("the application panics")
-}
-
 func TestAPanicReleasesTheClaim(t *testing.T) {
 	s := sides[0]
 	app := newApplication(t, says("ok"))
@@ -402,107 +207,5 @@ func TestAPanicReleasesTheClaim(t *testing.T) {
 	start := time.Now()
 	require.Equal(t, http.StatusOK, c.post(t, note).status)
 	assert.Less(t, time.Since(start), 2*time.Second)
-	assert.Len(t, app.calls(), 1)
-}
-
-// brokenStore fails where its name says.
-type brokenStore struct {
-	Where string `json:"where"`
-}
-
-var errBroken = errors.New("the store is broken")
-
-func (*brokenStore) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{ID: "countersign.stores.broken", New: func() caddy.Module { return new(brokenStore) }}
-}
-
-func (s *brokenStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	d.Next()
-	if !d.AllArgs(&s.Where) {
-		return d.ArgErr()
-	}
-	return nil
-}
-
-func (s *brokenStore) Claim(context.Context, string, string, time.Duration) (stores.State, *stores.Answer, error) {
-	if s.Where == "claim" {
-		return stores.Claimed, nil, errBroken // the error counts
-	}
-	return stores.Claimed, nil, nil
-}
-
-func (*brokenStore) Finish(context.Context, string, string, *stores.Answer, time.Duration) error {
-	return errBroken
-}
-
-func (*brokenStore) Release(context.Context, string, string) error { return errBroken }
-
-func TestABrokenStore(t *testing.T) {
-	s := sides[0]
-	app := newApplication(t, says("ok"))
-	t.Run("nobody knows whether it is a repeat", func(t *testing.T) {
-		c := serve(t, s.directive("once 1h broken claim")+app.proxy())
-		g := c.post(t, s.genuine(t))
-		assert.Equal(t, http.StatusServiceUnavailable, g.status)
-		assert.Equal(t, "store_unavailable", g.code(t))
-		assert.Empty(t, app.calls(), "the application is not called")
-		assert.NotContains(t, g.body, errBroken.Error())
-		assert.Contains(t, c.logged(t), errBroken.Error())
-	})
-	t.Run("the answer cannot be remembered", func(t *testing.T) {
-		c := serve(t, s.directive("once 1h broken finish")+app.proxy())
-		g := c.post(t, s.genuine(t))
-		assert.Equal(t, http.StatusOK, g.status, "the application has acknowledged")
-		assert.Equal(t, "ok", g.body)
-		assert.Len(t, app.calls(), 1)
-		assert.Contains(t, c.logged(t), errBroken.Error())
-	})
-	t.Run("the claim cannot be given back", func(t *testing.T) {
-		app.answers(status(http.StatusInternalServerError, ""))
-		c := serve(t, s.directive("once 1h broken release")+app.proxy())
-		assert.Equal(t, http.StatusInternalServerError, c.post(t, s.genuine(t)).status)
-		assert.Contains(t, c.logged(t), errBroken.Error())
-	})
-}
-
-// Two replicas that share a Redis call their applications once between them.
-func TestRedis(t *testing.T) {
-	server := redistest.Start(t)
-	s := sides[1]
-	app := newApplication(t, func(w http.ResponseWriter, r *http.Request) {
-		time.Sleep(100 * time.Millisecond)
-		says("success")(w, r)
-	})
-	// A timeout of its own gives each site a client of its own, as two
-	// replicas have.
-	site := ""
-	for i, target := range []string{"/a", "/b"} {
-		site += "handle " + target + " {\n" + s.directive(fmt.Sprintf("profile east\n once 1h redis %s {\n timeout %ds\n }", server.URL(), 2+i)) + app.proxy() + "}\n"
-	}
-	c := serve(t, site)
-	note := s.genuine(t)
-	var all sync.WaitGroup
-	for i := range 10 {
-		note := note
-		note.target = []string{"/a", "/b"}[i%2]
-		all.Go(func() {
-			g, err := c.try(t, note)
-			assert.NoError(t, err)
-			assert.Equal(t, http.StatusOK, g.status)
-			assert.Equal(t, "success", g.body)
-		})
-	}
-	all.Wait()
-	assert.Len(t, app.calls(), 1)
-
-	server.Stop()
-	note.target = "/a"
-	g := c.post(t, note)
-	assert.Equal(t, "store_unavailable", g.code(t))
-	assert.Empty(t, app.calls())
-	assert.NotContains(t, g.body, server.Address)
-
-	server.Restart(t) // it has forgotten everything
-	require.Eventually(t, func() bool { return c.post(t, note).status == http.StatusOK }, 10*time.Second, 50*time.Millisecond)
 	assert.Len(t, app.calls(), 1)
 }

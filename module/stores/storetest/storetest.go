@@ -34,6 +34,7 @@ func answer() *stores.Answer {
 func Run(t *testing.T, open func(t *testing.T) stores.Store) {
 	t.Helper()
 	for name, test := range map[string]func(t *testing.T, a, b stores.Store){
+		t.Helper()
 		"a key is claimed once":                    claimedOnce,
 		"claiming again what is held succeeds":     claimedAgain,
 		"an answer is remembered":                  remembered,
@@ -74,6 +75,7 @@ func state(t *testing.T, s stores.Store, key, owner string) stores.State {
 }
 
 func claimedOnce(t *testing.T, a, b stores.Store) {
+	t.Helper()
 	k := key()
 	assert.Equal(t, stores.Claimed, state(t, a, k, "a"))
 	assert.Equal(t, stores.Running, state(t, b, k, "b"))
@@ -81,6 +83,7 @@ func claimedOnce(t *testing.T, a, b stores.Store) {
 }
 
 func claimedAgain(t *testing.T, a, _ stores.Store) {
+	t.Helper()
 	k := key()
 	assert.Equal(t, stores.Claimed, state(t, a, k, "a"))
 	assert.Equal(t, stores.Claimed, state(t, a, k, "a"))
@@ -88,6 +91,7 @@ func claimedAgain(t *testing.T, a, _ stores.Store) {
 }
 
 func remembered(t *testing.T, a, b stores.Store) {
+	t.Helper()
 	k := key()
 	require.Equal(t, stores.Claimed, state(t, a, k, "a"))
 	require.NoError(t, a.Finish(t.Context(), k, "a", answer(), time.Minute))
@@ -99,6 +103,7 @@ func remembered(t *testing.T, a, b stores.Store) {
 }
 
 func rememberedEmpty(t *testing.T, a, b stores.Store) {
+	t.Helper()
 	k := key()
 	require.Equal(t, stores.Claimed, state(t, a, k, "a"))
 	require.NoError(t, a.Finish(t.Context(), k, "a", &stores.Answer{Status: 204}, time.Minute))
@@ -108,6 +113,7 @@ func rememberedEmpty(t *testing.T, a, b stores.Store) {
 }
 
 func forgotten(t *testing.T, a, b stores.Store) {
+	t.Helper()
 	k := key()
 	require.Equal(t, stores.Claimed, state(t, a, k, "a"))
 	require.NoError(t, a.Finish(t.Context(), k, "a", answer(), short))
@@ -117,6 +123,7 @@ func forgotten(t *testing.T, a, b stores.Store) {
 }
 
 func released(t *testing.T, a, b stores.Store) {
+	t.Helper()
 	k := key()
 	require.Equal(t, stores.Claimed, state(t, a, k, "a"))
 	require.NoError(t, a.Release(t.Context(), k, "a"))
@@ -125,6 +132,7 @@ func released(t *testing.T, a, b stores.Store) {
 }
 
 func releasedByAnother(t *testing.T, a, b stores.Store) {
+	t.Helper()
 	k := key()
 	require.Equal(t, stores.Claimed, state(t, a, k, "a"))
 	require.Equal(t, stores.Claimed, state(t, b, key(), "b"))
@@ -134,6 +142,7 @@ func releasedByAnother(t *testing.T, a, b stores.Store) {
 }
 
 func releasedTooLate(t *testing.T, a, b stores.Store) {
+	t.Helper()
 	k := key()
 	_, _ = claim(t, a, k, "a", short)
 	require.Eventually(t, func() bool { return state(t, b, k, "b") == stores.Claimed }, 5*time.Second, short/4)
@@ -143,6 +152,7 @@ func releasedTooLate(t *testing.T, a, b stores.Store) {
 }
 
 func leaseEnds(t *testing.T, a, b stores.Store) {
+	t.Helper()
 	k := key()
 	st, _ := claim(t, a, k, "a", short)
 	require.Equal(t, stores.Claimed, st)
@@ -154,6 +164,7 @@ func leaseEnds(t *testing.T, a, b stores.Store) {
 }
 
 func finishedLate(t *testing.T, a, b stores.Store) {
+	t.Helper()
 	k := key()
 	_, _ = claim(t, a, k, "a", short)
 	require.Eventually(t, func() bool { return state(t, b, k, "b") == stores.Claimed }, 5*time.Second, short/4)
@@ -164,6 +175,7 @@ func finishedLate(t *testing.T, a, b stores.Store) {
 }
 
 func keysApart(t *testing.T, a, b stores.Store) {
+	t.Helper()
 	one, two := key(), key()
 	require.Equal(t, stores.Claimed, state(t, a, one, "a"))
 	require.NoError(t, a.Finish(t.Context(), one, "a", answer(), time.Minute))
@@ -172,6 +184,7 @@ func keysApart(t *testing.T, a, b stores.Store) {
 }
 
 func race(t *testing.T, a, b stores.Store) {
+	t.Helper()
 	k := key()
 	var claimed, running atomic.Int64
 	var all sync.WaitGroup
@@ -196,6 +209,7 @@ func race(t *testing.T, a, b stores.Store) {
 }
 
 func oddKeys(t *testing.T, a, b stores.Store) {
+	t.Helper()
 	seen := make(map[string]bool)
 	for _, odd := range []string{"", " ", "\n", "\x00", "a:b", "a\\:b", "易生", "*", "{}", string(bytes.Repeat([]byte("k"), 300))} {
 		k := key() + odd
@@ -208,6 +222,7 @@ func oddKeys(t *testing.T, a, b stores.Store) {
 }
 
 func givenUp(t *testing.T, a, b stores.Store) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	k := key()
