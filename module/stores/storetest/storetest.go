@@ -34,7 +34,6 @@ func answer() *stores.Answer {
 func Run(t *testing.T, open func(t *testing.T) stores.Store) {
 	t.Helper()
 	for name, test := range map[string]func(t *testing.T, a, b stores.Store){
-		t.Helper()
 		"a key is claimed once":                    claimedOnce,
 		"claiming again what is held succeeds":     claimedAgain,
 		"an answer is remembered":                  remembered,
