@@ -154,6 +154,23 @@ func TestTwoBodiesWithOneSignature(t *testing.T) {
 	assert.NotEqual(t, text(a), text(c))
 }
 
+// Joined by "&", the element of a list can read as a member.
+func TestAnElementThatReadsAsAMember(t *testing.T) {
+	for answer, want := range map[string]scheme.Reason{
+		`{"amt":"1","l":["x","amt=9"]}`:     scheme.Ambiguous,
+		`{"amt":"1","l":[["x"],"y&amt=9"]}`: scheme.Ambiguous,
+		`{"amt":"1","l":["y&amt=9"]}`:       scheme.Ambiguous,
+		`{"l":[{"amt":"1"},"amt=9"]}`:       scheme.Ambiguous,
+		`{"amt":"1","l":["x","other=9"]}`:   0,
+		`{"amt":"1","l":["x","amt"]}`:       0,
+		`{"l":["x","amt=9"]}`:               0,
+	} {
+		p := pen(t)
+		_, err := p.Scheme.Open(scheme.Answer{Body: schemetest.Parse(t, p.JSON(t, scheme.KindResponse, answer)), Keys: schemetest.Merchant(t, reference)})
+		assert.Equal(t, want, scheme.ReasonOf(err), answer)
+	}
+}
+
 func TestAnAnswerBelongsToItsRequest(t *testing.T) {
 	set := schemetest.Merchant(t, reference)
 	for apply, want := range map[string]scheme.Reason{`"apply_no":"202301040535",`: 0, `"apply_no":"202301040536",`: scheme.Mismatch, "": 0} {
