@@ -50,7 +50,7 @@ type traffic struct {
 }
 
 // traffic makes exchanges from several clients for each reference, in the
-// background, for 60 seconds at most.
+// background, for three minutes at most.
 func (c *sidecar) traffic(t *testing.T, clients int, references ...string) *traffic {
 	t.Helper()
 	out := &traffic{done: make(chan struct{})}
@@ -58,7 +58,7 @@ func (c *sidecar) traffic(t *testing.T, clients int, references ...string) *traf
 	for _, reference := range references {
 		bodies[reference] = body(t, reference)
 	}
-	limit := time.Now().Add(time.Minute)
+	limit := time.Now().Add(3 * time.Minute)
 	var next atomic.Int64
 	go func() {
 		defer close(out.done)
@@ -77,6 +77,16 @@ func (c *sidecar) traffic(t *testing.T, clients int, references ...string) *traf
 		})
 	}()
 	return out
+}
+
+// over reports whether the traffic has ended by itself.
+func (f *traffic) over() bool {
+	select {
+	case <-f.done:
+		return true
+	default:
+		return false
+	}
 }
 
 // end ends the traffic and returns what failed.

@@ -130,7 +130,7 @@ func TestSecretIDThatWorksOnce(t *testing.T) {
 func TestTokenFileOfAnAgent(t *testing.T) {
 	parallel(t)
 	s := open(t, vaulttest.Start(t))
-	file := s.token(vaulttest.Tokens{TTL: 3 * time.Second, MaxTTL: 8 * time.Second})
+	file := s.token(vaulttest.Tokens{TTL: 3 * time.Second})
 	c := s.start([]string{inKV, inTransit}, "auth token_file "+file, "refresh 200ms")
 	first, err := os.ReadFile(file)
 	require.NoError(t, err)

@@ -105,4 +105,5 @@ func TestExchangeInFlightOutlivesItsSource(t *testing.T) {
 	a = <-done
 	assert.True(t, a.ok(), "%d %s", a.status, a.body)
 	assert.Equal(t, 1, s.proxy.Count("/v1/signing/decrypt/"))
+	assert.Equal(t, 1, s.proxy.Count("/v1/auth/approle/login"), "with the token that it began with")
 }
