@@ -161,6 +161,9 @@ func (e *exchange) outgoing(ctx context.Context, r *http.Request) *http.Request 
 			header[name] = values
 		}
 	}
+	if len(header["Content-Type"]) == 0 { // reverse_proxy takes out what Connection names
+		header["Content-Type"] = []string{"application/json"}
+	}
 	target := *r.URL
 	host := r.Host
 	if info, ok := reverseproxy.GetDialInfo(r.Context()); ok && strings.HasPrefix(info.Network, "unix") && host == info.Address {
