@@ -24,11 +24,6 @@ func (s *Scheme) Seal(request scheme.Request) (*scheme.Sealed, error) {
 	draft.Default(memberVersion, "1.0")
 	draft.Default(memberTimestamp, request.Now.In(chinaStandardTime).Format(timeLayout))
 	draft.SetString(memberSignType, "RSA")
-	for _, name := range []string{memberMchNo, memberMethod} {
-		if !draft.Has(name) {
-			return nil, scheme.Failf(scheme.Invalid, "the request has no %s; give it, or set the option %s", name, name)
-		}
-	}
 	sealed, err := request.Sign(algorithm, s.covered(draft.Members()).Text, memberSign, draft)
 	if err != nil {
 		return nil, err
