@@ -133,6 +133,7 @@ func (s *sidecar) refresh() answer {
 // again: which alerts fire, and for whom. The bad times last 25 minutes of
 // Prometheus' time.
 func TestAlertsAndDashboardOnRealMetrics(t *testing.T) {
+	t.Parallel()
 	failing, blip, odd := copyKeys(t, "failing"), copyKeys(t, "blip"), copyKeys(t, "odd")
 	require.NoError(t, os.Remove(filepath.Join(odd, merchant, "verify.pem")))
 	address, release := sluggish(t)

@@ -106,6 +106,7 @@ func TestAuditEntryHasTheFieldsAndNothingElse(t *testing.T) {
 // A client reads its answer only after the entry is in the log's sink: the sink
 // holds the entry back, and meanwhile not one byte comes.
 func TestAuditEntryIsWrittenBeforeTheAnswerIsReleased(t *testing.T) {
+	t.Parallel()
 	gate, socket := openGate(t)
 	down := "127.0.0.1:1"
 	s := start(t, global(auditTo("gate "+socket))+

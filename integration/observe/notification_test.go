@@ -2,10 +2,12 @@ package observe_test
 
 import (
 	"crypto"
+	"crypto/md5"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
 	"maps"
@@ -39,6 +41,12 @@ func genuine(t *testing.T, keyFile string, members map[string]string) []byte {
 	body, err := json.Marshal(map[string]any{"bizData": members, "sign": signature})
 	require.NoError(t, err)
 	return body
+}
+
+// jeepayMD5 is the signature of a jeepay notification's string.
+func jeepayMD5(text string) string {
+	sum := md5.Sum([]byte(text + "key=" + sharedSecret)) //nolint:gosec // the provider's rule
+	return strings.ToUpper(hex.EncodeToString(sum[:]))
 }
 
 // providerKey is the provider's development key.

@@ -146,10 +146,12 @@ func (s *sidecar) await(what string, so func() bool) {
 	}
 }
 
-// client speaks HTTP to one of the sidecar's sockets.
+// client speaks HTTP to one of the sidecar's sockets. It is for one request, and
+// keeps the connection: a server that is to close it need not read a body.
 func (s *sidecar) client(socket string) *http.Client {
-	return &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{
-		DisableKeepAlives: true, DisableCompression: true,
+	never := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &http.Client{Timeout: 30 * time.Second, CheckRedirect: never, Transport: &http.Transport{
+		DisableCompression: true, IdleConnTimeout: time.Millisecond,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "unix", s.path(socket))
 		},
@@ -194,13 +196,22 @@ func (s *sidecar) post(path string, body []byte, headers ...string) answer {
 	return s.do("app", req)
 }
 
-// reload loads another Caddyfile through the admin endpoint.
-func (s *sidecar) reload(caddyfile string) answer {
+// reload loads another Caddyfile through the admin endpoint. A reload replaces
+// the endpoint itself, which can lose the next request to it: that one is sent
+// again.
+func (s *sidecar) reload(caddyfile string) (loaded answer) {
 	s.t.Helper()
-	req, err := http.NewRequest(http.MethodPost, "http://admin/load", strings.NewReader(s.expand(caddyfile)))
-	require.NoError(s.t, err)
-	req.Header.Set("Content-Type", "text/caddyfile")
-	return s.do("admin", req)
+	s.await("the admin endpoint takes a configuration", func() bool {
+		res, err := s.client("admin").Post("http://admin/load", "text/caddyfile", strings.NewReader(s.expand(caddyfile)))
+		if err != nil {
+			return false
+		}
+		defer res.Body.Close()
+		text, err := io.ReadAll(res.Body)
+		loaded = answer{res.StatusCode, res.Header, string(text)}
+		return err == nil
+	})
+	return loaded
 }
 
 // sample is a request body of the repository, such as "easypay".

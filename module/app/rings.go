@@ -59,6 +59,7 @@ type probing struct{ keysource.Source }
 
 // Load probes the source for the empty reference.
 func (p probing) Load(ctx context.Context, reference string, previous *keys.Set) (*keys.Set, error) {
+	telemetry.GuardStandardLog() // what comes from a source are keys
 	if reference != "" {
 		return p.Source.Load(ctx, reference, previous)
 	}
