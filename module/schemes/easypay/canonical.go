@@ -1,6 +1,8 @@
 package easypay
 
 import (
+	"strings"
+
 	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/canonical"
 	"github.com/countersign/caddy-countersign/module/scheme"
@@ -66,12 +68,19 @@ func partOf(message *body.Object) (string, *body.Object, error) {
 // the older family, data. A notification with both is an attack: an application
 // may read the one that is not signed.
 func notifiedPartOf(notification *body.Object) (string, *body.Object, error) {
-	_, hasOld := notification.Get(memberOldPart)
+	parts, hasOld := 0, false
+	for _, m := range notification.Members() {
+		name := string(m.Name())
+		if strings.EqualFold(name, memberPart) || strings.EqualFold(name, memberOldPart) {
+			parts++
+		}
+		hasOld = hasOld || name == memberOldPart
+	}
+	if parts > 1 {
+		return "", nil, scheme.Failf(scheme.Invalid, "the notification has both bizData and data, or one of them in other letters as well, of which only one is signed")
+	}
 	if !hasOld {
 		return partOf(notification)
-	}
-	if _, hasNew := notification.Get(memberPart); hasNew {
-		return "", nil, scheme.Failf(scheme.Invalid, "the notification has both bizData and data, of which only one is signed")
 	}
 	part, ok := notification.Object(memberOldPart)
 	if !ok {
