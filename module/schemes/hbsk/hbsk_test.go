@@ -88,6 +88,18 @@ func TestARequestThatLacksSomething(t *testing.T) {
 	}
 }
 
+func TestTheKeyIsNeededWhereItIsSigned(t *testing.T) {
+	set := schemetest.Merchant(t, reference)
+	for _, request := range []string{`{"data":"D","time":7}`, `{"data":"D","time":7,"key":""}`, `{"data":"D","time":7,"key":null}`} {
+		_, err := seal(t, schemetest.Configure(t, "hbsk"), set, request)
+		assert.Equal(t, scheme.Invalid, scheme.ReasonOf(err), request)
+		assert.ErrorContains(t, err, "developer_key")
+		sealed, err := seal(t, schemetest.Configure(t, "hbsk", schemetest.Setting{"message", "{data}{time}"}), set, request)
+		require.NoError(t, err)
+		assert.Equal(t, "D7", string(sealed.Canonical))
+	}
+}
+
 func TestTemplates(t *testing.T) {
 	set := schemetest.Secret(t, "s3cret")
 	for _, c := range []struct{ digest, message, want, sign string }{

@@ -47,7 +47,7 @@ func (t template) fill(from members, key string) (message, error) {
 // valueOf is the text that stands for a member. An answer may lack all but time.
 func valueOf(from members, name, key string) ([]byte, error) {
 	m, ok := from.Get(name)
-	missing := !ok || m.IsNull()
+	missing := !ok || m.IsEmpty()
 	switch {
 	case missing && name == memberTime:
 		return nil, scheme.Failf(scheme.Invalid, "the message has no time, which is signed")

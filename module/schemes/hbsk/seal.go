@@ -22,10 +22,8 @@ func (s *Scheme) Seal(request scheme.Request) (*scheme.Sealed, error) {
 	if !draft.Has(memberTime) {
 		draft.SetRaw(memberTime, strconv.AppendInt(nil, request.Now.Unix(), 10))
 	}
-	for _, name := range []string{memberKey, memberData} {
-		if !draft.Has(name) {
-			return nil, scheme.Failf(scheme.Invalid, "the request needs %s", name)
-		}
+	if !draft.Has(memberData) {
+		return nil, scheme.Failf(scheme.Invalid, "the request needs data, an object or a string that holds one")
 	}
 	data, err := scheme.Inside(request.Body, memberData)
 	if err != nil {
@@ -36,7 +34,7 @@ func (s *Scheme) Seal(request scheme.Request) (*scheme.Sealed, error) {
 		remembered.wrapped = scheme.Wrapped{memberData}
 		draft.SetText(memberData, m.Raw())
 	}
-	if m, _ := draft.Get(memberKey); m.IsScalar() {
+	if m, ok := draft.Get(memberKey); ok && m.IsScalar() && !m.IsEmpty() {
 		remembered.key = string(m.Text())
 	}
 	m, err := s.message.fill(draft, "")
