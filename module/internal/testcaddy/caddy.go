@@ -130,9 +130,10 @@ func Validate(caddyfile string) error {
 // one of those that the system gives to connections going out.
 func FreeAddress(t testing.TB) string {
 	t.Helper()
+	var config net.ListenConfig
 	for range 1000 {
-		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(20000+rand.IntN(12000)))
-		ln, err := net.Listen("tcp", address)
+		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(20000+rand.IntN(12000))) //nolint:gosec // a port, no secret
+		ln, err := config.Listen(t.Context(), "tcp", address)
 		if err != nil {
 			continue
 		}
