@@ -164,9 +164,10 @@ func TestUnknownReferences(t *testing.T) {
 	c.await("back", func() bool { return pay("kv").ok() })
 
 	// So is one that was replaced within a refresh by another version 1.
-	require.NoError(t, s.vault.DeleteSecret("payments", inKV))
 	other := newKey(2048)()
 	s.provide(inKV, other)
+	c.await("the old one is refused", func() bool { return !pay("kv").ok() })
+	require.NoError(t, s.vault.DeleteSecret("payments", inKV))
 	s.put(inKV, map[string]string{
 		"sign": privatePEM(other), "decrypt": privatePEM(merchantDecrypt()),
 		"verify": publicPEM(providerSign()), "encrypt": publicPEM(providerDecrypt()),

@@ -3,6 +3,7 @@ package vault_test
 import (
 	"encoding/base64"
 	"encoding/pem"
+	"io"
 	"math/big"
 	"net/http"
 	"os"
@@ -22,7 +23,7 @@ import (
 func TestNothingLeaks(t *testing.T) {
 	parallel(t)
 	s := open(t, vaulttest.StartOwn(t))
-	role := s.role(vaulttest.Tokens{TTL: 2 * time.Second})
+	role := s.role(vaulttest.Tokens{TTL: time.Minute})
 	c := s.start([]string{inKV, inTransit, mixed, withMD5}, "auth approle "+role.RoleIDFile+" "+role.SecretIDFile, "refresh 200ms", "max_stale 1500ms")
 	secrets := map[string]string{
 		"secret":     md5Secret,
@@ -59,7 +60,7 @@ func TestNothingLeaks(t *testing.T) {
 	s.change(inKV)
 	s.change(withMD5)
 	for _, f := range []vaulttest.Fault{
-		vaulttest.Cut(), vaulttest.LoseAnswer(), vaulttest.Status(500), vaulttest.Status(403), echo,
+		echo, vaulttest.Cut(), vaulttest.LoseAnswer(), vaulttest.Status(500), vaulttest.Status(403), echo,
 		vaulttest.On("/v1/signing/", vaulttest.Status(400)), vaulttest.On("/v1/signing/decrypt", vaulttest.Cut()),
 	} {
 		s.proxy.Set(f)
@@ -105,6 +106,7 @@ func echo(w http.ResponseWriter, r *http.Request, _ http.Handler) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusBadRequest)
 	_ = r.Header.Write(w)
+	_, _ = io.Copy(w, r.Body)
 	_, _ = w.Write([]byte(`{"errors":["planted-broken-key-material"]}`))
 }
 
