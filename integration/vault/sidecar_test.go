@@ -197,9 +197,13 @@ func (a answer) code() string {
 // outcome is what the client may conclude.
 func (a answer) outcome() string { return a.header.Get("Countersign-Outcome") }
 
-// ok reports whether it is a verified answer.
+// accepted is how easypay and jeepay say that they took a request. What they
+// refuse they may sign as well.
+var accepted = regexp.MustCompile(`"sysRetCode":"000000"|"code":0\b`)
+
+// ok reports whether it is a verified answer to a request that the provider took.
 func (a answer) ok() bool {
-	return a.status == http.StatusOK && a.header.Get("Countersign-Verified") == "true"
+	return a.status == http.StatusOK && a.header.Get("Countersign-Verified") == "true" && accepted.MatchString(a.body)
 }
 
 // try sends a request to a site.
