@@ -68,9 +68,12 @@ func run(ctx context.Context, each time.Duration, only string, save bool) (ok bo
 		}
 		start := time.Now()
 		out, err := exec.CommandContext(ctx, "go", "test", "-vet=off", "-run", "^$", "-fuzz", "^"+t.name+"$", //nolint:gosec // our own targets
-			"-fuzztime", each.String(), "-fuzzminimizetime", "2s", "-parallel", "1", "./"+t.directory).CombinedOutput()
+			"-fuzztime", each.String(), "-timeout", "0", "-fuzzminimizetime", "2s", "-parallel", "1", "./"+t.directory).CombinedOutput()
 		execs, fresh := progress(out)
 		result := "ok"
+		if err != nil && endedByClock(out) {
+			err, result = nil, "ok, ended by the clock"
+		}
 		if err != nil {
 			ok, result = false, "FAILED"
 		}
@@ -86,6 +89,13 @@ func run(ctx context.Context, each time.Duration, only string, save bool) (ok bo
 		}
 	}
 	return ok, nil
+}
+
+// endedByClock reports whether a run failed for no other reason than that its
+// time was up, which the fuzzer of Go before 1.27 now and then takes for a
+// failure (https://go.dev/issue/75804). A finding is written to a file.
+func endedByClock(out []byte) bool {
+	return bytes.Contains(out, []byte("context deadline exceeded")) && !bytes.Contains(out, []byte("Failing input written"))
 }
 
 var declaration = regexp.MustCompile(`(?m)^func (Fuzz\w*)\(`)
