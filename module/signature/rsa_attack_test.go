@@ -9,6 +9,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 
@@ -121,8 +122,8 @@ func TestForgedPadding(t *testing.T) {
 			"a zero in the padding":                 spoilt(10, 0),
 			"no zero before the info":               spoilt(k-len(infoSHA256)-32-1, 0xff),
 			"a first byte that is not zero":         spoilt(0, 1),
-			"the digest alone, as a bare number":    append(make([]byte, k-32), digest...),
-			"the message itself, as a bare number":  append(make([]byte, k-len(message)), message...),
+			"the digest alone, as a bare number":    slices.Concat(make([]byte, k-32), digest),
+			"the message itself, as a bare number":  slices.Concat(make([]byte, k-len(message)), message),
 			"nothing":                               make([]byte, k),
 			"PSS, or what a stranger takes for one": append(bytes.Repeat([]byte{0x77}, k-1), 0xbc),
 		} {
