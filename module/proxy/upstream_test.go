@@ -109,7 +109,7 @@ func TestUnreachable(t *testing.T) {
 			s := startSidecar(t, upstream, c.options)
 			start := time.Now()
 			s.problem(t, s.post(sample(t)), notSent("upstream_unreachable", 502, c.detail))
-			assert.Less(t, time.Since(start), 3*time.Second)
+			assert.Less(t, time.Since(start), 10*time.Second)
 			if p != nil {
 				assert.Empty(t, p.Received())
 			}
@@ -120,15 +120,17 @@ func TestUnreachable(t *testing.T) {
 // The whole try has one timeout, in which the dial is counted.
 func TestTimeoutHoldsForTheWholeTry(t *testing.T) {
 	d := newDouble(t)
+	const step = 400 * time.Millisecond // no step alone is too long, together they are
 	d.set(d.answering(func(c *testcaddy.Conn, g []byte) {
-		time.Sleep(100 * time.Millisecond)
+		time.Sleep(step)
 		truncate(c, g)
-		time.Sleep(500 * time.Millisecond)
+		time.Sleep(step)
+		_, _ = c.Write(g[len(g)/2:])
 	}))
-	s := startSidecar(t, d.Address, "timeout 200ms")
+	s := startSidecar(t, d.Address, "timeout 600ms")
 	start := time.Now()
 	s.problem(t, s.post(sample(t)), unknown("upstream_timeout", 504))
-	assert.InDelta(t, 0.2, time.Since(start).Seconds(), 0.15)
+	assert.GreaterOrEqual(t, time.Since(start), 600*time.Millisecond)
 }
 
 // What Caddy's own transport can time out leaves the outcome unknown as well.
@@ -153,7 +155,7 @@ func TestNeverSentTwice(t *testing.T) {
 	d := newDouble(t)
 	second := newDouble(t)
 	s := startSidecar(t, d.Address+" "+second.Address, lines(
-		"timeout 250ms",
+		"timeout 700ms",
 		"reverse_proxy {", "lb_policy first", "lb_try_duration 3s", "lb_try_interval 1ms", "lb_retries 20", "}"))
 	for name, c := range map[string]struct {
 		handle func(*testcaddy.Conn)
@@ -162,7 +164,7 @@ func TestNeverSentTwice(t *testing.T) {
 		"reset after it read":  {d.answering(func(c *testcaddy.Conn, _ []byte) { c.Reset() }), "upstream_failed"},
 		"closed after it read": {d.answering(func(*testcaddy.Conn, []byte) {}), "upstream_failed"},
 		"closed at once":       {func(*testcaddy.Conn) {}, "upstream_failed"},
-		"silent":               {d.answering(func(*testcaddy.Conn, []byte) { time.Sleep(500 * time.Millisecond) }), "upstream_timeout"},
+		"silent":               {d.answering(func(*testcaddy.Conn, []byte) { time.Sleep(1500 * time.Millisecond) }), "upstream_timeout"},
 		"truncated":            {d.answering(truncate), "upstream_failed"},
 		"503":                  {d.answering(func(c *testcaddy.Conn, _ []byte) { c.Answer(503, closing+"Retry-After: 0\r\n", []byte("x")) }), "response_invalid"},
 		"408":                  {d.answering(func(c *testcaddy.Conn, _ []byte) { c.Answer(408, closing, nil) }), "response_invalid"},
@@ -176,7 +178,7 @@ func TestNeverSentTwice(t *testing.T) {
 			p := answer.JSON(t)
 			assert.Equal(t, c.code, p["code"])
 			assert.NotEqual(t, "not_sent", p["outcome"])
-			assert.Less(t, time.Since(start), time.Second, "nothing is waited for")
+			assert.Less(t, time.Since(start), 2500*time.Millisecond, "nothing is waited for")
 			assert.LessOrEqual(t, d.Delivered(), before+1)
 			assert.Zero(t, second.Accepted(), "and not by another upstream either")
 			assert.Equal(t, c.code, s.Logs.Audit(t, s.asked).String("outcome"))
