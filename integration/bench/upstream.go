@@ -81,7 +81,8 @@ func padOf(kib int) int { return kib<<10 - 300 }
 func jeepayAnswer(rsa2 bool) func(string) (string, error) {
 	return func(pad string) (string, error) {
 		message := "attach=" + pad + "&errMsg=ok&payOrderId=P202108271011463510002&state=2&"
-		sig, err := "", error(nil)
+		var sig string
+		var err error
 		if rsa2 {
 			sig, err = signRSA("jeepay/M1623997351", message)
 		} else {

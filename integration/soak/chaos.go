@@ -151,10 +151,7 @@ func (w *world) reload(ctx context.Context, n int) error {
 }
 
 // heal ends every disturbance.
-func (w *world) heal() error {
-	w.proxy.Set(nil)
-	return nil
-}
+func (w *world) heal() { w.proxy.Set(nil) }
 
 func pause(ctx context.Context, span time.Duration) {
 	select {

@@ -23,7 +23,7 @@ func (e *examination) checkSets() {
 		set := e.loaded[name]
 		e.checkPairs(set)
 		e.checkExpiry(set)
-		if !serves(set, isSandbox) {
+		if !servesSandbox(set) {
 			e.checkSizes(set)
 		}
 	}
@@ -61,7 +61,7 @@ func (e *examination) checkPairs(set *loadedSet) {
 			e.ok(check, subject, "it opens an envelope for its public half")
 		}
 	}
-	if serves(set, isSandbox) {
+	if servesSandbox(set) {
 		return
 	}
 	own := slices.Concat(set.Fingerprints(keys.Sign), set.Fingerprints(keys.Decrypt))
@@ -74,8 +74,8 @@ func (e *examination) checkPairs(set *loadedSet) {
 	}
 }
 
-func serves(set *loadedSet, kind string) bool {
-	return slices.ContainsFunc(set.uses, func(u *use) bool { return u.kind == kind })
+func servesSandbox(set *loadedSet) bool {
+	return slices.ContainsFunc(set.uses, func(u *use) bool { return u.kind == isSandbox })
 }
 
 // checkSizes finds RSA keys that are smaller than they should be.
@@ -139,7 +139,7 @@ func (e *examination) checkSides() {
 	for _, name := range e.names {
 		for _, other := range e.names {
 			ours, theirs := e.loaded[name], e.loaded[other]
-			if ours.Reference == theirs.Reference && serves(theirs, isSandbox) && !serves(ours, isSandbox) {
+			if ours.Reference == theirs.Reference && servesSandbox(theirs) && !servesSandbox(ours) {
 				e.checkSide(ours, theirs)
 			}
 		}

@@ -97,7 +97,7 @@ func (s *Source) References(ctx context.Context, limit int) ([]string, error) {
 			return err
 		}
 		if reference = filepath.ToSlash(reference); keys.CheckReference(reference) != nil {
-			return nil
+			return nil //nolint:nilerr // a folder whose name is no reference holds no key set
 		}
 		if seen, err := look(path); err == nil && len(seen) > 0 {
 			found = append(found, reference)
