@@ -210,10 +210,9 @@ func TestATemplateInATemplate(t *testing.T) {
 		sign, _, err := p.signs.Sign(p.held(t, "provider"), []byte(text))
 		require.NoError(t, err)
 		require.Equal(t, text, "data="+c.movedData+"&time="+c.movedTime)
-		for _, message := range [][]byte{quote(c.data, c.time), quote(c.movedData, c.movedTime)} {
-			_, err = s.Open(scheme.Answer{Body: withSign(t, message, sign), Keys: p.held(t, "merchant")})
-			assert.Contains(t, []scheme.Reason{scheme.Ambiguous, scheme.Invalid}, scheme.ReasonOf(err), "%s", message)
-		}
+		message := quote(c.movedData, c.movedTime)
+		_, err = s.Open(scheme.Answer{Body: withSign(t, message, sign), Keys: p.held(t, "merchant")})
+		assert.Contains(t, []scheme.Reason{scheme.Ambiguous, scheme.Invalid}, scheme.ReasonOf(err), "%s", message)
 	}
 }
 
