@@ -144,7 +144,9 @@ func leakSites(raw *rawProvider, h *hoard) string {
 	}
 	route("jeepay-rsa2", "jeepay", provider, "jeepay/M", "mch_no M", "app_id A", "sign_type RSA2")
 	route("dynamic", "easypay", provider, "easypay/{body.orgTermNo}")
-	route("raw", "easypay", raw.address, "easypay/M", "timeout 5s", "max_response_body 64KiB", "max_request_body 16KiB")
+	// Each on a connection of its own: one that the provider is closing would
+	// lose the answer that is to be looked at. The others keep theirs.
+	route("raw", "easypay", raw.address, "easypay/M", "http {\nkeepalive off\n}", "timeout 5s", "max_response_body 64KiB", "max_request_body 16KiB")
 	route("pass", "easypay", raw.address, "easypay/M", "unsigned_responses pass", "forward_headers X-Shop")
 	route("hurried", "easypay", raw.address, "easypay/M", "timeout 100ms")
 	route("single", "easypay", raw.address, "easypay/M", "max_in_flight 1")
