@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/caddyserver/caddy/v2"
 )
@@ -58,6 +59,11 @@ func List(name string, target *[]string) Option {
 		if len(args) == 0 {
 			return fmt.Errorf("%s needs at least one value", name)
 		}
+		for _, arg := range args {
+			if !utf8.ValidString(arg) {
+				return notUTF8(name)
+			}
+		}
 		*target = slices.Clone(args)
 		return nil
 	}}
@@ -67,7 +73,16 @@ func one(name string, args []string) (string, error) {
 	if len(args) != 1 {
 		return "", fmt.Errorf("%s takes exactly one value, not %d", name, len(args))
 	}
+	if !utf8.ValidString(args[0]) {
+		return "", notUTF8(name)
+	}
 	return args[0], nil
+}
+
+// notUTF8 is for values from a command line, where a terminal may speak GBK.
+// JSON cannot hold them.
+func notUTF8(name string) error {
+	return fmt.Errorf("the value of %s is not UTF-8; set the terminal's character encoding to UTF-8", name)
 }
 
 // OneOf checks the value of an enumerated option that came from JSON and fills
