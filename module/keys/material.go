@@ -107,6 +107,7 @@ func trimNewline(text []byte) []byte {
 // ders returns the DER of every key in text, each with the PEM label it stood
 // under, or the empty label for the bare Base64 that providers hand out.
 func ders(text []byte) (labels []string, out [][]byte, err error) {
+	text = bytes.TrimPrefix(text, []byte("\ufeff")) // some editors begin a file with it
 	if !bytes.Contains(text, []byte("-----BEGIN")) {
 		der, err := base64.StdEncoding.DecodeString(string(bytes.Join(bytes.Fields(text), nil)))
 		if err != nil || len(der) == 0 {

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net/http"
 
@@ -157,8 +158,23 @@ func (*ProblemHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, next ca
 		if p, ok := problem.As(err); ok {
 			return p.Write(w)
 		}
+		if p := noUpstream(err); p != nil {
+			return p.Write(w)
+		}
 	}
 	return next.ServeHTTP(w, r)
+}
+
+// noUpstream is the problem where reverse_proxy found no upstream to ask, in
+// the long form: the transport has no part in that. The error has no name.
+func noUpstream(err error) *problem.Problem {
+	failure, ok := errors.AsType[caddyhttp.HandlerError](err)
+	if !ok || failure.StatusCode != http.StatusServiceUnavailable || failure.Err == nil || failure.Err.Error() != "no upstreams available" {
+		return nil
+	}
+	p := problem.New(problem.UpstreamUnreachable, "no upstream is available", nil)
+	p.ID = failure.ID
+	return p
 }
 
 var _ caddyhttp.MiddlewareHandler = (*ProblemHandler)(nil)

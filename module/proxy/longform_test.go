@@ -3,6 +3,9 @@ package proxy_test
 import (
 	"testing"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"github.com/countersign/caddy-countersign/module/internal/testcaddy"
 )
 
@@ -37,4 +40,17 @@ http://` + address + ` {
 	` + site + `
 }
 `
+}
+
+// Where reverse_proxy finds no upstream the transport has no part, and
+// countersign_problem says what that means all the same.
+func TestLongFormWithoutAnUpstream(t *testing.T) {
+	s := startLongForm(t, testcaddy.FreeAddress(t), "", "fail_duration 30s\n\t\t\tmax_fails 1", "handle_errors {\n\t\tcountersign_problem\n\t}")
+	for range 2 { // the first is refused at the dial, the second finds no upstream
+		answer, err := testcaddy.TryPost(t.Context(), s.url, sample(t))
+		require.NoError(t, err)
+		assert.Equal(t, 502, answer.Status)
+		assert.Equal(t, "not_sent", answer.Header.Get("Countersign-Outcome"))
+		assert.Contains(t, string(answer.Body), "upstream_unreachable")
+	}
 }

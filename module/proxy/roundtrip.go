@@ -204,6 +204,7 @@ func (t *Transport) healthCheck(r *http.Request) (*http.Response, error) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead || r.ContentLength != 0 && r.Body != nil && r.Body != http.NoBody {
 		return nil, errors.New("a health check must be GET or HEAD without a body; anything else would leave unsigned")
 	}
+	telemetry.GuardStandardLog()
 	return t.HTTP.RoundTrip(r)
 }
 

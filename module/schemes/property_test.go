@@ -99,6 +99,9 @@ func TestAnyRequest(t *testing.T) {
 			if p.name == "jeepay" && scheme.ReasonOf(err) == scheme.Invalid {
 				return // two pieces that are equal but for case
 			}
+			if p.name == "hongwen" && scheme.ReasonOf(err) == scheme.Invalid {
+				return // an object beside biz_content, which nothing signs
+			}
 			require.NoError(rt, err, "%s", request)
 
 			sent, err := body.Parse(sealed.Body)

@@ -237,6 +237,16 @@ func TestThePartThatIsSignedHasTheWrongType(t *testing.T) {
 	})
 }
 
+// ambiguous is the reason for which a value that holds "&name=" of another signed
+// member is refused. hbsk's message is no sorted string: inside of the JSON in
+// data such a text cannot be mistaken, and is let through.
+func (p provider) ambiguous() scheme.Reason {
+	if p.name == "hbsk" {
+		return 0
+	}
+	return scheme.Ambiguous
+}
+
 // A value that holds "&name=" of another signed member can be read in two ways.
 func TestAValueThatHoldsAnotherMember(t *testing.T) {
 	each(t, func(t *testing.T, p provider) {
@@ -244,7 +254,7 @@ func TestAValueThatHoldsAnotherMember(t *testing.T) {
 			return replace(t, p.answer, p.injectable, "x&"+name+"=9"+strings.TrimPrefix(p.injectable, "remark"))
 		}
 		_, err := p.open(t, p.sign(t, inject(p.signedMember)))
-		assert.Equal(t, scheme.Ambiguous, scheme.ReasonOf(err))
+		assert.Equal(t, p.ambiguous(), scheme.ReasonOf(err))
 		if err != nil {
 			assert.NotContains(t, err.Error(), "x&")
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/countersign/caddy-countersign/module/proxy"
+	"github.com/countersign/caddy-countersign/module/telemetry"
 )
 
 const (
@@ -132,6 +133,7 @@ func (e *examination) ask(u *use, dial string, address caddy.NetworkAddress) {
 	request := probe(address).WithContext(ctx)
 	transport.SetScheme(request)
 	sent := e.now()
+	telemetry.GuardStandardLog()
 	answer, err := transport.Transport.RoundTrip(request)
 	took := e.now().Sub(sent)
 	if err != nil {

@@ -38,10 +38,20 @@ func (t template) fill(from members, key string) (message, error) {
 				return message{}, err
 			}
 			*last = append(*last, value...)
-			m.pairs = append(m.pairs, canonical.Pair{Name: []byte(p.name), Value: value})
+			m.pairs = append(m.pairs, pairOf(p.name, value))
 		}
 	}
 	return m, nil
+}
+
+// pairOf is what can be mistaken in the filled-in template. Text in a JSON value
+// cannot: what stands before and after a part of it is no JSON, and data is
+// refused then. So a genuine answer may hold an address with a query.
+func pairOf(name string, value []byte) canonical.Pair {
+	if name == memberData && body.Valid(value) == nil {
+		value = nil
+	}
+	return canonical.Pair{Name: []byte(name), Value: value}
 }
 
 // valueOf is the text that stands for a member. An answer may lack all but time.

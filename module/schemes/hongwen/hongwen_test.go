@@ -103,6 +103,7 @@ func TestARequestThatLacksSomething(t *testing.T) {
 	bare := schemetest.Configure(t, "hongwen")
 	for request, names := range map[string]string{
 		`{"mch_no":"1","method":"m"}`:                    "biz_content",
+		`{"biz_content":"{}","x":{"a":1}}`:               "the member x",
 		`{"mch_no":"1","method":"m","biz_content":null}`: "biz_content",
 		`{"mch_no":"1","method":"m","biz_content":""}`:   "biz_content",
 		`{"mch_no":"1","method":"m","biz_content":1}`:    "biz_content",

@@ -24,6 +24,11 @@ func (s *Scheme) Seal(request scheme.Request) (*scheme.Sealed, error) {
 	draft.Default(memberVersion, "1.0")
 	draft.Default(memberTimestamp, request.Now.In(chinaStandardTime).Format(timeLayout))
 	draft.SetString(memberSignType, "RSA")
+	for _, m := range draft.Members() {
+		if m.Kind() == body.Obj {
+			return nil, scheme.Failf(scheme.Invalid, "the member %s is an object, which hongwen does not sign; give it as a string, or in biz_content", m.Name())
+		}
+	}
 	sealed, err := request.Sign(algorithm, s.covered(draft.Members()).Text, memberSign, draft)
 	if err != nil {
 		return nil, err
