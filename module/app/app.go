@@ -77,9 +77,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 			return fmt.Errorf("module %T is no key source", mod)
 		}
 		terms := src.Terms()
-		if slices.ContainsFunc(a.sources, func(s *source) bool { return s.terms.Name == terms.Name }) {
+		if slices.ContainsFunc(a.sources, func(s *source) bool { return s.terms.Label() == terms.Label() }) {
 			if terms.Name == "" {
-				return errors.New("two key sources have no name; give all but one of them a name")
+				return errors.New("two key sources have no name; give all but one of them a name, other than default")
 			}
 			return fmt.Errorf("two key sources are called %q; give each a name of its own", terms.Name)
 		}

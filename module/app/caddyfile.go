@@ -52,10 +52,10 @@ func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
 		if !ok {
 			return nil, at.Errf("module %s is no key source", id)
 		}
-		if name := src.Terms().Name; names[name] {
+		if label := src.Terms().Label(); names[label] {
 			return nil, at.Errf("two key sources are called %q; give each a name of its own", src.Terms().Label())
 		}
-		names[src.Terms().Name] = true
+		names[src.Terms().Label()] = true
 		app.SourcesRaw = append(app.SourcesRaw, caddyconfig.JSONModuleObject(src, "source", kind, nil))
 	}
 	if len(app.SourcesRaw) == 0 {
