@@ -76,7 +76,7 @@ type gate struct {
 // openGate listens. The socket is named by the path that is returned.
 func openGate(t *testing.T) (*gate, string) {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "gate")
+	dir, err := os.MkdirTemp("", "gate") //nolint:usetesting // the name of a socket has a limit, and a test's folder a long one
 	require.NoError(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	path := filepath.Join(dir, "s")

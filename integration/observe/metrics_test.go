@@ -29,6 +29,12 @@ func (s *sidecar) families() map[string]*dto.MetricFamily {
 	return families
 }
 
+// count is metric as a whole number.
+func (s *sidecar) count(family string, labels ...string) int {
+	s.t.Helper()
+	return int(s.metric(family, labels...))
+}
+
 // metric is the value of the one series with these labels, pairs of a name and
 // a value; -1 if there is none.
 func (s *sidecar) metric(family string, labels ...string) float64 {
@@ -41,7 +47,7 @@ func (s *sidecar) metric(family string, labels ...string) float64 {
 			matches = matches && have[labels[i]] == labels[i+1]
 		}
 		if matches {
-			require.Equal(s.t, -1.0, found, "several series of %s match %v", family, labels)
+			require.Negative(s.t, found, "several series of %s match %v", family, labels)
 			found = m.GetCounter().GetValue() + m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount())
 		}
 	}
@@ -118,25 +124,25 @@ func TestMetricsHaveTheNamesAndLabelsOfTheContract(t *testing.T) {
 		}
 	}
 
-	count := func(outcome string) float64 {
-		return s.metric("caddy_countersign_exchanges_total", "scheme", "easypay", "profile", "east", "outcome", outcome)
+	count := func(outcome string) int {
+		return s.count("caddy_countersign_exchanges_total", "scheme", "easypay", "profile", "east", "outcome", outcome)
 	}
-	assert.Equal(t, 3.0, count("ok"))
-	assert.Equal(t, 1.0, count("response_signature_invalid"))
-	assert.Equal(t, 1.0, count("invalid_request"))
+	assert.Equal(t, 3, count("ok"))
+	assert.Equal(t, 1, count("response_signature_invalid"))
+	assert.Equal(t, 1, count("invalid_request"))
 	// Every outcome is there before it happens: the first failure is a step from
 	// zero to one, which Prometheus sees, and not a new series.
 	assert.Zero(t, count("unsigned"))
 	for _, code := range problem.Codes() {
 		if code.Outcome() != "" {
-			assert.GreaterOrEqual(t, count(string(code)), 0.0, code)
+			assert.GreaterOrEqual(t, count(string(code)), 0, code)
 		}
 	}
-	assert.Equal(t, 1.0, s.metric("caddy_countersign_notifications_total", "profile", "west", "outcome", "notification_signature_invalid"))
+	assert.Equal(t, 1, s.count("caddy_countersign_notifications_total", "profile", "west", "outcome", "notification_signature_invalid"))
 	assert.Zero(t, s.metric("caddy_countersign_notifications_total", "profile", "west", "outcome", "ok"))
 
-	for stage, n := range map[string]float64{"seal": 4, "upstream": 4, "open": 4} {
-		assert.Equal(t, n, s.metric("caddy_countersign_stage_duration_seconds", "profile", "east", "stage", stage), stage)
+	for stage, n := range map[string]int{"seal": 4, "upstream": 4, "open": 4} {
+		assert.Equal(t, n, s.count("caddy_countersign_stage_duration_seconds", "profile", "east", "stage", stage), stage)
 	}
 	for _, source := range []string{"default", "provider"} {
 		assert.Greater(t, s.metric("caddy_countersign_key_refreshes_total", "source", source, "outcome", "ok"), 0.0)
@@ -165,7 +171,7 @@ func TestMetricsLabelsAreBounded(t *testing.T) {
 		s.post("/pay/"+odd+"?"+odd+"="+odd, fmt.Appendf(nil, `{"orgId":%q,"bizData":{%q:%q}}`, odd, odd, odd), "User-Agent", odd, odd, odd)
 		s.post("/notify?"+odd, fmt.Appendf(nil, `{"bizData":{%q:%q},"sign":"AAAA"}`, odd, odd))
 	}
-	assert.Equal(t, 60.0, s.metric("caddy_countersign_exchanges_total", "outcome", "unknown_key_set"))
+	assert.Equal(t, 60, s.count("caddy_countersign_exchanges_total", "outcome", "unknown_key_set"))
 	assert.Equal(t, before, s.series())
 	assert.NotContains(t, s.get("watching", "/metrics").body, "CARD6222")
 }
@@ -188,28 +194,28 @@ func TestMetricsOverReloads(t *testing.T) {
 	east := global("") + app(short("/east", provider, "profile east")) + providers() + watching()
 	s := start(t, east)
 	body := sample(t, "easypay")
-	ok := func() float64 {
-		return s.metric("caddy_countersign_exchanges_total", "profile", "east", "outcome", "ok")
+	ok := func() int {
+		return s.count("caddy_countersign_exchanges_total", "profile", "east", "outcome", "ok")
 	}
 	pay := func() { require.Equal(t, http.StatusOK, s.post("/east/ledger/mpos", body).status) }
 	pay()
 	refreshes := s.metric("caddy_countersign_key_refreshes_total", "source", "default", "outcome", "ok")
-	require.Equal(t, 1.0, ok())
+	require.Equal(t, 1, ok())
 
 	// The same sources, another configuration: everything goes on.
 	require.Equal(t, http.StatusOK, s.reload(east+"# changed\n"+site("8082", "more", "respond hello")).status)
-	require.Equal(t, 1.0, ok())
+	require.Equal(t, 1, ok())
 	pay()
-	require.Equal(t, 2.0, ok())
-	assert.Equal(t, 2.0, s.metric("caddy_countersign_stage_duration_seconds", "profile", "east", "stage", "open"))
+	require.Equal(t, 2, ok())
+	assert.Equal(t, 2, s.count("caddy_countersign_stage_duration_seconds", "profile", "east", "stage", "open"))
 	assert.GreaterOrEqual(t, s.metric("caddy_countersign_key_refreshes_total", "source", "default", "outcome", "ok"), refreshes)
 
 	// A source with another name: the old one's age is gone, its counters stay.
 	renamed := strings.ReplaceAll(strings.Replace(east, "refresh 50ms", "name ours", 1), "keys easypay/ORG", "keys ours easypay/ORG")
 	require.Equal(t, http.StatusOK, s.reload(renamed).status)
 	pay()
-	assert.Equal(t, 3.0, ok())
-	assert.Equal(t, -1.0, s.metric("caddy_countersign_key_age_seconds", "source", "default"))
+	assert.Equal(t, 3, ok())
+	assert.Negative(t, s.metric("caddy_countersign_key_age_seconds", "source", "default"))
 	assert.GreaterOrEqual(t, s.metric("caddy_countersign_key_age_seconds", "source", "ours"), 0.0)
 	assert.GreaterOrEqual(t, s.metric("caddy_countersign_key_refreshes_total", "source", "default", "outcome", "ok"), refreshes)
 
@@ -219,7 +225,7 @@ func TestMetricsOverReloads(t *testing.T) {
 		"http://:8083 {\nbind unix/$DIR/no/such/folder\n}\n"
 	require.Equal(t, http.StatusBadRequest, s.reload(failing).status)
 	pay()
-	assert.Equal(t, 4.0, ok())
+	assert.Equal(t, 4, ok())
 	assert.GreaterOrEqual(t, s.metric("caddy_countersign_key_age_seconds", "source", "ours"), 0.0)
 
 	// And Caddy's own page of metrics shows the same.

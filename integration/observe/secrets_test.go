@@ -139,7 +139,7 @@ func encodePublic(key *rsa.PublicKey) []byte {
 
 func newKey(t *testing.T) *rsa.PrivateKey {
 	t.Helper()
-	key, err := rsa.GenerateKey(rand.Reader, 1024) //nolint:gosec // what the providers' test environments use
+	key, err := rsa.GenerateKey(rand.Reader, 1024)
 	require.NoError(t, err)
 	return key
 }

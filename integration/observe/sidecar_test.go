@@ -69,7 +69,7 @@ func start(t *testing.T, caddyfile string, environment ...string) *sidecar {
 // launch is start without waiting.
 func launch(t *testing.T, caddyfile string, environment ...string) *sidecar {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "observe") // short: the name of a socket has a limit
+	dir, err := os.MkdirTemp("", "observe") //nolint:usetesting // the name of a socket has a limit, and a test's folder a long one
 	require.NoError(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	s := &sidecar{t: t, dir: dir, exited: make(chan struct{})}
