@@ -45,8 +45,7 @@ func (n *notification) handOver(r *http.Request, m *message, opened *scheme.Open
 	}
 	r.Header.Set(headerVerified, "true")
 	r.Header.Set(headerSigned, opened.Signed)
-	r.Header.Del("Connection") // it could name one of those for removal
-	r.Header.Del("Upgrade")    // a notification is a request with an answer
+	r.Header.Del("Connection") // it could name one of those for removal, or ask for an upgrade
 	r.Header.Del("Expect")     // the body is here
 	if n.h.holdBack {
 		r.Header.Del("Accept-Encoding") // the answer must be readable, and fit whoever repeats

@@ -54,7 +54,7 @@ func TestTheApplicationFails(t *testing.T) {
 		"down":                   {"reverse_proxy " + closed.Addr().String(), "application_failed"},
 		"hangs up":               {"reverse_proxy " + raw(t, ""), "application_failed"},
 		"speaks no HTTP":         {"reverse_proxy " + raw(t, "4111111111111111\r\n\r\n"), "application_failed"},
-		"breaks off its answer":  {"reverse_proxy " + raw(t, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nok"), "application_failed"},
+		"breaks off its answer":  {"reverse_proxy " + raw(t, "HTTP/1.1 200 OK\r\nX-Application: yes\r\nContent-Encoding: gzip\r\nContent-Length: 100\r\n\r\nok"), "application_failed"},
 		"breaks off its chunks":  {"reverse_proxy " + raw(t, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n"), "application_failed"},
 		"no such handler":        {"error 404", "application_failed"},
 		"error of a handler":     {"error 503", "application_failed"},
@@ -75,7 +75,8 @@ func TestTheApplicationFails(t *testing.T) {
 					g := c.post(t, note)
 					assert.Equal(t, test.code, g.code(t), g.body)
 					assert.GreaterOrEqual(t, g.status, 500)
-					assert.Empty(t, g.header.Get("Content-Encoding"))
+					assert.Empty(t, g.header.Get("Content-Encoding"), "nothing of the broken answer is left")
+					assert.Empty(t, g.header.Get("X-Application"))
 				}
 				assert.Equal(t, []string{test.code, test.code}, c.outcomes(t))
 				for line := range strings.Lines(c.logged(t)) {

@@ -211,6 +211,19 @@ func TestPlaceholders(t *testing.T) {
 	}
 }
 
+// Nor do they take away what the application sees.
+func TestPlaceholdersLeaveTheBody(t *testing.T) {
+	each(t, "", func(t *testing.T, s side, c *running, app *application) {
+		t.Helper()
+		c.load(t, s.directive("")+"\thandle {\n\t\tvars seen {http.request.body}\n"+app.proxy()+"\t}\n")
+		note := s.genuine(t)
+		require.Equal(t, http.StatusOK, c.post(t, note).status)
+		calls := app.calls()
+		require.Len(t, calls, 1)
+		assert.Equal(t, note.body, calls[0].body)
+	})
+}
+
 // A chunked notification is handed over with its length.
 func TestChunked(t *testing.T) {
 	s := sides[0]
