@@ -60,7 +60,7 @@ func (e *exchange) read(ctx context.Context, res *http.Response) (*reply, *probl
 	switch encoding := strings.ToLower(strings.TrimSpace(res.Header.Get("Content-Encoding"))); encoding {
 	case "", "identity":
 	case "gzip": // not asked for, or not by us
-		unzipped, err := gzip.NewReader(io.LimitReader(res.Body, limit+1))
+		unzipped, err := gzip.NewReader(res.Body)
 		if err != nil {
 			return nil, invalid(problem.ResponseInvalid, "the provider's answer says that it is gzip and is not")
 		}

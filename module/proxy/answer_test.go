@@ -219,6 +219,7 @@ func (d *double) byMerchant() func(*testcaddy.Conn) {
 
 // ofAnother takes the signature of the answer before.
 func (d *double) ofAnother(t testing.TB) func(*testcaddy.Conn) {
+	t.Helper()
 	return d.answering(func(c *testcaddy.Conn, genuine []byte) {
 		another := signBizData(t, d.keys.Sign, map[string]string{"oriOrgTrace": "ORG0000720220224031331542213", "tradeRetCode": "00"})
 		o, err := body.Parse(another)
@@ -246,6 +247,40 @@ func (d *double) gzip(text []byte) func(*testcaddy.Conn) { return d.gzipRaw(sque
 
 func (d *double) gzipRaw(text []byte) func(*testcaddy.Conn) {
 	return d.answering(func(c *testcaddy.Conn, _ []byte) { c.Answer(200, closing+"Content-Encoding: gzip\r\n", text) })
+}
+
+// Where Caddy's transport leaves gzip alone, the sidecar undoes it, within the
+// same limit.
+func TestGzipThatWasNotAskedFor(t *testing.T) {
+	d := newDouble(t)
+	s := startSidecar(t, d.Address, "max_response_body 64KiB\nhttp {\ncompression off\n}")
+	chunkedGzip := func(text []byte) func(*testcaddy.Conn) {
+		return d.answering(func(c *testcaddy.Conn, _ []byte) {
+			c.Print("HTTP/1.1 200 OK\r\n%sContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", closing, len(text), text)
+		})
+	}
+	d.set(d.answering(func(c *testcaddy.Conn, g []byte) { c.Answer(200, closing+"Content-Encoding: gzip\r\n", squeeze(g)) }))
+	s.ok(t, s.post(sample(t)))
+	assert.Empty(t, d.Last(t).Header.Get("Accept-Encoding"))
+
+	random := make([]byte, 48<<10) // Base64 makes 64 KiB of it
+	_, _ = rand.Read(random)
+	for size, w := range map[int]want{48<<10 - 12: unverified("response_unsigned", 200), 48 << 10: unverified("response_too_large", 200)} {
+		d.set(chunkedGzip(squeeze([]byte(`{"a":"` + bare64(random[:size]) + `"}`))))
+		s.problem(t, s.post(sample(t)), w)
+	}
+	d.set(d.gzip([]byte(`{"a":"` + strings.Repeat("x", 1<<20) + `"}`)))
+	s.problem(t, s.post(sample(t)), unverified("response_too_large", 200))
+	d.set(d.gzipRaw([]byte("no gzip")))
+	s.problem(t, s.post(sample(t)), unverified("response_invalid", 200))
+	d.set(d.gzipRaw(badSum([]byte("{}"))))
+	s.problem(t, s.post(sample(t)), unverified("response_invalid", 200))
+	d.set(d.gzipRaw(nil))
+	s.problem(t, s.post(sample(t)), unverified("response_invalid", 200))
+	d.set(d.gzipRaw(squeeze([]byte("{}"))[:15]))
+	s.problem(t, s.post(sample(t)), unknown("upstream_failed", 502))
+	d.set(chunkedGzip(bytes.Repeat(squeeze(nil), 5000))) // a hundred thousand bytes that are nothing
+	s.problem(t, s.post(sample(t)), unverified("response_invalid", 200))
 }
 
 func badSum(text []byte) []byte {

@@ -270,6 +270,7 @@ func (f folder) serve(reference string) (*keys.Ring, func() string) {
 }
 
 func signs(t *testing.T, r *keys.Ring, reference, want string) func() bool {
+	t.Helper()
 	return func() bool {
 		set, err := r.Get(t.Context(), reference)
 		return err == nil && set.Sign.Fingerprint == want
