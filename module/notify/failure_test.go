@@ -2,6 +2,7 @@ package notify_test
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -10,6 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -51,18 +55,19 @@ func TestTheApplicationFails(t *testing.T) {
 		behind string
 		code   string
 	}{
-		"down":                   {"reverse_proxy " + closed.Addr().String(), "application_failed"},
-		"hangs up":               {"reverse_proxy " + raw(t, ""), "application_failed"},
-		"speaks no HTTP":         {"reverse_proxy " + raw(t, "4111111111111111\r\n\r\n"), "application_failed"},
-		"breaks off its answer":  {"reverse_proxy " + raw(t, "HTTP/1.1 200 OK\r\nX-Application: yes\r\nContent-Encoding: gzip\r\nContent-Length: 100\r\n\r\nok"), "application_failed"},
-		"breaks off its chunks":  {"reverse_proxy " + raw(t, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n"), "application_failed"},
-		"no such handler":        {"error 404", "application_failed"},
-		"error of a handler":     {"error 503", "application_failed"},
-		"gateway timeout":        {"error 504", "application_timeout"},
-		"too slow for Caddy":     {"reverse_proxy " + slow(t) + " {\n transport http {\n response_header_timeout 100ms\n }\n}", "application_timeout"},
-		"too slow for timeout":   {"reverse_proxy " + slow(t), "application_timeout"},
-		"no upstream available":  {"reverse_proxy " + closed.Addr().String() + " " + closed.Addr().String() + " {\n lb_try_duration 100ms\n}", "application_failed"},
-		"a name that is nowhere": {"reverse_proxy nowhere.invalid:80", "application_failed"},
+		"down":                      {"reverse_proxy " + closed.Addr().String(), "application_failed"},
+		"hangs up":                  {"reverse_proxy " + raw(t, ""), "application_failed"},
+		"speaks no HTTP":            {"reverse_proxy " + raw(t, "4111111111111111\r\n\r\n"), "application_failed"},
+		"breaks off its answer":     {"reverse_proxy " + raw(t, "HTTP/1.1 200 OK\r\nX-Application: yes\r\nContent-Encoding: gzip\r\nContent-Length: 100\r\n\r\nok"), "application_failed"},
+		"breaks off its chunks":     {"reverse_proxy " + raw(t, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n"), "application_failed"},
+		"no such handler":           {"error 404", "application_failed"},
+		"error of a handler":        {"error 503", "application_failed"},
+		"gateway timeout":           {"error 504", "application_timeout"},
+		"too slow for Caddy":        {"reverse_proxy " + slow(t) + " {\n transport http {\n response_header_timeout 100ms\n }\n}", "application_timeout"},
+		"too slow for timeout":      {"reverse_proxy " + slow(t), "application_timeout"},
+		"gives up in its own words": {"test_wait", "application_timeout"},
+		"no upstream available":     {"reverse_proxy " + closed.Addr().String() + " " + closed.Addr().String() + " {\n lb_try_duration 100ms\n}", "application_failed"},
+		"a name that is nowhere":    {"reverse_proxy nowhere.invalid:80", "application_failed"},
 	} {
 		for kind, options := range map[string]string{"": "\t\ttimeout 300ms\n", " with once": once("\t\ttimeout 300ms\n")} {
 			if kind == "" && strings.HasPrefix(name, "breaks off") {
@@ -92,6 +97,27 @@ func TestTheApplicationFails(t *testing.T) {
 			})
 		}
 	}
+}
+
+// waiting is an application that gives up when its time is over, and does not
+// say why.
+type waiting struct{}
+
+func init() {
+	caddy.RegisterModule(new(waiting))
+	httpcaddyfile.RegisterHandlerDirective("test_wait", func(httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+		return new(waiting), nil
+	})
+	httpcaddyfile.RegisterDirectiveOrder("test_wait", httpcaddyfile.Before, "reverse_proxy")
+}
+
+func (*waiting) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.test_wait", New: func() caddy.Module { return new(waiting) }}
+}
+
+func (*waiting) ServeHTTP(_ http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	<-r.Context().Done()
+	return errors.New("it gave up")
 }
 
 // slow is an application that takes its time.
