@@ -194,11 +194,6 @@ func (p party) request(t testing.TB) []byte {
 	return text
 }
 
-func (p party) isForm(t testing.TB) bool {
-	t.Helper()
-	return p.scheme(t).(scheme.Notifier).Notification().Form
-}
-
 // sign signs a message as the provider does and gives the signature alone.
 func (p party) sign(t testing.TB, algorithm signature.Algorithm, wire scheme.Wire) (string, error) {
 	t.Helper()

@@ -10,16 +10,16 @@ import (
 
 // load makes exchanges from several clients at once, total in all, and returns
 // those that failed.
-func (c *sidecar) load(clients, total int, exchange func() answer) []string {
-	c.t.Helper()
+func (s *sidecar) load(clients, total int, exchange func() answer) []string {
+	s.t.Helper()
 	var left atomic.Int64
 	left.Store(int64(total))
-	return c.run(clients, func() bool { return left.Add(-1) >= 0 }, exchange)
+	return s.run(clients, func() bool { return left.Add(-1) >= 0 }, exchange)
 }
 
 // run makes exchanges from several clients as long as more says so, and returns
 // those that failed.
-func (c *sidecar) run(clients int, more func() bool, exchange func() answer) []string {
+func (s *sidecar) run(clients int, more func() bool, exchange func() answer) []string {
 	var (
 		mu     sync.Mutex
 		failed []string
@@ -51,7 +51,7 @@ type traffic struct {
 
 // traffic makes exchanges from several clients for each reference, in the
 // background, for three minutes at most.
-func (c *sidecar) traffic(t *testing.T, clients int, references ...string) *traffic {
+func (s *sidecar) traffic(t *testing.T, clients int, references ...string) *traffic {
 	t.Helper()
 	out := &traffic{done: make(chan struct{})}
 	bodies := map[string][]byte{}
@@ -62,10 +62,10 @@ func (c *sidecar) traffic(t *testing.T, clients int, references ...string) *traf
 	var next atomic.Int64
 	go func() {
 		defer close(out.done)
-		out.failed = c.run(clients, func() bool { return !out.ended.Load() && time.Now().Before(limit) }, func() answer {
+		out.failed = s.run(clients, func() bool { return !out.ended.Load() && time.Now().Before(limit) }, func() answer {
 			reference := references[int(next.Add(1))%len(references)]
 			for {
-				a, err := c.try("app", "POST", paths[reference], bodies[reference])
+				a, err := s.try("app", "POST", paths[reference], bodies[reference])
 				if err == nil {
 					out.count.Add(1)
 					return a

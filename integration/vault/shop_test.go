@@ -293,14 +293,14 @@ func body(t *testing.T, reference string) []byte {
 }
 
 // pay makes an exchange with the keys of a reference.
-func (c *sidecar) pay(reference string) answer {
-	c.t.Helper()
-	return c.post(paths[reference], body(c.t, reference))
+func (s *sidecar) pay(reference string) answer {
+	s.t.Helper()
+	return s.post(paths[reference], body(s.t, reference))
 }
 
 // paid makes an exchange that must succeed.
-func (c *sidecar) paid(reference string) {
-	c.t.Helper()
-	a := c.pay(reference)
-	require.True(c.t, a.ok(), "%s: %d %s", reference, a.status, a.body)
+func (s *sidecar) paid(reference string) {
+	s.t.Helper()
+	a := s.pay(reference)
+	require.True(s.t, a.ok(), "%s: %d %s", reference, a.status, a.body)
 }
