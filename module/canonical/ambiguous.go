@@ -11,8 +11,7 @@ var ErrAmbiguous = errors.New("a signed value holds the name of another signed m
 // Ambiguous returns ErrAmbiguous if the value of a pair holds "&name=" where
 // name is the name of a pair: the signature of such a message can be moved to
 // another one in which that member has another value. It is asked of messages
-// that somebody else composes, answers and notifications (rules.md, "A string
-// that can be read in two ways").
+// that somebody else composes, answers and notifications.
 //
 // A name that holds "&" or "=" does the same without such a value: what was
 // signed as amount=1&ext=x&amount=9 would come as the members "amount=1&ext"

@@ -22,7 +22,7 @@ import (
 )
 
 // The providers' side, with nothing of the schemes: members in the order in
-// which they are sent, and the signature over them as rules.md has it.
+// which they are sent, and the signature over them by the provider's rule.
 
 type member struct{ name, value string }
 
