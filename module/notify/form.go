@@ -18,6 +18,7 @@ var (
 	errUTF8      = errors.New("not UTF-8")
 	errSemicolon = errors.New("a semicolon is not escaped, which some servers take for a separator")
 	errNameless  = errors.New("a parameter has no name")
+	errFolded    = errors.New("the name of a parameter holds white space, a dot or a bracket, which some applications read as another name")
 	errTwice     = errors.New("a parameter occurs twice")
 )
 
@@ -48,6 +49,12 @@ func ParseForm(query, text string) ([]scheme.Param, error) {
 	return params, nil
 }
 
+// foldedAway are characters that PHP takes out of the name of a parameter, or
+// makes something else of: " amount", "amount[]" and "amount\x00" all become
+// amount there. An empty parameter is in no signature, so anybody could add one
+// and take the place of what was signed.
+const foldedAway = "[]. \t\r\n\v\f\x00"
+
 func parseParam(piece string) (scheme.Param, error) {
 	if strings.Contains(piece, ";") {
 		return scheme.Param{}, errSemicolon
@@ -60,6 +67,9 @@ func parseParam(piece string) (scheme.Param, error) {
 	}
 	if param.Name == "" {
 		return scheme.Param{}, errNameless
+	}
+	if strings.ContainsAny(param.Name, foldedAway) {
+		return scheme.Param{}, errFolded
 	}
 	param.Value, err = unescape(rawValue)
 	return param, err

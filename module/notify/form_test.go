@@ -17,7 +17,7 @@ import (
 func params(t *rapid.T) []scheme.Param {
 	return rapid.SliceOfNDistinct(rapid.Custom(func(t *rapid.T) scheme.Param {
 		return scheme.Param{
-			Name:  rapid.StringN(1, 8, -1).Draw(t, "name"),
+			Name:  rapid.StringN(1, 8, -1).Filter(func(name string) bool { return !strings.ContainsAny(name, foldedAway) }).Draw(t, "name"),
 			Value: rapid.String().Draw(t, "value"),
 		}
 	}), 0, 8, func(p scheme.Param) string { return p.Name }).Draw(t, "params")
@@ -122,7 +122,10 @@ func TestFormErrors(t *testing.T) {
 		"a=1&a=1":     errTwice,
 		"a&a":         errTwice,
 		"a=1&%61=2":   errTwice,
-		"a+b=1&a b=2": errTwice,
+		"+a=1":        errFolded,
+		"a%5B%5D=":    errFolded,
+		"a.b=":        errFolded,
+		"a%00=":       errFolded,
 	} {
 		_, err := ParseForm("", text)
 		require.ErrorIs(t, err, want, text)
