@@ -34,10 +34,14 @@ failure), reason and advice.`,
 				return errors.New("--config is missing; give the file that the sidecar runs with")
 			}
 			adapted, err := doctor.Adapt(config, adapter)
-			if err != nil {
+			if err != nil && !asJSON {
 				return err
 			}
-			findings := doctor.Examine(cmd.Context(), adapted)
+			// A machine reads a mistake in the Caddyfile like any other finding.
+			findings := []keysource.Finding{{Check: "configuration", Subject: config, Status: keysource.Failure, Reason: fmt.Sprint(err), Advice: "correct it; caddy validate says the same"}}
+			if err == nil {
+				findings = doctor.Examine(cmd.Context(), adapted)
+			}
 			if asJSON {
 				err = writeJSON(cmd.OutOrStdout(), findings)
 			} else {
