@@ -367,9 +367,9 @@ func TestStale(t *testing.T) {
 		f := newFake("a")
 		r := started(f, func(o *Options) { o.MaxStale = time.Minute })
 		defer r.Close()
+		f.change(func() { f.sets[""] = "1" })
 		r.Pin("a")
 		r.Pin("")
-		f.sets[""] = "1"
 		version(t, r, "a")
 		time.Sleep(10 * time.Minute)
 		assert.Equal(t, "1", version(t, r, "a"), "a set that is confirmed does not grow old")
