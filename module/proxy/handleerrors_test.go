@@ -110,7 +110,9 @@ func TestLongForm(t *testing.T) {
 		"a page":        {"{}", "Origin", "null", notSent("forbidden_origin", 403, "")},
 		"text":          {"{}", "Content-Type", "text/plain", notSent("unsupported_media_type", 415, "")},
 		"too large":     {large, "", "", notSent("request_too_large", 413, "")},
-		"far too large": {strings.Repeat(large, 100), "", "", notSent("request_too_large", 413, "")},
+		// Go's server reads 256 KiB more before it closes; beyond that the client may
+		// see a reset while it still writes.
+		"far too large": {strings.Repeat(large, 30), "", "", notSent("request_too_large", 413, "")},
 		"no bizData":    {"{}", "", "", notSent("unprocessable_request", 422, "")},
 	}
 	for _, answering := range []bool{true, false} {
