@@ -105,11 +105,11 @@ func TestLongForm(t *testing.T) {
 		value  string
 		want   want
 	}{
-		"not JSON":      {"x", "", "", notSent("invalid_request", 400, "not valid JSON")},
-		"empty":         {"", "", "", notSent("invalid_request", 400, "not valid JSON")},
-		"a page":        {"{}", "Origin", "null", notSent("forbidden_origin", 403, "")},
-		"text":          {"{}", "Content-Type", "text/plain", notSent("unsupported_media_type", 415, "")},
-		"too large":     {large, "", "", notSent("request_too_large", 413, "")},
+		"not JSON":  {"x", "", "", notSent("invalid_request", 400, "not valid JSON")},
+		"empty":     {"", "", "", notSent("invalid_request", 400, "not valid JSON")},
+		"a page":    {"{}", "Origin", "null", notSent("forbidden_origin", 403, "")},
+		"text":      {"{}", "Content-Type", "text/plain", notSent("unsupported_media_type", 415, "")},
+		"too large": {large, "", "", notSent("request_too_large", 413, "")},
 		// Go's server reads 256 KiB more before it closes; beyond that the client may
 		// see a reset while it still writes.
 		"far too large": {strings.Repeat(large, 30), "", "", notSent("request_too_large", 413, "")},
