@@ -210,6 +210,27 @@ func TestAnOpenedMessageNeedsNoKeyOfItsOwn(t *testing.T) {
 	}
 }
 
+// Some gateways put a prefix before the symmetric key, and nobody knows before
+// the first answer.
+func TestAnEnvelopeWithAPrefixNamesTheOption(t *testing.T) {
+	both := []string{"--scheme", "easypay", "--ref", easypayRef}
+	sealed := caddy(t, sample(t, "easypay.json"), append([]string{"seal", "--keys", providerKeys, "--set", "envelope_prefix=01|"}, both...)...)
+	require.Equal(t, 0, sealed.status, sealed.stderr)
+	open := append([]string{"open", "--keys", merchantKeys}, both...)
+
+	r := caddy(t, sealed.stdout, open...)
+	assert.Equal(t, 0, r.status, r.stderr)
+	assert.NotContains(t, r.stdout, "北京烤鸭")
+	assert.Contains(t, r.stderr, "verified, not decryptable")
+	assert.Contains(t, r.stderr, "set envelope_prefix")
+	assert.NotContains(t, r.stderr, "not one for these keys")
+
+	r = caddy(t, sealed.stdout, append(open, "--explain")...)
+	assert.Contains(t, r.stderr, "would open with: --set 'envelope_prefix=01|'\n")
+	r = caddy(t, sealed.stdout, append(open, "--set", "envelope_prefix=01|")...)
+	assert.Contains(t, r.stdout, "北京烤鸭")
+}
+
 // A secret that is only accepted, and no key at all.
 func TestOpenWithWhatThereIs(t *testing.T) {
 	const reference = "hkrt/405544499f016a9b3d8f57000f"

@@ -66,6 +66,9 @@ func (e explainer) keys(set *keys.Set, fingerprints []string, roles ...keys.Role
 func (e explainer) would(what string, found []diagnosis.Variation) int {
 	for _, v := range found {
 		fmt.Fprintf(e, "would %s %s\n", what, v) //nolint:errcheck // nobody can be told
+		for _, b := range v.Besides {
+			e.line("look out", "%s is a guess, because no answer shows how requests are signed: ask the provider for it (without it: %v)", b.Option, v.Why)
+		}
 	}
 	return len(found)
 }

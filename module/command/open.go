@@ -83,7 +83,8 @@ func (in *opener) open(cmd *cobra.Command, args []string) error {
 			e.line("signed", "%s", opened.Signed)
 			e.canonical(opened.Canonical)
 			if opened.Note != "" {
-				e.would("open", diagnosis.WouldOpen(recipe, message, set, true))
+				found, _ := diagnosis.WouldOpen(recipe, message, set, true)
+				e.would("open", found)
 			}
 		}
 	}
@@ -118,11 +119,16 @@ func (in *opener) explainFailure(e explainer, s scheme.Scheme, message scheme.Wi
 func explainWhy(e explainer, r diagnosis.Recipe, message scheme.Wire, set *keys.Set, failed error) {
 	switch scheme.ReasonOf(failed) {
 	case scheme.Signature, scheme.NeedsKeys:
-		if e.would("verify", diagnosis.WouldOpen(r, message, set, false)) == 0 {
+		found, untried := diagnosis.WouldOpen(r, message, set, false)
+		if e.would("verify", found) == 0 {
+			for _, reason := range untried {
+				e.line("not tried", "some values of options: %s", reason)
+			}
 			e.line("would not", "no value of an option, no other key of this set and not GBK would have made it verify; ask the provider's support for the string that it signed, and compare: caddy countersign diff")
 		}
 	case scheme.Decryption:
-		e.would("open", diagnosis.WouldOpen(r, message, set, true))
+		found, _ := diagnosis.WouldOpen(r, message, set, true)
+		e.would("open", found)
 	}
 }
 

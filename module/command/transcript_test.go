@@ -85,6 +85,25 @@ func TestTranscripts(t *testing.T) {
 	}
 }
 
+// What the page shows is what the commands print.
+func TestThePageShowsTranscripts(t *testing.T) {
+	page, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	files, err := filepath.Glob("testdata/transcripts/*/transcript")
+	require.NoError(t, err)
+	var printed []string
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		printed = append(printed, string(text))
+	}
+	shown := regexp.MustCompile("(?s)```console\n(\\$ caddy countersign .*?)```\n").FindAllStringSubmatch(string(page), -1)
+	require.NotEmpty(t, shown)
+	for _, block := range shown {
+		assert.Contains(t, printed, block[1])
+	}
+}
+
 var version = regexp.MustCompile(`, version \S+`)
 
 // settled is an output without what differs from run to run: the version of a

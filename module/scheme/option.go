@@ -18,6 +18,10 @@ type Option struct {
 	Try []string
 	// Many says that it takes more than one argument.
 	Many bool
+	// Requests says that it concerns requests alone. No answer tells its value,
+	// so the diagnosis of one tries it only where another option's value cannot
+	// do without it.
+	Requests bool
 	// Set takes its arguments.
 	Set func(args []string) error
 }

@@ -11,7 +11,8 @@ import (
 // of a message would be theirs.
 func WouldEqual(r Recipe, w scheme.Wire, theirs []byte) []Variation {
 	var found []Variation
-	for _, settings := range combinations(tries(r)) {
+	tried, _ := tries(r, w.Kind)
+	for _, settings := range combinations(tried) {
 		v := Variation{Settings: settings}
 		if v.size() == 0 || slices.ContainsFunc(found, func(smaller Variation) bool { return smaller.covers(v) }) {
 			continue

@@ -24,6 +24,13 @@ type Variation struct {
 	Key      string    // a key in a role that is not its own, in words
 	GBK      bool      // the canonical string in GBK
 
+	// Besides are values of options for requests, without which the settings
+	// exclude each other: hbsk's digest sha256 needs {secret} in message as
+	// well. They are guesses, because no answer shows how requests are signed.
+	// Why says what they are needed for.
+	Besides []Setting
+	Why     error
+
 	// By says which of several keys verified, or "".
 	By string
 
@@ -35,7 +42,7 @@ func (v Variation) String() string {
 	var parts []string
 	if len(v.Settings) > 0 {
 		var settings []string
-		for _, s := range v.Settings {
+		for _, s := range slices.Concat(v.Settings, v.Besides) {
 			settings = append(settings, s.String())
 		}
 		parts = append(parts, "with: "+strings.Join(settings, " "))
@@ -76,14 +83,15 @@ func (v Variation) covers(w Variation) bool {
 // the canonical string in GBK. Of variations it returns the smallest.
 //
 // With decrypted, a variation has to decrypt as well; without, a signature that
-// verifies is enough.
-func WouldOpen(r Recipe, w scheme.Wire, set *keys.Set, decrypted bool) []Variation {
-	var found []Variation
-	for _, v := range variations(r, set) {
+// verifies is enough. Untried are the reasons why some variations could not be
+// tried on this message.
+func WouldOpen(r Recipe, w scheme.Wire, set *keys.Set, decrypted bool) (found []Variation, untried []string) {
+	settings, besides := tries(r, w.Kind)
+	for _, v := range variations(settings, set) {
 		if slices.ContainsFunc(found, func(smaller Variation) bool { return smaller.covers(v) }) {
 			continue
 		}
-		s, err := r.Configure(v.Settings...)
+		s, err := v.configure(r, besides)
 		if err != nil {
 			continue // two values that exclude each other
 		}
@@ -93,6 +101,9 @@ func WouldOpen(r Recipe, w scheme.Wire, set *keys.Set, decrypted bool) []Variati
 		}
 		opened, err := Open(s, w, v.set, charset)
 		if !opens(opened, err, decrypted) {
+			if scheme.ReasonOf(err) == scheme.Invalid && !slices.Contains(untried, err.Error()) {
+				untried = append(untried, err.Error())
+			}
 			continue
 		}
 		if opened != nil && v.Key == "" {
@@ -100,7 +111,23 @@ func WouldOpen(r Recipe, w scheme.Wire, set *keys.Set, decrypted bool) []Variati
 		}
 		found = append(found, v)
 	}
-	return found
+	return found, untried
+}
+
+// configure makes the scheme of a variation. If its settings exclude each other,
+// the first of besides is added with which they do not.
+func (v *Variation) configure(r Recipe, besides []Setting) (scheme.Scheme, error) {
+	s, failed := r.Configure(v.Settings...)
+	if failed == nil {
+		return s, nil
+	}
+	for _, b := range besides {
+		if s, err := r.Configure(slices.Concat(v.Settings, []Setting{b})...); err == nil {
+			v.Besides, v.Why = []Setting{b}, failed
+			return s, nil
+		}
+	}
+	return nil, failed
 }
 
 func opens(opened *scheme.Opened, err error, decrypted bool) bool {
@@ -117,9 +144,9 @@ func opens(opened *scheme.Opened, err error, decrypted bool) bool {
 }
 
 // variations are all variations, the smallest first.
-func variations(r Recipe, set *keys.Set) []Variation {
+func variations(settings []Setting, set *keys.Set) []Variation {
 	var all []Variation
-	for _, settings := range combinations(tries(r)) {
+	for _, settings := range combinations(settings) {
 		for _, v := range append(displaced(set), Variation{set: set}) {
 			for _, gbk := range []bool{false, true} {
 				v.Settings, v.GBK = settings, gbk
@@ -133,19 +160,23 @@ func variations(r Recipe, set *keys.Set) []Variation {
 	return all
 }
 
-// tries are the values that the scheme's options name.
-func tries(r Recipe) []Setting {
+// tries are the values that the scheme's options name: settings for those that
+// matter to a message of a kind, besides for the rest.
+func tries(r Recipe, kind scheme.Kind) (settings, besides []Setting) {
 	s, err := scheme.New(r.Scheme)
 	if err != nil {
-		return nil
+		return nil, nil
 	}
-	var out []Setting
 	for _, o := range s.Options() {
+		to := &settings
+		if o.Requests && kind != scheme.KindRequest {
+			to = &besides
+		}
 		for _, value := range o.Try {
-			out = append(out, Setting{o.Name, value})
+			*to = append(*to, Setting{o.Name, value})
 		}
 	}
-	return out
+	return settings, besides
 }
 
 // combinations are the sets of at most maxSettings settings of different

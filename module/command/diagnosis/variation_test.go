@@ -68,7 +68,8 @@ func would(t *testing.T, r diagnosis.Recipe, kind scheme.Kind, set *keys.Set, te
 	_, err = diagnosis.Open(s, message, set, nil)
 	require.Error(t, err, "as configured it must not open")
 	out := []string{}
-	for _, v := range diagnosis.WouldOpen(r, message, set, false) {
+	variations, _ := diagnosis.WouldOpen(r, message, set, false)
+	for _, v := range variations {
 		out = append(out, v.String())
 	}
 	return out
@@ -214,7 +215,8 @@ func TestWouldOpenDecrypts(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, opened.Note, "not decryptable")
 	var found []string
-	for _, v := range diagnosis.WouldOpen(r, message, merchant, true) {
+	variations, _ := diagnosis.WouldOpen(r, message, merchant, true)
+	for _, v := range variations {
 		found = append(found, v.String())
 	}
 	assert.Contains(t, found, "with: --set padding=space")

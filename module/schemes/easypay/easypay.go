@@ -76,10 +76,12 @@ func (*Scheme) CaddyModule() caddy.ModuleInfo {
 
 // Options are the scheme's options.
 func (s *Scheme) Options() []scheme.Option {
+	prefix := scheme.Text("envelope_prefix", &s.EnvelopePrefix)
+	prefix.Try = []string{"01|"}
 	return []scheme.Option{
 		scheme.List("encrypt", &s.Encrypt),
 		scheme.Enum("padding", &s.Padding, "space", "zero", "pkcs7", "none"),
-		scheme.Text("envelope_prefix", &s.EnvelopePrefix),
+		prefix,
 		scheme.Text("sign_type", &s.SignType),
 		scheme.Enum("empty", &s.Empty, "skip", "keep"),
 		s.Matching.Option(),

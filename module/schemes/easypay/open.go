@@ -43,7 +43,8 @@ func (s *Scheme) Open(answer scheme.Answer) (*scheme.Opened, error) {
 func (s *Scheme) decryptAlone(opened *scheme.Opened, answer scheme.Answer, part *body.Object) {
 	const echoed = "an echoed envelope opens only with the key of its request"
 	if err := s.decrypt(opened, answer.Body, part, new(memory), answer.Keys); err != nil {
-		opened.Note = "verified, not decryptable: the envelope is not one for these keys; " + echoed
+		opened.Note = "verified, not decryptable: the envelope does not open with these keys and options; " + echoed +
+			"; if it is not echoed, set envelope_prefix to what the provider puts before the symmetric key, such as 01|, or leave it out, and padding to how the provider fills up the text"
 	} else if part.Has(memberEnvelope) && !s.hasEncrypted(part) {
 		opened.Note = "verified, not decryptable: there is an envelope and no encrypted member; " + echoed
 	}

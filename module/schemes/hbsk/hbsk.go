@@ -80,6 +80,15 @@ func (*Scheme) CaddyModule() caddy.ModuleInfo {
 
 // Options are the scheme's options.
 func (s *Scheme) Options() []scheme.Option {
+	message := scheme.Text("message", &s.Message)
+	message.Requests = true
+	message.Try = []string{
+		defaultMessage,
+		"data={data}&time={time}",
+		"{data}{time}", "{time}{data}", "{key}{time}{data}", "{key}{data}{time}", "{data}",
+		"data={data}&key={key}&time={time}{secret}", "data={data}&key={key}&time={time}&secret={secret}",
+		"{data}{time}{secret}", "{key}{data}{time}{secret}", "{key}{time}{data}{secret}",
+	}
 	response := scheme.Text("response_message", &s.ResponseMessage)
 	response.Try = []string{
 		defaultResponseMessage,
@@ -94,7 +103,7 @@ func (s *Scheme) Options() []scheme.Option {
 	return []scheme.Option{
 		scheme.Text("developer_key", &s.DeveloperKey),
 		scheme.Enum("digest", &s.Digest, "hmac-sha256", "sha256"),
-		scheme.Text("message", &s.Message),
+		message,
 		response,
 		s.Matching.Option(),
 	}
