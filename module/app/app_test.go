@@ -111,6 +111,29 @@ func TestReady(t *testing.T) {
 	assert.True(t, ready(t, address), "nobody names it any more")
 }
 
+// A reference that is looked for twenty times a second, and is not there, fills
+// no log.
+func TestAMissingFolderIsToldOnce(t *testing.T) {
+	dir := t.TempDir()
+	address := testcaddy.FreeAddress(t)
+	c := testcaddy.Run(t, keysCaddyfile(address, dir, "a"))
+	const missing, broken = "no such key set", "loading keys failed; the last good ones stay in use"
+	eventually(t, func() bool { return len(c.Logs.Message(missing)) > 0 })
+	time.Sleep(500 * time.Millisecond)
+	assert.Len(t, c.Logs.Message(missing), 1)
+
+	// What changes is told.
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "a"), 0o700))
+	eventually(t, func() bool { return len(c.Logs.Message(broken)) > 0 })
+	time.Sleep(500 * time.Millisecond)
+	assert.Len(t, c.Logs.Message(broken), 1)
+	copySet(t, filepath.Join(dir, "a"))
+	eventually(t, func() bool { return ready(t, address) })
+	require.NoError(t, os.RemoveAll(filepath.Join(dir, "a")))
+	eventually(t, func() bool { return len(c.Logs.Message(missing)) == 2 })
+	assert.Equal(t, "a", c.Logs.Message(missing)[1].String("reference"))
+}
+
 // A reference that depends on the request is ready while its source answers.
 func TestReadyByRequest(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "late")

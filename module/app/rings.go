@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
@@ -40,11 +41,11 @@ func (p *pooled) Destruct() error {
 func shared(src keysource.Source, raw json.RawMessage) (*keys.Ring, string, error) {
 	key := poolKey(src, raw)
 	value, _, err := rings.LoadOrNew(key, func() (caddy.Destructor, error) {
-		terms := src.Terms()
+		terms, said := src.Terms(), new(recital)
 		return &pooled{Ring: keys.NewRing(probing{src}, keys.Options{
 			Name: terms.Label(), Refresh: terms.Refresh, MaxStale: terms.MaxStale,
 			Loaded:    func(set *keys.Set) { loaded(terms, set) },
-			Refreshed: func(reference string, err error) { refreshed(terms, reference, err) },
+			Refreshed: func(reference string, err error) { refreshed(terms, said, reference, err) },
 		}), source: src, label: terms.Label()}, nil
 	})
 	if err != nil {
@@ -86,23 +87,29 @@ func loaded(terms keysource.Terms, set *keys.Set) {
 	})
 }
 
-func refreshed(terms keysource.Terms, reference string, err error) {
+// refreshed counts a load, and tells the log if it failed.
+func refreshed(terms keysource.Terms, said *recital, reference string, err error) {
+	outcome := telemetry.RefreshOK
 	switch {
 	case err == nil:
-		telemetry.Refreshed(terms.Label(), telemetry.RefreshOK)
-		return
+		said.over(reference)
 	case errors.Is(err, keys.ErrUnknown):
-		telemetry.Refreshed(terms.Label(), telemetry.RefreshUnknown)
+		outcome = telemetry.RefreshUnknown
 		// Anyone may name a reference that is not there: no alarm.
-		logger().Warn("no such key set", zap.String("source", terms.Label()), zap.String("reference", reference), zap.Error(err))
-		return
+		if said.isNews(reference, err.Error(), time.Now()) {
+			logger().Warn("no such key set", zap.String("source", terms.Label()), zap.String("reference", reference), zap.Error(err))
+		}
+	default:
+		outcome = telemetry.RefreshError
+		if said.isNews(reference, err.Error(), time.Now()) {
+			logger().Error("loading keys failed; the last good ones stay in use",
+				zap.String("source", terms.Label()), zap.String("reference", reference), zap.Error(err))
+		}
+		telemetry.Emit(telemetry.EventKeysRefreshFailed, map[string]any{
+			"source": terms.Label(), "reference": reference, "error": err.Error(),
+		})
 	}
-	telemetry.Refreshed(terms.Label(), telemetry.RefreshError)
-	logger().Error("loading keys failed; the last good ones stay in use",
-		zap.String("source", terms.Label()), zap.String("reference", reference), zap.Error(err))
-	telemetry.Emit(telemetry.EventKeysRefreshFailed, map[string]any{
-		"source": terms.Label(), "reference": reference, "error": err.Error(),
-	})
+	telemetry.Refreshed(terms.Label(), outcome)
 }
 
 // logger is the logger of the configuration that runs now: a ring outlives the
