@@ -20,7 +20,11 @@ func init() {
 // Admin adds to Caddy's admin endpoint:
 //
 //	GET  /countersign/keys          references, roles, fingerprints, versions and ages
-//	POST /countersign/keys/refresh  looks at the keys now
+//	POST /countersign/keys/refresh  looks at the keys now, and answers with them
+//
+// A refresh answers 502 if a key set fails that the configuration names, or that
+// has loaded before. One that only a request has named, and that never loaded,
+// shows its error in the answer and decides nothing.
 //
 // It shows no key. Whoever reaches the admin endpoint can reconfigure Caddy, so
 // let it be off or a Unix socket of mode 0600.

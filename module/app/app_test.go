@@ -75,10 +75,17 @@ func copySet(t *testing.T, to string) {
 	require.NoError(t, os.CopyFS(to, os.DirFS(filepath.Join(testcaddy.DevKeys("merchant"), "easypay", "ORG000000000007"))))
 }
 
-// ready reports whether the probe says so.
+// ready reports whether the probe says so. A reload resets connections that the
+// old listener's queue still held: these ask again.
 func ready(t *testing.T, address string) bool {
 	t.Helper()
-	return testcaddy.Post(t, "http://"+address+"/readyz", nil).Status == 200
+	var answer *testcaddy.Answer
+	require.Eventually(t, func() bool {
+		var err error
+		answer, err = testcaddy.TryPost(t.Context(), "http://"+address+"/readyz", nil)
+		return err == nil
+	}, 5*time.Second, time.Millisecond)
+	return answer.Status == 200
 }
 
 func eventually(t *testing.T, condition func() bool) {
@@ -239,6 +246,38 @@ func TestAdmin(t *testing.T) {
 	require.NoError(t, c.Reload("http://"+address+" {\nbind 127.0.0.1\n}"))
 	status, _ = admin(t, http.MethodGet, "/countersign/keys")
 	assert.Equal(t, 404, status)
+}
+
+// One client's broken key set does not fail the refresh of all others.
+func TestRefreshMindsNoKeySetThatNeverLoaded(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"shops/good", "shops/broken"} {
+		copySet(t, filepath.Join(dir, name))
+	}
+	broken := filepath.Join(dir, "shops", "broken", "sign.pem")
+	whole, err := os.ReadFile(broken)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(broken, []byte("broken"), 0o600))
+	address := testcaddy.FreeAddress(t)
+	testcaddy.Run(t, keysCaddyfile(address, dir, "shops/{body.shop}"))
+	ask := func(shop string) {
+		testcaddy.Post(t, "http://"+address+"/0/pay", []byte(`{"shop":"`+shop+`","bizData":{"a":"1"}}`))
+	}
+	ask("good")
+	ask("broken")
+	require.Equal(t, "", views(t)["shops/good"].Error)
+	require.NotEmpty(t, views(t)["shops/broken"].Error)
+	status, text := admin(t, http.MethodPost, "/countersign/keys/refresh")
+	assert.Equal(t, 200, status, text)
+	assert.Contains(t, text, "shops/broken", "what is wrong is shown")
+
+	// One that has served and is broken now is a failure.
+	require.NoError(t, os.WriteFile(broken, whole, 0o600))
+	eventually(t, func() bool { return views(t)["shops/broken"].Usable })
+	require.NoError(t, os.WriteFile(broken, []byte("broken"), 0o600))
+	status, text = admin(t, http.MethodPost, "/countersign/keys/refresh")
+	assert.Equal(t, 502, status)
+	assert.Contains(t, text, `refreshing "shops/broken" from source "default"`)
 }
 
 // A source that two configurations have is one ring; a source that none has any

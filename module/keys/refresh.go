@@ -127,7 +127,9 @@ func (r *Ring) settle(e *entry, previous, set *Set, err error) {
 	}
 }
 
-// Refresh asks the source for every reference now and returns the errors.
+// Refresh asks the source for every reference now and returns the errors of
+// those that matter: the configuration names them, or they have loaded before.
+// What a request once named and was never there is nobody's failure.
 func (r *Ring) Refresh(ctx context.Context) error {
 	var (
 		mu     sync.Mutex
@@ -137,7 +139,7 @@ func (r *Ring) Refresh(ctx context.Context) error {
 	for _, v := range r.entries.Range {
 		e := v.(*entry)
 		group.Go(func() {
-			if err := r.refreshOne(ctx, e); err != nil {
+			if err := r.refreshOne(ctx, e); err != nil && e.matters() {
 				mu.Lock()
 				failed = append(failed, fmt.Errorf("refreshing %q from source %q: %w", e.reference, r.options.Name, err))
 				mu.Unlock()
@@ -147,6 +149,12 @@ func (r *Ring) Refresh(ctx context.Context) error {
 	group.Wait()
 	slices.SortFunc(failed, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return errors.Join(failed...)
+}
+
+func (e *entry) matters() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.pins > 0 || e.set.Load() != nil
 }
 
 // refreshOne waits for a load of e that began after it was called.

@@ -521,6 +521,24 @@ func TestRefreshNow(t *testing.T) {
 	})
 }
 
+// What a request once named, and never loaded, does not fail a refresh.
+func TestRefreshNowMindsWhatMatters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake("a")
+		r := started(f, func(o *Options) { o.Refresh = time.Hour })
+		defer r.Close()
+		version(t, r, "a")
+		f.change(func() { f.err = errAway })
+		_, err := r.Get(t.Context(), "never")
+		require.ErrorIs(t, err, ErrNotLoaded)
+		err = r.Refresh(t.Context())
+		assert.ErrorContains(t, err, `refreshing "a" from`, "it has loaded before")
+		assert.NotContains(t, err.Error(), "never")
+		r.Pin("never")
+		assert.ErrorContains(t, r.Refresh(t.Context()), `refreshing "never" from`, "the configuration names it")
+	})
+}
+
 func TestLoadsAtOnceAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake()
