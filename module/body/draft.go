@@ -9,9 +9,14 @@ type Draft struct {
 	members []Member // those of the object, then those that are appended
 }
 
+// appended is how many members a provider's protocol adds to a message, about.
+const appended = 6
+
 // NewDraft begins a draft of o.
 func NewDraft(o *Object) *Draft {
-	return &Draft{object: o, members: slices.Clone(o.members)}
+	members := make([]Member, len(o.members), len(o.members)+appended)
+	copy(members, o.members)
+	return &Draft{object: o, members: members}
 }
 
 // Members are the members as they will be.
@@ -27,15 +32,38 @@ func (d *Draft) Get(name string) (Member, bool) {
 
 // SetString gives the object a string called name, in the place of the member
 // of that name or behind the last.
-func (d *Draft) SetString(name, text string) { d.SetText(name, []byte(text)) }
+func (d *Draft) SetString(name, text string) { d.set(quoted(name, text)) }
 
 // SetText is SetString with a text that must not be changed afterwards.
-func (d *Draft) SetText(name string, text []byte) {
-	d.set(name, Member{src: AppendQuote(nil, text), text: text})
+func (d *Draft) SetText(name string, text []byte) { d.set(quoted(name, text)) }
+
+// quoted is a member that is a string, with its decoded text at hand. Its name
+// and its value share one allocation.
+func quoted[T ~string | ~[]byte](name string, text T) Member {
+	buf := append(make([]byte, 0, len(name)+len(text)+len(`""`)+escapes(text)), name...)
+	src := AppendQuote(buf[len(name):], text)
+	m := Member{src: src, name: buf[:len(name):len(name)]}
+	if len(src) == len(text)+len(`""`) {
+		m.text = src[1 : len(src)-1 : len(src)-1]
+	} else {
+		m.text = []byte(text)
+	}
+	return m
+}
+
+// escapes is how many bytes the quotes and backslashes in a text add to it.
+func escapes[T ~string | ~[]byte](text T) int {
+	n := 0
+	for i := range len(text) {
+		if text[i] == '"' || text[i] == '\\' {
+			n++
+		}
+	}
+	return n
 }
 
 // SetRaw is SetString with a value that is given as JSON text.
-func (d *Draft) SetRaw(name string, raw []byte) { d.set(name, Member{src: raw}) }
+func (d *Draft) SetRaw(name string, raw []byte) { d.set(Member{src: raw, name: []byte(name)}) }
 
 // Default is SetString where the object has no such member, or one that is null
 // or empty, which no provider takes for a value. An empty text sets nothing.
@@ -56,32 +84,36 @@ func (d *Draft) index(name string) int {
 	return slices.IndexFunc(d.members, func(m Member) bool { return string(m.name) == name })
 }
 
-func (d *Draft) set(name string, m Member) {
+func (d *Draft) set(m Member) {
 	m.end, m.fresh = len(m.src), true
-	i := d.index(name)
-	if i < 0 {
-		m.name = []byte(name)
-		d.members = append(d.members, m)
+	if i := d.index(string(m.name)); i >= 0 {
+		d.members[i] = m
 		return
 	}
-	m.name = d.members[i].name
-	d.members[i] = m
+	d.members = append(d.members, m)
 }
 
 // Apply returns the text that an object was parsed from as its draft makes it,
 // and the drafts of objects in it.
 func (d *Draft) Apply(inner ...*Draft) []byte {
-	var edits Editor
-	for _, draft := range append(inner, d) {
-		for i, m := range draft.members {
-			switch {
-			case !m.fresh:
-			case i < len(draft.object.members):
-				edits.Replace(draft.object.members[i], m.src)
-			default:
-				edits.Set(draft.object, string(m.name), m.src)
-			}
+	var few [2 * appended]edit // on the stack, for most drafts
+	all := few[:0]
+	for _, draft := range inner {
+		all = draft.edits(all)
+	}
+	return apply(d.object.src, d.edits(all))
+}
+
+// edits appends to all what the draft changes.
+func (d *Draft) edits(all []edit) []edit {
+	for i, m := range d.members {
+		switch {
+		case !m.fresh:
+		case i < len(d.object.members):
+			all = append(all, edit{start: d.object.members[i].start, end: d.object.members[i].end, value: m.src})
+		default:
+			all = append(all, d.object.appending(m.name, m.src, all))
 		}
 	}
-	return edits.Apply(d.object.src)
+	return all
 }

@@ -9,19 +9,21 @@ import (
 
 // Editor collects changes to one text and applies them in one pass. The zero
 // Editor has no changes.
-type Editor struct {
-	edits []edit
-	delta int
-}
+type Editor struct{ edits []edit }
 
+// edit puts a value in the place of src[start:end], behind the name of its
+// member where it is a new one.
 type edit struct {
 	start, end int
-	text       []byte
+	name       []byte // with value, a member that is appended
+	appends    bool
+	comma      bool // before it
+	value      []byte
 }
 
 // Replace changes the value of m to raw, which must be valid JSON.
 func (e *Editor) Replace(m Member, raw []byte) {
-	e.add(edit{m.start, m.end, raw})
+	e.edits = append(e.edits, edit{start: m.start, end: m.end, value: raw})
 }
 
 // Set gives o a member called name with the value raw, which must be valid
@@ -32,17 +34,17 @@ func (e *Editor) Set(o *Object, name string, raw []byte) {
 		e.Replace(m, raw)
 		return
 	}
+	e.edits = append(e.edits, o.appending([]byte(name), raw, e.edits))
+}
+
+// appending is the edit that appends a member, behind those of earlier edits.
+func (o *Object) appending(name, raw []byte, earlier []edit) edit {
 	at := o.open
 	if n := len(o.members); n > 0 {
 		at = o.members[n-1].end
 	}
-	text := make([]byte, 0, len(name)+len(raw)+4)
-	if len(o.members) > 0 || e.appendedAt(at) {
-		text = append(text, ',')
-	}
-	text = AppendQuote(text, name)
-	text = append(text, ':')
-	e.add(edit{at, at, append(text, raw...)})
+	comma := len(o.members) > 0 || slices.ContainsFunc(earlier, func(ed edit) bool { return ed.start == at && ed.end == at })
+	return edit{start: at, end: at, name: name, appends: true, comma: comma, value: raw}
 }
 
 // SetString is Set with a string as the value.
@@ -50,28 +52,33 @@ func (e *Editor) SetString(o *Object, name, value string) {
 	e.Set(o, name, AppendQuote(nil, value))
 }
 
-// appendedAt reports whether a member was appended at this place before.
-func (e *Editor) appendedAt(at int) bool {
-	return slices.ContainsFunc(e.edits, func(ed edit) bool { return ed.start == at && ed.end == at })
-}
-
-func (e *Editor) add(ed edit) {
-	e.edits = append(e.edits, ed)
-	e.delta += len(ed.text) - (ed.end - ed.start)
-}
-
 // Apply returns src, the text that the edited objects were parsed from, with
 // the changes. It returns src itself when there are none.
-func (e *Editor) Apply(src []byte) []byte {
-	if len(e.edits) == 0 {
+func (e *Editor) Apply(src []byte) []byte { return apply(src, e.edits) }
+
+func apply(src []byte, edits []edit) []byte {
+	if len(edits) == 0 {
 		return src
 	}
-	slices.SortStableFunc(e.edits, func(a, b edit) int { return cmp.Compare(a.start, b.start) })
-	out := make([]byte, 0, len(src)+e.delta)
+	slices.SortStableFunc(edits, func(a, b edit) int { return cmp.Compare(a.start, b.start) })
+	size := len(src)
+	for _, ed := range edits {
+		size += len(ed.value) - (ed.end - ed.start)
+		if ed.appends {
+			size += len(ed.name) + len(`,"":`)
+		}
+	}
+	out := make([]byte, 0, size)
 	at := 0
-	for _, ed := range e.edits {
+	for _, ed := range edits {
 		out = append(out, src[at:ed.start]...)
-		out = append(out, ed.text...)
+		if ed.comma {
+			out = append(out, ',')
+		}
+		if ed.appends {
+			out = append(AppendQuote(out, ed.name), ':')
+		}
+		out = append(out, ed.value...)
 		at = ed.end
 	}
 	return append(out, src[at:]...)

@@ -30,6 +30,7 @@ type decoder struct {
 	jsontext.Decoder
 	buf     bytes.Buffer
 	members []Member // of the object that is being read, until it is known how many they are
+	stream  Stream   // of the value that is being read
 }
 
 // maxKept is how many members a pooled decoder keeps room for.
@@ -49,6 +50,7 @@ func newDecoder(text []byte) *decoder {
 func (d *decoder) release() {
 	d.buf = bytes.Buffer{}
 	d.Reset(&d.buf)
+	d.stream = Stream{}
 	clear(d.members)
 	if cap(d.members) > maxKept {
 		d.members = nil

@@ -18,9 +18,10 @@ type Stream struct {
 // Stream calls read with a stream of the value, which read must read to its
 // end and must not keep.
 func (m Member) Stream(read func(s *Stream)) {
-	s := &Stream{src: m.src, base: m.start, d: newDecoder(m.src[m.start:m.end])}
-	defer s.d.release()
-	read(s)
+	d := newDecoder(m.src[m.start:m.end])
+	defer d.release()
+	d.stream = Stream{src: m.src, base: m.start, d: d}
+	read(&d.stream)
 }
 
 // Kind is the kind of the value that comes next.

@@ -3,6 +3,7 @@ package canonical
 import (
 	"bytes"
 	"errors"
+	"slices"
 )
 
 // ErrAmbiguous is what Ambiguous returns. It names no value.
@@ -24,17 +25,14 @@ func Ambiguous(pairs []Pair) error {
 			return ErrAmbiguous
 		}
 	}
-	var names map[string]bool
+	known := names{pairs: pairs}
 	for _, p := range pairs {
 		for rest := p.Value; ; {
 			_, after, found := bytes.Cut(rest, []byte("&"))
 			if !found {
 				break
 			}
-			if names == nil { // most messages never come here
-				names = namesOf(pairs)
-			}
-			if end := bytes.IndexAny(after, "&="); end >= 0 && after[end] == '=' && names[string(after[:end])] {
+			if end := bytes.IndexAny(after, "&="); end >= 0 && after[end] == '=' && known.has(after[:end]) {
 				return ErrAmbiguous
 			}
 			rest = after
@@ -43,13 +41,24 @@ func Ambiguous(pairs []Pair) error {
 	return nil
 }
 
-// namesOf are the names of all pairs that have one.
-func namesOf(pairs []Pair) map[string]bool {
-	names := make(map[string]bool, len(pairs))
-	for _, p := range pairs {
-		if p.Name != nil {
-			names[string(p.Name)] = true
+// names finds names among those of pairs: in a map where there are many, so that
+// a message of only names and ampersands takes no longer than another.
+type names struct {
+	pairs []Pair
+	all   map[string]bool
+}
+
+func (n *names) has(name []byte) bool {
+	if len(n.pairs) <= Few {
+		return slices.ContainsFunc(n.pairs, func(p Pair) bool { return p.Name != nil && bytes.Equal(p.Name, name) })
+	}
+	if n.all == nil {
+		n.all = make(map[string]bool, len(n.pairs))
+		for _, p := range n.pairs {
+			if p.Name != nil {
+				n.all[string(p.Name)] = true
+			}
 		}
 	}
-	return names
+	return n.all[string(name)]
 }

@@ -14,6 +14,7 @@ import (
 	"bytes"
 	"errors"
 	"slices"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 )
@@ -23,6 +24,9 @@ import (
 type Pair struct {
 	Name, Value []byte
 }
+
+// Few is how many members most messages have at most.
+const Few = 24
 
 // ErrTwins says that two pieces are equal but for case. An order that ignores
 // case leaves it open which comes first.
@@ -58,22 +62,49 @@ func AppendJoined(dst []byte, pairs []Pair) []byte {
 // CompareFold does, and joins them: "a0=1&" comes before "a=1&", and the last
 // "&" stays. It fails with ErrTwins.
 func Pieces(pairs []Pair) ([]byte, error) {
-	all := make([]byte, 0, size(pairs))
-	pieces := make([][]byte, 0, len(pairs))
+	w := workshops.Get().(*workshop)
+	defer w.release()
 	for _, p := range pairs {
-		start := len(all)
-		all = append(appendPair(all, p), '&')
-		pieces = append(pieces, all[start:])
+		start := len(w.text)
+		w.text = append(appendPair(w.text, p), '&')
+		w.pieces = append(w.pieces, span{start, len(w.text)})
 	}
-	slices.SortStableFunc(pieces, CompareFold)
-	text := make([]byte, 0, len(all))
-	for i, piece := range pieces {
-		if i > 0 && CompareFold(pieces[i-1], piece) == 0 && !bytes.Equal(pieces[i-1], piece) {
-			return nil, ErrTwins
+	slices.SortStableFunc(w.pieces, func(a, b span) int { return CompareFold(w.piece(a), w.piece(b)) })
+	text := make([]byte, 0, len(w.text))
+	for i, s := range w.pieces {
+		piece := w.piece(s)
+		if i > 0 {
+			if before := w.piece(w.pieces[i-1]); CompareFold(before, piece) == 0 && !bytes.Equal(before, piece) {
+				return nil, ErrTwins
+			}
 		}
 		text = append(text, piece...)
 	}
 	return text, nil
+}
+
+// workshop is where pieces lie until they are in order, pooled.
+type workshop struct {
+	text   []byte
+	pieces []span
+}
+
+type span struct{ start, end int }
+
+// maxKept is the size in bytes of the largest text that a pooled workshop keeps
+// room for.
+const maxKept = 64 << 10
+
+var workshops = sync.Pool{New: func() any { return new(workshop) }}
+
+func (w *workshop) piece(s span) []byte { return w.text[s.start:s.end] }
+
+func (w *workshop) release() {
+	if cap(w.text) > maxKept {
+		return
+	}
+	w.text, w.pieces = w.text[:0], w.pieces[:0]
+	workshops.Put(w)
 }
 
 func size(pairs []Pair) int {

@@ -184,7 +184,7 @@ func TestSignAndVerify(t *testing.T) {
 
 	_, err = answer.Verify(algorithm, Covered{Part: "*", Text: []byte("a=2")}, sig)
 	assert.Equal(t, Signature, ReasonOf(err))
-	ambiguous := Covered{Text: []byte("a=1"), Pairs: []canonical.Pair{{Name: []byte("a"), Value: []byte("1&a=2")}}}
+	ambiguous := Covered{Text: []byte("a=1"), Ambiguous: canonical.Ambiguous([]canonical.Pair{{Name: []byte("a"), Value: []byte("1&a=2")}})}
 	_, err = answer.Verify(algorithm, ambiguous, sig)
 	assert.Equal(t, Ambiguous, ReasonOf(err))
 	_, err = answer.Verify(algorithm, ambiguous, "00")

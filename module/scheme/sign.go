@@ -14,9 +14,9 @@ import (
 // same way of a message that it seals, of one that it opens, and for the
 // diagnosis.
 type Covered struct {
-	Part  string           // as in Opened.Signed
-	Text  []byte           // the canonical string
-	Pairs []canonical.Pair // that the text is made of
+	Part      string // as in Opened.Signed
+	Text      []byte // the canonical string
+	Ambiguous error  // why the text can be read in two ways, or nil
 }
 
 // Roles are the roles that an exchange needs whose request and answer are signed
@@ -103,8 +103,8 @@ func (c Covered) verify(algorithm signature.Algorithm, set *keys.Set, charset fu
 	if err != nil {
 		return nil, SignatureInvalid(c.Part)
 	}
-	if err := canonical.Ambiguous(c.Pairs); err != nil {
-		return nil, Failf(Ambiguous, "the message can be read in two ways: %w", err)
+	if c.Ambiguous != nil {
+		return nil, Failf(Ambiguous, "the message can be read in two ways: %w", c.Ambiguous)
 	}
 	return &Opened{Canonical: c.Text, Fingerprints: []string{fingerprint}, Signed: c.Part}, nil
 }

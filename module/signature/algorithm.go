@@ -1,8 +1,8 @@
 package signature
 
 import (
+	"crypto/sha256"
 	"encoding/hex"
-	"strings"
 
 	"github.com/countersign/caddy-countersign/module/keys"
 )
@@ -48,7 +48,16 @@ func (sha256WithRSA) Verify(set *keys.Set, message []byte, signature string) (st
 // UpperHex is the algorithm of a digest with the shared secret, in upper-case
 // hexadecimal. Either case verifies.
 func UpperHex(digest Digest) Algorithm {
-	return keyed{digest, func(sum []byte) string { return strings.ToUpper(hex.EncodeToString(sum)) }}
+	return keyed{digest, func(sum []byte) string {
+		var room [2 * sha256.Size]byte
+		text := hex.AppendEncode(room[:0], sum)
+		for i, c := range text {
+			if c >= 'a' {
+				text[i] = c - 'a' + 'A'
+			}
+		}
+		return string(text)
+	}}
 }
 
 // LowerHex is UpperHex in lower case.

@@ -12,6 +12,8 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"hash"
+	"sync"
 
 	"github.com/countersign/caddy-countersign/module/encoding"
 	"github.com/countersign/caddy-countersign/module/keys"
@@ -55,14 +57,19 @@ type Digest func(message, secret []byte) []byte
 // the providers' choice: it resists a stranger who wants to forge a signature,
 // and nobody who can choose parts of a signed message.
 func MD5WithSecret(between string) Digest {
+	separator := []byte(between)
 	return func(message, secret []byte) []byte {
-		h := md5.New() //nolint:gosec // see the import
+		h := md5s.Get().(hash.Hash)
+		defer md5s.Put(h)
+		h.Reset()
 		h.Write(message)
-		h.Write([]byte(between))
+		h.Write(separator)
 		h.Write(secret)
 		return h.Sum(nil)
 	}
 }
+
+var md5s = sync.Pool{New: func() any { return md5.New() }} //nolint:gosec // see the import
 
 // HMACSHA256 is HMAC with SHA-256, keyed with the secret.
 func HMACSHA256(message, secret []byte) []byte {

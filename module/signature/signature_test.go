@@ -34,7 +34,9 @@ func rsaSet(t *testing.T, sign *rsa.PrivateKey, verify ...*rsa.PrivateKey) *keys
 	t.Helper()
 	s := new(keys.Set)
 	if sign != nil {
-		s.Sign = keys.NewPrivateKey(sign, nil, &sign.PublicKey, "a test")
+		var err error
+		s.Sign, err = keys.NewRSAKey(sign, "a test")
+		require.NoError(t, err)
 	}
 	for _, key := range verify {
 		s.Verify = append(s.Verify, &keys.PublicKey{RSA: &key.PublicKey, Fingerprint: keys.Fingerprint(&key.PublicKey)})

@@ -13,7 +13,8 @@ import (
 // in the message itself it stays. Of an object or an array, which only an
 // answer may have, it is the exact JSON text.
 func (s *Scheme) covered(name string, members []body.Member) scheme.Covered {
-	pairs := make([]canonical.Pair, 0, len(members))
+	var few [canonical.Few]canonical.Pair // on the stack, for most messages
+	pairs := few[:0]
 	for _, m := range members {
 		if m.IsNull() {
 			continue
@@ -23,7 +24,7 @@ func (s *Scheme) covered(name string, members []body.Member) scheme.Covered {
 			pairs = append(pairs, canonical.Pair{Name: m.Name(), Value: value})
 		}
 	}
-	return scheme.Covered{Part: name, Text: canonical.Joined(pairs), Pairs: pairs}
+	return scheme.Covered{Part: name, Text: canonical.Joined(pairs), Ambiguous: canonical.Ambiguous(pairs)}
 }
 
 // Canonical is the canonical string of a message on the wire.

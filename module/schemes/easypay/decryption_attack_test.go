@@ -23,13 +23,13 @@ import (
 
 // counting is a private key that counts how often it is asked to decrypt.
 type counting struct {
-	*rsa.PrivateKey
+	crypto.Decrypter
 	asked int
 }
 
 func (c *counting) Decrypt(random io.Reader, text []byte, options crypto.DecrypterOpts) ([]byte, error) {
 	c.asked++
-	return c.PrivateKey.Decrypt(random, text, options)
+	return c.Decrypter.Decrypt(random, text, options)
 }
 
 // TestNothingIsDecryptedBeforeItHasVerified asks the key itself: for a message
@@ -37,13 +37,13 @@ func (c *counting) Decrypt(random io.Reader, text []byte, options crypto.Decrypt
 func TestNothingIsDecryptedBeforeItHasVerified(t *testing.T) {
 	const reference = "easypay/ORG000000000007"
 	merchant := schemetest.Merchant(t, reference)
-	private := merchant.Decrypt[0].Decrypter.(*rsa.PrivateKey)
-	counter := &counting{PrivateKey: private}
+	private := merchant.Decrypt[0]
+	counter := &counting{Decrypter: private.Decrypter}
 	held := *merchant
-	held.Decrypt = []*keys.PrivateKey{keys.NewPrivateKey(nil, counter, &private.PublicKey, "a test")}
+	held.Decrypt = []*keys.PrivateKey{keys.NewPrivateKey(nil, counter, private.Public, "a test")}
 
 	key := []byte(strings.Repeat("k", envelope.KeySize))
-	wrapped, err := envelope.Wrap(&private.PublicKey, "", key)
+	wrapped, err := envelope.Wrap(private.Public, "", key)
 	require.NoError(t, err)
 	cipher, err := envelope.Encrypt(key, []byte(`[{"a":"1"}]`), envelope.PadSpace)
 	require.NoError(t, err)

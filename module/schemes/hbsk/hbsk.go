@@ -138,7 +138,7 @@ func (s *Scheme) parse(option, text, builtIn string, names ...string) (template,
 		return nil, fmt.Errorf("%s has no {data}: the amounts would not be signed", option)
 	case s.Digest == "sha256" && !t.has(placeholderSecret):
 		return nil, fmt.Errorf("%s has no {secret}, which digest sha256 needs: anyone could make such a signature; put {secret} at its end, or use hmac-sha256", option)
-	case s.Digest == "sha256" && t[0].name == placeholderSecret:
+	case s.Digest == "sha256" && t[0].secret():
 		return nil, fmt.Errorf("%s begins with {secret}: with digest sha256 anyone could extend what is signed; put {secret} at its end, or use hmac-sha256", option)
 	}
 	return t, nil

@@ -12,8 +12,8 @@ import (
 
 // message is a filled-in template. Between two parts stands the secret.
 type message struct {
-	parts [][]byte
-	pairs []canonical.Pair
+	parts     [][]byte
+	ambiguous error // as in scheme.Covered
 }
 
 // members finds the members of a message.
@@ -24,34 +24,50 @@ type members interface {
 // fill fills in a template. The key is that of the request, for answers, which
 // have none of their own.
 func (t template) fill(from members, key string) (message, error) {
-	m := message{parts: make([][]byte, 1)}
+	var few [canonical.Few]canonical.Pair // on the stack, as most templates are short
+	pairs := few[:0]
+	size := 0
 	for _, p := range t {
-		last := &m.parts[len(m.parts)-1]
-		switch p.name {
-		case "":
-			*last = append(*last, p.literal...)
-		case placeholderSecret:
-			m.parts = append(m.parts, nil)
+		size += len(p.literal)
+		if len(p.name) == 0 || p.secret() {
+			continue
+		}
+		value, err := valueOf(from, string(p.name), key)
+		if err != nil {
+			return message{}, err
+		}
+		size += len(value)
+		pairs = append(pairs, canonical.Pair{Name: p.name, Value: value})
+	}
+	text := make([]byte, 0, size)
+	parts := make([][]byte, 0, 1)
+	start, next := 0, 0
+	for _, p := range t {
+		switch {
+		case p.secret():
+			parts = append(parts, text[start:len(text):len(text)])
+			start = len(text)
+		case len(p.name) == 0:
+			text = append(text, p.literal...)
 		default:
-			value, err := valueOf(from, p.name, key)
-			if err != nil {
-				return message{}, err
-			}
-			*last = append(*last, value...)
-			m.pairs = append(m.pairs, pairOf(p.name, value))
+			text = append(text, pairs[next].Value...)
+			next++
 		}
 	}
-	return m, nil
+	for i, p := range pairs {
+		if harmless(p) {
+			pairs[i].Value = nil
+		}
+	}
+	return message{append(parts, text[start:len(text):len(text)]), canonical.Ambiguous(pairs)}, nil
 }
 
-// pairOf is what can be mistaken in the filled-in template. Text in a JSON value
-// cannot: what stands before and after a part of it is no JSON, and data is
-// refused then. So a genuine answer may hold an address with a query.
-func pairOf(name string, value []byte) canonical.Pair {
-	if name == memberData && body.Valid(value) == nil {
-		value = nil
-	}
-	return canonical.Pair{Name: []byte(name), Value: value}
+// harmless reports whether a value cannot be mistaken in the filled-in template.
+// Text in a JSON value cannot: what stands before and after a part of it is no
+// JSON, and data is refused then. So a genuine answer may hold an address with a
+// query.
+func harmless(p canonical.Pair) bool {
+	return bytes.IndexByte(p.Value, '&') < 0 || string(p.Name) == memberData && body.Valid(p.Value) == nil
 }
 
 // valueOf is the text that stands for a member. An answer may lack all but time.
@@ -78,11 +94,14 @@ func valueOf(from members, name, key string) ([]byte, error) {
 // covered is what is signed, with {secret} where the secret stands. At the end
 // it is left out.
 func (m message) covered() scheme.Covered {
+	if len(m.parts) == 1 {
+		return scheme.Covered{Part: memberData, Text: m.parts[0], Ambiguous: m.ambiguous}
+	}
 	text := bytes.Join(m.parts, []byte("{"+placeholderSecret+"}"))
-	if len(m.parts) > 1 && len(m.parts[len(m.parts)-1]) == 0 {
+	if len(m.parts[len(m.parts)-1]) == 0 {
 		text = bytes.TrimSuffix(text, []byte("{"+placeholderSecret+"}"))
 	}
-	return scheme.Covered{Part: memberData, Text: text, Pairs: m.pairs}
+	return scheme.Covered{Part: memberData, Text: text, Ambiguous: m.ambiguous}
 }
 
 // algorithm signs this message. It does not take the message from its caller,
@@ -96,7 +115,10 @@ func (s *Scheme) algorithm(m message, charset func([]byte) []byte) signature.Alg
 				parts[i] = charset(m.parts[i])
 			}
 		}
-		text := bytes.Join(parts, secret)
+		text := parts[0]
+		if len(parts) > 1 {
+			text = bytes.Join(parts, secret)
+		}
 		if s.Digest == "sha256" {
 			sum := sha256.Sum256(text)
 			return sum[:]

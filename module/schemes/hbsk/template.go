@@ -14,7 +14,9 @@ const placeholderSecret = "secret"
 type template []piece
 
 // piece is literal text, or a placeholder where it has a name.
-type piece struct{ literal, name string }
+type piece struct{ literal, name []byte }
+
+func (p piece) secret() bool { return string(p.name) == placeholderSecret }
 
 // parseTemplate reads a template with the placeholders {name} of names.
 func parseTemplate(text string, names []string) (template, error) {
@@ -25,7 +27,7 @@ func parseTemplate(text string, names []string) (template, error) {
 			return nil, errors.New("there is a } without its {")
 		}
 		if literal != "" {
-			t = append(t, piece{literal: literal})
+			t = append(t, piece{literal: []byte(literal)})
 		}
 		if !found {
 			break
@@ -34,12 +36,12 @@ func parseTemplate(text string, names []string) (template, error) {
 		if !closed || !slices.Contains(names, name) {
 			return nil, fmt.Errorf("unknown placeholder {%s}; known are {%s}", name, strings.Join(names, "}, {"))
 		}
-		t = append(t, piece{name: name})
+		t = append(t, piece{name: []byte(name)})
 		text = after
 	}
 	return t, nil
 }
 
 func (t template) has(name string) bool {
-	return slices.ContainsFunc(t, func(p piece) bool { return p.name == name })
+	return slices.ContainsFunc(t, func(p piece) bool { return string(p.name) == name })
 }

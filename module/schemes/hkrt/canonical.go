@@ -3,6 +3,7 @@ package hkrt
 import (
 	"bytes"
 	"slices"
+	"sync"
 
 	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/canonical"
@@ -25,6 +26,28 @@ type writer struct {
 	scratch []byte
 }
 
+// maxKept is how many bytes, and how many pairs, a pooled writer keeps room for.
+const maxKept = 64 << 10
+
+var writers = sync.Pool{New: func() any { return new(writer) }}
+
+func (s *Scheme) newWriter() *writer {
+	w := writers.Get().(*writer)
+	w.keepEmpty, w.shortest, w.boolean = s.EmptyList == "keep", false, false
+	return w
+}
+
+// release forgets the message.
+func (w *writer) release() {
+	if cap(w.text) > maxKept || cap(w.pairs) > maxKept/64 {
+		return
+	}
+	clear(w.pairs)
+	clear(w.pieces[:cap(w.pieces)])
+	w.text, w.pairs, w.pieces, w.first = w.text[:0], w.pairs[:0], w.pieces[:0], 0
+	writers.Put(w)
+}
+
 // piece is one name=value of an object, and where it stands in the text.
 type piece struct {
 	name       []byte
@@ -32,7 +55,8 @@ type piece struct {
 }
 
 func (s *Scheme) coveredOfRequest(members []body.Member) (scheme.Covered, error) {
-	w := writer{keepEmpty: s.EmptyList == "keep"}
+	w := s.newWriter()
+	defer w.release()
 	w.message(members)
 	if w.boolean {
 		return scheme.Covered{}, scheme.Failf(scheme.Invalid, "the request has true or false, for which hkrt has no rule; give a number or a string")
@@ -41,7 +65,9 @@ func (s *Scheme) coveredOfRequest(members []body.Member) (scheme.Covered, error)
 }
 
 func (s *Scheme) coveredOfAnswer(members []body.Member) scheme.Covered {
-	w := writer{keepEmpty: s.EmptyList == "keep", shortest: s.Numbers == "shortest"}
+	w := s.newWriter()
+	defer w.release()
+	w.shortest = s.Numbers == "shortest"
 	w.message(members)
 	return w.covered()
 }
@@ -56,12 +82,23 @@ func (s *Scheme) Canonical(message scheme.Wire) ([]byte, error) {
 }
 
 func (w *writer) covered() scheme.Covered {
-	return scheme.Covered{Part: "*", Text: w.text, Pairs: w.pairs}
+	return scheme.Covered{Part: "*", Text: bytes.Clone(w.text), Ambiguous: canonical.Ambiguous(w.pairs)}
 }
 
 func (w *writer) message(members []body.Member) {
 	for _, m := range members {
-		m.Stream(func(v *body.Stream) { w.member(m.Name(), v) })
+		if string(m.Name()) == memberSign {
+			continue
+		}
+		mark := w.begin(m.Name())
+		var value []byte
+		var out bool
+		if m.IsScalar() {
+			value, out = w.scalar(m)
+		} else {
+			m.Stream(func(v *body.Stream) { value, out = w.value(v) })
+		}
+		w.end(mark, value, out)
 	}
 	w.sort()
 }
@@ -72,35 +109,47 @@ func (w *writer) object(v *body.Stream) (empty bool) {
 	empty = true
 	for name := range v.Members() {
 		empty = false
-		w.member(name, v)
+		if string(name) == memberSign {
+			v.Value()
+			continue
+		}
+		mark := w.begin(name)
+		value, out := w.value(v)
+		w.end(mark, value, out)
 	}
 	w.sort()
 	w.pieces, w.first = w.pieces[:w.first], outer
 	return empty
 }
 
-// member writes a member, unless it is left out: a sign, null, and what is
-// empty. One whose string turns out to be empty, such as [{"remark":""}], is
-// not.
-func (w *writer) member(name []byte, v *body.Stream) {
-	if string(name) == memberSign {
-		v.Value()
-		return
-	}
-	before, pair := len(w.text), len(w.pairs)
+// mark is where a member begins.
+type mark struct {
+	name                []byte
+	before, start, pair int
+}
+
+// begin writes the name of a member.
+func (w *writer) begin(name []byte) mark {
+	m := mark{name: name, before: len(w.text), pair: len(w.pairs)}
 	if len(w.pieces) > w.first {
 		w.text = append(w.text, '&')
 	}
-	start := len(w.text)
+	m.start = len(w.text)
 	w.text = append(append(w.text, name...), '=')
 	w.pairs = append(w.pairs, canonical.Pair{Name: name})
-	value, out := w.value(v)
+	return m
+}
+
+// end ends a member, which is taken back if it is to be left out: null, and what
+// is empty. One whose string turns out to be empty, such as [{"remark":""}], is
+// not.
+func (w *writer) end(m mark, value []byte, out bool) {
 	if out {
-		w.text, w.pairs = w.text[:before], w.pairs[:pair]
+		w.text, w.pairs = w.text[:m.before], w.pairs[:m.pair]
 		return
 	}
-	w.pairs[pair].Value = value
-	w.pieces = append(w.pieces, piece{name, start, len(w.text)})
+	w.pairs[m.pair].Value = value
+	w.pieces = append(w.pieces, piece{m.name, m.start, len(w.text)})
 }
 
 func (w *writer) list(v *body.Stream) (empty bool) {
@@ -136,7 +185,11 @@ func (w *writer) value(v *body.Stream) (scalar []byte, out bool) {
 	case body.Array:
 		return nil, w.list(v) && !w.keepEmpty
 	}
-	m := v.Value()
+	return w.scalar(v.Value())
+}
+
+// scalar is value for a scalar.
+func (w *writer) scalar(m body.Member) (scalar []byte, out bool) {
 	scalar = m.Text()
 	switch m.Kind() {
 	case body.Null:

@@ -9,7 +9,8 @@ import (
 // covered is what is signed of a request or an answer: its members sorted by
 // name, sign_type among them (client).
 func (s *Scheme) covered(members []body.Member) scheme.Covered {
-	pairs := make([]canonical.Pair, 0, len(members))
+	var few [canonical.Few]canonical.Pair // on the stack, for most messages
+	pairs := few[:0]
 	for _, m := range members {
 		if string(m.Name()) == memberSign || m.IsEmpty() || !m.IsScalar() && s.Arrays == "skip" {
 			continue
@@ -20,7 +21,7 @@ func (s *Scheme) covered(members []body.Member) scheme.Covered {
 }
 
 func ofPairs(pairs []canonical.Pair) scheme.Covered {
-	return scheme.Covered{Part: "*", Text: canonical.Joined(pairs), Pairs: pairs}
+	return scheme.Covered{Part: "*", Text: canonical.Joined(pairs), Ambiguous: canonical.Ambiguous(pairs)}
 }
 
 // Canonical is the canonical string of a message on the wire.

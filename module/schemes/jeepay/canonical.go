@@ -9,7 +9,8 @@ import (
 // covered is what is signed of the members of a request or of data. The string
 // is the same for MD5 and RSA2: the "&" at its end belongs to it (vectors).
 func covered(part string, members []body.Member) (scheme.Covered, error) {
-	pairs := make([]canonical.Pair, 0, len(members))
+	var few [canonical.Few]canonical.Pair // on the stack, for most messages
+	pairs := few[:0]
 	for _, m := range members {
 		if string(m.Name()) == memberSign || m.IsEmpty() {
 			continue
@@ -28,7 +29,7 @@ func ofPairs(part string, pairs []canonical.Pair) (scheme.Covered, error) {
 	if err != nil {
 		return scheme.Covered{}, scheme.Failf(scheme.Invalid, "the message cannot be signed: %w", err)
 	}
-	return scheme.Covered{Part: part, Text: text, Pairs: pairs}, nil
+	return scheme.Covered{Part: part, Text: text, Ambiguous: canonical.Ambiguous(pairs)}, nil
 }
 
 // Canonical is the canonical string of a message on the wire.
