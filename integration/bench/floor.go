@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"crypto"
 	"crypto/aes"
 	"crypto/hmac"
@@ -9,81 +11,139 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
 	"time"
+
+	"github.com/countersign/caddy-countersign/module/keys"
 )
 
 // floorTimes is the CPU time of the bare cryptographic operations that an
-// exchange cannot do without, in microseconds, by the name in target.floorOps.
+// exchange cannot do without, in microseconds, by the name in
+// provider.operation.
 type floorTimes map[string]float64
 
-// printFloor measures them. It runs as a process of its own, pinned to the core
-// that Caddy is pinned to and built in the same flavour.
-func printFloor() error {
-	small, err := privateKey(devKeys + "/easypay/ORG000000000007/sign.pem")
+// operationSpan is how long each bare operation is repeated.
+const operationSpan = 60 * time.Millisecond
+
+// measureFloor measures the bare operations in a flavour with bodies of so many
+// KiB: in a process of its own, on the core that Caddy is pinned to.
+func measureFloor(ctx context.Context, f *flavour, kib int) (floorTimes, error) {
+	cmd := exec.CommandContext(ctx, f.self, "-role", "floor", "-kib", strconv.Itoa(kib))
+	cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	var times floorTimes
+	err = errors.Join(pin(cmd.Process.Pid, caddyCore()), json.NewDecoder(out).Decode(&times), cmd.Wait())
+	if err != nil {
+		return nil, fmt.Errorf("measuring the bare operations in the flavour %s: %w", f.name, err)
+	}
+	return times, nil
+}
+
+// printFloor is that process.
+func printFloor(kib int) error {
+	small, err := merchantSet("easypay/ORG000000000007")
 	if err != nil {
 		return err
 	}
-	large, err := privateKey(devKeys + "/hongwen/2014072300007148/sign.pem")
+	large, err := merchantSet("hongwen/2014072300007148")
 	if err != nil {
 		return err
 	}
-	message := make([]byte, 1<<10)
-	digest := sha256.Sum256(message)
-	sigSmall, err := rsa.SignPKCS1v15(rand.Reader, small, crypto.SHA256, digest[:])
+	times, err := bareOperations(small, large, make([]byte, kib<<10))
 	if err != nil {
 		return err
-	}
-	sigLarge, err := rsa.SignPKCS1v15(rand.Reader, large, crypto.SHA256, digest[:])
-	if err != nil {
-		return err
-	}
-	block, err := aes.NewCipher(make([]byte, 32))
-	if err != nil {
-		return err
-	}
-	sign := func(key *rsa.PrivateKey) {
-		d := sha256.Sum256(message)
-		_, _ = rsa.SignPKCS1v15(rand.Reader, key, crypto.SHA256, d[:])
-	}
-	verify := func(key *rsa.PrivateKey, sig []byte) {
-		d := sha256.Sum256(message)
-		_ = rsa.VerifyPKCS1v15(&key.PublicKey, crypto.SHA256, d[:], sig)
-	}
-	out := make([]byte, len(message))
-	times := floorTimes{
-		"md5": 2 * each(func() { md5.Sum(message) }),
-		"hmac": 2 * each(func() {
-			h := hmac.New(sha256.New, message[:32])
-			h.Write(message)
-			h.Sum(nil)
-		}),
-		"rsa2048": each(func() { sign(large) }) + each(func() { verify(large, sigLarge) }),
-		"easypay": each(func() { sign(small) }) + each(func() { verify(small, sigSmall) }) +
-			each(func() { _, _ = rsa.EncryptPKCS1v15(rand.Reader, &small.PublicKey, message[:32]) }) + //nolint:staticcheck // what easypay demands
-			each(func() {
-				for i := 0; i < len(message); i += 16 {
-					block.Encrypt(out[i:], message[i:])
-				}
-			}),
-		"sign1024": each(func() { sign(small) }),
-		"sign2048": each(func() { sign(large) }),
 	}
 	return json.NewEncoder(os.Stdout).Encode(times)
 }
 
-// each is the CPU time of one call, in microseconds.
-func each(f func()) float64 {
-	for range 20 {
-		f()
+// merchantSet is a development key set, made by the package that makes the
+// sidecar's: what is measured is what signs there.
+func merchantSet(reference string) (*keys.Set, error) {
+	material := make(keys.Material)
+	for _, role := range []keys.Role{keys.Sign, keys.Verify, keys.Encrypt} {
+		path := filepath.Join("keys-dev/merchant", reference, string(role)+".pem")
+		text, err := os.ReadFile(path)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		material[role] = keys.Value{Text: text, Origin: path}
 	}
-	n := 0
-	before := processCPU(os.Getpid())
-	for start := time.Now(); time.Since(start) < 400*time.Millisecond; {
-		for range 20 {
+	return keys.Parse(reference, "", material)
+}
+
+// bareOperations measures what an exchange of each kind needs at least with
+// bodies like message: a request is signed and an answer is verified.
+func bareOperations(small, large *keys.Set, message []byte) (floorTimes, error) {
+	sign := func(set *keys.Set) ([]byte, error) {
+		digest := sha256.Sum256(message)
+		return set.Sign.Signer.Sign(rand.Reader, digest[:], crypto.SHA256)
+	}
+	verify := func(set *keys.Set) func() {
+		sig := bytes.Repeat([]byte{0x5a}, set.Verify[0].RSA.Size()) // a wrong one costs the same,
+		sig[0] = 0                                                  // if it is a number below the modulus
+		return func() {
+			digest := sha256.Sum256(message)
+			_ = rsa.VerifyPKCS1v15(set.Verify[0].RSA, crypto.SHA256, digest[:], sig)
+		}
+	}
+	for _, set := range []*keys.Set{small, large} { // a failure would be fast
+		if _, err := sign(set); err != nil {
+			return nil, fmt.Errorf("signing with %s: %w", set.Sign.Origin, err)
+		}
+	}
+	block, err := aes.NewCipher(message[:32])
+	if err != nil {
+		return nil, err
+	}
+	encrypted := make([]byte, len(message))
+	sign1024 := perCall(func() { _, _ = sign(small) })
+	sign2048 := perCall(func() { _, _ = sign(large) })
+	verify2048 := perCall(verify(large))
+	return floorTimes{
+		"sign1024": sign1024, "sign2048": sign2048, "verify2048": verify2048,
+		"rsa2048": sign2048 + verify2048,
+		"md5":     2 * perCall(func() { md5.Sum(message) }),
+		"hmac": 2 * perCall(func() {
+			h := hmac.New(sha256.New, message[:32])
+			h.Write(message)
+			h.Sum(nil)
+		}),
+		"easypay": sign1024 + perCall(verify(small)) +
+			perCall(func() { _, _ = rsa.EncryptPKCS1v15(rand.Reader, small.Encrypt.RSA, message[:32]) }) + //nolint:staticcheck // what easypay 易生 demands
+			perCall(func() {
+				for i := 0; i < len(message); i += aes.BlockSize {
+					block.Encrypt(encrypted[i:], message[i:])
+				}
+			}),
+	}, nil
+}
+
+// perCall is the CPU time of one call in microseconds.
+func perCall(f func()) float64 {
+	f() // the first one sets things up
+	calls := 0
+	before, _ := processCPU(os.Getpid())
+	for start := time.Now(); time.Since(start) < operationSpan; {
+		for range 10 {
 			f()
 		}
-		n += 20
+		calls += 10
 	}
-	return float64((processCPU(os.Getpid()) - before).Nanoseconds()) / float64(n) / 1000
+	after, _ := processCPU(os.Getpid())
+	return us(after-before) / float64(calls)
 }

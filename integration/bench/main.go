@@ -1,27 +1,33 @@
 // Command bench measures what the sidecar costs.
 //
-// It starts an upstream that answers with signed answers made beforehand, and
-// one Caddy that serves a plain reverse_proxy and the sidecar with each scheme
-// to it. It drives them in turn, round after round, with the same load, so that
-// whatever else the machine does falls on all of them alike; what counts are
-// the ratios. Caddy is pinned to one core, the load and the upstream to the
-// others.
+// It starts an upstream that answers with signed answers made beforehand, a
+// Caddy with a plain reverse_proxy, and Caddys with the sidecar: with keys in
+// files, with the audit entry written to a file, and with keys in a real Vault
+// server. It drives them in turn, round after round, with the same load, so
+// that whatever else the machine does falls on all of them alike; what counts
+// are the ratios. Each Caddy is pinned to the same one core; the load, the
+// upstream and Vault are on the others.
 //
-//	go run ./integration/bench            the short form, under five minutes
-//	go run ./integration/bench -full      all: 1, 16 and 64 connections; bodies of 1, 16 and 256 KiB;
-//	                                      Vault KV and Transit; overload; memory
-//	go run ./integration/bench -json      the same as JSON
-//	go run ./integration/bench -benchstat the same for benchstat
+//	go run ./integration/bench             the short form, under five minutes
+//	go run ./integration/bench -full       all: 1, 16 and 64 connections, bodies of 1, 16 and
+//	                                       256 KiB, memory and overload (more than half an hour)
+//	go run ./integration/bench -memory     memory only
+//	go run ./integration/bench -overload   twice the load that can be carried, only
+//	go run ./integration/bench -json       the same as JSON
+//	go run ./integration/bench -benchstat  the same for benchstat, a line for each round
+//
+// README.md has the method and the figures of a run.
 package main
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -29,24 +35,30 @@ import (
 
 // options are the command's flags.
 type options struct {
-	full, json, benchstat, fastRSA bool
-	rounds                         int
-	span                           time.Duration
-	only                           string
-	profile                        string
+	full, memory, overload bool
+	json, benchstat        bool
+	fastRSA, vault         bool
+	rounds                 int
+	span                   time.Duration
+	only                   string
+	profile                string
 }
 
 func main() {
 	var o options
-	flag.BoolVar(&o.full, "full", false, "measure everything (about half an hour)")
+	flag.BoolVar(&o.full, "full", false, "measure everything (more than half an hour)")
+	flag.BoolVar(&o.memory, "memory", false, "measure memory over 100000 requests, and with large bodies, instead of time")
+	flag.BoolVar(&o.overload, "overload", false, "measure twice the load that can be carried, instead of time")
 	flag.BoolVar(&o.json, "json", false, "print JSON")
 	flag.BoolVar(&o.benchstat, "benchstat", false, "print lines for benchstat")
-	flag.BoolVar(&o.fastRSA, "fast-rsa", false, "measure the flavour of ./xcaddy.sh build --fast-rsa too")
-	flag.IntVar(&o.rounds, "rounds", 5, "interleaved rounds")
-	flag.DurationVar(&o.span, "span", 1500*time.Millisecond, "how long each target is driven in a round")
-	flag.StringVar(&o.only, "only", "", "targets, separated by commas (default: all)")
-	flag.StringVar(&o.profile, "profile", "", "write CPU and allocation profiles of each target to this folder")
+	flag.BoolVar(&o.fastRSA, "fast-rsa", true, "measure the flavour of ./xcaddy.sh build --fast-rsa too")
+	flag.BoolVar(&o.vault, "vault", true, "measure with keys in a real Vault server too")
+	flag.IntVar(&o.rounds, "rounds", 5, "interleaved rounds, at least 1")
+	flag.DurationVar(&o.span, "span", 1200*time.Millisecond, "how long each target is driven in a round")
+	flag.StringVar(&o.only, "only", "", "schemes, separated by commas: jeepay, hkrt, hbsk, easypay, jeepay-RSA2, hongwen (default: all)")
+	flag.StringVar(&o.profile, "profile", "", "also write CPU and allocation profiles of each target to this folder")
 	role := flag.String("role", "", "used by the command itself")
+	kib := flag.Int("kib", 1, "used by the command itself")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -56,7 +68,7 @@ func main() {
 	case "upstream":
 		err = serveUpstream(ctx)
 	case "floor":
-		err = printFloor()
+		err = printFloor(*kib)
 	default:
 		err = run(ctx, o)
 	}
@@ -68,38 +80,59 @@ func main() {
 
 // run measures and prints.
 func run(ctx context.Context, o options) error {
-	if runtime.GOOS != "linux" {
-		return fmt.Errorf("CPU time is read from /proc: the measurements need Linux")
+	if err := o.check(); err != nil {
+		return err
 	}
 	b, err := newBench(ctx, o)
 	if err != nil {
 		return err
 	}
 	defer b.close()
-	if err := b.measure(ctx); err != nil {
-		return err
+	timing := !o.memory && !o.overload
+	if timing {
+		if err := b.measure(ctx); err != nil {
+			return err
+		}
 	}
-	switch {
-	case o.json:
-		enc := json.NewEncoder(os.Stdout)
-		enc.SetIndent("", "  ")
-		return enc.Encode(b.report)
-	case o.benchstat:
-		b.report.benchstat(os.Stdout)
-	default:
-		b.report.table(os.Stdout)
+	if o.memory || o.full {
+		if err := b.measureMemory(ctx); err != nil {
+			return err
+		}
+	}
+	if o.overload || o.full {
+		if err := b.measureOverload(ctx); err != nil {
+			return err
+		}
+	}
+	return b.report.print(os.Stdout, o)
+}
+
+// check refuses what cannot be measured.
+func (o options) check() error {
+	if runtime.GOOS != "linux" {
+		return errors.New("CPU time and memory are read from /proc: the measurements need Linux")
+	}
+	if _, err := os.Stat("keys-dev/merchant"); err != nil {
+		return errors.New("run it from the top of the repository: go run ./integration/bench")
+	}
+	if o.rounds < 1 || o.span <= 0 {
+		return errors.New("-rounds and -span must be positive")
+	}
+	if o.full && (o.memory || o.overload) {
+		return errors.New("-full includes -memory and -overload; leave them out")
+	}
+	if o.only == "" {
+		return nil
+	}
+	for name := range strings.SplitSeq(o.only, ",") {
+		if !slices.ContainsFunc(providers(), func(p provider) bool { return p.name == name }) {
+			return fmt.Errorf("-only names %q, which is no scheme of the bench", name)
+		}
 	}
 	return nil
 }
 
+// wants tells whether a scheme is to be measured.
 func (o options) wants(name string) bool {
-	if o.only == "" {
-		return true
-	}
-	for want := range strings.SplitSeq(o.only, ",") {
-		if want == name {
-			return true
-		}
-	}
-	return false
+	return o.only == "" || slices.Contains(strings.Split(o.only, ","), name)
 }

@@ -2,112 +2,153 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"os"
-	"slices"
+	"os/exec"
 	"time"
 )
 
-// measure drives all targets, flavour by flavour.
-func (b *bench) measure(ctx context.Context) error {
-	loads := []struct{ connections, kib int }{{16, 1}}
-	if b.options.full {
-		loads = nil
-		for _, connections := range []int{1, 16, 64} {
-			for _, kib := range []int{1, 16, 256} {
-				loads = append(loads, struct{ connections, kib int }{connections, kib})
-			}
+// load is a load that targets are driven with.
+type load struct{ connections, kib int }
+
+func (o options) loads() []load {
+	if !o.full {
+		return []load{{16, 1}}
+	}
+	var all []load
+	for _, connections := range []int{1, 16, 64} {
+		for _, kib := range []int{1, 16, 256} {
+			all = append(all, load{connections, kib})
 		}
 	}
-	for i := range b.flavour {
-		f := &b.flavour[i]
-		running := len(b.stop)
-		if err := b.startCaddy(ctx, f); err != nil {
+	return all
+}
+
+// figures are what one round tells of one target. Times are in microseconds.
+type figures struct {
+	Requests float64 `json:"requests_per_second"`
+	P50      float64 `json:"p50_us"`
+	P99      float64 `json:"p99_us"`
+	CPU      float64 `json:"cpu_us_per_request"`
+	Allocs   float64 `json:"allocs_per_request"`
+	Resident float64 `json:"resident_mib"`           // of the process that serves the target, at the end
+	Crypto   float64 `json:"bare_crypto_us"`         // the operations that the exchange cannot do without
+	ToPlain  float64 `json:"cpu_to_plain"`           // CPU time, to that of the plain proxy
+	ToFloor  float64 `json:"cpu_to_floor"`           // CPU time, to that of the plain proxy and Crypto
+	P99Floor float64 `json:"p99_to_floor"`           // p99, to that of the plain proxy and Crypto
+	P50Vault float64 `json:"p50_to_vault_and_plain"` // p50, to those of Vault itself and the plain proxy
+}
+
+// measure drives all targets under all loads.
+func (b *bench) measure(ctx context.Context) error {
+	end := b.mark()
+	defer end()
+	for _, s := range b.servers {
+		if err := b.startServer(ctx, s); err != nil {
 			return err
 		}
-		for _, load := range loads {
-			if err := b.rounds(ctx, f, load.connections, load.kib); err != nil {
-				return err
-			}
+	}
+	for i, l := range b.options.loads() {
+		if err := b.rounds(ctx, l, i == 0); err != nil {
+			return err
 		}
-		if b.options.profile != "" {
-			if err := b.profiles(ctx, f); err != nil {
-				return err
-			}
-		}
-		for len(b.stop) > running { // this flavour's Caddy
-			b.stop[len(b.stop)-1]()
-			b.stop = b.stop[:len(b.stop)-1]
-		}
+	}
+	if b.options.profile != "" {
+		return b.profiles(ctx)
 	}
 	return nil
 }
 
 // rounds drives every target in turn, several times, and adds the medians to
-// the report.
-func (b *bench) rounds(ctx context.Context, f *flavour, connections, kib int) error {
-	samples := make([][]sample, len(b.targets))
+// the report. The bare operations are measured in each round, and with the
+// first load openssl's beside them.
+func (b *bench) rounds(ctx context.Context, l load, first bool) error {
+	all := make(map[*target][]figures)
+	var bare []bareRound
+	var order []*target
 	for round := range b.options.rounds + 1 {
-		for i, t := range b.targets {
-			span := b.options.span
-			if round == 0 {
-				span /= 4 // warms up, is not counted
-			}
-			s, err := b.drive(ctx, f, t, connections, kib, span)
-			if err != nil {
+		span := b.options.span
+		if round == 0 {
+			span /= 4 // warms up, is not counted
+		}
+		r := bareRound{flavours: make(map[*flavour]floorTimes)}
+		for _, f := range b.flavours {
+			var err error
+			if r.flavours[f], err = measureFloor(ctx, f, l.kib); err != nil {
 				return err
 			}
-			if round > 0 {
-				samples[i] = append(samples[i], s)
+		}
+		if _, err := exec.LookPath("openssl"); err == nil && first && round > 0 {
+			if r.openssl, err = openssl(ctx); err != nil {
+				return err
 			}
 		}
-		fmt.Fprintf(os.Stderr, "%s, %d connections, %d KiB: round %d of %d\n", f.name, connections, kib, round, b.options.rounds)
+		samples, driven, err := b.round(ctx, l, span)
+		if err != nil {
+			return err
+		}
+		progress("%d connections, %d KiB: round %d of %d", l.connections, l.kib, round, b.options.rounds)
+		if round == 0 {
+			continue
+		}
+		order, bare = driven, append(bare, r)
+		for _, t := range driven {
+			all[t] = append(all[t], b.figures(t, samples, r, l))
+		}
 	}
-	plain := samples[0]
-	for i, t := range b.targets {
-		r := row{
-			Flavour: f.name, Target: t.name, Connections: connections, KiB: kib,
-			Requests: median(samples[i], func(s sample) float64 { return float64(s.requests) / s.elapsed.Seconds() }),
-			P50:      median(samples[i], func(s sample) float64 { return us(s.p50) }),
-			P99:      median(samples[i], func(s sample) float64 { return us(s.p99) }),
-			CPU:      median(samples[i], cpuOf),
-			Allocs:   median(samples[i], func(s sample) float64 { return s.allocs }),
-			Resident: memory(f.of(t)),
-		}
-		crypto := f.floor[t.floorOps]
-		if kib > 1 {
-			crypto = 0 // the bare operations are measured at 1 KiB
-		}
-		var toPlain, toFloor []float64
-		for round := range samples[i] {
-			base := cpuOf(plain[round])
-			toPlain = append(toPlain, cpuOf(samples[i][round])/base)
-			toFloor = append(toFloor, cpuOf(samples[i][round])/(base+crypto))
-		}
-		r.Crypto, r.ToPlain, r.ToFloor = crypto, middle(toPlain), middle(toFloor)
-		b.report.Rows = append(b.report.Rows, r)
+	for _, t := range order {
+		b.report.Rows = append(b.report.Rows, newRow(t, l, all[t]))
 	}
-	b.report.Floor = f.floor
+	if first {
+		b.report.Arithmetic = arithmetic(b.flavours, bare)
+	}
 	return nil
 }
 
-// cpuOf is the CPU time of a request in microseconds.
-func cpuOf(s sample) float64 { return us(s.cpu) / float64(s.requests) }
-
-func us(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1000 }
-
-func median(samples []sample, of func(sample) float64) float64 {
-	values := make([]float64, len(samples))
-	for i, s := range samples {
-		values[i] = of(s)
+// round drives every target once.
+func (b *bench) round(ctx context.Context, l load, span time.Duration) (map[*target]sample, []*target, error) {
+	samples := make(map[*target]sample)
+	var order []*target
+	for _, s := range b.servers {
+		order = append(order, s.targets...)
 	}
-	return middle(values)
+	if b.vault != nil {
+		order = append(order, b.vault.target)
+	}
+	for _, t := range order {
+		s, err := drive(ctx, t, l.connections, l.kib, span)
+		if err != nil {
+			return nil, nil, err
+		}
+		samples[t] = s
+	}
+	return samples, order, nil
 }
 
-func middle(values []float64) float64 {
-	values = slices.Sorted(slices.Values(values))
-	if len(values) == 0 {
-		return 0
+// figures are the figures of a target in a round.
+func (b *bench) figures(t *target, samples map[*target]sample, bare bareRound, l load) figures {
+	s := samples[t]
+	f := figures{
+		Requests: float64(s.requests) / s.elapsed.Seconds(),
+		P50:      us(s.p50),
+		P99:      us(s.p99),
+		Allocs:   s.allocs,
+		Resident: float64(s.resident) / 1024,
 	}
-	return values[len(values)/2]
+	if t.server == nil {
+		return f
+	}
+	base := samples[b.base(t.server.flavour)]
+	f.CPU = s.perRequest()
+	f.Crypto = bare.flavours[t.server.flavour][t.operation]
+	f.ToPlain = ratio(f.CPU, base.perRequest())
+	if t.server.arrangement == transit {
+		f.P50Vault = ratio(f.P50, us(samples[b.vault.target].p50)+us(base.p50))
+		return f
+	}
+	f.ToFloor = ratio(f.CPU, base.perRequest()+f.Crypto)
+	// One core does the cryptography of all connections, one after another.
+	f.P99Floor = ratio(f.P99, us(base.p99)+float64(l.connections)*f.Crypto)
+	return f
 }
+
+// perRequest is the CPU time of a request in microseconds.
+func (s sample) perRequest() float64 { return ratio(us(s.cpu), float64(s.requests)) }

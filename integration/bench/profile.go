@@ -2,49 +2,49 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 )
 
 // profiles drives each target once more and keeps its CPU and allocation
 // profiles, for `go tool pprof`.
-func (b *bench) profiles(ctx context.Context, f *flavour) error {
+func (b *bench) profiles(ctx context.Context) error {
 	if err := os.MkdirAll(b.options.profile, 0o750); err != nil {
 		return err
 	}
-	const seconds = 5
-	for _, t := range b.targets {
-		ended := make(chan error, 1)
-		go func() {
-			_, err := b.drive(ctx, f, t, 16, 1, (seconds+1)*time.Second)
-			ended <- err
-		}()
-		socket := filepath.Join(b.dir, f.name+".sock")
-		if t.audit {
-			socket = filepath.Join(b.dir, f.name+"-audit.sock")
-		}
-		name := filepath.Join(b.options.profile, f.name+"-"+strings.ReplaceAll(t.name, " ", "_"))
-		if err := b.fetch(ctx, socket, fmt.Sprintf("/debug/pprof/profile?seconds=%d", seconds), name+".cpu"); err != nil {
-			return err
-		}
-		if err := <-ended; err != nil {
-			return err
-		}
-		if err := b.fetch(ctx, socket, "/debug/pprof/allocs", name+".allocs"); err != nil {
-			return err
+	for _, s := range b.servers {
+		for _, t := range s.targets {
+			if err := b.profileOf(ctx, t); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
+func (b *bench) profileOf(ctx context.Context, t *target) error {
+	const seconds = 5
+	ended := make(chan error, 1)
+	go func() {
+		_, err := drive(ctx, t, 16, 1, (seconds+1)*time.Second)
+		ended <- err
+	}()
+	name := filepath.Join(b.options.profile, t.server.name()+"-"+t.name)
+	err := fetch(ctx, t.server.socket(), fmt.Sprintf("/debug/pprof/profile?seconds=%d", seconds), name+".cpu")
+	if err := errors.Join(err, <-ended); err != nil {
+		return err
+	}
+	return fetch(ctx, t.server.socket(), "/debug/pprof/allocs", name+".allocs")
+}
+
 // fetch saves an answer of Caddy's admin endpoint.
-func (b *bench) fetch(ctx context.Context, socket, path, file string) error {
+func fetch(ctx context.Context, socket, path, file string) error {
 	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
 	}}}

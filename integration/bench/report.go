@@ -1,59 +1,120 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
-	"strings"
 	"text/tabwriter"
 )
 
 // report is what was measured.
 type report struct {
-	Rows  []row      `json:"rows"`
-	Floor floorTimes `json:"bare_operations_us"`
+	Rows       []row          `json:"exchanges,omitempty"`
+	Arithmetic []signature    `json:"arithmetic,omitempty"`
+	Memory     *memoryReport  `json:"memory,omitempty"`
+	Overload   []overloadCase `json:"overload,omitempty"`
+	Notes      []string       `json:"notes,omitempty"` // what was not measured, and why
 }
 
-// row is one target under one load: medians over the rounds. Times are in
-// microseconds, memory in KiB.
+// row is one target under one load: medians over the rounds.
 type row struct {
-	Flavour     string  `json:"flavour"`
-	Target      string  `json:"target"`
-	Connections int     `json:"connections"`
-	KiB         int     `json:"kib"`
-	Requests    float64 `json:"requests_per_second"`
-	P50         float64 `json:"p50_us"`
-	P99         float64 `json:"p99_us"`
-	CPU         float64 `json:"cpu_us"`
-	Allocs      float64 `json:"allocs"`
-	Resident    int     `json:"resident_kib"`
-	Crypto      float64 `json:"bare_crypto_us"`
-	ToPlain     float64 `json:"ratio_to_plain"`
-	ToFloor     float64 `json:"ratio_to_floor"`
+	Flavour     string      `json:"flavour"`
+	Arrangement arrangement `json:"arrangement"`
+	Target      string      `json:"target"`
+	Connections int         `json:"connections"`
+	KiB         int         `json:"kib"`
+	figures
+	Wanted string    `json:"wanted,omitempty"` // the budget, at 16 connections and 1 KiB
+	Met    bool      `json:"met"`
+	Rounds []figures `json:"rounds"`
 }
 
-// table prints the report for people.
-func (r *report) table(out io.Writer) {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	_, _ = fmt.Fprintln(w, "flavour\ttarget\tconn\tKiB\treq/s\tp50 µs\tp99 µs\tCPU µs\tallocs\tRSS MiB\tcrypto µs\tto plain\tto floor\t")
-	for _, row := range r.Rows {
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%.0f\t%.0f\t%.0f\t%.1f\t%.0f\t%.1f\t%.1f\t%.2f\t%.2f\t\n",
-			row.Flavour, row.Target, row.Connections, row.KiB, row.Requests, row.P50, row.P99, row.CPU, row.Allocs,
-			float64(row.Resident)/1024, row.Crypto, row.ToPlain, row.ToFloor)
+func newRow(t *target, l load, rounds []figures) row {
+	of := func(figure func(figures) float64) float64 { return medianOf(rounds, figure) }
+	r := row{
+		Target: t.name, Connections: l.connections, KiB: l.kib, Rounds: rounds,
+		figures: figures{
+			Requests: of(func(f figures) float64 { return f.Requests }),
+			P50:      of(func(f figures) float64 { return f.P50 }),
+			P99:      of(func(f figures) float64 { return f.P99 }),
+			CPU:      of(func(f figures) float64 { return f.CPU }),
+			Allocs:   of(func(f figures) float64 { return f.Allocs }),
+			Resident: of(func(f figures) float64 { return f.Resident }),
+			Crypto:   of(func(f figures) float64 { return f.Crypto }),
+			ToPlain:  of(func(f figures) float64 { return f.ToPlain }),
+			ToFloor:  of(func(f figures) float64 { return f.ToFloor }),
+			P99Floor: of(func(f figures) float64 { return f.P99Floor }),
+			P50Vault: of(func(f figures) float64 { return f.P50Vault }),
+		},
 	}
-	_ = w.Flush()
-	_, _ = fmt.Fprintln(out, "\nThe floor is the CPU time of the plain proxy in the same round plus the bare cryptographic operations, measured at 1 KiB.")
+	if t.server == nil {
+		r.Flavour, r.Arrangement = "-", transit
+		return r
+	}
+	r.Flavour, r.Arrangement = t.server.flavour.name, t.server.arrangement
+	if l == (load{16, 1}) {
+		r.Wanted, r.Met = budget(t, r.figures)
+	}
+	return r
 }
 
-// benchstat prints the report in the form of Go's benchmarks.
-func (r *report) benchstat(out io.Writer) {
-	for _, row := range r.Rows {
-		name := strings.Map(func(c rune) rune {
-			if c == ' ' || c == '(' || c == ')' {
-				return -1
-			}
-			return c
-		}, row.Target)
-		_, _ = fmt.Fprintf(out, "BenchmarkExchange/%s/%s/conn=%d/kib=%d 1 %.0f cpu-ns/op %.0f p50-ns/op %.0f p99-ns/op %.1f allocs/op %.4f plain-ratio %.4f floor-ratio\n",
-			row.Flavour, name, row.Connections, row.KiB, row.CPU*1000, row.P50*1000, row.P99*1000, row.Allocs, row.ToPlain, row.ToFloor)
+// budget is what is wanted of a target at 16 connections and 1 KiB, and whether
+// the figures are within it.
+func budget(t *target, f figures) (wanted string, met bool) {
+	a := t.server.arrangement
+	switch {
+	case a == plain || a == transit:
+		return "", false
+	case t.rsa:
+		return "CPU 1.15 x floor, p99 1.5 x floor", f.ToFloor <= 1.15 && f.P99Floor <= 1.5
+	case a == audited:
+		return "CPU 1.30 x plain, p99 1.5 x floor", f.ToPlain <= 1.30 && f.P99Floor <= 1.5
+	default:
+		return "CPU 1.25 x plain, p99 1.5 x floor", f.ToPlain <= 1.25 && f.P99Floor <= 1.5
 	}
+}
+
+// note notes what was not measured, and why.
+func (r *report) note(format string, args ...any) {
+	r.Notes = append(r.Notes, fmt.Sprintf(format, args...))
+	progress(format, args...)
+}
+
+// print prints the report in the form that is wanted.
+func (r *report) print(out io.Writer, o options) error {
+	switch {
+	case o.json:
+		enc := json.NewEncoder(out)
+		enc.SetIndent("", "  ")
+		return enc.Encode(r)
+	case o.benchstat:
+		return r.benchstat(out)
+	default:
+		return r.text(out)
+	}
+}
+
+// text prints the report for people.
+func (r *report) text(out io.Writer) error {
+	p := &printer{w: tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)}
+	if len(r.Rows) > 0 {
+		p.exchanges(r.Rows)
+		p.transit(r.Rows)
+	}
+	if len(r.Arithmetic) > 0 {
+		p.arithmetic(r.Arithmetic)
+	}
+	if r.Memory != nil {
+		p.memory(r.Memory)
+	}
+	if len(r.Overload) > 0 {
+		p.overload(r.Overload)
+	}
+	for _, note := range r.Notes {
+		p.line("%s", note)
+	}
+	if p.err == nil {
+		p.err = p.w.Flush()
+	}
+	return p.err
 }

@@ -2,78 +2,116 @@ package main
 
 import (
 	"fmt"
-	"strings"
+	"slices"
 )
 
-// target is one thing to measure: a site of the Caddy that is driven, and the
-// request that it gets.
+// target is one thing to drive: a site of a Caddy, or Vault itself.
 type target struct {
+	provider // what is posted, and what it costs
 	name     string
-	scheme   string // "" for the plain proxy
+	server   *server
 	port     int
-	options  string               // of the directive
-	request  func(pad int) string // the body that is posted, with a member of pad bytes
-	path     string
-	plain    bool
-	audit    bool // with the audit entry written to a file
-	floorOps string
+	token    string // for Vault itself, which then is what is driven
+	sealed   bool   // the answer must have been verified
 }
 
-// targets are all that is measured, the plain proxy first.
-func targets() []*target {
-	all := []*target{{
-		name: "plain", plain: true, path: "/api/division/exec", request: jeepayRequest,
-	}}
-	for _, t := range []target{
-		{scheme: "jeepay", options: "keys jeepay/M1623997351", path: "/api/division/exec", request: jeepayRequest, floorOps: "md5"},
-		{scheme: "hkrt", options: "keys hkrt/405544499f016a9b3d8f57000f\naccess_id 405544499f016a9b3d8f57000f", path: "/api/v1/delay-ledger/ledger", request: hkrtRequest, floorOps: "md5"},
-		{scheme: "hbsk", options: "keys hbsk/d787d45a68b48\ndeveloper_key d787d45a68b48", path: "/share/apply", request: hbskRequest, floorOps: "hmac"},
-		{name: "easypay (RSA-1024)", scheme: "easypay", options: "keys easypay/ORG000000000007", path: "/ledger/mpos", request: easypayRequest, floorOps: "easypay"},
-		{name: "jeepay RSA2 (RSA-2048)", scheme: "jeepay", options: "keys jeepay/M1623997351\nsign_type RSA2\nprofile jeepay-rsa2", path: "/api/division/exec-rsa2", request: jeepayRequest, floorOps: "rsa2048"},
-		{name: "hongwen (RSA-2048)", scheme: "hongwen", options: "keys hongwen/2014072300007148\nmch_no 2014072300007148\nmethod trade.apply.divide.back", path: "/gateway.do", request: hongwenRequest, floorOps: "rsa2048"},
-	} {
-		if t.name == "" {
-			t.name = t.scheme
-		}
-		all = append(all, &t)
-		if t.scheme == "jeepay" && t.name == "jeepay" {
-			audited := t
-			audited.name, audited.audit = "jeepay + audit file", true
-			all = append(all, &audited)
-		}
-	}
-	for i, t := range all {
-		t.port = basePort + i
-	}
-	return all
+// provider is a scheme as it is driven.
+type provider struct {
+	name      string
+	scheme    string
+	reference string               // of its key set
+	options   string               // of the directive, besides keys
+	path      string               // that is posted to, and that the upstream tells answers by
+	request   func(pad int) string // the body that is posted, with a member of pad bytes
+	operation string               // the bare operations of an exchange, in floorTimes
+	rsa       bool
+	transit   bool // its private key can be in Vault's Transit engine
 }
 
-// The ports that the measurement uses, all on 127.0.0.1.
+// providers are all schemes, and the two ways of jeepay 计全付.
+func providers() []provider {
+	return []provider{
+		{name: "jeepay", scheme: "jeepay", reference: "jeepay/M1623997351", path: "/api/division/exec", request: jeepayRequest, operation: "md5"},
+		{name: "hkrt", scheme: "hkrt", reference: "hkrt/405544499f016a9b3d8f57000f", options: "access_id 405544499f016a9b3d8f57000f", path: "/api/v1/delay-ledger/ledger", request: hkrtRequest, operation: "md5"},
+		{name: "hbsk", scheme: "hbsk", reference: "hbsk/d787d45a68b48", options: "developer_key d787d45a68b48", path: "/share/apply", request: hbskRequest, operation: "hmac"},
+		{name: "easypay", scheme: "easypay", reference: "easypay/ORG000000000007", path: "/ledger/mpos", request: easypayRequest, operation: "easypay", rsa: true},
+		{name: "jeepay-RSA2", scheme: "jeepay", reference: "jeepay/M1623997351", options: "sign_type RSA2\nprofile jeepay-rsa2", path: "/api/division/exec-rsa2", request: jeepayRequest, operation: "rsa2048", rsa: true, transit: true},
+		{name: "hongwen", scheme: "hongwen", reference: "hongwen/2014072300007148", options: "mch_no 2014072300007148\nmethod trade.apply.divide.back", path: "/gateway.do", request: hongwenRequest, operation: "rsa2048", rsa: true, transit: true},
+	}
+}
+
+// The ports that the measurement uses, all on 127.0.0.1: the upstream's, and
+// behind them those of the Caddys.
 const (
 	upstreamPort = 23400
-	metricsPort  = 23401
-	auditPort    = 23402
-	basePort     = 23410
+	firstPort    = 23410
 )
 
-func filler(n int) string { return strings.Repeat("分账0", n/5+1)[:n/5*5] }
-
-func jeepayRequest(pad int) string {
-	return fmt.Sprintf(`{"mchNo":"M1623997351","appId":"60cc3ba74ee0e6685f57eb1e","payOrderId":"P202108271011463510002","useSysAutoDivisionReceivers":"0","receivers":[{"receiverGroupId":"","receiverId":"800029","divisionProfit":"0.0001"}],"extParam":%q}`, filler(pad))
+// address is where a target is driven, with an answer of so many KiB.
+func (t *target) address(kib int) string {
+	return fmt.Sprintf("http://127.0.0.1:%d%s?kib=%d", t.port, t.path, kib)
 }
 
-func hkrtRequest(pad int) string {
-	return fmt.Sprintf(`{"agent_no":"FF109108120","merch_no":"83320253445099","trade_no":"UN2312320546186687318899","apply_no":"202301040535","ledger_relation":[{"receive_no":"833112128140726","amt":"0.01","remark":%q}]}`, filler(pad))
+// arrange lays out the Caddys of the flavours: which there are, and which
+// targets each serves. Where the private key is what is slow, that is measured
+// in every flavour, and all the rest in the first only, unless everything is
+// wanted.
+func (b *bench) arrange() {
+	port := firstPort
+	next := func() int { port++; return port }
+	for i, f := range b.flavours {
+		for _, a := range []arrangement{plain, files, audited, kv, transit} {
+			if b.vault == nil && (a == kv || a == transit) {
+				continue
+			}
+			s := &server{flavour: f, arrangement: a, metrics: next()}
+			for _, p := range providers() {
+				if a.serves(p) && (i == 0 || p.rsa || a == plain || b.options.full) && (a == plain || b.options.wants(p.name)) {
+					s.targets = append(s.targets, newTarget(s, p, next()))
+				}
+			}
+			if len(s.targets) > 0 {
+				b.servers = append(b.servers, s)
+			}
+		}
+	}
 }
 
-func hbskRequest(pad int) string {
-	return fmt.Sprintf(`{"data":{"orders":["2022111791728765"],"holders":[{"amount":1,"code":"H7638527"}],"sequence":"2022111767655444","remark":%q}}`, filler(pad))
+// serves tells which schemes an arrangement is measured with. One will do for
+// the plain proxy, which looks at nothing; an audit entry costs the same with
+// RSA, where it would not be seen.
+func (a arrangement) serves(p provider) bool {
+	switch a {
+	case plain:
+		return p.name == "jeepay"
+	case audited:
+		return !p.rsa
+	case transit:
+		return p.transit
+	default:
+		return true
+	}
 }
 
-func easypayRequest(pad int) string {
-	return fmt.Sprintf(`{"orgId":"ORG000000000007","orgMercode":"831135358120001","orgTermNo":"21120433","orgTrace":"ORG0000720220224055510123456","prodCode":"W04","bizData":{"oriOrgTrace":"ORG0000720220224031331542213","transCount":"1","transAmt":"1","orderSubDetails":[{"orgMercode":"831135358120002","orgTermno":"21120434","transAmt":"1","body":%q}]}}`, filler(pad))
+func newTarget(s *server, p provider, port int) *target {
+	t := &target{provider: p, name: p.name, server: s, port: port, sealed: s.arrangement != plain}
+	switch s.arrangement {
+	case plain:
+		t.name = "reverse_proxy"
+		t.operation = ""
+	case transit:
+		t.reference = transitPrefix + p.reference
+		t.operation = "verify2048" // the private key's operation is Vault's
+	}
+	t.options = "keys " + t.reference
+	if p.options != "" {
+		t.options += "\n" + p.options
+	}
+	return t
 }
 
-func hongwenRequest(pad int) string {
-	return fmt.Sprintf(`{"biz_content":{"divide_out_trade_no":"20150320010101001","divide_back_out_trade_no":"20150320010101002","divide_back_detail":[{"account":"10021011","amount":"100"}],"remark":%q}}`, filler(pad))
+// base is the plain proxy that a server is compared with.
+func (b *bench) base(f *flavour) *target {
+	i := slices.IndexFunc(b.servers, func(s *server) bool { return s.flavour == f && s.arrangement == plain })
+	return b.servers[i].targets[0]
 }

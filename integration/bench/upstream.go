@@ -2,68 +2,70 @@ package main
 
 import (
 	"context"
-	"crypto"
-	"crypto/hmac"
-	"crypto/md5"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/sha256"
-	"crypto/x509"
-	"encoding/base64"
-	"encoding/hex"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strconv"
-	"strings"
+	"sync"
 	"time"
 )
 
-const devKeys = "keys-dev/provider"
+// upstream plays all providers. What a provider costs is not measured: an
+// answer is signed when its size is first asked for, and sent as it is from
+// then on. It looks at nothing that it gets, and understands in the query
+//
+//	kib=N    an answer of about N KiB
+//	hold=N   no answer before N such requests wait for one
+type upstream struct {
+	answers sync.Map // path and size -> func() ([]byte, error)
+	gate    gate
+}
 
-// serveUpstream answers every request with an answer that was signed at the
-// start: what a provider costs is not measured. The answer has about the size
-// of the request.
-func serveUpstream(ctx context.Context) error {
-	answers := make(map[string][]byte)
-	for _, size := range []int{1, 16, 256} {
-		for path, make := range map[string]func(string) (string, error){
-			"/api/division/exec":          jeepayAnswer(false),
-			"/api/division/exec-rsa2":     jeepayAnswer(true),
-			"/api/v1/delay-ledger/ledger": hkrtAnswer,
-			"/share/apply":                hbskAnswer,
-			"/ledger/mpos":                easypayAnswer,
-			"/gateway.do":                 hongwenAnswer,
-		} {
-			text, err := make(filler(padOf(size)))
-			if err != nil {
-				return fmt.Errorf("signing the answer of %s: %w", path, err)
-			}
-			answers[path+"?kib="+strconv.Itoa(size)] = []byte(text)
-		}
+// holdLimit is how long a request waits for the others.
+const holdLimit = 20 * time.Second
+
+func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if _, err := io.Copy(io.Discard, r.Body); err != nil {
+		return
 	}
+	query := r.URL.Query()
+	answer, err := u.answer(r.URL.Path, query.Get("kib"))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusNotFound)
+		return
+	}
+	if n, err := strconv.Atoi(query.Get("hold")); err == nil {
+		u.gate.wait(r.Context(), n)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(answer)))
+	_, _ = w.Write(answer)
+}
+
+func (u *upstream) answer(path, kib string) ([]byte, error) {
+	sign := func() ([]byte, error) {
+		size, err := strconv.Atoi(kib)
+		answerTo, ok := answerOf[path]
+		if err != nil || !ok {
+			return nil, fmt.Errorf("there is no answer to %s of %q KiB", path, kib)
+		}
+		text, err := answerTo(filler(padOf(size)))
+		if err != nil {
+			return nil, fmt.Errorf("signing the answer to %s: %w", path, err)
+		}
+		return []byte(text), nil
+	}
+	once, _ := u.answers.LoadOrStore(path+" "+kib, sync.OnceValues(sign))
+	return once.(func() ([]byte, error))()
+}
+
+// serveUpstream runs the upstream until ctx is done.
+func serveUpstream(ctx context.Context) error {
 	server := &http.Server{
 		Addr:              "127.0.0.1:" + strconv.Itoa(upstreamPort),
 		ReadHeaderTimeout: 10 * time.Second,
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if _, err := io.Copy(io.Discard, r.Body); err != nil {
-				return
-			}
-			answer, ok := answers[r.URL.RequestURI()]
-			if !ok {
-				http.Error(w, "no such answer", http.StatusNotFound)
-				return
-			}
-			if delay, err := time.ParseDuration(r.Header.Get("X-Delay")); err == nil {
-				time.Sleep(delay)
-			}
-			w.Header().Set("Content-Type", "application/json")
-			_, _ = w.Write(answer)
-		}),
+		Handler:           new(upstream),
 	}
 	go func() {
 		<-ctx.Done()
@@ -75,79 +77,29 @@ func serveUpstream(ctx context.Context) error {
 	return nil
 }
 
-// padOf is how much filler makes a body of about so many KiB.
-func padOf(kib int) int { return kib<<10 - 300 }
+// gate lets requests through together.
+type gate struct {
+	mu      sync.Mutex
+	waiting int
+	open    chan struct{}
+}
 
-func jeepayAnswer(rsa2 bool) func(string) (string, error) {
-	return func(pad string) (string, error) {
-		message := "attach=" + pad + "&errMsg=ok&payOrderId=P202108271011463510002&state=2&"
-		var sig string
-		var err error
-		if rsa2 {
-			sig, err = signRSA("jeepay/M1623997351", message)
-		} else {
-			var secret string
-			secret, err = secretOf("jeepay/M1623997351")
-			sum := md5.Sum([]byte(message + "key=" + secret))
-			sig = strings.ToUpper(hex.EncodeToString(sum[:]))
-		}
-		return fmt.Sprintf(`{"code":0,"data":{"attach":%q,"errMsg":"ok","payOrderId":"P202108271011463510002","state":2},"msg":"SUCCESS","sign":%q}`, pad, sig), err
+// wait returns when n callers wait.
+func (g *gate) wait(ctx context.Context, n int) {
+	g.mu.Lock()
+	if g.open == nil {
+		g.open = make(chan struct{})
 	}
-}
-
-func hkrtAnswer(pad string) (string, error) {
-	secret, err := secretOf("hkrt/405544499f016a9b3d8f57000f")
-	sum := md5.Sum([]byte("apply_no=202301040535&ledger_no=23050605482166772759516&remark=" + pad + "&return_code=10000" + secret))
-	return fmt.Sprintf(`{"apply_no":"202301040535","ledger_no":"23050605482166772759516","remark":%q,"return_code":10000,"sign":%q}`, pad, strings.ToUpper(hex.EncodeToString(sum[:]))), err
-}
-
-func hbskAnswer(pad string) (string, error) {
-	secret, err := secretOf("hbsk/d787d45a68b48")
-	data := fmt.Sprintf(`{"sequence":"2022111767655444","state":"success","remark":%q}`, pad)
-	mac := hmac.New(sha256.New, []byte(secret))
-	mac.Write([]byte("data=" + data + "&time=1668672190"))
-	return fmt.Sprintf(`{"code":0,"data":%q,"sign":%q,"time":1668672190}`, data, hex.EncodeToString(mac.Sum(nil))), err
-}
-
-func easypayAnswer(pad string) (string, error) {
-	message := "oriOrgTrace=ORG0000720220224031331542213&remark=" + pad + "&tradeRetCode=00&transAmt=1&transCount=1"
-	sig, err := signRSA("easypay/ORG000000000007", message)
-	return fmt.Sprintf(`{"sysRetCode":"000000","sign":%q,"signType":"SHA256withRSA","bizData":{"tradeRetCode":"00","oriOrgTrace":"ORG0000720220224031331542213","remark":%q,"transCount":"1","transAmt":"1"}}`, sig, pad), err
-}
-
-func hongwenAnswer(pad string) (string, error) {
-	message := "code=20000&divide_back_out_trade_no=20150320010101002&msg=success&remark=" + pad
-	sig, err := signRSA("hongwen/2014072300007148", message)
-	return fmt.Sprintf(`{"code":20000,"msg":"success","divide_back_out_trade_no":"20150320010101002","remark":%q,"sign":%q}`, pad, sig), err
-}
-
-func secretOf(reference string) (string, error) {
-	text, err := os.ReadFile(filepath.Join(devKeys, reference, "secret"))
-	return strings.TrimRight(string(text), "\r\n"), err
-}
-
-func signRSA(reference, message string) (string, error) {
-	key, err := privateKey(filepath.Join(devKeys, reference, "sign.pem"))
-	if err != nil {
-		return "", err
+	open := g.open
+	g.waiting++
+	if g.waiting >= n {
+		close(open)
+		g.open, g.waiting = nil, 0
 	}
-	digest := sha256.Sum256([]byte(message))
-	sig, err := rsa.SignPKCS1v15(rand.Reader, key, crypto.SHA256, digest[:])
-	return base64.StdEncoding.EncodeToString(sig), err
-}
-
-func privateKey(path string) (*rsa.PrivateKey, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
+	g.mu.Unlock()
+	select {
+	case <-open:
+	case <-ctx.Done():
+	case <-time.After(holdLimit):
 	}
-	block, _ := pem.Decode(text)
-	if block == nil {
-		return nil, fmt.Errorf("%s is not PEM", path)
-	}
-	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-	if err != nil {
-		return nil, err
-	}
-	return key.(*rsa.PrivateKey), nil
 }
