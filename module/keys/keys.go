@@ -170,6 +170,22 @@ func NewPrivateKey(signer crypto.Signer, decrypter crypto.Decrypter, public *rsa
 	return &PrivateKey{Signer: signer, Decrypter: decrypter, Public: public, Fingerprint: Fingerprint(public), Origin: origin}
 }
 
+// privateRSA is an RSA private key as it is used.
+type privateRSA interface {
+	crypto.Signer
+	crypto.Decrypter
+}
+
+// NewRSAKey describes an RSA private key that is held in memory. What computes
+// with it is Arithmetic's; a key that this does not take is an error.
+func NewRSAKey(key *rsa.PrivateKey, origin string) (*PrivateKey, error) {
+	used, err := usable(key)
+	if err != nil {
+		return nil, err
+	}
+	return NewPrivateKey(used, used, &key.PublicKey, origin), nil
+}
+
 // NewSecret describes a shared secret.
 func NewSecret(value []byte, origin string) *Secret {
 	sum := sha256.Sum256(value)

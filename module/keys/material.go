@@ -148,7 +148,11 @@ func parsePrivate(value Value) ([]*PrivateKey, error) {
 		if err := checkSize(&key.PublicKey); err != nil {
 			return nil, err
 		}
-		out = append(out, NewPrivateKey(key, key, &key.PublicKey, value.Origin))
+		private, err := NewRSAKey(key, value.Origin)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, private)
 	}
 	return out, nil
 }
