@@ -134,5 +134,8 @@ func (s *Scheme) Canonical(wire scheme.Wire) ([]byte, error) {
 		t = s.message
 	}
 	m, err := t.fill(wire.Body, s.DeveloperKey)
-	return m.covered().Text, err
+	if err != nil {
+		return nil, err
+	}
+	return m.covered().Text, nil
 }
