@@ -115,6 +115,10 @@ func TestMistakes(t *testing.T) {
 		"a store's argument":   {"countersign_notify easypay {\n keys x\n once 1h redis\n}", "takes one address", ":24"},
 		"expect":               {"countersign_notify easypay {\n keys x\n expect bizData.x\n}", "expect takes a signed member and its value", ":24"},
 		"expect nothing":       {"countersign_notify easypay {\n keys x\n expect bizData.x \"\"\n}", "needs a member and a value", ":24"},
+		"expect anything":      {"countersign_notify jeepay {\n keys x\n expect mchNo *\n}", "takes every value", ":24"},
+		"expect, white space":  {"countersign_notify easypay {\n keys x\n expect \"bizData. \" 1\n}", `cannot name "bizData. "`, ":24"},
+		"expect, half a path":  {"countersign_notify easypay {\n keys x\n expect bizData. 1\n}", `cannot name "bizData."`, ":24"},
+		"expect, a gap":        {"countersign_notify hkrt {\n keys x\n expect a..c 1.10\n}", `cannot name "a..c"`, ":24"},
 		"expect unsigned":      {"countersign_notify easypay {\n keys x\n expect orgId ORG1\n}", "easypay does not sign it", ":24"},
 		"expect the part":      {"countersign_notify easypay {\n keys x\n expect bizData x\n}", "easypay does not sign it", ":24"},
 		"expect a path beside": {"countersign_notify easypay {\n keys x\n expect x.bizData.y x\n}", "easypay does not sign it", ":24"},
@@ -134,9 +138,11 @@ func TestMistakes(t *testing.T) {
 // What only provisioning can know names the line of the directive; JSON, which
 // has no lines, is checked as well.
 func TestRefusedAtLoad(t *testing.T) {
+	t.Setenv("COUNTERSIGN_TEST_STAR", "*")
 	for name, test := range map[string]struct{ directive, want string }{
 		"no such source":   {"countersign_notify easypay {\n keys elsewhere easypay/1\n}", `no key source called "elsewhere"`},
 		"missing variable": {"countersign_notify jeepay {\n keys x\n expect mchNo {env.COUNTERSIGN_TEST_MISSING}\n}", "the value expected of mchNo"},
+		"star in variable": {"countersign_notify jeepay {\n keys x\n expect mchNo {env.COUNTERSIGN_TEST_STAR}\n}", "with its placeholders filled in: expect mchNo * takes every value"},
 		"store":            {"countersign_notify jeepay {\n keys x\n once 1h redis redis://redis.example\n}", "redis.example"},
 		"key reference":    {"countersign_notify jeepay {\n keys {env.COUNTERSIGN_TEST_MISSING}\n}", "the key reference"},
 	} {

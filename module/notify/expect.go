@@ -3,6 +3,7 @@ package notify
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/countersign/caddy-countersign/module/body"
@@ -26,6 +27,10 @@ func (e Expectation) check(s scheme.Scheme, rule scheme.NotificationRule) error 
 	switch {
 	case e.Member == "" || e.Value == "":
 		return errors.New("expect needs a member and a value")
+	case e.Value == "*":
+		return fmt.Errorf("expect %s * takes every value, and so protects from nothing; give the value, or its beginning and a *", e.Member)
+	case strings.TrimSpace(e.Member) != e.Member, !rule.Form && slices.Contains(strings.Split(e.Member, "."), ""):
+		return fmt.Errorf("expect cannot name %q, which no notification has; write a member as in mchNo or bizData.oriOrgTrace", e.Member)
 	case !isSigned(rule, e.Member):
 		return fmt.Errorf("expect cannot name %s: %s does not sign it in a notification, so anybody could edit it", e.Member, scheme.Name(s))
 	}

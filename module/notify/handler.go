@@ -146,6 +146,10 @@ func (h *Handler) provision(ctx caddy.Context) error {
 			h.logger.Warn(warning, zap.String("profile", h.Profile), zap.String("at", h.Line))
 		}
 	}
+	if h.As == "json" && !h.rule.Form {
+		h.logger.Warn("as json changes nothing: the provider's notifications are JSON already",
+			zap.String("profile", h.Profile), zap.String("at", h.Line))
+	}
 	if err := h.provisionExpect(); err != nil {
 		return err
 	}
@@ -210,6 +214,9 @@ func (h *Handler) provisionExpect() error {
 		var err error
 		if e.Value, err = repl.ReplaceOrErr(e.Value, true, true); err != nil {
 			return fmt.Errorf("the value expected of %s: %w", e.Member, err)
+		}
+		if err := e.check(h.scheme, h.rule); err != nil {
+			return fmt.Errorf("with its placeholders filled in: %w", err)
 		}
 		resolved = append(resolved, e)
 	}

@@ -41,7 +41,7 @@ func (m *message) param(name string) (string, bool) {
 // receive reads a notification and verifies nothing.
 func (n *notification) receive(r *http.Request) (*message, *problem.Problem) {
 	if r.Method != http.MethodPost && !(n.h.rule.Form && r.Method == http.MethodGet) {
-		return nil, problem.New(problem.MethodNotAllowed, "the provider's notifications are POST requests", nil)
+		return nil, n.h.methodNotAllowed()
 	}
 	if len(r.Header["Content-Encoding"]) > 0 {
 		return nil, invalid("the body is encoded; a notification has no Content-Encoding")
@@ -59,6 +59,17 @@ func (n *notification) receive(r *http.Request) (*message, *problem.Problem) {
 		return m, m.readForm(r)
 	}
 	return m, m.readJSON(r)
+}
+
+// methodNotAllowed names the methods that are taken: a form may come in the
+// query of a GET as well.
+func (h *Handler) methodNotAllowed() *problem.Problem {
+	p := problem.New(problem.MethodNotAllowed, "the provider's notifications are POST requests", nil)
+	if h.rule.Form {
+		p.Detail = "the provider's notifications are POST requests with a form, or GET requests with its parameters in the query"
+		p.Allow = "GET, POST"
+	}
+	return p
 }
 
 func (m *message) readForm(r *http.Request) *problem.Problem {

@@ -38,6 +38,12 @@ func TestMalformed(t *testing.T) {
 		} {
 			t.Run(name, func(t *testing.T) { refused(t, c, app, test.note, test.code) })
 		}
+		// The methods that are taken are the ones that it names.
+		allowed := "POST"
+		if s.form {
+			allowed = "GET, POST"
+		}
+		assert.Equal(t, allowed, c.post(t, change(func(n *sent) { n.method = http.MethodPut })).header.Get("Allow"))
 		if s.form {
 			return
 		}

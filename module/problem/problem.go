@@ -3,6 +3,7 @@
 package problem
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -134,6 +135,9 @@ type Problem struct {
 	// which no code has an outcome.
 	Notification bool
 
+	// Allow are the methods that the answer to another one names. Default: POST.
+	Allow string
+
 	// What is known of an answer that cannot be trusted.
 	UpstreamStatus      int
 	UpstreamContentType string
@@ -203,7 +207,7 @@ func (p *Problem) Write(w http.ResponseWriter) error {
 		h.Set(HeaderOutcome, string(p.Outcome()))
 	}
 	if p.Code == MethodNotAllowed {
-		h.Set("Allow", http.MethodPost)
+		h.Set("Allow", cmp.Or(p.Allow, http.MethodPost))
 	}
 	w.WriteHeader(p.Code.Status())
 	_, err = w.Write(append(text, '\n'))

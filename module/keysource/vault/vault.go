@@ -153,6 +153,9 @@ func (s *Source) provision() error {
 // check says what is wrong with the configuration.
 func (s *Source) check() error {
 	s.KV = strings.Trim(s.KV, "/")
+	if err := checkMount("kv", s.KV); err != nil {
+		return err
+	}
 	if s.Refresh < 0 || s.MaxStale < 0 {
 		return errors.New("keys vault: refresh and max_stale must be positive")
 	}
@@ -213,6 +216,16 @@ func (a *Auth) check() error {
 		a.Mount = a.Method
 	}
 	a.Mount = strings.Trim(a.Mount, "/")
+	return checkMount("auth_mount", a.Mount)
+}
+
+// checkMount refuses a mount that would lead to another place in Vault.
+func checkMount(option, mount string) error {
+	for segment := range strings.SplitSeq(mount, "/") {
+		if segment == "" || segment == "." || segment == ".." || strings.TrimSpace(segment) != segment || strings.ContainsAny(segment, "\\?#%") {
+			return fmt.Errorf("keys vault: %s must be the path of a mount, such as payments or team/payments, not %q", option, mount)
+		}
+	}
 	return nil
 }
 
