@@ -17,7 +17,8 @@ type Expectation struct {
 	// It must be covered by the signature.
 	Member string `json:"member"`
 
-	// Its value. A trailing * stands for any rest. Placeholders such as
+	// Its value. A trailing * stands for any rest; alone it is
+	// refused, because it takes every value. Placeholders such as
 	// {env.X} are filled in when the configuration is loaded.
 	Value string `json:"value"`
 }

@@ -73,6 +73,9 @@ func parseHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	if err := foldTLS(t, rp); err != nil {
 		return nil, err
 	}
+	if err := checkHosts(t, upstreams, rp); err != nil {
+		return nil, at("%w", err)
+	}
 	rp.TransportRaw = caddyconfig.JSONModuleObject(t, "protocol", "countersign", nil)
 	if err := t.checkProxy(rp); err != nil {
 		return nil, at("%w", err)
@@ -210,6 +213,9 @@ func (p *parser) option(d *caddyfile.Dispenser, s scheme.Scheme, option string) 
 			return d.Err("reverse_proxy takes only a block here; the upstreams stand behind the scheme")
 		}
 		p.proxy = d.NewFromNextSegment()
+		if !hasBlock(p.proxy) {
+			return d.Err("reverse_proxy needs a block with what reverse_proxy takes; without one leave it out")
+		}
 	default:
 		o, ok := scheme.Find(s, option)
 		if !ok {
@@ -220,12 +226,23 @@ func (p *parser) option(d *caddyfile.Dispenser, s scheme.Scheme, option string) 
 	return nil
 }
 
+// hasBlock reports whether an option that takes no arguments has a block.
+func hasBlock(segment *caddyfile.Dispenser) bool {
+	segment.Next() // the option's name
+	found := segment.Next()
+	segment.Reset()
+	return found
+}
+
 // http reads what Caddy's own transport takes.
 func (p *parser) http(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.Err("http takes only a block")
 	}
 	segment := d.NewFromNextSegment()
+	if !hasBlock(segment) {
+		return d.Err("http needs a block with what transport http takes, as in: http { tls }; for TLS alone begin the upstream with https://")
+	}
 	inner := new(reverseproxy.HTTPTransport)
 	if err := inner.UnmarshalCaddyfile(segment); err != nil {
 		return err
@@ -318,6 +335,26 @@ func foldTLS(t *Transport, rp *reverseproxy.Handler) error {
 		}
 		if len(t.HTTP.Versions) == 0 {
 			t.HTTP.Versions = made.Versions
+		}
+	}
+	return nil
+}
+
+// checkHosts refuses upstreams without a host where one is meant: behind a bare
+// https://, which a variable that is not set leaves, and where TLS would have no
+// name to check the certificate for.
+func checkHosts(t *Transport, upstreams []string, rp *reverseproxy.Handler) error {
+	for _, u := range upstreams {
+		if strings.HasSuffix(u, "://") {
+			return fmt.Errorf("the upstream %s has no host; write it as in https://provider.example (a variable in it may not be set)", u)
+		}
+	}
+	if !t.TLSEnabled() || t.HTTP.TLS.ServerName != "" || t.HTTP.TLS.InsecureSkipVerify {
+		return nil
+	}
+	for _, u := range rp.Upstreams {
+		if strings.HasPrefix(u.Dial, ":") {
+			return fmt.Errorf("the upstream %s has no host, so that no certificate can be checked for it; write it as in https://provider.example, or give http { tls_server_name }", u.Dial)
 		}
 	}
 	return nil
