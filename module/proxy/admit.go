@@ -54,6 +54,9 @@ func checkHead(r *http.Request) *problem.Problem {
 }
 
 func isJSON(contentType string) bool {
+	if contentType == jsonType {
+		return true
+	}
 	media, params, err := mime.ParseMediaType(contentType)
 	if err != nil || media != "application/json" && !(strings.HasPrefix(media, "application/") && strings.HasSuffix(media, "+json")) {
 		return false
@@ -65,9 +68,11 @@ func isJSON(contentType string) bool {
 // ReadBody reads a whole request body of at most limit bytes. It is refused with
 // request_too_large or invalid_request.
 func ReadBody(r *http.Request, limit int64) ([]byte, *problem.Problem) {
-	tooLarge := problem.New(problem.RequestTooLarge, "the request body is larger than max_request_body", nil)
+	tooLarge := func() *problem.Problem {
+		return problem.New(problem.RequestTooLarge, "the request body is larger than max_request_body", nil)
+	}
 	if r.ContentLength > limit {
-		return nil, tooLarge
+		return nil, tooLarge()
 	}
 	if r.Body == nil || r.Body == http.NoBody {
 		return nil, nil
@@ -75,7 +80,7 @@ func ReadBody(r *http.Request, limit int64) ([]byte, *problem.Problem) {
 	raw, err := readAll(r.Body, r.ContentLength, limit)
 	switch {
 	case errors.Is(err, errTooLarge):
-		return nil, tooLarge
+		return nil, tooLarge()
 	case err != nil:
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 			return nil, problem.New(problem.RequestTooLarge, "the request body is larger than the server allows", nil)

@@ -13,6 +13,8 @@ import (
 	"mime"
 	"net/http"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/countersign/caddy-countersign/module/body"
@@ -25,6 +27,9 @@ const (
 	headerVerified = "Countersign-Verified"
 	headerSigned   = "Countersign-Signed"
 )
+
+// jsonType is the media type of what goes out and of what comes back.
+const jsonType = "application/json"
 
 // reply is an answer as it came, not verified.
 type reply struct {
@@ -126,15 +131,11 @@ func (e *exchange) open(rep *reply) (*result, *problem.Problem) {
 
 // appendNew appends what is not there yet, to a new slice.
 func appendNew(have, more []string) []string {
-	out := append(make([]string, 0, len(have)+len(more)), have...)
-next:
+	out := have[:len(have):len(have)]
 	for _, m := range more {
-		for _, h := range out {
-			if h == m {
-				continue next
-			}
+		if !slices.Contains(out, m) {
+			out = append(out, m)
 		}
-		out = append(out, m)
 	}
 	return out
 }
@@ -175,6 +176,9 @@ var plainType = regexp.MustCompile(`^[a-z]+/[a-z.+-]{1,64}$`)
 
 // mediaType is the bare media type of a header, or "" if it is not well-formed.
 func mediaType(header string) string {
+	if header == jsonType {
+		return jsonType
+	}
 	media, _, err := mime.ParseMediaType(header)
 	if err != nil || !plainType.MatchString(media) {
 		return ""
@@ -185,14 +189,14 @@ func mediaType(header string) string {
 // response is the answer as it goes back. Of the provider's headers nothing is
 // taken: a JSON answer needs none of them.
 func (res *result) response(r *http.Request) *http.Response {
+	values := &[...]string{jsonType, strconv.Itoa(len(res.body)), strconv.FormatBool(res.verified), res.signed}
 	header := http.Header{
-		"Content-Type":   {"application/json"},
-		"Content-Length": contentLength(len(res.body)),
-		headerVerified:   {"false"},
+		"Content-Type":   values[0:1:1],
+		"Content-Length": values[1:2:2],
+		headerVerified:   values[2:3:3],
 	}
 	if res.verified {
-		header[headerVerified] = []string{"true"}
-		header[headerSigned] = []string{res.signed}
+		header[headerSigned] = values[3:4:4]
 	}
 	return newResponse(r, res.status, header, res.body)
 }
@@ -205,16 +209,22 @@ func problemResponse(r *http.Request, p *problem.Problem) (*http.Response, error
 	}
 	header := http.Header{
 		"Content-Type":        {problem.ContentType},
-		"Content-Length":      contentLength(len(text)),
+		"Content-Length":      {strconv.Itoa(len(text))},
 		problem.HeaderOutcome: {string(p.Outcome())},
 	}
 	return newResponse(r, p.Code.Status(), header, text), nil
 }
 
 func newResponse(r *http.Request, status int, header http.Header, text []byte) *http.Response {
-	return &http.Response{
+	out := new(struct {
+		http.Response
+		reader bytes.Reader
+	})
+	out.reader.Reset(text)
+	out.Response = http.Response{
 		Status: http.StatusText(status), StatusCode: status,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: header, Body: io.NopCloser(bytes.NewReader(text)), ContentLength: int64(len(text)), Request: r,
+		Header: header, Body: io.NopCloser(&out.reader), ContentLength: int64(len(text)), Request: r,
 	}
+	return &out.Response
 }

@@ -18,11 +18,14 @@ import (
 	"github.com/countersign/caddy-countersign/module/telemetry"
 )
 
-// exchange is one request of a client, through all tries, up to its end.
+// exchange is one request of a client, through all tries, up to its end. It is
+// the context that reverse_proxy carries from the handler to the transport: the
+// client's, done when the client is gone, with the exchange in it.
 type exchange struct {
-	t      *Transport
-	id     string
-	client context.Context // done when the client is gone
+	context.Context
+
+	t  *Transport
+	id string
 
 	request *body.Object
 	keys    *keys.Set
@@ -32,10 +35,20 @@ type exchange struct {
 	ended   bool           // the entry is written
 	gone    bool           // the entry says that the client was gone
 
-	entry telemetry.Entry
+	attempt *attempt // the latest
+	first   attempt
+	entry   telemetry.Entry
 }
 
 type exchangeKey struct{}
+
+// Value is the exchange itself, or a value of the client's context.
+func (e *exchange) Value(key any) any {
+	if key == (exchangeKey{}) {
+		return e
+	}
+	return e.Context.Value(key)
+}
 
 // exchangeOf is the exchange that the handler has begun, or nil.
 func exchangeOf(ctx context.Context) *exchange {
@@ -46,7 +59,7 @@ func exchangeOf(ctx context.Context) *exchange {
 // begin starts the exchange of a request and makes its id known to the access
 // log.
 func (t *Transport) begin(r *http.Request) *exchange {
-	e := &exchange{t: t, id: problem.NewID(), client: r.Context()}
+	e := &exchange{t: t, id: problem.NewID(), Context: r.Context()}
 	e.entry = telemetry.Entry{ID: e.id, Profile: t.Profile, Scheme: scheme.Name(t.scheme), Reference: t.Reference}
 	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
 		extra.Set(zap.String("countersign_id", e.id))
@@ -133,7 +146,7 @@ func (e *exchange) end(outcome string, p *problem.Problem) {
 		outcome = string(p.Code)
 	}
 	e.entry.Outcome = outcome
-	if e.sent && e.client.Err() != nil {
+	if e.sent && e.Err() != nil {
 		e.gone = true
 		e.entry.Outcome, e.entry.Verdict = string(problem.ClientGone), outcome
 	}

@@ -1,10 +1,10 @@
 package proxy
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 
 	"github.com/caddyserver/caddy/v2"
@@ -30,6 +30,7 @@ type Handler struct {
 
 	proxy     *reverseproxy.Handler
 	transport *Transport
+	body      io.ReadCloser // of the request that the proxy gets
 }
 
 // CaddyModule returns the Caddy module information.
@@ -56,6 +57,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.transport, ok = h.proxy.Transport.(*Transport); !ok {
 		return errors.New("the handler countersign needs a reverse_proxy with the transport countersign")
 	}
+	if len(h.proxy.HandleResponse) > 0 {
+		h.body = http.NoBody // its routes may read it; without them none is less work for the proxy
+	}
 	return nil
 }
 
@@ -72,8 +76,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return e.answer(w, r, p)
 	}
 	// The body is with the exchange from here on.
-	inner := r.WithContext(context.WithValue(r.Context(), exchangeKey{}, e))
-	inner.Body, inner.ContentLength, inner.TransferEncoding, inner.Trailer = http.NoBody, 0, nil, nil
+	inner := r.WithContext(e)
+	inner.Body, inner.ContentLength, inner.TransferEncoding, inner.Trailer = h.body, 0, nil, nil
 	err := h.proxy.ServeHTTP(w, inner, next)
 	if err == nil {
 		return nil

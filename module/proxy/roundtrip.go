@@ -1,19 +1,12 @@
 package proxy
 
 import (
-	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
-	"io"
 	"net/http"
-	"net/http/httptrace"
-	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
@@ -74,11 +67,11 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // try sends the sealed request and opens the answer.
 func (e *exchange) try(r *http.Request) (*http.Response, error) {
-	ctx, cancel := tryContext(r.Context(), time.Duration(e.t.Timeout))
+	timer, cancel := context.WithTimeout(context.Background(), time.Duration(e.t.Timeout))
 	defer cancel()
 	endSpan := e.t.meter.Span(r.Context(), telemetry.SpanUpstream)
 	start := time.Now()
-	reply, p := e.send(ctx, r)
+	reply, p := e.send(timer, r)
 	e.entry.Upstream += max(time.Since(start), 1)
 	if p != nil {
 		endSpan(string(p.Code))
@@ -113,32 +106,16 @@ func (e *exchange) try(r *http.Request) (*http.Response, error) {
 }
 
 // send sends the sealed request and reads the whole answer.
-func (e *exchange) send(ctx context.Context, r *http.Request) (*reply, *problem.Problem) {
-	// GotConn comes before the first byte, in this goroutine. From then on the
-	// bytes may have reached the provider.
-	var connected, http2 atomic.Bool
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
-		connected.Store(true)
-		if conn, ok := info.Conn.(*tls.Conn); ok {
-			http2.Store(conn.ConnectionState().NegotiatedProtocol == "h2")
-		}
-	}})
-	out := e.outgoing(ctx, r)
-	if e.t.mayReplay {
-		out.GetBody = func() (io.ReadCloser, error) {
-			// Go's HTTP/1 client asks for the body once more only where an idle
-			// connection turned out to be dead and nothing was written to it. Its
-			// HTTP/2 client also does after bytes were written.
-			if http2.Load() {
-				return nil, errors.New("a request that was sent is not sent again")
-			}
-			connected.Store(false)
-			return io.NopCloser(bytes.NewReader(e.sealed.Body)), nil
-		}
+func (e *exchange) send(timer context.Context, r *http.Request) (*reply, *problem.Problem) {
+	if e.attempt == nil {
+		e.attempt = &e.first
+	} else {
+		e.attempt = new(attempt) // dials of earlier ones may go on, with theirs
 	}
+	ctx := e.attempt.begin(timer, r.Context(), e.sealed.Body)
 	telemetry.GuardStandardLog()
-	res, err := e.t.HTTP.RoundTrip(out)
-	if connected.Load() {
+	res, err := e.t.HTTP.RoundTrip(e.outgoing(ctx, r))
+	if e.attempt.connected.Load() {
 		e.sent = true
 		if e.tries != nil {
 			e.tries.sent.Store(true)
@@ -162,26 +139,36 @@ func (e *exchange) outgoing(ctx context.Context, r *http.Request) *http.Request 
 		}
 	}
 	if len(header["Content-Type"]) == 0 { // reverse_proxy takes out what Connection names
-		header["Content-Type"] = []string{"application/json"}
-	}
-	target := *r.URL
-	host := r.Host
-	if info, ok := reverseproxy.GetDialInfo(r.Context()); ok && strings.HasPrefix(info.Network, "unix") && host == info.Address {
-		host = "localhost" // a socket's path is no host name, and servers refuse it
-	}
-	if e.t.TLSEnabled() {
-		host = strings.TrimSuffix(host, ":443")
-	} else {
-		host = strings.TrimSuffix(host, ":80")
+		header["Content-Type"] = []string{jsonType}
 	}
 	out := &http.Request{
-		Method: http.MethodPost, URL: &target, Host: host,
+		Method: http.MethodPost, URL: r.URL, Host: e.host(r),
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header:        header,
-		Body:          io.NopCloser(bytes.NewReader(e.sealed.Body)),
+		Body:          e.attempt.body(),
 		ContentLength: int64(len(e.sealed.Body)),
 	}
+	if e.t.mayReplay {
+		out.GetBody = e.attempt.again
+	}
 	return out.WithContext(ctx)
+}
+
+// host is the Host that the provider sees: its own name, or what header_up says.
+func (e *exchange) host(r *http.Request) string {
+	host := r.Host
+	if info, ok := reverseproxy.GetDialInfo(r.Context()); ok {
+		if e.t.ownHost {
+			host = info.Address
+		}
+		if strings.HasPrefix(info.Network, "unix") && host == info.Address {
+			host = "localhost" // a socket's path is no host name, and servers refuse it
+		}
+	}
+	if e.t.TLSEnabled() {
+		return strings.TrimSuffix(host, ":443")
+	}
+	return strings.TrimSuffix(host, ":80")
 }
 
 // sendProblem says what a failed round trip means.
@@ -238,30 +225,6 @@ func (e dialError) Unwrap() []error {
 	return []error{e.HandlerError, reverseproxy.NewDialError(errors.New("no connection to the provider"))}
 }
 
-// tryCtx is the context of a try. Of the request's context it takes Caddy's
-// values only: no cancellation, so that a client that hangs up leaves no
-// payment without a verdict, and no trace hooks, through which Caddy would hand
-// on 1xx answers.
-type tryCtx struct {
-	context.Context
-	request context.Context
-}
-
-func tryContext(request context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
-	return tryCtx{ctx, request}, cancel
-}
-
-// Value is a value of Caddy's from the request.
-func (c tryCtx) Value(key any) any {
-	if _, ok := key.(caddy.CtxKey); ok {
-		return c.request.Value(key)
-	}
-	return c.Context.Value(key)
-}
-
 func overloaded() *problem.Problem {
 	return problem.New(problem.Overloaded, "max_in_flight exchanges are in flight; send the request again later", nil)
 }
-
-func contentLength(n int) []string { return []string{strconv.Itoa(n)} }

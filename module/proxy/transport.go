@@ -103,6 +103,7 @@ type Transport struct {
 	warned    atomic.Bool                 // of development keys
 	forward   []string                    // canonical names of all headers that are forwarded
 	mayReplay bool                        // HTTP/1, or TLS that says whether it is HTTP/2
+	ownHost   bool                        // the transport itself says which Host the provider sees
 }
 
 // CaddyModule returns the Caddy module information.
@@ -157,6 +158,7 @@ func (t *Transport) provision(ctx caddy.Context) error {
 	t.meter = telemetry.Exchanges(scheme.Name(t.scheme), t.Profile)
 	if parent := parentProxy(ctx); parent != nil {
 		t.balancing = parent.LoadBalancing
+		t.ownHost = parent.Headers == nil || parent.Headers.Request == nil
 		if err := t.checkProxy(parent); err != nil {
 			return err
 		}
@@ -273,8 +275,13 @@ func (t *Transport) ProxyProtocolEnabled() bool {
 }
 
 // RequestHeaderOps has the provider see its own name as Host, whatever name
-// the client used for the sidecar.
+// the client used for the sidecar, and before the header_up of the operator, who
+// may want another one. Without any header_up the transport does that by itself,
+// and spares reverse_proxy a copy of all headers.
 func (t *Transport) RequestHeaderOps() *headers.HeaderOps {
+	if t.ownHost {
+		return nil
+	}
 	return &headers.HeaderOps{Set: http.Header{"Host": {"{http.reverse_proxy.upstream.hostport}"}}}
 }
 

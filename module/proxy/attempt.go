@@ -1,0 +1,73 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net/http/httptrace"
+	"sync/atomic"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// attempt is one sending of a sealed request, and its context. Of the request's
+// context it has Caddy's values only: no cancellation, so that a client that
+// hangs up leaves no payment without a verdict, and no trace hooks, through
+// which Caddy would hand on 1xx answers.
+type attempt struct {
+	context.Context // done at the timeout
+
+	request context.Context
+	sealed  []byte
+	reader  bytes.Reader
+	trace   httptrace.ClientTrace
+
+	// From the moment that there is a connection the bytes may have reached the
+	// provider.
+	connected, http2 atomic.Bool
+}
+
+// begin makes the context in which the sealed bytes are sent.
+func (a *attempt) begin(timer, request context.Context, sealed []byte) context.Context {
+	a.Context, a.request, a.sealed = timer, request, sealed
+	a.connected.Store(false)
+	a.http2.Store(false)
+	a.trace.GotConn = a.gotConn
+	return httptrace.WithClientTrace(a, &a.trace)
+}
+
+// Value is a value of Caddy's from the request.
+func (a *attempt) Value(key any) any {
+	if _, ok := key.(caddy.CtxKey); ok {
+		return a.request.Value(key)
+	}
+	return a.Context.Value(key)
+}
+
+// gotConn comes before the first byte, in the goroutine of the sender.
+func (a *attempt) gotConn(info httptrace.GotConnInfo) {
+	a.connected.Store(true)
+	if conn, ok := info.Conn.(*tls.Conn); ok {
+		a.http2.Store(conn.ConnectionState().NegotiatedProtocol == "h2")
+	}
+}
+
+// body is the sealed bytes. It has the very type for which Go's client puts them
+// into one write with the header.
+func (a *attempt) body() io.ReadCloser {
+	a.reader.Reset(a.sealed)
+	return io.NopCloser(&a.reader)
+}
+
+// again is the body once more. Go's HTTP/1 client asks for it only where an idle
+// connection turned out to be dead and nothing was written to it. Its HTTP/2
+// client also does after bytes were written.
+func (a *attempt) again() (io.ReadCloser, error) {
+	if a.http2.Load() {
+		return nil, errors.New("a request that was sent is not sent again")
+	}
+	a.connected.Store(false)
+	return io.NopCloser(bytes.NewReader(a.sealed)), nil
+}
