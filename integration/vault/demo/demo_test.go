@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"errors"
+	"flag"
 	"io"
 	"net"
 	"net/http"
@@ -19,6 +21,25 @@ import (
 )
 
 const repository = "../../.."
+
+// Whoever asks for help gets it, and no Vault.
+func TestUsage(t *testing.T) {
+	for argument, want := range map[string]string{
+		"-h": "usage: go run ./integration/vault/demo", "--help": "usage: go run ./integration/vault/demo",
+		"-x": "flag provided but not defined: -x", "start": "",
+	} {
+		var stderr bytes.Buffer
+		err := run(t.Context(), []string{argument}, &stderr)
+		require.Error(t, err)
+		if want == "" {
+			assert.ErrorContains(t, err, `unexpected argument "start"`)
+			continue
+		}
+		assert.Equal(t, want[0] == 'u', errors.Is(err, flag.ErrHelp), argument)
+		assert.Contains(t, stderr.String(), want)
+		assert.NotContains(t, stderr.String(), "starting Vault")
+	}
+}
 
 // The Caddyfile that ships, on other ports, and what the guide says of it.
 func TestTheDemonstration(t *testing.T) {

@@ -11,7 +11,9 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -32,13 +34,31 @@ const address = "127.0.0.1:8200"
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx); err != nil {
+	switch err := run(ctx, os.Args[1:], os.Stderr); {
+	case errors.Is(err, flag.ErrHelp):
+	case err != nil:
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context) (err error) {
+const usage = `usage: go run ./integration/vault/demo
+
+Builds and starts a real Vault on ` + address + `, puts the development keys into
+it, and runs Caddy with caddyfiles/vault.Caddyfile until Ctrl-C. Run it from the
+top of the repository. It takes no arguments. The Vault is thrown away at the end.
+`
+
+func run(ctx context.Context, args []string, stderr io.Writer) (err error) {
+	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.Usage = func() { fmt.Fprint(stderr, usage) }
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q; there is only -h", flags.Arg(0))
+	}
 	caddyfile := filepath.Join("caddyfiles", "vault.Caddyfile")
 	text, err := os.ReadFile(caddyfile)
 	if err != nil {
@@ -50,7 +70,7 @@ func run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 
-	fmt.Fprintln(os.Stderr, "demo: starting Vault; the first time it is built, which takes minutes")
+	fmt.Fprintln(stderr, "demo: starting Vault; the first time it is built, which takes minutes")
 	vault, err := vaulttest.New(ctx, vaulttest.Options{Address: address})
 	if err != nil {
 		return err
