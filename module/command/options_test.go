@@ -188,6 +188,20 @@ func TestEveryValueOfAnOptionIsNamed(t *testing.T) {
 	}
 }
 
+// The guess follows what is known of the provider.
+func TestTheGuessedMessageIsLikeTheAnswers(t *testing.T) {
+	for response, message := range map[string]string{
+		"data={data}&time={time}{secret}":         "data={data}&key={key}&time={time}{secret}",
+		"data={data}&time={time}&secret={secret}": "data={data}&key={key}&time={time}&secret={secret}",
+		"{data}{time}{secret}":                    "{data}{time}{secret}",
+	} {
+		text := strings.NewReplacer("{data}", "D", "{time}", "7").Replace(response)
+		r := caddy(t, fmt.Sprintf(`{"data":"D","time":7,"sign":"%s"}`, withSHA256(t, hbskRef, text)),
+			"open", "--scheme", "hbsk", "--keys", merchantKeys, "--ref", hbskRef, "--explain")
+		assert.Equal(t, [][]string{{"digest=sha256", "response_message=" + response, "message=" + message}}, suggestions(r.stderr))
+	}
+}
+
 func sets(values []string) []string {
 	var out []string
 	for _, value := range values {

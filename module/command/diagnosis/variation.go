@@ -115,19 +115,39 @@ func WouldOpen(r Recipe, w scheme.Wire, set *keys.Set, decrypted bool) (found []
 }
 
 // configure makes the scheme of a variation. If its settings exclude each other,
-// the first of besides is added with which they do not.
+// one of besides is added with which they do not: the one that ends most like
+// them, because a provider mostly signs both ways alike.
 func (v *Variation) configure(r Recipe, besides []Setting) (scheme.Scheme, error) {
 	s, failed := r.Configure(v.Settings...)
 	if failed == nil {
 		return s, nil
 	}
+	best := -1
 	for _, b := range besides {
-		if s, err := r.Configure(slices.Concat(v.Settings, []Setting{b})...); err == nil {
-			v.Besides, v.Why = []Setting{b}, failed
-			return s, nil
+		more, err := r.Configure(slices.Concat(v.Settings, []Setting{b})...)
+		if err != nil {
+			continue
+		}
+		for _, set := range v.Settings {
+			if alike := commonEnd(set.Value, b.Value); alike > best {
+				best, s = alike, more
+				v.Besides, v.Why = []Setting{b}, failed
+			}
 		}
 	}
-	return nil, failed
+	if s == nil {
+		return nil, failed
+	}
+	return s, nil
+}
+
+// commonEnd is the length of the end that two texts share.
+func commonEnd(a, b string) int {
+	n := 0
+	for n < min(len(a), len(b)) && a[len(a)-1-n] == b[len(b)-1-n] {
+		n++
+	}
+	return n
 }
 
 func opens(opened *scheme.Opened, err error, decrypted bool) bool {

@@ -19,6 +19,7 @@ import (
 	"github.com/countersign/caddy-countersign/module/signature"
 
 	_ "github.com/countersign/caddy-countersign/module/schemes/easypay"
+	_ "github.com/countersign/caddy-countersign/module/schemes/hbsk"
 	_ "github.com/countersign/caddy-countersign/module/schemes/hkrt"
 	_ "github.com/countersign/caddy-countersign/module/schemes/jeepay"
 )
@@ -240,6 +241,23 @@ func TestWouldEqual(t *testing.T) {
 			found = append(found, v.String())
 		}
 		assert.Equal(t, want, found, theirs)
+	}
+}
+
+// An option for requests is tried on a request, and not on an answer.
+func TestWouldEqualOfARequest(t *testing.T) {
+	r := diagnosis.Recipe{Scheme: "hbsk"}
+	s, err := r.Configure()
+	require.NoError(t, err)
+	for kind, want := range map[scheme.Kind]string{
+		scheme.KindRequest:  "with: --set 'message={key}{time}{data}'",
+		scheme.KindResponse: "with: --set 'response_message={key}{time}{data}'",
+	} {
+		message, err := diagnosis.Read(s, kind, []byte(`{"data":"D","key":"k","time":7}`))
+		require.NoError(t, err)
+		found := diagnosis.WouldEqual(r, message, []byte("k7D"))
+		require.NotEmpty(t, found)
+		assert.Equal(t, want, found[0].String())
 	}
 }
 
