@@ -16,9 +16,8 @@ import (
 // allowed are the licences under which code may be in a binary that is handed
 // out under Apache-2.0: each asks for no more than that its text goes along,
 // MPL-2.0 also for the source of its own files, which is public, OFL-1.1 that
-// its fonts keep their name, OpenSSL (in the --fast-rsa flavour) for a word in
-// advertisements. Anything else needs somebody's decision; the Business Source
-// License of Vault's server is never in the binary.
+// its fonts keep their name. Anything else needs somebody's decision; the
+// Business Source License of Vault's server is never in the binary.
 var allowed = map[string]bool{
 	"0BSD":         true,
 	"Apache-2.0":   true,
@@ -29,7 +28,6 @@ var allowed = map[string]bool{
 	"MIT":          true,
 	"MPL-2.0":      true,
 	"OFL-1.1":      true,
-	"OpenSSL":      true,
 	"Unlicense":    true,
 	"Zlib":         true,
 }

@@ -12,18 +12,21 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 )
 
-// module is one module that the binary holds code of.
+// module is one module that the binary holds code of, or a library of the system
+// that it loads.
 type module struct {
 	path     string
 	version  string
+	system   bool     // a library of the system, no Go module
 	sum      string   // as in go.sum; empty for the standard library
 	licenses []string // SPDX identifiers; empty where none is known
 }
 
-// findModules returns the modules in the binary, the toolchain's own first,
+// findModules returns the modules of the binary, the toolchain's own first,
 // with the licences that their copies in the module cache bear. It fails if a
 // copy is not the one that the binary was built from.
 func findModules(ctx context.Context, info *buildinfo.BuildInfo) ([]module, error) {
@@ -31,10 +34,7 @@ func findModules(ctx context.Context, info *buildinfo.BuildInfo) ([]module, erro
 	if err != nil {
 		return nil, err
 	}
-	modules, err := standardLibrary(ctx, info, classifier)
-	if err != nil {
-		return nil, err
-	}
+	modules := append([]module{standardLibrary(info)}, systemLibraries(info)...)
 	dirs, err := moduleDirs(ctx, info.Deps)
 	if err != nil {
 		return nil, err
@@ -68,27 +68,23 @@ func effective(m *debug.Module) *debug.Module {
 	return m
 }
 
-// standardLibrary returns what the toolchain brings: Go's own library, whose
-// text not every distribution keeps, and in the --fast-rsa flavour BoringCrypto,
-// an object file with licences of its own.
-func standardLibrary(ctx context.Context, info *buildinfo.BuildInfo, classifier licenseClassifier) ([]module, error) {
+// standardLibrary returns Go's own library, whose text not every distribution
+// keeps.
+func standardLibrary(info *buildinfo.BuildInfo) module {
 	version, _, _ := strings.Cut(strings.TrimPrefix(info.GoVersion, "go"), "-X:")
-	modules := []module{{path: "std", version: version, licenses: []string{"BSD-3-Clause"}}}
+	return module{path: "std", version: version, licenses: []string{"BSD-3-Clause"}}
+}
+
+// systemLibraries returns what the binary does not hold but loads when it
+// starts, besides the C library: in the --fast-rsa flavour OpenSSL's libcrypto,
+// of version 3 as its tag demands. Which release that is the machine decides.
+func systemLibraries(info *buildinfo.BuildInfo) []module {
 	for _, setting := range info.Settings {
-		if setting.Key == "GOEXPERIMENT" && strings.Contains(setting.Value, "boringcrypto") {
-			root, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
-			if err != nil {
-				return nil, fmt.Errorf("asking go for its directory: %w", err)
-			}
-			const boring = "crypto/internal/boring"
-			found, err := classifier.licensesIn(filepath.Join(strings.TrimSpace(string(root)), "src", boring))
-			if err != nil {
-				return nil, err
-			}
-			modules = append(modules, module{path: "std/" + boring, version: version, licenses: found})
+		if setting.Key == "-tags" && slices.Contains(strings.Split(setting.Value, ","), "fastrsa") {
+			return []module{{path: "libcrypto", version: "3", system: true, licenses: []string{"Apache-2.0"}}}
 		}
 	}
-	return modules, nil
+	return nil
 }
 
 // downloaded is what `go mod download -json` says of a module.

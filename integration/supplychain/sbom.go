@@ -65,7 +65,7 @@ func application(info *buildinfo.BuildInfo, digest string) cdx.Component {
 // component describes a module. Its hash is that of go.sum: the SHA-256 of the
 // list of the module's files with theirs, not of any single file.
 func (m module) component() (cdx.Component, error) {
-	purl := packageURL(m.path, m.version)
+	purl := m.packageURL()
 	component := cdx.Component{
 		BOMRef:     purl,
 		Type:       cdx.ComponentTypeLibrary,
@@ -104,9 +104,14 @@ func (m module) choices() *cdx.Licenses {
 	}
 }
 
-// packageURL names a module as vulnerability databases do.
-func packageURL(path, version string) string {
-	return "pkg:golang/" + path + "@" + strings.ReplaceAll(version, "+", "%2B") + "?type=module"
+// packageURL names a module as vulnerability databases do. A library of the
+// system is named without a distribution: the binary runs on any.
+func (m module) packageURL() string {
+	version := strings.ReplaceAll(m.version, "+", "%2B")
+	if m.system {
+		return "pkg:generic/" + m.path + "@" + version
+	}
+	return "pkg:golang/" + m.path + "@" + version + "?type=module"
 }
 
 // serial makes a UUID of version 8 (RFC 9562: the bits are the maker's own) of

@@ -46,7 +46,7 @@ func TestListOfARealBinary(t *testing.T) {
 	for _, dep := range info.Deps {
 		c := components[dep.Path]
 		assert.Equal(t, dep.Version, c.Version, dep.Path)
-		assert.Equal(t, packageURL(dep.Path, dep.Version), c.PackageURL)
+		assert.Equal(t, module{path: dep.Path, version: dep.Version}.packageURL(), c.PackageURL)
 		sum, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(dep.Sum, "h1:"))
 		require.NoError(t, err)
 		assert.Equal(t, hex.EncodeToString(sum), (*c.Hashes)[0].Value, dep.Path)
@@ -92,15 +92,22 @@ func TestReplacedByADirectory(t *testing.T) {
 	assert.Equal(t, module{path: "example.com/plugin", version: "v1.2.3", licenses: []string{"Apache-2.0"}}, modules[1])
 }
 
-func TestBoringCryptoIsListed(t *testing.T) {
-	modules, err := findModules(t.Context(), &buildinfo.BuildInfo{
-		GoVersion: "go1.26.8-X:boringcrypto",
-		Settings:  []debug.BuildSetting{{Key: "GOEXPERIMENT", Value: "boringcrypto"}},
-	})
+func TestLibcryptoIsListed(t *testing.T) {
+	list := func(tags string) []module {
+		modules, err := findModules(t.Context(), &buildinfo.BuildInfo{
+			GoVersion: "go1.26.8",
+			Settings:  []debug.BuildSetting{{Key: "-tags", Value: tags}},
+		})
+		require.NoError(t, err)
+		return modules
+	}
+	fast := list("nobadger,fastrsa")
+	require.Len(t, fast, 2)
+	assert.True(t, fast[1].shippable())
+	component, err := fast[1].component()
 	require.NoError(t, err)
-	require.Len(t, modules, 2)
-	assert.Equal(t, "1.26.8", modules[1].version)
-	assert.Contains(t, modules[1].licenses, "OpenSSL")
+	assert.Equal(t, "pkg:generic/libcrypto@3", component.PackageURL)
+	require.Len(t, list("nobadger,nofastrsa"), 1)
 }
 
 func TestLicencesInTheFormat(t *testing.T) {

@@ -21,9 +21,8 @@ type checkout struct {
 
 const fakeGo = `#!/bin/sh
 case "$*" in
-"env GOOS") echo linux ;;
-"env GOARCH") echo "${FAKE_ARCH:-amd64}" ;;
-"env CC") echo "${FAKE_CC:-sh}" ;;
+"env GOOS") echo "${FAKE_OS:-linux}" ;;
+"env CC") echo "${FAKE_CC:-compiler -x}" ;;
 "list -m"*) echo v2.99.0 ;;
 "version -m"*) cat "$3" ;;
 *)
@@ -36,8 +35,17 @@ case "$*" in
 esac
 `
 
+// fakeCompiler preprocesses any header that is not told to be missing.
+const fakeCompiler = `#!/bin/sh
+[ "$*" = "-x -E -" ] && ! grep -q "${FAKE_MISSING:-nothing}"
+`
+
 const fakeXcaddy = `#!/bin/sh
 printf 'xcaddy CADDY_VERSION=%s\n' "$CADDY_VERSION"
+if [ -n "$XCADDY_GO_BUILD_FLAGS" ]; then
+	printf 'CGO_ENABLED=%s\n' "$CGO_ENABLED"
+	eval "printf '[%s]\n' $XCADDY_GO_BUILD_FLAGS"
+fi
 printf '<%s>\n' "$PWD" "$@"
 `
 
@@ -49,6 +57,7 @@ func newCheckout(t *testing.T) checkout {
 	require.NoError(t, err)
 	c.write(t, filepath.Join(c.root, "xcaddy.sh"), string(script))
 	c.write(t, filepath.Join(c.bin, "go"), fakeGo)
+	c.write(t, filepath.Join(c.bin, "compiler"), fakeCompiler)
 	c.write(t, filepath.Join(c.root, "caddyfiles", "quickstart.Caddyfile"),
 		":8080 {\n\thandle_path /easypay/* {\n\t}\n}\n:9090 {\n\tcountersign_sandbox easypay\n}\n")
 	require.NoError(t, os.Mkdir(c.caller, 0o700))
@@ -89,10 +98,11 @@ func TestBuildPinned(t *testing.T) {
 		args   []string
 		output func(checkout) string
 		first  string
+		tags   string
 	}{
-		{"plain", nil, func(c checkout) string { return filepath.Join(c.root, "caddy") }, "go CGO_ENABLED=0 GOEXPERIMENT=\n"},
-		{"to a file of the caller", []string{"-o", "mine"}, func(c checkout) string { return filepath.Join(c.caller, "mine") }, "go CGO_ENABLED=0 GOEXPERIMENT=\n"},
-		{"fast RSA", []string{"--fast-rsa", "--output=mine"}, func(c checkout) string { return filepath.Join(c.caller, "mine") }, "go CGO_ENABLED=1 GOEXPERIMENT=boringcrypto\n"},
+		{"plain", nil, func(c checkout) string { return filepath.Join(c.root, "caddy") }, "go CGO_ENABLED=0 GOEXPERIMENT=\n", "nobadger,nomysql,nopgx"},
+		{"to a file of the caller", []string{"-o", "mine"}, func(c checkout) string { return filepath.Join(c.caller, "mine") }, "go CGO_ENABLED=0 GOEXPERIMENT=\n", "nobadger,nomysql,nopgx"},
+		{"fast RSA", []string{"--fast-rsa", "--output=mine"}, func(c checkout) string { return filepath.Join(c.caller, "mine") }, "go CGO_ENABLED=1 GOEXPERIMENT=\n", "nobadger,nomysql,nopgx,fastrsa"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -101,7 +111,7 @@ func TestBuildPinned(t *testing.T) {
 			out, stderr, code := c.run(t, []string{"CGO_ENABLED=", "GOEXPERIMENT=other"}, append([]string{"build"}, test.args...)...)
 			require.Zero(t, code, stderr)
 			assert.True(t, strings.HasPrefix(out, test.first), out)
-			for _, part := range []string{"<" + c.root + ">", "<-mod=readonly>", "<-trimpath>", "<-buildvcs=false>", "<-ldflags=-s -w -buildid=>", "<-o>\n<" + test.output(c) + ">", "<./module/cmd/caddy>"} {
+			for _, part := range []string{"<" + c.root + ">", "<-mod=readonly>", "<-trimpath>", "<-buildvcs=false>", "<-ldflags=-s -w -buildid=>", "<-tags=" + test.tags + ">", "<-o>\n<" + test.output(c) + ">", "<./module/cmd/caddy>"} {
 				assert.Contains(t, out, part+"\n")
 			}
 		})
@@ -127,6 +137,17 @@ func TestBuildWithPlugins(t *testing.T) {
 		"<--output>", "<" + filepath.Join(c.caller, "out") + ">", "",
 	}, "\n"), out)
 
+	out, stderr, code = c.run(t, nil, "build", "--fast-rsa", "--with", "example.com/plugin")
+	require.Zero(t, code, stderr)
+	assert.Contains(t, out, "\nCGO_ENABLED=1\n[-trimpath]\n[-ldflags=-s -w]\n[-tags=nobadger,nomysql,nopgx,fastrsa]\n<")
+	out, stderr, code = c.run(t, []string{"XCADDY_GO_BUILD_FLAGS=-race -tags=fastrsa,mine"}, "build", "--fast-rsa", "--with", "example.com/plugin")
+	require.Zero(t, code, stderr)
+	assert.Contains(t, out, "[-race]\n[-tags=fastrsa,mine]\n")
+	out, stderr, code = c.run(t, []string{"XCADDY_GO_BUILD_FLAGS=-race"}, "build", "--fast-rsa", "--with", "example.com/plugin")
+	assert.Equal(t, 1, code)
+	assert.Empty(t, out)
+	assert.Contains(t, stderr, "lack fastrsa")
+
 	out, _, code = c.run(t, []string{"CADDY_VERSION=v2.98.0"}, "build", "--with", "example.com/plugin")
 	require.Zero(t, code)
 	assert.Contains(t, out, "CADDY_VERSION=v2.98.0")
@@ -138,8 +159,9 @@ func TestBuildSaysWhatIsMissing(t *testing.T) {
 		env  []string
 		want string
 	}{
-		{"platform", []string{"FAKE_ARCH=riscv64"}, "linux/riscv64"},
+		{"system", []string{"FAKE_OS=plan9"}, "plan9"},
 		{"compiler", []string{"FAKE_CC=no-such-compiler -x"}, "no-such-compiler"},
+		{"headers", []string{"FAKE_MISSING=openssl/evp.h"}, "libssl-dev"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -194,7 +216,7 @@ func TestRunKeepsTheFlavour(t *testing.T) {
 		name, binary, want string
 	}{
 		{"pinned", binary + "# path\tgithub.com/countersign/caddy-countersign/module/cmd/caddy\n", "go CGO_ENABLED=0"},
-		{"fast RSA", binary + "# path\tgithub.com/countersign/caddy-countersign/module/cmd/caddy\n# build\tGOEXPERIMENT=boringcrypto\n", "go CGO_ENABLED=1"},
+		{"fast RSA", binary + "# path\tgithub.com/countersign/caddy-countersign/module/cmd/caddy\n# build\t-tags=nobadger,fastrsa\n", "<-tags=nobadger,nomysql,nopgx,fastrsa>"},
 		{"plugins", binary + "# path\tcaddy\n", "caddy of before"},
 	}
 	for _, test := range tests {
