@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 )
 
 // bench is a measurement under way: the processes, and what was found.
@@ -16,12 +18,16 @@ type bench struct {
 	vault    *vault // nil without one
 	servers  []*server
 	report   *report
+	ports    *ports
 	stop     []func()
 }
 
 // newBench builds what is needed and starts the upstream.
 func newBench(ctx context.Context, o options) (_ *bench, err error) {
-	b := &bench{options: o, report: new(report)}
+	if err := checkPort(o.port); err != nil {
+		return nil, err
+	}
+	b := &bench{options: o, report: new(report), ports: newPorts(o.port)}
 	defer func() {
 		if err != nil {
 			b.close()
@@ -70,10 +76,21 @@ func (b *bench) startVault(ctx context.Context) {
 }
 
 func (b *bench) startUpstream(ctx context.Context) error {
-	if _, err := b.start(ctx, nil, "upstream.log", b.flavours[0].self, "-role", "upstream"); err != nil {
+	port := b.ports.upstream
+	if _, err := b.start(ctx, nil, "upstream.log", b.flavours[0].self, "-role", "upstream", "-port", strconv.Itoa(port)); err != nil {
 		return err
 	}
-	return waitFor(ctx, upstreamPort)
+	return waitFor(ctx, port)
+}
+
+// checkPort refuses to measure beside another measurement. Caddys share a port
+// without a word (SO_REUSEPORT), and each would get some of the other's load.
+func checkPort(port int) error {
+	listener, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
+	if err != nil {
+		return fmt.Errorf("is another measurement under way? Wait for its end, or choose another -port: %w", err)
+	}
+	return listener.Close()
 }
 
 // start starts a process that ends with the measurement.

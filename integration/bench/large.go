@@ -57,7 +57,7 @@ func (b *bench) measureLarge(ctx context.Context) error {
 func (b *bench) large(ctx context.Context, t *target, n int) (largeReport, error) {
 	end := b.mark()
 	defer end()
-	s := &server{flavour: t.server.flavour, arrangement: files, metrics: t.server.metrics, targets: []*target{t}}
+	s := &server{flavour: t.server.flavour, arrangement: files, upstream: b.ports.upstream, metrics: t.server.metrics, targets: []*target{t}}
 	if err := b.startServer(ctx, s); err != nil {
 		return largeReport{}, err
 	}

@@ -38,7 +38,7 @@ type options struct {
 	full, memory, overload bool
 	json, benchstat        bool
 	fastRSA, vault         bool
-	rounds                 int
+	rounds, port           int
 	span                   time.Duration
 	only                   string
 	profile                string
@@ -57,6 +57,7 @@ func main() {
 	flag.DurationVar(&o.span, "span", 1200*time.Millisecond, "how long each target is driven in a round")
 	flag.StringVar(&o.only, "only", "", "schemes, separated by commas: jeepay, hkrt, hbsk, easypay, jeepay-RSA2, hongwen (default: all)")
 	flag.StringVar(&o.profile, "profile", "", "also write CPU and allocation profiles of each target to this folder")
+	flag.IntVar(&o.port, "port", 23400, "first of the ports used on 127.0.0.1; about 80 from there on must be free")
 	role := flag.String("role", "", "used by the command itself")
 	kib := flag.Int("kib", 1, "used by the command itself")
 	flag.Parse()
@@ -66,7 +67,7 @@ func main() {
 	var err error
 	switch *role {
 	case "upstream":
-		err = serveUpstream(ctx)
+		err = serveUpstream(ctx, o.port)
 	case "floor":
 		err = printFloor(*kib)
 	default:
@@ -114,6 +115,9 @@ func (o options) check() error {
 	}
 	if _, err := os.Stat("keys-dev/merchant"); err != nil {
 		return errors.New("run it from the top of the repository: go run ./integration/bench")
+	}
+	if o.port < 1024 || o.port > 32000 {
+		return errors.New("-port must be between 1024 and 32000: below the ports that connections are made from")
 	}
 	if o.rounds < 1 || o.span <= 0 {
 		return errors.New("-rounds and -span must be positive")

@@ -98,8 +98,8 @@ func (b *bench) overload(ctx context.Context, limit int) (overloadCase, error) {
 func (b *bench) serverFor(scheme string) *server {
 	all := providers()
 	i := slices.IndexFunc(all, func(p provider) bool { return p.name == scheme })
-	s := &server{flavour: b.flavours[0], arrangement: files, metrics: firstPort - 2}
-	s.targets = []*target{newTarget(s, all[i], firstPort-1)}
+	s := &server{flavour: b.flavours[0], arrangement: files, upstream: b.ports.upstream, metrics: b.ports.next()}
+	s.targets = []*target{newTarget(s, all[i], b.ports.next())}
 	return s
 }
 

@@ -20,6 +20,7 @@ import (
 type server struct {
 	flavour     *flavour
 	arrangement arrangement
+	upstream    int // port
 	metrics     int // port
 	pid         int
 	dir         string
@@ -68,10 +69,10 @@ func (s *server) caddyfile(source string) string {
 	for _, t := range s.targets {
 		fmt.Fprintf(&text, "http://127.0.0.1:%d {\n\tbind 127.0.0.1\n", t.port)
 		if s.arrangement == plain {
-			fmt.Fprintf(&text, "\treverse_proxy 127.0.0.1:%d\n}\n", upstreamPort)
+			fmt.Fprintf(&text, "\treverse_proxy 127.0.0.1:%d\n}\n", s.upstream)
 			continue
 		}
-		fmt.Fprintf(&text, "\tcountersign %s 127.0.0.1:%d {\n%s\t}\n}\n", t.scheme, upstreamPort, indent(t.options, 2))
+		fmt.Fprintf(&text, "\tcountersign %s 127.0.0.1:%d {\n%s\t}\n}\n", t.scheme, s.upstream, indent(t.options, 2))
 	}
 	return text.String()
 }

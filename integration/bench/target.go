@@ -40,12 +40,16 @@ func providers() []provider {
 	}
 }
 
-// The ports that the measurement uses, all on 127.0.0.1: the upstream's, and
-// behind them those of the Caddys.
-const (
-	upstreamPort = 23400
-	firstPort    = 23410
-)
+// ports hands out the ports that the measurement uses, all on 127.0.0.1. The
+// first is the upstream's.
+type ports struct{ upstream, last int }
+
+func newPorts(first int) *ports { return &ports{first, first} }
+
+func (p *ports) next() int {
+	p.last++
+	return p.last
+}
 
 // address is where a target is driven, with an answer of so many KiB.
 func (t *target) address(kib int) string {
@@ -57,17 +61,15 @@ func (t *target) address(kib int) string {
 // in every flavour, and all the rest in the first only, unless everything is
 // wanted.
 func (b *bench) arrange() {
-	port := firstPort
-	next := func() int { port++; return port }
 	for i, f := range b.flavours {
 		for _, a := range []arrangement{plain, files, audited, kv, transit} {
 			if b.vault == nil && (a == kv || a == transit) {
 				continue
 			}
-			s := &server{flavour: f, arrangement: a, metrics: next()}
+			s := &server{flavour: f, arrangement: a, upstream: b.ports.upstream, metrics: b.ports.next()}
 			for _, p := range providers() {
 				if a.serves(p) && (i == 0 || p.rsa || a == plain || b.options.full) && (a == plain || b.options.wants(p.name)) {
-					s.targets = append(s.targets, newTarget(s, p, next()))
+					s.targets = append(s.targets, newTarget(s, p, b.ports.next()))
 				}
 			}
 			if len(s.targets) > 0 {

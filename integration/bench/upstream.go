@@ -60,10 +60,10 @@ func (u *upstream) answer(path, kib string) ([]byte, error) {
 	return once.(func() ([]byte, error))()
 }
 
-// serveUpstream runs the upstream until ctx is done.
-func serveUpstream(ctx context.Context) error {
+// serveUpstream runs the upstream on a port until ctx is done.
+func serveUpstream(ctx context.Context, port int) error {
 	server := &http.Server{
-		Addr:              "127.0.0.1:" + strconv.Itoa(upstreamPort),
+		Addr:              "127.0.0.1:" + strconv.Itoa(port),
 		ReadHeaderTimeout: 10 * time.Second,
 		Handler:           new(upstream),
 	}
