@@ -8,12 +8,15 @@ package keys
 
 import (
 	"crypto"
+	"crypto/hmac"
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
+	"sync"
 	"time"
 )
 
@@ -63,10 +66,21 @@ type Secret struct {
 	sum         [sha256.Size]byte
 	Fingerprint string // the first 8 hex digits of its SHA-256
 	Origin      string // where it came from
+
+	hmacs *sync.Pool // of HMAC-SHA-256, keyed: keying costs more than a short message
 }
 
 // Bytes is the secret itself. It must not be changed or kept.
 func (s *Secret) Bytes() []byte { return s.value }
+
+// HMACSHA256 is HMAC with SHA-256 of a message, keyed with the secret.
+func (s *Secret) HMACSHA256(message []byte) []byte {
+	h := s.hmacs.Get().(hash.Hash)
+	defer s.hmacs.Put(h)
+	h.Reset()
+	h.Write(message)
+	return h.Sum(nil)
+}
 
 // SHA256 is the whole digest of the secret in hex. It is for comparing with
 // known secrets, never for showing: a weak secret can be guessed from it.
@@ -189,7 +203,10 @@ func NewRSAKey(key *rsa.PrivateKey, origin string) (*PrivateKey, error) {
 // NewSecret describes a shared secret.
 func NewSecret(value []byte, origin string) *Secret {
 	sum := sha256.Sum256(value)
-	return &Secret{value: value, sum: sum, Fingerprint: hex.EncodeToString(sum[:4]), Origin: origin}
+	return &Secret{
+		value: value, sum: sum, Fingerprint: hex.EncodeToString(sum[:4]), Origin: origin,
+		hmacs: &sync.Pool{New: func() any { return hmac.New(sha256.New, value) }},
+	}
 }
 
 // String never shows the secret.

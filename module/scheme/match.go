@@ -1,6 +1,7 @@
 package scheme
 
 import (
+	"bytes"
 	"fmt"
 
 	"github.com/countersign/caddy-countersign/module/body"
@@ -28,12 +29,18 @@ func (m *Matching) Check(request, answer *body.Object, members ...string) error 
 	if m.Match == "off" || request == nil || answer == nil {
 		return nil
 	}
-	for _, member := range members {
-		asked, ok1 := request.Text(member)
-		answered, ok2 := answer.Text(member)
-		if ok1 && ok2 && asked != answered {
-			return &Error{Reason: Mismatch, Detail: fmt.Sprintf("the answer names another %s than the request", member)}
+	for _, name := range members {
+		asked, ok1 := given(request, name)
+		answered, ok2 := given(answer, name)
+		if ok1 && ok2 && !bytes.Equal(asked.Text(), answered.Text()) {
+			return &Error{Reason: Mismatch, Detail: fmt.Sprintf("the answer names another %s than the request", name)}
 		}
 	}
 	return nil
+}
+
+// given is a scalar member that is neither null nor empty.
+func given(o *body.Object, name string) (body.Member, bool) {
+	m, ok := o.Get(name)
+	return m, ok && m.IsScalar() && !m.IsEmpty()
 }

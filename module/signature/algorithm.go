@@ -72,7 +72,7 @@ func (keyed) SignRole() keys.Role   { return keys.SharedSecret }
 func (keyed) VerifyRole() keys.Role { return keys.SharedSecret }
 
 func (k keyed) Sign(set *keys.Set, message []byte) (signature, fingerprint string, err error) {
-	return k.encode(k.digest(message, set.Secret.Bytes())), set.Secret.Fingerprint, nil
+	return k.encode(k.digest(message, set.Secret)), set.Secret.Fingerprint, nil
 }
 
 func (k keyed) Verify(set *keys.Set, message []byte, signature string) (string, error) {

@@ -4,7 +4,6 @@ package signature
 
 import (
 	"crypto"
-	"crypto/hmac"
 	"crypto/md5" //nolint:gosec // demanded by jeepay 计全付 and hkrt 海科
 	"crypto/rand"
 	"crypto/rsa"
@@ -51,20 +50,20 @@ func VerifyRSA(candidates []*keys.PublicKey, message []byte, signature string) (
 
 // Digest makes a digest of a message with a shared secret. How the secret
 // enters is the provider's rule.
-type Digest func(message, secret []byte) []byte
+type Digest func(message []byte, secret *keys.Secret) []byte
 
 // MD5WithSecret is MD5 over the message, then between, then the secret. MD5 is
 // the providers' choice: it resists a stranger who wants to forge a signature,
 // and nobody who can choose parts of a signed message.
 func MD5WithSecret(between string) Digest {
 	separator := []byte(between)
-	return func(message, secret []byte) []byte {
+	return func(message []byte, secret *keys.Secret) []byte {
 		h := md5s.Get().(hash.Hash)
 		defer md5s.Put(h)
 		h.Reset()
 		h.Write(message)
 		h.Write(separator)
-		h.Write(secret)
+		h.Write(secret.Bytes())
 		return h.Sum(nil)
 	}
 }
@@ -72,11 +71,7 @@ func MD5WithSecret(between string) Digest {
 var md5s = sync.Pool{New: func() any { return md5.New() }} //nolint:gosec // see the import
 
 // HMACSHA256 is HMAC with SHA-256, keyed with the secret.
-func HMACSHA256(message, secret []byte) []byte {
-	h := hmac.New(sha256.New, secret)
-	h.Write(message)
-	return h.Sum(nil)
-}
+func HMACSHA256(message []byte, secret *keys.Secret) []byte { return secret.HMACSHA256(message) }
 
 // VerifyDigest verifies a digest in hexadecimal, of either case and in constant
 // time, under each of the secrets and returns the one under which it is good.
@@ -86,7 +81,7 @@ func VerifyDigest(candidates []*keys.Secret, digest Digest, message []byte, sign
 		return nil, ErrVerify
 	}
 	for _, secret := range candidates {
-		if subtle.ConstantTimeCompare(digest(message, secret.Bytes()), sig) == 1 {
+		if subtle.ConstantTimeCompare(digest(message, secret), sig) == 1 {
 			return secret, nil
 		}
 	}

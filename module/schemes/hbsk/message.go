@@ -6,6 +6,7 @@ import (
 
 	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/canonical"
+	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/scheme"
 	"github.com/countersign/caddy-countersign/module/signature"
 )
@@ -107,7 +108,7 @@ func (m message) covered() scheme.Covered {
 // algorithm signs this message. It does not take the message from its caller,
 // who has it without the secret. Charset, if not nil, changes it first.
 func (s *Scheme) algorithm(m message, charset func([]byte) []byte) signature.Algorithm {
-	return signature.LowerHex(func(_, secret []byte) []byte {
+	return signature.LowerHex(func(_ []byte, secret *keys.Secret) []byte {
 		parts := m.parts
 		if charset != nil {
 			parts = make([][]byte, len(m.parts))
@@ -117,7 +118,7 @@ func (s *Scheme) algorithm(m message, charset func([]byte) []byte) signature.Alg
 		}
 		text := parts[0]
 		if len(parts) > 1 {
-			text = bytes.Join(parts, secret)
+			text = bytes.Join(parts, secret.Bytes())
 		}
 		if s.Digest == "sha256" {
 			sum := sha256.Sum256(text)
