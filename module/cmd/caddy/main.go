@@ -9,4 +9,7 @@ import (
 	_ "github.com/countersign/caddy-countersign/module"
 )
 
-func main() { caddycmd.Main() }
+func main() {
+	spendMemory()
+	caddycmd.Main()
+}

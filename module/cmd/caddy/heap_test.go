@@ -1,0 +1,52 @@
+package main
+
+import (
+	"runtime"
+	"runtime/debug"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestPercent(t *testing.T) {
+	for inUse, want := range map[uint64]int{
+		0: 800, 3 << 20: 800, 4 << 20: 400, 5 << 20: 400, 10 << 20: 266, 28 << 20: 100, 32 << 20: 100, 1 << 30: 100,
+	} {
+		assert.Equal(t, want, percent(inUse), inUse)
+	}
+}
+
+func TestSpendMemory(t *testing.T) {
+	before := debug.SetGCPercent(100)
+	t.Cleanup(func() { debug.SetGCPercent(before) })
+	current := func() int {
+		runtime.GC()
+		now := debug.SetGCPercent(100)
+		debug.SetGCPercent(now)
+		return now
+	}
+	t.Setenv("GOGC", "100")
+	spendMemory()
+	for range 3 {
+		assert.Equal(t, 100, current(), "GOGC is the operator's")
+		time.Sleep(5 * time.Millisecond) // finalizers have a goroutine of their own
+	}
+	t.Setenv("GOGC", "")
+	spendMemory()
+	require.Eventually(t, func() bool { return current() > 100 }, 10*time.Second, 5*time.Millisecond)
+}
+
+func TestAfterEachCollection(t *testing.T) {
+	collected := make(chan struct{}, 100)
+	afterEachCollection(func() { collected <- struct{}{} })
+	for range 3 {
+		runtime.GC()
+		select {
+		case <-collected:
+		case <-time.After(10 * time.Second):
+			t.Fatal("nothing was called after a collection")
+		}
+	}
+}
