@@ -13,9 +13,7 @@ func (r *report) benchstat(out io.Writer) error {
 	line := func(name []string, figures ...any) {
 		fmt.Fprintf(&text, "Benchmark%s 1", strings.Join(name, "/"))
 		for i := 0; i < len(figures); i += 2 {
-			if figures[i] != 0.0 { // what does not apply to a target
-				fmt.Fprintf(&text, " %.4f %s", figures[i], figures[i+1])
-			}
+			fmt.Fprintf(&text, " %.4f %s", figures[i], figures[i+1])
 		}
 		text.WriteByte('\n')
 	}
@@ -25,8 +23,14 @@ func (r *report) benchstat(out io.Writer) error {
 			fmt.Sprintf("conn=%d", row.Connections), fmt.Sprintf("kib=%d", row.KiB),
 		}
 		for _, f := range row.Rounds {
-			line(name, f.CPU*1000, "cpu-ns/op", f.P50*1000, "p50-ns", f.P99*1000, "p99-ns", f.Requests, "req/s",
-				f.Allocs, "allocs/op", f.Resident*(1<<20), "resident-B", f.ToPlain, "x-plain", f.ToFloor, "x-floor")
+			all := []any{f.P50 * 1000, "p50-ns", f.P99 * 1000, "p99-ns", f.Requests, "req/s"}
+			if f.CPU > 0 { // all but Vault itself
+				all = append(all, f.CPU*1000, "cpu-ns/op", f.Allocs, "allocs/op", f.Resident*(1<<20), "resident-B", f.ToPlain, "x-plain")
+			}
+			if f.ToFloor > 0 { // all but Vault Transit
+				all = append(all, f.ToFloor, "x-floor", f.P99Floor, "p99-x-floor")
+			}
+			line(name, all...)
 		}
 	}
 	for _, s := range r.Arithmetic {
