@@ -211,7 +211,7 @@ func (d *double) byMerchant() func(*testcaddy.Conn) {
 	return func(c *testcaddy.Conn) {
 		if r := c.Request(); r != nil {
 			held := d.keys
-			held.Sign = private
+			held.Sign = private.Signer
 			c.Answer(200, closing, easypayAnswer(held, r, "").Body)
 		}
 	}
@@ -583,7 +583,7 @@ func TestThereAndBack(t *testing.T) {
 	canonical := "dgtlEnvlp=" + sent.BizData.DgtlEnvlp + "&orderSubDetails=" + sent.BizData.OrderSubDetails +
 		"&oriOrgTrace=" + sent.BizData.OriOrgTrace + "&transAmt=" + sent.BizData.TransAmt + "&transCount=" + sent.BizData.TransCount
 	assert.Equal(t, digestOf(canonical), entry.String("canonical_sha256"))
-	assert.Contains(t, entry["key_fingerprints"], spki(t, &merchantKey(t).PublicKey), "the key that signed")
+	assert.Contains(t, entry["key_fingerprints"], spki(t, merchantKey(t).Public), "the key that signed")
 	assert.Contains(t, entry["key_fingerprints"], spki(t, d.keys.Sign.Public().(*rsa.PublicKey)), "the key that verified")
 	assert.Equal(t, "easypay/"+organisation, entry.String("reference"))
 	assert.Equal(t, "easypay", entry.String("scheme"))

@@ -76,7 +76,7 @@ func TestOneAnswerForEveryDecryptionThatFails(t *testing.T) {
 	require.NoError(t, err)
 
 	var first string
-	cases := oracle(t, &merchantKey(t).PublicKey, bare64(sealed))
+	cases := oracle(t, merchantKey(t).Public, bare64(sealed))
 	for _, name := range slices.Sorted(maps.Keys(cases)) {
 		d.set(d.signed(cases[name]))
 		answer := s.post(sample(t))
@@ -93,7 +93,7 @@ func TestOneAnswerForEveryDecryptionThatFails(t *testing.T) {
 	}
 
 	// None of them says anything where the message is not the provider's.
-	private := merchantKey(t)
+	private := merchantKey(t).Signer
 	var forged string
 	for _, name := range slices.Sorted(maps.Keys(cases)) {
 		d.set(d.answering(func(c *testcaddy.Conn, _ []byte) { c.Answer(200, closing, signBizData(t, private, cases[name])) }))

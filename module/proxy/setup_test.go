@@ -270,11 +270,11 @@ func bare64(text []byte) string { return base64.StdEncoding.EncodeToString(text)
 func lines(text ...string) string { return strings.Join(text, "\n\t\t\t") }
 
 // merchantKey is the merchant's own private key.
-func merchantKey(t testing.TB) *rsa.PrivateKey {
+func merchantKey(t testing.TB) *keys.PrivateKey {
 	t.Helper()
 	set, err := (&file.Source{Dir: testcaddy.DevKeys("merchant")}).Load(t.Context(), "easypay/"+organisation, nil)
 	require.NoError(t, err)
-	return set.Sign.Signer.(*rsa.PrivateKey)
+	return set.Sign
 }
 
 // signBizData is a message with a signed bizData.
