@@ -5,7 +5,6 @@ import (
 	"compress/flate"
 	"compress/gzip"
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -64,7 +63,7 @@ func (e *exchange) read(ctx context.Context, res *http.Response) (*reply, *probl
 	length := res.ContentLength
 	switch encoding := strings.ToLower(strings.TrimSpace(res.Header.Get("Content-Encoding"))); encoding {
 	case "", "identity":
-	case "gzip": // not asked for, or not by us
+	case "gzip", "x-gzip": // not asked for, or not by us; two names of one (RFC 9110, section 8.4.1.3)
 		unzipped, err := gzip.NewReader(res.Body)
 		if err != nil {
 			return nil, invalid(problem.ResponseInvalid, "the provider's answer says that it is gzip and is not")
@@ -123,9 +122,6 @@ func (e *exchange) open(rep *reply) (*result, *problem.Problem) {
 		return &result{status: rep.status, body: text}, nil
 	}
 	e.entry.Fingerprints = appendNew(e.entry.Fingerprints, opened.Fingerprints)
-	if e.entry.CanonicalSHA == [32]byte{} {
-		e.entry.CanonicalSHA = sha256.Sum256(opened.Canonical)
-	}
 	return &result{status: rep.status, body: opened.Body, verified: true, signed: opened.Signed}, nil
 }
 

@@ -340,6 +340,7 @@ func TestGoodAnswers(t *testing.T) {
 		"without a length": {200, func(c *testcaddy.Conn) { c.Print("HTTP/1.1 200 OK\r\n%s\r\n%s", closing, genuine) }},
 		"HTTP/1.0":         {200, func(c *testcaddy.Conn) { c.Print("HTTP/1.0 200 OK\r\n%s\r\n%s", closing, genuine) }},
 		"gzip":             {200, func(c *testcaddy.Conn) { c.Answer(200, closing+"Content-Encoding: gzip\r\n", squeeze(genuine)) }},
+		"x-gzip":           {200, func(c *testcaddy.Conn) { c.Answer(200, closing+"Content-Encoding: x-gzip\r\n", squeeze(genuine)) }},
 		"identity":         {200, func(c *testcaddy.Conn) { c.Answer(200, closing+"Content-Encoding: identity\r\n", genuine) }},
 		"chunked":          {200, func(c *testcaddy.Conn) { writeChunks(c, string(genuine)) }},
 		"in single bytes": {200, func(c *testcaddy.Conn) {

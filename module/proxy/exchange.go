@@ -115,8 +115,16 @@ func (e *exchange) seal(ctx context.Context) *problem.Problem {
 	end("")
 	e.sealed = sealed
 	e.entry.Fingerprints = sealed.Fingerprints
-	e.entry.CanonicalSHA = sha256.Sum256(sealed.Canonical)
+	e.covers(sealed.Canonical)
 	return nil
+}
+
+// covers puts the digest of a canonical string into the entry, where entries are
+// logged.
+func (e *exchange) covers(canonical []byte) {
+	if e.t.audit.Core().Enabled(zap.InfoLevel) {
+		e.entry.CanonicalSHA = sha256.Sum256(canonical)
+	}
 }
 
 func sealProblem(err error) *problem.Problem {
