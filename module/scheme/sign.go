@@ -59,7 +59,7 @@ func (a Answer) Verify(algorithm signature.Algorithm, c Covered, sig string) (*O
 	if a.Sealed != nil && algorithm.SignRole() == algorithm.VerifyRole() && bytes.Equal(a.Sealed.Canonical, c.Text) {
 		return nil, Failf(Signature, "the signature is the one of the request itself, sent back")
 	}
-	if err := checkTwins(a.Body, c.Part); err != nil {
+	if err := CheckTwins(a.Body, c.Part); err != nil {
 		return nil, err
 	}
 	opened.Body = a.Body.Source()
@@ -69,7 +69,7 @@ func (a Answer) Verify(algorithm signature.Algorithm, c Covered, sig string) (*O
 // checkTwins refuses a message that has its signed part a second time in other
 // letters, such as BizData beside bizData. That one is not signed, and readers
 // that ignore case, as those of Go and .NET do, take whichever comes last.
-func checkTwins(message *body.Object, part string) error {
+func CheckTwins(message *body.Object, part string) error {
 	for _, m := range message.Members() {
 		if name := string(m.Name()); name != part && strings.EqualFold(name, part) {
 			return Failf(Ambiguous, "the message can be read in two ways: there is another member %s in other letters, which is not signed", part)
@@ -84,7 +84,7 @@ func (n Notification) Verify(algorithm signature.Algorithm, c Covered, sig strin
 	if err != nil || n.Body == nil {
 		return opened, err
 	}
-	if err := checkTwins(n.Body, c.Part); err != nil {
+	if err := CheckTwins(n.Body, c.Part); err != nil {
 		return nil, err
 	}
 	opened.Body = n.Body.Source()

@@ -51,6 +51,25 @@ func TestTheSignedPartInOtherLetters(t *testing.T) {
 	})
 }
 
+// TestTheTimeInOtherLetters is the same attack on hbsk's time, which is signed
+// beside data.
+func TestTheTimeInOtherLetters(t *testing.T) {
+	for _, p := range providers {
+		if p.name != "hbsk" {
+			continue
+		}
+		s := p.scheme(t)
+		for _, name := range []string{"Time", "TIME"} {
+			_, err := s.Open(scheme.Answer{Body: with(t, p.sign(t, p.answer), name, false), Keys: p.merchant(t)})
+			assert.Equal(t, scheme.Ambiguous, scheme.ReasonOf(err), name)
+			n := p.signedNotification(t, p.notification)
+			n.Body = with(t, string(n.Body.Source()), name, true)
+			_, err = p.openNotification(t, n)
+			assert.Equal(t, scheme.Ambiguous, scheme.ReasonOf(err), name)
+		}
+	}
+}
+
 // TestBothPartsInOtherLetters is easypay's attack of the two parts, in letters
 // that a reader who ignores case takes for either.
 func TestBothPartsInOtherLetters(t *testing.T) {

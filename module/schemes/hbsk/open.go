@@ -38,6 +38,17 @@ func (s *Scheme) verify(answer scheme.Answer, key string) (*scheme.Opened, error
 	if err != nil {
 		return nil, err
 	}
-	algorithm := s.algorithm(m, answer.Charset)
-	return answer.Verify(algorithm, m.covered(), sig)
+	opened, err := answer.Verify(s.algorithm(m, answer.Charset), m.covered(), sig)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range s.responseMessage { // what is signed besides data
+		if p.secret() {
+			continue
+		}
+		if err := scheme.CheckTwins(answer.Body, string(p.name)); err != nil {
+			return nil, err
+		}
+	}
+	return opened, nil
 }
