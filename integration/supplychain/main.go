@@ -1,5 +1,5 @@
-// Command supplychain says what is in the binary, from what the linker wrote
-// into it and the module cache's copy of each module.
+// Command supplychain says what is in the binary, and what it loads, from what
+// the linker wrote into it and the module cache's copy of each module.
 //
 //	go run ./integration/supplychain [BINARY]             # CycloneDX JSON on standard output
 //	go run ./integration/supplychain -licenses [BINARY]   # a table of the licences
@@ -61,6 +61,11 @@ func run(ctx context.Context, opts options, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	libraries, err := systemLibraries(binary)
+	if err != nil {
+		return err
+	}
+	modules = append(modules, libraries...)
 	if opts.licenses {
 		return writeLicenses(out, modules)
 	}

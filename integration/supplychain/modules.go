@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime/debug"
-	"slices"
 	"strings"
 )
 
@@ -26,7 +25,7 @@ type module struct {
 	licenses []string // SPDX identifiers; empty where none is known
 }
 
-// findModules returns the modules of the binary, the toolchain's own first,
+// findModules returns the modules in the binary, the toolchain's own first,
 // with the licences that their copies in the module cache bear. It fails if a
 // copy is not the one that the binary was built from.
 func findModules(ctx context.Context, info *buildinfo.BuildInfo) ([]module, error) {
@@ -34,7 +33,7 @@ func findModules(ctx context.Context, info *buildinfo.BuildInfo) ([]module, erro
 	if err != nil {
 		return nil, err
 	}
-	modules := append([]module{standardLibrary(info)}, systemLibraries(info)...)
+	modules := []module{standardLibrary(info)}
 	dirs, err := moduleDirs(ctx, info.Deps)
 	if err != nil {
 		return nil, err
@@ -73,18 +72,6 @@ func effective(m *debug.Module) *debug.Module {
 func standardLibrary(info *buildinfo.BuildInfo) module {
 	version, _, _ := strings.Cut(strings.TrimPrefix(info.GoVersion, "go"), "-X:")
 	return module{path: "std", version: version, licenses: []string{"BSD-3-Clause"}}
-}
-
-// systemLibraries returns what the binary does not hold but loads when it
-// starts, besides the C library: in the --fast-rsa flavour OpenSSL's libcrypto,
-// of version 3 as its tag demands. Which release that is the machine decides.
-func systemLibraries(info *buildinfo.BuildInfo) []module {
-	for _, setting := range info.Settings {
-		if setting.Key == "-tags" && slices.Contains(strings.Split(setting.Value, ","), "fastrsa") {
-			return []module{{path: "libcrypto", version: "3", system: true, licenses: []string{"Apache-2.0"}}}
-		}
-	}
-	return nil
 }
 
 // downloaded is what `go mod download -json` says of a module.

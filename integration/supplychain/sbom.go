@@ -109,7 +109,7 @@ func (m module) choices() *cdx.Licenses {
 func (m module) packageURL() string {
 	version := strings.ReplaceAll(m.version, "+", "%2B")
 	if m.system {
-		return "pkg:generic/" + m.path + "@" + version
+		return strings.TrimSuffix("pkg:generic/"+m.path+"@"+version, "@")
 	}
 	return "pkg:golang/" + m.path + "@" + version + "?type=module"
 }

@@ -92,22 +92,27 @@ func TestReplacedByADirectory(t *testing.T) {
 	assert.Equal(t, module{path: "example.com/plugin", version: "v1.2.3", licenses: []string{"Apache-2.0"}}, modules[1])
 }
 
-func TestLibcryptoIsListed(t *testing.T) {
-	list := func(tags string) []module {
-		modules, err := findModules(t.Context(), &buildinfo.BuildInfo{
-			GoVersion: "go1.26.8",
-			Settings:  []debug.BuildSetting{{Key: "-tags", Value: tags}},
-		})
-		require.NoError(t, err)
-		return modules
-	}
-	fast := list("nobadger,fastrsa")
-	require.Len(t, fast, 2)
-	assert.True(t, fast[1].shippable())
-	component, err := fast[1].component()
+func TestLibrariesThatAreLoaded(t *testing.T) {
+	self, err := os.Executable()
+	require.NoError(t, err)
+	loaded, err := systemLibraries(self)
+	require.NoError(t, err)
+	assert.Empty(t, loaded, "at most the C library")
+	loaded, err = systemLibraries("main.go")
+	require.NoError(t, err)
+	assert.Empty(t, loaded, "not of this system")
+	_, err = systemLibraries("missing")
+	require.Error(t, err)
+
+	loaded = describeLibraries([]string{"libcrypto.so.3", "libc.so.6", "libresolv.so.2", "ld-linux-x86-64.so.2", "libcrypto.so.1.1", "libcurl.so.4"})
+	require.Len(t, loaded, 3)
+	assert.True(t, loaded[0].shippable())
+	component, err := loaded[0].component()
 	require.NoError(t, err)
 	assert.Equal(t, "pkg:generic/libcrypto@3", component.PackageURL)
-	require.Len(t, list("nobadger,nofastrsa"), 1)
+	for _, other := range loaded[1:] {
+		assert.False(t, other.shippable(), other.path)
+	}
 }
 
 func TestLicencesInTheFormat(t *testing.T) {
