@@ -33,7 +33,7 @@ type Object struct {
 type Member struct {
 	src        []byte
 	name       []byte
-	text       []byte // of a string that a Draft has set, or nil
+	text       []byte // of a string whose text is at hand, or nil
 	start, end int
 	fresh      bool // a Draft has set it: src is its value alone
 }
@@ -65,6 +65,16 @@ func (o *Object) Text(name string) (string, bool) {
 		return "", false
 	}
 	return string(m.Text()), true
+}
+
+// Decode keeps the text of the string called name, for those who ask for a long
+// one more than once. It must not be called while others read the object.
+func (o *Object) Decode(name string) {
+	for i, m := range o.members {
+		if string(m.name) == name && m.Kind() == String {
+			o.members[i].text = m.Text()
+		}
+	}
 }
 
 // Has reports whether there is a member called name that is neither null nor
