@@ -44,8 +44,9 @@ const (
 )
 
 // openLoop runs phases one after another and returns what became of each
-// request.
-func openLoop(ctx context.Context, phases []phase, post func(context.Context) error) []shot {
+// request. It calls edge when a phase begins, with its number, and when the last
+// one ends.
+func openLoop(ctx context.Context, phases []phase, edge func(int), post func(context.Context) error) []shot {
 	var (
 		group   sync.WaitGroup
 		mu      sync.Mutex
@@ -59,6 +60,8 @@ func openLoop(ctx context.Context, phases []phase, post func(context.Context) er
 	}
 	start := time.Now()
 	for i, p := range phases {
+		time.Sleep(time.Until(start))
+		edge(i)
 		for n := range int(p.rate * p.span.Seconds()) {
 			due := time.Duration(float64(n) / p.rate * float64(time.Second))
 			if ahead := time.Until(start.Add(due)); ahead > 0 {
@@ -84,6 +87,8 @@ func openLoop(ctx context.Context, phases []phase, post func(context.Context) er
 		}
 		start = start.Add(p.span)
 	}
+	time.Sleep(time.Until(start))
+	edge(len(phases))
 	group.Wait()
 	return shots
 }
@@ -113,7 +118,9 @@ type phaseReport struct {
 	Share     float64 `json:"overloaded_share"`
 	RejectP50 float64 `json:"overloaded_p50_us"`
 	RejectP99 float64 `json:"overloaded_p99_us"`
-	GaveUp    float64 `json:"gave_up_share"` // clients that did not get an answer within their patience
+	GaveUp    float64 `json:"gave_up_share"`   // clients that did not get an answer within their patience
+	CaddyCPU  float64 `json:"caddy_cpu_share"` // of one core
+	LoadCPU   float64 `json:"load_cpu_share"`  // of one core, by the load generator
 	Unsent    int     `json:"unsent"`
 	Failed    int     `json:"failed"` // anything else; none is wanted
 }

@@ -39,7 +39,13 @@ func TestKindOf(t *testing.T) {
 
 func TestOpenLoopSendsOnTime(t *testing.T) {
 	phases := []phase{{100, 300 * time.Millisecond}, {400, 200 * time.Millisecond}}
-	shots := openLoop(t.Context(), phases, func(ctx context.Context) error {
+	start := time.Now()
+	var edges []time.Duration
+	edge := func(i int) {
+		assert.Len(t, edges, i)
+		edges = append(edges, time.Since(start))
+	}
+	shots := openLoop(t.Context(), phases, edge, func(ctx context.Context) error {
 		time.Sleep(100 * time.Millisecond) // much slower than they are sent
 		return nil
 	})
@@ -49,11 +55,15 @@ func TestOpenLoopSendsOnTime(t *testing.T) {
 	assert.InDelta(t, 400, second.Answered, 0.01)
 	assert.GreaterOrEqual(t, first.P50, 100_000.0, "µs")
 	assert.Zero(t, first.Failed+first.Unsent)
+	require.Len(t, edges, 3)
+	for i, at := range []time.Duration{0, 300 * time.Millisecond, 500 * time.Millisecond} {
+		assert.InDelta(t, at.Seconds(), edges[i].Seconds(), 0.1, "edge %d", i)
+	}
 }
 
 func TestOpenLoopHasPatienceAndNoMore(t *testing.T) {
 	start := time.Now()
-	shots := openLoop(t.Context(), []phase{{100, 50 * time.Millisecond}}, func(ctx context.Context) error {
+	shots := openLoop(t.Context(), []phase{{100, 50 * time.Millisecond}}, func(int) {}, func(ctx context.Context) error {
 		<-ctx.Done()
 		return ctx.Err()
 	})
@@ -117,7 +127,7 @@ func TestOpenLoopCountsRefusals(t *testing.T) {
 		target := serving(t, answering(http.StatusServiceUnavailable, headers, refusal))
 		client := newClient(4)
 		defer client.CloseIdleConnections()
-		shots := openLoop(t.Context(), []phase{{100, 100 * time.Millisecond}}, func(ctx context.Context) error {
+		shots := openLoop(t.Context(), []phase{{100, 100 * time.Millisecond}}, func(int) {}, func(ctx context.Context) error {
 			return target.post(ctx, client, target.address(1), []byte("{}"))
 		})
 		require.Len(t, shots, 10)

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"time"
 )
@@ -21,7 +23,7 @@ const (
 const overloadScheme = "hongwen"
 
 // overloadLimits are the values of max_in_flight; 0 is none.
-var overloadLimits = []int{0, 64}
+var overloadLimits = []int{0, 16, 64}
 
 // overloadCase is what twice the load that can be carried does to the sidecar.
 type overloadCase struct {
@@ -81,14 +83,24 @@ func (b *bench) overload(ctx context.Context, limit int) (overloadCase, error) {
 	defer client.CloseIdleConnections()
 	address, body := t.address(1), []byte(t.request(padOf(1)))
 	phases := []phase{{c.Capacity / 2, calmSpan}, {c.Capacity * 2, overSpan}, {c.Capacity / 2, recoverySpan}}
-	shots := openLoop(ctx, phases, func(ctx context.Context) error { return t.post(ctx, client, address, body) })
+	caddy, self := make([]time.Duration, len(phases)+1), make([]time.Duration, len(phases)+1)
+	var failure error
+	edge := func(i int) {
+		var caddyErr, selfErr error
+		caddy[i], caddyErr = processCPU(s.pid)
+		self[i], selfErr = processCPU(os.Getpid())
+		failure = errors.Join(failure, caddyErr, selfErr)
+	}
+	shots := openLoop(ctx, phases, edge, func(ctx context.Context) error { return t.post(ctx, client, address, body) })
 	after, err := memoryOf(s.pid)
-	if err != nil {
+	if err := errors.Join(failure, err); err != nil {
 		return c, err
 	}
-	c.Calm = newPhaseReport(shots, 0, calmSpan)
-	c.Over = newPhaseReport(shots, 1, overSpan)
-	c.After = newPhaseReport(shots, 2, recoverySpan)
+	for i, r := range []*phaseReport{&c.Calm, &c.Over, &c.After} {
+		span := phases[i].span
+		*r = newPhaseReport(shots, i, span)
+		r.CaddyCPU, r.LoadCPU = ratio(us(caddy[i+1]-caddy[i]), us(span)), ratio(us(self[i+1]-self[i]), us(span))
+	}
 	c.RecoveredSeconds = recovered(shots, 2, c.Calm.P99)
 	c.Resident.Before, c.Resident.Peak, c.Resident.After = mib(before.Resident), mib(after.Peak), mib(after.Resident)
 	return c, nil
@@ -137,24 +149,26 @@ func recovered(shots []shot, phase int, before float64) float64 {
 func (p *printer) overload(all []overloadCase) {
 	p.title(fmt.Sprintf("Overload: %s, open loop at half, at twice for %s, and at half of what is carried", overloadScheme, overSpan),
 		"max_in_flight", "load", "offered req/s", "answered req/s", "p50 µs", "p99 µs", "overloaded %", "its p50 µs", "its p99 µs",
-		"gave up %", "unsent", "failed")
+		"gave up %", "unsent", "failed", "Caddy CPU %", "load CPU %")
 	for _, c := range all {
 		limit := "none"
 		if c.MaxInFlight > 0 {
 			limit = fmt.Sprint(c.MaxInFlight)
 		}
-		p.line("%s\tcapacity\t-\t%.0f\t-\t-\t-\t-\t-\t-\t-\t-\t", limit, c.Capacity)
+		p.line("%s\tcapacity\t-\t%.0f\t-\t-\t-\t-\t-\t-\t-\t-\t-\t-\t", limit, c.Capacity)
 		for _, part := range []struct {
 			name string
 			phaseReport
 		}{{"half", c.Calm}, {"twice", c.Over}, {"half again", c.After}} {
 			r := part.phaseReport
-			p.line("%s\t%s\t%.0f\t%.0f\t%.0f\t%.0f\t%.1f\t%.0f\t%.0f\t%.1f\t%d\t%d\t", limit, part.name, r.Offered, r.Answered, r.P50, r.P99,
-				r.Share*100, r.RejectP50, r.RejectP99, r.GaveUp*100, r.Unsent, r.Failed)
+			p.line("%s\t%s\t%.0f\t%.0f\t%.0f\t%.0f\t%.1f\t%.0f\t%.0f\t%.1f\t%d\t%d\t%.0f\t%.0f\t", limit, part.name, r.Offered, r.Answered, r.P50, r.P99,
+				r.Share*100, r.RejectP50, r.RejectP99, r.GaveUp*100, r.Unsent, r.Failed,
+				r.CaddyCPU*100, r.LoadCPU*100)
 		}
 	}
-	p.explain(fmt.Sprintf("Clients give up after %s. A refusal counts as overloaded only if its outcome is not_sent; unsent is what the load\n"+
-		"generator could not send because %d clients waited; failed is anything else.", patience, maxWaiting))
+	p.explain(fmt.Sprintf("Clients wait %s at most. A refusal counts as overloaded only if its outcome is not_sent; unsent is what the load\n"+
+		"generator could not send because %d clients waited; failed is anything else.\n"+
+		"CPU is of one core: the figures hold as long as the load generator is far from 100 %%.", patience, maxWaiting))
 	p.title("Overload: memory, and how soon it is over", "max_in_flight", "RSS before MiB", "RSS peak MiB", "RSS after MiB", "p99 back after s")
 	for _, c := range all {
 		p.line("%d\t%.1f\t%.1f\t%.1f\t%.1f\t", c.MaxInFlight, c.Resident.Before, c.Resident.Peak, c.Resident.After, c.RecoveredSeconds)

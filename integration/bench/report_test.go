@@ -50,7 +50,7 @@ func TestEveryFigureHasItsUnit(t *testing.T) {
 	for _, head := range []string{
 		"req/s", "p50 µs", "p99 µs", "CPU µs/req", "allocs/req", "RSS MiB", "crypto µs/req", "CPU x plain", "CPU x floor", "p99 x floor",
 		"µs/op", "x openssl", "p50 x Vault + plain", "growth MiB", "limits MiB", "growth x limits",
-		"offered req/s", "overloaded %", "its p99 µs", "RSS peak MiB", "p99 back after s",
+		"offered req/s", "overloaded %", "its p99 µs", "Caddy CPU %", "load CPU %", "RSS peak MiB", "p99 back after s",
 	} {
 		assert.Contains(t, text, head)
 	}
