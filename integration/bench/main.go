@@ -54,7 +54,7 @@ func main() {
 	flag.BoolVar(&o.fastRSA, "fast-rsa", true, "measure the flavour of ./xcaddy.sh build --fast-rsa too")
 	flag.BoolVar(&o.vault, "vault", true, "measure with keys in a real Vault server too")
 	flag.IntVar(&o.rounds, "rounds", 5, "interleaved rounds, at least 1")
-	flag.DurationVar(&o.span, "span", 1200*time.Millisecond, "how long each target is driven in a round")
+	flag.DurationVar(&o.span, "span", time.Second, "how long each target is driven in a round")
 	flag.StringVar(&o.only, "only", "", "schemes, separated by commas: jeepay, hkrt, hbsk, easypay, jeepay-RSA2, hongwen (default: all)")
 	flag.StringVar(&o.profile, "profile", "", "also write CPU and allocation profiles of each target to this folder")
 	flag.IntVar(&o.port, "port", 23400, "first of the ports used on 127.0.0.1; about 80 from there on must be free")
