@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"text/tabwriter"
@@ -43,13 +44,9 @@ func (p *printer) exchanges(rows []row) {
 		if r.Arrangement == transit {
 			continue
 		}
-		verdict := "-"
-		if r.Wanted != "" {
-			verdict = map[bool]string{true: "met", false: "missed"}[r.Met]
-		}
 		p.line("%s\t%s\t%s\t%d\t%d\t%.0f\t%.0f\t%.0f\t%.1f\t%.0f\t%.1f\t%.1f\t%.2f\t%.2f\t%.2f\t%s\t",
 			r.Flavour, r.Arrangement, r.Target, r.Connections, r.KiB, r.Requests, r.P50, r.P99, r.CPU, r.Allocs, r.Resident,
-			r.Crypto, r.ToPlain, r.ToFloor, r.P99Floor, verdict)
+			r.Crypto, r.ToPlain, r.ToFloor, r.P99Floor, cmp.Or(r.Budget, "-"))
 	}
 	p.explain("crypto: the bare operations that the exchange cannot do without. The floor of the CPU time is that of the plain\n" +
 		"proxy (reverse_proxy) plus crypto; that of the p99 is the plain proxy's plus crypto for each connection, as one\n" +
