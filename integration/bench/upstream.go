@@ -63,9 +63,11 @@ func (u *upstream) answer(path, kib string) ([]byte, error) {
 // serveUpstream runs the upstream on a port until ctx is done.
 func serveUpstream(ctx context.Context, port int) error {
 	server := &http.Server{
-		Addr:              "127.0.0.1:" + strconv.Itoa(port),
-		ReadHeaderTimeout: 10 * time.Second,
-		Handler:           new(upstream),
+		Addr:    "127.0.0.1:" + strconv.Itoa(port),
+		Handler: new(upstream),
+		// It also ends connections that were dialled and not used yet, at the
+		// moment at which one may be. That would be a failure of the upstream.
+		ReadHeaderTimeout: time.Hour,
 	}
 	go func() {
 		<-ctx.Done()
