@@ -50,6 +50,7 @@ type PrivateKey struct {
 	Public      *rsa.PublicKey
 	Fingerprint string // SHA-256 of the public key's PKIX form, 64 hex digits
 	Origin      string // where it came from, such as "file keys/easypay/1/sign.pem"
+	Remote      bool   // whoever holds it computes with it: using it is waiting, not work
 }
 
 // PublicKey is a key of the peer.

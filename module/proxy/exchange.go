@@ -75,16 +75,22 @@ func (e *exchange) prepare(r *http.Request) *problem.Problem {
 	}
 	e.request = object
 	e.entry.RequestBytes = len(object.Source())
-	if p := e.findKeys(r.Context()); p != nil {
+	roles := e.t.scheme.Needs(object)
+	if p := e.findKeys(r.Context(), roles); p != nil {
 		return p
 	}
+	end, p := e.turn(r.Context(), roles)
+	if p != nil {
+		return p
+	}
+	defer end()
 	return e.seal(r.Context())
 }
 
 // findKeys resolves every role that the exchange may need, that of its answer
 // included: a key that is missing afterwards would leave a payment without a
 // verdict.
-func (e *exchange) findKeys(ctx context.Context) *problem.Problem {
+func (e *exchange) findKeys(ctx context.Context, roles []keys.Role) *problem.Problem {
 	reference, ok := e.t.reference.Resolve(func(member string) (string, bool) {
 		m, ok := e.request.Get(member)
 		if !ok || m.Kind() != body.String {
@@ -96,7 +102,7 @@ func (e *exchange) findKeys(ctx context.Context) *problem.Problem {
 		return problem.New(problem.UnknownKeySet, "the request names no key set: a member that stands in the key reference is missing or is no plain name", nil)
 	}
 	e.entry.Reference = reference
-	set, p := FindKeys(ctx, e.t.meter, e.t.ring, reference, e.t.scheme.Needs(e.request)...)
+	set, p := FindKeys(ctx, e.t.meter, e.t.ring, reference, roles...)
 	e.keys = set
 	return p
 }

@@ -67,7 +67,9 @@ func (s *Source) play(ctx context.Context, key *transitKey, role keys.Role) ([]*
 func (s *Source) use(key *transitKey, version int) *keys.PrivateKey {
 	s.lent.Store(true)
 	use := &transitUse{source: s, key: key, version: version, public: key.versions[version]}
-	return keys.NewPrivateKey(use, use, use.public, use.String())
+	private := keys.NewPrivateKey(use, use, use.public, use.String())
+	private.Remote = true
+	return private
 }
 
 // parseTransit reads the name of a Transit key: "<mount>/<name>".
