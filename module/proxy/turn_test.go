@@ -2,6 +2,8 @@ package proxy
 
 import (
 	"context"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,57 +20,84 @@ func TestTurn(t *testing.T) {
 	local := &exchange{keys: &keys.Set{Sign: new(keys.PrivateKey), Secret: new(keys.Secret)}}
 	remote := &exchange{keys: &keys.Set{Sign: &keys.PrivateKey{Remote: true}}}
 	signs, digests := []keys.Role{keys.Sign, keys.Verify}, []keys.Role{keys.SharedSecret}
-
-	taken := 0
-	for range cap(turns()) {
-		turns() <- struct{}{}
-		taken++
-	}
-	t.Cleanup(func() {
-		for range taken {
-			<-turns()
-		}
-	})
-	free := func() {
-		<-turns()
-		taken--
-	}
-
+	all := processors().free
 	for name, c := range map[string]struct {
 		e     *exchange
 		roles []keys.Role
-	}{"a digest": {local, digests}, "a key that is elsewhere": {remote, signs}} {
+		takes int
+	}{"a digest": {local, digests, 0}, "a key that is elsewhere": {remote, signs, 0}, "a private key": {local, signs, 1}} {
 		end, p := c.e.turn(t.Context(), c.roles)
-		require.Nil(t, p, "%s waits for nobody", name)
+		require.Nil(t, p, name)
+		assert.Equal(t, all-c.takes, processors().free, name)
 		end()
 		_, p = c.e.turn(gone, c.roles)
-		require.NotNil(t, p, name)
+		require.NotNil(t, p, "%s: nobody waits for it any more", name)
+		assert.Equal(t, problem.Overloaded, p.Code, name)
 		assert.Equal(t, problem.NotSent, p.Outcome(), name)
+		assert.Equal(t, all, processors().free, name)
 	}
+}
 
-	waiting, stop := context.WithTimeout(t.Context(), 20*time.Millisecond)
-	defer stop()
-	_, p := local.turn(waiting, signs)
-	require.NotNil(t, p, "it is nobody's turn, and the client goes away")
-	assert.Equal(t, problem.Overloaded, p.Code)
-
-	began := make(chan func())
-	go func() {
-		end, _ := local.turn(context.WithoutCancel(waiting), signs)
-		began <- end
-	}()
-	select {
-	case <-began:
-		t.Fatal("it was nobody's turn")
-	case <-time.After(20 * time.Millisecond):
+func TestTheLatestComesFirst(t *testing.T) {
+	turns := &turns{free: 1}
+	require.True(t, turns.take(t.Context()))
+	waiting := func() int {
+		turns.mu.Lock()
+		defer turns.mu.Unlock()
+		return turns.waiting.Len()
 	}
-	free()
-	end := <-began
-	assert.Len(t, turns(), cap(turns()))
-	end()
-	assert.Len(t, turns(), cap(turns())-1)
+	order := make(chan int, 3)
+	var leave [3]context.CancelFunc
+	for n := range 3 {
+		var ctx context.Context
+		ctx, leave[n] = context.WithCancel(t.Context())
+		go func() {
+			if turns.take(ctx) {
+				order <- n
+			} else {
+				order <- -1
+			}
+		}()
+		require.Eventually(t, func() bool { return waiting() == n+1 }, 5*time.Second, time.Millisecond)
+	}
+	leave[1]()
+	assert.Equal(t, -1, <-order)
+	assert.Equal(t, 2, waiting(), "nothing is left of who went away")
+	turns.give()
+	assert.Equal(t, 2, <-order)
+	turns.give()
+	assert.Equal(t, 0, <-order)
+	turns.give()
+	assert.Equal(t, 1, turns.free)
+	leave[0]()
+	leave[2]()
+}
 
-	_, p = local.turn(gone, signs)
-	require.NotNil(t, p, "nobody waits for it any more")
-	assert.Len(t, turns(), cap(turns())-1, "the turn is given back")
+// However clients come and go, no more than there are turns hold one, and none
+// is lost.
+func TestNoTurnIsLost(t *testing.T) {
+	const free = 3
+	turns := &turns{free: free}
+	var holding, most atomic.Int64
+	var wg sync.WaitGroup
+	for n := range 50 {
+		wg.Go(func() {
+			for i := range 200 {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Duration((n*i)%7)*10*time.Microsecond)
+				if turns.take(ctx) {
+					if now := holding.Add(1); now > most.Load() {
+						most.Store(now)
+					}
+					time.Sleep(time.Duration(i%3) * 10 * time.Microsecond)
+					holding.Add(-1)
+					turns.give()
+				}
+				cancel()
+			}
+		})
+	}
+	wg.Wait()
+	assert.LessOrEqual(t, most.Load(), int64(free))
+	assert.Equal(t, free, turns.free)
+	assert.Zero(t, turns.waiting.Len())
 }
