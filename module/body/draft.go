@@ -1,6 +1,9 @@
 package body
 
-import "slices"
+import (
+	"bytes"
+	"slices"
+)
 
 // Draft is an object on its way out: its members as they will be. A signature
 // is made over the members of a draft, so that what is signed is what is sent.
@@ -53,13 +56,8 @@ func quoted[T ~string | ~[]byte](name string, text T) Member {
 
 // escapes is how many bytes the quotes and backslashes in a text add to it.
 func escapes[T ~string | ~[]byte](text T) int {
-	n := 0
-	for i := range len(text) {
-		if text[i] == '"' || text[i] == '\\' {
-			n++
-		}
-	}
-	return n
+	raw := []byte(text)
+	return bytes.Count(raw, []byte{'"'}) + bytes.Count(raw, []byte{'\\'})
 }
 
 // SetRaw is SetString with a value that is given as JSON text.

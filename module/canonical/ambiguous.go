@@ -21,17 +21,18 @@ var ErrAmbiguous = errors.New("a signed value holds the name of another signed m
 // Its time is linear in the size of the pairs.
 func Ambiguous(pairs []Pair) error {
 	for _, p := range pairs {
-		if bytes.ContainsAny(p.Name, "&=") {
+		if bytes.IndexByte(p.Name, '&') >= 0 || bytes.IndexByte(p.Name, '=') >= 0 {
 			return ErrAmbiguous
 		}
 	}
 	known := names{pairs: pairs}
 	for _, p := range pairs {
 		for rest := p.Value; ; {
-			_, after, found := bytes.Cut(rest, []byte("&"))
-			if !found {
+			at := bytes.IndexByte(rest, '&')
+			if at < 0 {
 				break
 			}
+			after := rest[at+1:]
 			if end := bytes.IndexAny(after, "&="); end >= 0 && after[end] == '=' && known.has(after[:end]) {
 				return ErrAmbiguous
 			}

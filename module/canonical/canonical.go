@@ -160,6 +160,11 @@ func utf16Key(r rune) rune {
 // CompareFold compares two texts as Java's String.CASE_INSENSITIVE_ORDER does:
 // character by character, each made upper case and then lower case.
 func CompareFold(a, b []byte) int {
+	i := 0 // where they are ASCII and alike there is nothing to decode
+	for i < len(a) && i < len(b) && a[i] == b[i] && a[i] < utf8.RuneSelf {
+		i++
+	}
+	a, b = a[i:], b[i:]
 	for len(a) > 0 && len(b) > 0 {
 		ra, na := utf8.DecodeRune(a)
 		rb, nb := utf8.DecodeRune(b)

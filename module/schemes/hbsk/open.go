@@ -1,6 +1,7 @@
 package hbsk
 
 import (
+	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
@@ -21,6 +22,12 @@ func (s *Scheme) Open(answer scheme.Answer) (*scheme.Opened, error) {
 	}
 	if err := s.Check(remembered.data, data, memberOrder); err != nil {
 		return nil, err
+	}
+	if m, _ := answer.Body.Get(memberData); data != nil && m.Kind() == body.String && len(remembered.wrapped) > 0 {
+		var edits body.Editor // data has been read
+		edits.Replace(m, data.Source())
+		opened.Body = edits.Apply(opened.Body)
+		return opened, nil
 	}
 	if err := remembered.wrapped.Unwrap(opened, answer.Body); err != nil {
 		return nil, err
