@@ -168,7 +168,11 @@ type answer struct {
 // do sends a request to a socket.
 func (s *sidecar) do(socket string, req *http.Request) answer {
 	s.t.Helper()
-	res, err := s.client(socket).Do(req)
+	return s.whole(s.client(socket).Do(req))
+}
+
+func (s *sidecar) whole(res *http.Response, err error) answer {
+	s.t.Helper()
 	require.NoError(s.t, err)
 	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
@@ -181,7 +185,11 @@ func (s *sidecar) get(socket, path string) answer {
 	s.t.Helper()
 	req, err := http.NewRequest(http.MethodGet, "http://sidecar"+path, nil)
 	require.NoError(s.t, err)
-	return s.do(socket, req)
+	res, err := s.client(socket).Do(req)
+	for try := 1; err != nil && try < 5; try++ { // at a reload Caddy may drop a connection that it has just taken
+		res, err = s.client(socket).Do(req)
+	}
+	return s.whole(res, err)
 }
 
 // post sends JSON to the socket "app". Headers are pairs of a name and a value.
