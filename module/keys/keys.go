@@ -180,7 +180,7 @@ func Fingerprint(public *rsa.PublicKey) string {
 }
 
 // NewPrivateKey describes a private key that signs, decrypts or does both;
-// either may be nil.
+// either may be nil. A source whose keys compute elsewhere sets Remote.
 func NewPrivateKey(signer crypto.Signer, decrypter crypto.Decrypter, public *rsa.PublicKey, origin string) *PrivateKey {
 	return &PrivateKey{Signer: signer, Decrypter: decrypter, Public: public, Fingerprint: Fingerprint(public), Origin: origin}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/http/httptrace"
+	"net/url"
 	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
@@ -21,6 +22,7 @@ type attempt struct {
 
 	request context.Context
 	sealed  []byte
+	url     url.URL // of this attempt: Caddy's transport writes the scheme into it
 	reader  bytes.Reader
 	trace   httptrace.ClientTrace
 

@@ -2,9 +2,11 @@ package proxy_test
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -163,4 +165,27 @@ func TestMaxInFlight(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Clients that leave before it is their turn say nothing about the provider.
+func TestImpatientClientsDoNotCountAgainstTheProvider(t *testing.T) {
+	d := newDouble(t)
+	s := startLongForm(t, d.Address, "", lines("fail_duration 30s", "max_fails 1"), "handle_errors {\ncountersign_problem\n}")
+	var leaving sync.WaitGroup
+	for n := range 64 {
+		leaving.Go(func() {
+			ctx, leave := context.WithTimeout(t.Context(), time.Duration(2+n%15)*time.Millisecond)
+			defer leave()
+			_, _ = testcaddy.TryPost(ctx, s.url, sample(t))
+		})
+	}
+	leaving.Wait()
+	answer := testcaddy.Post(t, s.url, sample(t))
+	assert.Equal(t, 200, answer.Status, "%s", answer.Body)
+	logged := -1 // all of it is in this test's log before it ends
+	require.Eventually(t, func() bool {
+		before := logged
+		logged = len(s.Logs.Text())
+		return logged == before
+	}, 10*time.Second, 100*time.Millisecond)
 }

@@ -156,7 +156,9 @@ func (e *exchange) end(outcome string, p *problem.Problem) {
 	}
 	e.ended = true
 	if p != nil {
-		p.ID = e.id
+		if p.ID != e.id { // else others may read it by now
+			p.ID = e.id
+		}
 		outcome = string(p.Code)
 	}
 	e.entry.Outcome = outcome

@@ -117,6 +117,37 @@ func TestPlaintextAtEachTry(t *testing.T) {
 	assert.Zero(t, d.Accepted())
 }
 
+// Whether a try is made with TLS depends on its own upstream, not on the one that
+// was tried before.
+func TestEachTryHasItsOwnScheme(t *testing.T) {
+	ca := testcaddy.NewCA(t)
+	held := providerKeys(t)
+	p := testcaddy.NewTLSProvider(t, &tls.Config{Certificates: []tls.Certificate{ca.Issue(t, "provider").TLS}}, func(c *testcaddy.Conn) {
+		for r := c.Request(); r != nil; r = c.Request() {
+			c.Answer(200, "Content-Type: application/json\r\n", easypayAnswer(held, r, "").Body)
+		}
+	})
+	d := newDouble(t)
+	portOf := func(address string) string {
+		_, port, err := net.SplitHostPort(address)
+		require.NoError(t, err)
+		return port
+	}
+	balancing := "reverse_proxy {\nlb_policy first\nlb_try_duration 2s\nlb_try_interval 1ms\nfail_duration 9s\n}"
+	dead := testcaddy.FreeAddress(t)
+	for name, c := range map[string]struct{ live, excepted string }{
+		"with TLS after one without": {p.Address, dead},
+		"without TLS after one with": {d.Address, d.Address},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := startSidecar(t, dead+" "+c.live, "http {\ntls\ntls_trust_pool file "+ca.File+"\ntls_except_ports "+portOf(c.excepted)+"\n}\n"+balancing)
+			s.ok(t, s.post(sample(t)))
+		})
+	}
+	assert.Len(t, p.Received(), 1)
+	assert.Equal(t, 1, d.Delivered())
+}
+
 // Health checks of a provider with TLS use TLS.
 func TestHealthChecksWithTLS(t *testing.T) {
 	ca := testcaddy.NewCA(t)

@@ -40,6 +40,12 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		if e.request == nil {
 			if p := e.prepare(r); p != nil {
+				if p.Code == problem.Overloaded {
+					// The upstream has no part in it, and reverse_proxy counts
+					// every error against the upstream.
+					e.end("", p)
+					return problemResponse(r, p)
+				}
 				return nil, e.fail(r, p)
 			}
 		}
@@ -141,8 +147,9 @@ func (e *exchange) outgoing(ctx context.Context, r *http.Request) *http.Request 
 	if len(header["Content-Type"]) == 0 { // reverse_proxy takes out what Connection names
 		header["Content-Type"] = []string{jsonType}
 	}
+	e.attempt.url = *r.URL
 	out := &http.Request{
-		Method: http.MethodPost, URL: r.URL, Host: e.host(r),
+		Method: http.MethodPost, URL: &e.attempt.url, Host: e.host(r),
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header:        header,
 		Body:          e.attempt.body(),

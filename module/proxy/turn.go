@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/problem"
@@ -18,8 +19,8 @@ import (
 func (e *exchange) turn(ctx context.Context, roles []keys.Role) (func(), *problem.Problem) {
 	end := func() {}
 	if slices.Contains(roles, keys.Sign) && !e.keys.Sign.Remote {
-		if !processors().take(ctx) {
-			return nil, abandoned()
+		if !processors().take(ctx, time.Duration(e.t.Timeout)) {
+			return nil, abandoned(ctx)
 		}
 		end = processors().give
 		// What became ready while another signed comes first.
@@ -27,13 +28,16 @@ func (e *exchange) turn(ctx context.Context, roles []keys.Role) (func(), *proble
 	}
 	if ctx.Err() != nil {
 		end()
-		return nil, abandoned()
+		return nil, abandoned(ctx)
 	}
 	return end, nil
 }
 
-func abandoned() *problem.Problem {
-	return problem.New(problem.Overloaded, "the client went away before the request was signed; it was not sent", nil)
+func abandoned(ctx context.Context) *problem.Problem {
+	if ctx.Err() == nil {
+		return problem.New(problem.Overloaded, "more requests wait to be signed than there is time for; send it again later", nil)
+	}
+	return problem.New(problem.Overloaded, "the client went away, or closed its side of the connection, before the request was signed; it was not sent", nil)
 }
 
 // processors are as many turns as there are processors to compute with private
@@ -42,38 +46,53 @@ func abandoned() *problem.Problem {
 // refusal, need not queue up behind them.
 var processors = sync.OnceValue(func() *turns { return &turns{free: runtime.GOMAXPROCS(0)} })
 
-// turns are taken and given back. The latest who waits comes first: when there
-// are more than can be served, the others' clients give up before it is their
-// turn, and who serves those first serves nobody.
+// patience is how long the first who waits may have waited for them all to be
+// served in the order in which they came.
+const patience = time.Second
+
+// turns are taken and given back. Who comes first is served first, as long as
+// nobody waits for longer than patience. From then on there are more than can be
+// served, and the latest comes first: the others' clients are the first to give
+// up, and who served those would serve nobody.
 type turns struct {
 	mu      sync.Mutex
 	free    int
-	waiting list.List // of chan struct{}, closed when it is one's turn
+	waiting list.List // of *place
 }
 
-// take waits for a turn. It returns false if ctx ended before.
-func (t *turns) take(ctx context.Context) bool {
+// place is somebody who waits.
+type place struct {
+	since time.Time
+	turn  chan struct{} // closed when it is one's turn
+}
+
+// take waits for a turn. It returns false if ctx ended before, or the time was
+// up.
+func (t *turns) take(ctx context.Context, timeout time.Duration) bool {
 	t.mu.Lock()
 	if t.free > 0 {
 		t.free--
 		t.mu.Unlock()
 		return true
 	}
-	mine := make(chan struct{})
-	place := t.waiting.PushBack(mine)
+	mine := &place{time.Now(), make(chan struct{})}
+	where := t.waiting.PushBack(mine)
 	t.mu.Unlock()
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
 	select {
-	case <-mine:
+	case <-mine.turn:
 		return true
 	case <-ctx.Done():
+	case <-timer.C:
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	select {
-	case <-mine: // at the same moment
+	case <-mine.turn: // at the same moment
 		t.pass()
 	default:
-		t.waiting.Remove(place)
+		t.waiting.Remove(where)
 	}
 	return false
 }
@@ -85,12 +104,15 @@ func (t *turns) give() {
 	t.pass()
 }
 
-// pass hands a turn to the latest who waits.
+// pass hands a turn to the next.
 func (t *turns) pass() {
-	last := t.waiting.Back()
-	if last == nil {
+	next := t.waiting.Front()
+	if next == nil {
 		t.free++
 		return
 	}
-	close(t.waiting.Remove(last).(chan struct{}))
+	if time.Since(next.Value.(*place).since) > patience {
+		next = t.waiting.Back()
+	}
+	close(t.waiting.Remove(next).(*place).turn)
 }

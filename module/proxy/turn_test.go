@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -17,8 +18,9 @@ import (
 func TestTurn(t *testing.T) {
 	gone, leave := context.WithCancel(t.Context())
 	leave()
-	local := &exchange{keys: &keys.Set{Sign: new(keys.PrivateKey), Secret: new(keys.Secret)}}
-	remote := &exchange{keys: &keys.Set{Sign: &keys.PrivateKey{Remote: true}}}
+	transport := &Transport{Timeout: caddy.Duration(10 * time.Millisecond)}
+	local := &exchange{t: transport, keys: &keys.Set{Sign: new(keys.PrivateKey), Secret: new(keys.Secret)}}
+	remote := &exchange{t: transport, keys: &keys.Set{Sign: &keys.PrivateKey{Remote: true}}}
 	signs, digests := []keys.Role{keys.Sign, keys.Verify}, []keys.Role{keys.SharedSecret}
 	all := processors().free
 	for name, c := range map[string]struct {
@@ -36,41 +38,59 @@ func TestTurn(t *testing.T) {
 		assert.Equal(t, problem.NotSent, p.Outcome(), name)
 		assert.Equal(t, all, processors().free, name)
 	}
+	for range all {
+		require.True(t, processors().take(t.Context(), time.Second))
+		defer processors().give()
+	}
+	_, p := local.turn(t.Context(), signs)
+	require.NotNil(t, p, "it was nobody's turn in time")
+	assert.Equal(t, problem.Overloaded, p.Code)
+	assert.NotContains(t, p.Detail, "client")
 }
 
-func TestTheLatestComesFirst(t *testing.T) {
-	turns := &turns{free: 1}
-	require.True(t, turns.take(t.Context()))
-	waiting := func() int {
-		turns.mu.Lock()
-		defer turns.mu.Unlock()
-		return turns.waiting.Len()
-	}
-	order := make(chan int, 3)
-	var leave [3]context.CancelFunc
-	for n := range 3 {
-		var ctx context.Context
-		ctx, leave[n] = context.WithCancel(t.Context())
-		go func() {
-			if turns.take(ctx) {
-				order <- n
-			} else {
-				order <- -1
+func TestWhoComesNext(t *testing.T) {
+	for name, c := range map[string]struct {
+		waited time.Duration
+		order  [2]int
+	}{"as they came": {0, [2]int{0, 2}}, "the latest first": {patience, [2]int{2, 0}}} {
+		t.Run(name, func(t *testing.T) {
+			turns := &turns{free: 1}
+			require.True(t, turns.take(t.Context(), time.Minute))
+			waiting := func() int {
+				turns.mu.Lock()
+				defer turns.mu.Unlock()
+				return turns.waiting.Len()
 			}
-		}()
-		require.Eventually(t, func() bool { return waiting() == n+1 }, 5*time.Second, time.Millisecond)
+			served := make(chan int, 3)
+			var leave [3]context.CancelFunc
+			for n := range 3 {
+				var ctx context.Context
+				ctx, leave[n] = context.WithCancel(t.Context())
+				defer leave[n]()
+				go func() {
+					if turns.take(ctx, time.Minute) {
+						served <- n
+					} else {
+						served <- -1
+					}
+				}()
+				require.Eventually(t, func() bool { return waiting() == n+1 }, 5*time.Second, time.Millisecond)
+			}
+			leave[1]()
+			assert.Equal(t, -1, <-served)
+			assert.Equal(t, 2, waiting(), "nothing is left of who went away")
+			turns.mu.Lock()
+			first := turns.waiting.Front().Value.(*place)
+			first.since = first.since.Add(-c.waited)
+			turns.mu.Unlock()
+			for _, next := range c.order {
+				turns.give()
+				assert.Equal(t, next, <-served)
+			}
+			turns.give()
+			assert.Equal(t, 1, turns.free)
+		})
 	}
-	leave[1]()
-	assert.Equal(t, -1, <-order)
-	assert.Equal(t, 2, waiting(), "nothing is left of who went away")
-	turns.give()
-	assert.Equal(t, 2, <-order)
-	turns.give()
-	assert.Equal(t, 0, <-order)
-	turns.give()
-	assert.Equal(t, 1, turns.free)
-	leave[0]()
-	leave[2]()
 }
 
 // However clients come and go, no more than there are turns hold one, and none
@@ -84,7 +104,7 @@ func TestNoTurnIsLost(t *testing.T) {
 		wg.Go(func() {
 			for i := range 200 {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Duration((n*i)%7)*10*time.Microsecond)
-				if turns.take(ctx) {
+				if turns.take(ctx, time.Minute) {
 					if now := holding.Add(1); now > most.Load() {
 						most.Store(now)
 					}

@@ -66,9 +66,10 @@ func (a Answer) Verify(algorithm signature.Algorithm, c Covered, sig string) (*O
 	return opened, nil
 }
 
-// checkTwins refuses a message that has its signed part a second time in other
+// CheckTwins refuses a message that has its signed part a second time in other
 // letters, such as BizData beside bizData. That one is not signed, and readers
-// that ignore case, as those of Go and .NET do, take whichever comes last.
+// that ignore case, as those of Go and .NET do, take whichever comes last. It is
+// for messages of which not all is signed; Verify looks at the signed part.
 func CheckTwins(message *body.Object, part string) error {
 	for _, m := range message.Members() {
 		if name := string(m.Name()); name != part && strings.EqualFold(name, part) {
