@@ -65,10 +65,11 @@ func TestRatiosAreTakenWithinARound(t *testing.T) {
 	b := &bench{servers: []*server{plainServer, sidecar.server}}
 
 	var rounds []figures
-	for _, slow := range []time.Duration{1, 10, 1, 1, 3} {
+	for _, slow := range []int{1, 10, 1, 1, 3} {
+		millis := func(n int) time.Duration { return time.Duration(n*slow) * time.Millisecond }
 		samples := map[*target]sample{
-			base:    {requests: 1000, elapsed: time.Second, cpu: 100 * slow * time.Millisecond, p99: slow * time.Millisecond},
-			sidecar: {requests: 500, elapsed: time.Second, cpu: 60 * slow * time.Millisecond, p99: 2 * slow * time.Millisecond},
+			base:    {requests: 1000, elapsed: time.Second, cpu: millis(100), p99: millis(1)},
+			sidecar: {requests: 500, elapsed: time.Second, cpu: millis(60), p99: millis(2)},
 		}
 		bare := bareRound{flavours: map[*flavour]floorTimes{f: {"md5": 20 * float64(slow)}}}
 		rounds = append(rounds, b.figures(sidecar, samples, bare, load{16, 1}))

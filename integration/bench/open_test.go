@@ -126,7 +126,7 @@ func TestOpenLoopCountsRefusals(t *testing.T) {
 		headers := map[string]string{"Countersign-Outcome": outcome}
 		target := serving(t, answering(http.StatusServiceUnavailable, headers, refusal))
 		client := newClient(4)
-		defer client.CloseIdleConnections()
+		t.Cleanup(client.CloseIdleConnections)
 		shots := openLoop(t.Context(), []phase{{100, 100 * time.Millisecond}}, func(int) {}, func(ctx context.Context) error {
 			return target.post(ctx, client, target.address(1), []byte("{}"))
 		})

@@ -168,16 +168,19 @@ type answer struct {
 // do sends a request to a socket.
 func (s *sidecar) do(socket string, req *http.Request) answer {
 	s.t.Helper()
-	return s.whole(s.client(socket).Do(req))
+	got, err := s.try(socket, req)
+	require.NoError(s.t, err)
+	return got
 }
 
-func (s *sidecar) whole(res *http.Response, err error) answer {
-	s.t.Helper()
-	require.NoError(s.t, err)
+func (s *sidecar) try(socket string, req *http.Request) (answer, error) {
+	res, err := s.client(socket).Do(req)
+	if err != nil {
+		return answer{}, err
+	}
 	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
-	require.NoError(s.t, err)
-	return answer{res.StatusCode, res.Header, string(text)}
+	return answer{res.StatusCode, res.Header, string(text)}, err
 }
 
 // get reads from a socket.
@@ -185,11 +188,12 @@ func (s *sidecar) get(socket, path string) answer {
 	s.t.Helper()
 	req, err := http.NewRequest(http.MethodGet, "http://sidecar"+path, nil)
 	require.NoError(s.t, err)
-	res, err := s.client(socket).Do(req)
-	for try := 1; err != nil && try < 5; try++ { // at a reload Caddy may drop a connection that it has just taken
-		res, err = s.client(socket).Do(req)
+	got, err := s.try(socket, req)
+	for n := 1; err != nil && n < 5; n++ { // at a reload Caddy may drop a connection that it has just taken
+		got, err = s.try(socket, req)
 	}
-	return s.whole(res, err)
+	require.NoError(s.t, err)
+	return got
 }
 
 // post sends JSON to the socket "app". Headers are pairs of a name and a value.

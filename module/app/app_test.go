@@ -265,7 +265,7 @@ func TestRefreshMindsNoKeySetThatNeverLoaded(t *testing.T) {
 	}
 	ask("good")
 	ask("broken")
-	require.Equal(t, "", views(t)["shops/good"].Error)
+	require.Empty(t, views(t)["shops/good"].Error)
 	require.NotEmpty(t, views(t)["shops/broken"].Error)
 	status, text := admin(t, http.MethodPost, "/countersign/keys/refresh")
 	assert.Equal(t, 200, status, text)

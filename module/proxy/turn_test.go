@@ -40,7 +40,7 @@ func TestTurn(t *testing.T) {
 	}
 	for range all {
 		require.True(t, processors().take(t.Context(), time.Second))
-		defer processors().give()
+		t.Cleanup(processors().give)
 	}
 	_, p := local.turn(t.Context(), signs)
 	require.NotNil(t, p, "it was nobody's turn in time")
