@@ -31,10 +31,10 @@ type floorTimes map[string]float64
 const operationSpan = 60 * time.Millisecond
 
 // measureFloor measures the bare operations in a flavour with bodies of so many
-// KiB: in processes of their own, on the core that Caddy is pinned to. Where the
-// linker puts the arithmetic decides over up to half its time, so that two
-// binaries of the same code differ: of the usual flavour this very binary is
-// asked as well, and the floor is the faster.
+// KiB: in processes of their own, on the core that Caddy is pinned to. Two
+// binaries of the same code were seen to differ by half in RSA, presumably by where
+// the linker puts the arithmetic: of the usual flavour this very binary is asked as
+// well, and the floor is the faster.
 func measureFloor(ctx context.Context, f *flavour, kib int) (floorTimes, error) {
 	least, err := floorOf(ctx, f.self, kib)
 	if err != nil {
