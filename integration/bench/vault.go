@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/countersign/caddy-countersign/integration/vault/vaulttest"
@@ -54,7 +52,7 @@ path "signing/sign/*" { capabilities = ["update"] }
 		return err
 	}
 	for _, p := range providers() {
-		fields, err := fieldsOf(p.reference)
+		fields, err := vaulttest.ReadSet(filepath.Join("keys-dev/merchant", p.reference))
 		if err != nil {
 			return err
 		}
@@ -75,24 +73,6 @@ path "signing/sign/*" { capabilities = ["update"] }
 	var err error
 	v.role, err = v.server.CreateAppRole("sidecar", dir, vaulttest.Tokens{Policies: []string{"sidecar"}, TTL: time.Hour, MaxTTL: 4 * time.Hour})
 	return err
-}
-
-// fieldsOf reads a development key set as the fields of a secret.
-func fieldsOf(reference string) (map[string]string, error) {
-	dir := filepath.Join("keys-dev/merchant", reference)
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, fmt.Errorf("reading the development keys: %w", err)
-	}
-	fields := make(map[string]string)
-	for _, entry := range entries {
-		text, err := os.ReadFile(filepath.Join(dir, entry.Name()))
-		if err != nil {
-			return nil, fmt.Errorf("reading the development keys: %w", err)
-		}
-		fields[strings.TrimSuffix(entry.Name(), ".pem")] = string(text)
-	}
-	return fields, nil
 }
 
 // source is the key source for a Caddyfile.

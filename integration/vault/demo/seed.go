@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/countersign/caddy-countersign/integration/vault/vaulttest"
@@ -28,7 +27,7 @@ func seed(vault *vaulttest.Server, repository, dir string) error {
 	}
 	keys := filepath.Join(repository, "keys-dev", "merchant")
 
-	fields, err := readSet(filepath.Join(keys, easypay))
+	fields, err := vaulttest.ReadSet(filepath.Join(keys, easypay))
 	if err != nil {
 		return err
 	}
@@ -36,7 +35,7 @@ func seed(vault *vaulttest.Server, repository, dir string) error {
 		return err
 	}
 
-	if fields, err = readSet(filepath.Join(keys, jeepay)); err != nil {
+	if fields, err = vaulttest.ReadSet(filepath.Join(keys, jeepay)); err != nil {
 		return err
 	}
 	private, err := parsePrivate(fields["sign"])
@@ -64,23 +63,6 @@ func seed(vault *vaulttest.Server, repository, dir string) error {
 		Policies: []string{"kv", "transit"}, TTL: 10 * time.Minute, MaxTTL: time.Hour,
 	})
 	return err
-}
-
-// readSet reads a key set of the file source as fields.
-func readSet(dir string) (map[string]string, error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, fmt.Errorf("reading the development keys: %w", err)
-	}
-	fields := make(map[string]string)
-	for _, entry := range entries {
-		text, err := os.ReadFile(filepath.Join(dir, entry.Name()))
-		if err != nil {
-			return nil, fmt.Errorf("reading the development keys: %w", err)
-		}
-		fields[strings.TrimSuffix(entry.Name(), ".pem")] = string(text)
-	}
-	return fields, nil
 }
 
 func parsePrivate(text string) (*rsa.PrivateKey, error) {
