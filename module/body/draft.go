@@ -3,6 +3,7 @@ package body
 import (
 	"bytes"
 	"slices"
+	"sync"
 )
 
 // Draft is an object on its way out: its members as they will be. A signature
@@ -15,11 +16,24 @@ type Draft struct {
 // appended is how many members a provider's protocol adds to a message, about.
 const appended = 6
 
+// drafts are those that were released: they have space for members.
+var drafts = sync.Pool{New: func() any { return new(Draft) }}
+
 // NewDraft begins a draft of o.
 func NewDraft(o *Object) *Draft {
-	members := make([]Member, len(o.members), len(o.members)+appended)
-	copy(members, o.members)
-	return &Draft{object: o, members: members}
+	d := drafts.Get().(*Draft)
+	d.object = o
+	d.members = append(slices.Grow(d.members[:0], len(o.members)+appended), o.members...)
+	return d
+}
+
+// Release ends a draft. It, and what Members has returned, must not be used
+// afterwards.
+func (d *Draft) Release() {
+	clear(d.members)
+	if d.object = nil; cap(d.members) <= maxKept {
+		drafts.Put(d)
+	}
 }
 
 // Members are the members as they will be.

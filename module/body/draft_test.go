@@ -101,28 +101,26 @@ func TestAnyDraft(t *testing.T) {
 func TestStream(t *testing.T) {
 	o := parse(t, ` {"s":"x", "o" : { "\u0061":[1.10, {"b":null},[ ] ], "e":{} } } `)
 	m, _ := o.Get("o")
-	m.Stream(func(s *Stream) {
-		assert.Equal(t, Obj, s.Kind())
-		var names []string
-		for name := range s.Members() {
-			names = append(names, string(name))
-			if s.Kind() == Obj {
-				assert.Equal(t, "{}", string(s.Value().Raw()))
-				continue
-			}
-			for i := range s.Elements() {
-				is := s.Value()
-				assert.Equal(t, []string{"1.10", `{"b":null}`, "[ ]"}[i], string(is.Raw()))
-				assert.Nil(t, is.Name())
-			}
+	s := m.Stream()
+	assert.Equal(t, Obj, s.Kind())
+	var names []string
+	for name := range s.Members() {
+		names = append(names, string(name))
+		if s.Kind() == Obj {
+			assert.Equal(t, "{}", string(s.Value().Raw()))
+			continue
 		}
-		assert.Equal(t, []string{"a", "e"}, names)
-	})
+		for i := range s.Elements() {
+			is := s.Value()
+			assert.Equal(t, []string{"1.10", `{"b":null}`, "[ ]"}[i], string(is.Raw()))
+			assert.Nil(t, is.Name())
+		}
+	}
+	assert.Equal(t, []string{"a", "e"}, names)
 	m, _ = o.Get("s")
-	m.Stream(func(s *Stream) {
-		assert.Equal(t, String, s.Kind())
-		assert.Equal(t, "x", string(s.Value().Text()))
-	})
+	s = m.Stream()
+	assert.Equal(t, String, s.Kind())
+	assert.Equal(t, "x", string(s.Value().Text()))
 }
 
 // A stream has what an independent reader has, of an object that was parsed and
@@ -133,9 +131,8 @@ func TestAnyStream(t *testing.T) {
 		d := NewDraft(o)
 		d.SetRaw("set", []byte(drawValue(t, 3)))
 		for _, m := range d.Members() {
-			m.Stream(func(s *Stream) {
-				require.Equal(t, decoded(t, string(m.Raw())), decoded(t, rebuild(s)))
-			})
+			s := m.Stream()
+			require.Equal(t, decoded(t, string(m.Raw())), decoded(t, rebuild(&s)))
 		}
 	})
 }

@@ -3,8 +3,6 @@ package body
 import (
 	"cmp"
 	"slices"
-
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Editor collects changes to one text and applies them in one pass. The zero
@@ -82,14 +80,4 @@ func apply(src []byte, edits []edit) []byte {
 		at = ed.end
 	}
 	return append(out, src[at:]...)
-}
-
-// AppendQuote appends text, which must be valid UTF-8, as a JSON string with
-// no more escapes than JSON demands: "<", ">", "&" and "/" stay as they are.
-func AppendQuote[T ~string | ~[]byte](dst []byte, text T) []byte {
-	out, err := jsontext.AppendQuote(dst, text)
-	if err != nil {
-		panic("body: quoting text that is not UTF-8") // callers pass decoded JSON text
-	}
-	return out
 }

@@ -98,8 +98,11 @@ func (o *Object) Object(name string) (*Object, bool) {
 func (m Member) Name() []byte { return m.name }
 
 // Kind is the kind of the member's value.
-func (m Member) Kind() Kind {
-	switch c := m.src[m.start]; c {
+func (m Member) Kind() Kind { return kindOf(m.src[m.start]) }
+
+// kindOf is the kind of a value that begins with c.
+func kindOf(c byte) Kind {
+	switch c {
 	case '"', '{', '[', 't', 'f', 'n':
 		return Kind(c)
 	default:
@@ -118,11 +121,7 @@ func (m Member) Text() []byte {
 	case m.Kind() != String:
 		return m.Raw()
 	}
-	text, err := unquote(m.Raw())
-	if err != nil {
-		panic("body: a string that was parsed does not decode: " + err.Error()) // Parse has decoded it once
-	}
-	return text
+	return unquote(m.Raw())
 }
 
 // Compact is the value's JSON text without white space between its tokens.
@@ -150,8 +149,7 @@ func (m Member) Object() (*Object, bool) {
 	if m.Kind() != Obj {
 		return nil, false
 	}
-	o, err := parseAt(m.src, m.start, m.end)
-	return o, err == nil
+	return objectAt(m.src, m.start), true
 }
 
 // Elements calls yield for each element of an array, in order, until yield
@@ -160,17 +158,9 @@ func (m Member) Elements(yield func(Member) bool) {
 	if m.Kind() != Array {
 		return
 	}
-	d := jsontext.NewDecoder(bytes.NewBuffer(m.src[m.start:m.end:m.end]))
-	if _, err := d.ReadToken(); err != nil {
-		return
-	}
-	for d.PeekKind() != ']' {
-		value, err := d.ReadValue()
-		if err != nil {
-			return
-		}
-		end := m.start + int(d.InputOffset())
-		if !yield(Member{src: m.src, start: end - len(value), end: end}) {
+	s := m.Stream()
+	for range s.Elements() {
+		if !yield(s.Value()) {
 			return
 		}
 	}

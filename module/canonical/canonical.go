@@ -36,7 +36,7 @@ var ErrTwins = errors.New("two members are equal but for case")
 // name=value joined by "&", without one at the end. It sorts pairs.
 func Joined(pairs []Pair) []byte {
 	SortByName(pairs)
-	return AppendJoined(nil, pairs)
+	return AppendJoined(Room(size(pairs)), pairs)
 }
 
 // SortByName sorts pairs by name as Java and JavaScript do: by UTF-16 code
@@ -70,7 +70,7 @@ func Pieces(pairs []Pair) ([]byte, error) {
 		w.pieces = append(w.pieces, span{start, len(w.text)})
 	}
 	slices.SortStableFunc(w.pieces, func(a, b span) int { return CompareFold(w.piece(a), w.piece(b)) })
-	text := make([]byte, 0, len(w.text))
+	text := Room(len(w.text))
 	for i, s := range w.pieces {
 		piece := w.piece(s)
 		if i > 0 {
@@ -91,8 +91,8 @@ type workshop struct {
 
 type span struct{ start, end int }
 
-// maxKept is the size in bytes of the largest text that a pooled workshop keeps
-// room for.
+// maxKept is the size in bytes of the largest text whose memory is kept for the
+// next one.
 const maxKept = 64 << 10
 
 var workshops = sync.Pool{New: func() any { return new(workshop) }}

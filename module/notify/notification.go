@@ -67,6 +67,7 @@ func (n *notification) open(ctx context.Context, m *message) (*scheme.Opened, *p
 	} else {
 		n.entry.Fingerprints = opened.Fingerprints
 		n.entry.CanonicalSHA = sha256.Sum256(opened.Canonical)
+		opened.Forget()
 		p = n.h.admit(m)
 	}
 	if p != nil {

@@ -46,18 +46,19 @@ type result struct {
 }
 
 // read reads an answer whole, within the limit.
-func (e *exchange) read(ctx context.Context, res *http.Response) (*reply, *problem.Problem) {
-	rep := &reply{status: res.StatusCode, contentType: mediaType(res.Header.Get("Content-Type"))}
+func (e *exchange) read(ctx context.Context, res *http.Response) *problem.Problem {
+	rep := &e.reply
+	*rep = reply{status: res.StatusCode, contentType: mediaType(res.Header.Get("Content-Type"))}
 	e.entry.UpstreamStatus = res.StatusCode
 	invalid := func(code problem.Code, detail string) *problem.Problem {
 		return rep.describe(problem.New(code, detail, nil), e.t.scheme)
 	}
 	if res.StatusCode == http.StatusSwitchingProtocols {
-		return nil, invalid(problem.ResponseInvalid, "the provider wants to switch protocols")
+		return invalid(problem.ResponseInvalid, "the provider wants to switch protocols")
 	}
 	limit := e.t.MaxResponseBody
 	if res.ContentLength > limit {
-		return nil, invalid(problem.ResponseTooLarge, "the provider's answer is larger than max_response_body")
+		return invalid(problem.ResponseTooLarge, "the provider's answer is larger than max_response_body")
 	}
 	from := io.Reader(res.Body)
 	length := res.ContentLength
@@ -66,43 +67,44 @@ func (e *exchange) read(ctx context.Context, res *http.Response) (*reply, *probl
 	case "gzip", "x-gzip": // not asked for, or not by us; two names of one (RFC 9110, section 8.4.1.3)
 		unzipped, err := gzip.NewReader(res.Body)
 		if err != nil {
-			return nil, invalid(problem.ResponseInvalid, "the provider's answer says that it is gzip and is not")
+			return invalid(problem.ResponseInvalid, "the provider's answer says that it is gzip and is not")
 		}
 		from, length = unzipped, -1
 	default:
-		return nil, invalid(problem.ResponseInvalid, "the provider's answer has a Content-Encoding that is not understood")
+		return invalid(problem.ResponseInvalid, "the provider's answer has a Content-Encoding that is not understood")
 	}
 	raw, err := readAll(from, length, limit)
 	switch {
 	case err == nil:
 		rep.body = raw
-		return rep, nil
+		return nil
 	case errors.Is(err, errTooLarge):
-		return nil, invalid(problem.ResponseTooLarge, "the provider's answer is larger than max_response_body")
+		return invalid(problem.ResponseTooLarge, "the provider's answer is larger than max_response_body")
 	case isTimeout(ctx, err):
-		return nil, problem.New(problem.UpstreamTimeout, "the provider's answer did not come whole within the timeout; ask it what became of the request", nil)
+		return problem.New(problem.UpstreamTimeout, "the provider's answer did not come whole within the timeout; ask it what became of the request", nil)
 	case errors.Is(err, gzip.ErrHeader), errors.Is(err, gzip.ErrChecksum), isA[flate.CorruptInputError](err):
-		return nil, invalid(problem.ResponseInvalid, "the provider's answer is broken gzip")
+		return invalid(problem.ResponseInvalid, "the provider's answer is broken gzip")
 	default:
-		return nil, problem.New(problem.UpstreamFailed, "the provider's answer broke off; ask it what became of the request", Describe(err))
+		return problem.New(problem.UpstreamFailed, "the provider's answer broke off; ask it what became of the request", Describe(err))
 	}
 }
 
 // open verifies and opens an answer. Answers of every status are verified.
-func (e *exchange) open(rep *reply) (*result, *problem.Problem) {
+func (e *exchange) open() (result, *problem.Problem) {
+	rep := &e.reply
 	if rep.status >= 300 && rep.status < 400 {
-		return nil, rep.describe(problem.New(problem.ResponseInvalid, "the provider redirects, which is never followed", nil), e.t.scheme)
+		return result{}, rep.describe(problem.New(problem.ResponseInvalid, "the provider redirects, which is never followed", nil), e.t.scheme)
 	}
 	if rep.status < 200 || rep.status > 599 {
-		return nil, rep.describe(problem.New(problem.ResponseInvalid, "the provider's answer has a status that means nothing", nil), e.t.scheme)
+		return result{}, rep.describe(problem.New(problem.ResponseInvalid, "the provider's answer has a status that means nothing", nil), e.t.scheme)
 	}
 	text := bytes.TrimPrefix(rep.body, []byte("\ufeff"))
 	if rep.status == http.StatusNoContent || len(bytes.TrimSpace(text)) == 0 {
-		return nil, rep.describe(problem.New(problem.ResponseInvalid, "the provider's answer is empty", nil), e.t.scheme)
+		return result{}, rep.describe(problem.New(problem.ResponseInvalid, "the provider's answer is empty", nil), e.t.scheme)
 	}
 	object, err := body.Parse(text)
 	if err != nil {
-		return nil, rep.describe(problem.New(problem.ResponseInvalid, "the provider's answer is refused: "+err.Error(), nil), e.t.scheme)
+		return result{}, rep.describe(problem.New(problem.ResponseInvalid, "the provider's answer is refused: "+err.Error(), nil), e.t.scheme)
 	}
 	opened, err := e.t.scheme.Open(scheme.Answer{Body: object, Keys: e.keys, Sealed: e.sealed})
 	if reason := scheme.ReasonOf(err); reason == scheme.Signature || reason == scheme.Decryption {
@@ -115,14 +117,15 @@ func (e *exchange) open(rep *reply) (*result, *problem.Problem) {
 	}
 	switch {
 	case scheme.ReasonOf(err) == scheme.Unsigned && e.t.UnsignedResponses == "pass":
-		return &result{status: rep.status, body: text}, nil
+		return result{status: rep.status, body: text}, nil
 	case err != nil:
-		return nil, rep.describe(problem.New(openCode(err), err.Error(), err), e.t.scheme)
+		return result{}, rep.describe(problem.New(openCode(err), err.Error(), err), e.t.scheme)
 	case opened.Unsigned:
-		return &result{status: rep.status, body: text}, nil
+		return result{status: rep.status, body: text}, nil
 	}
+	opened.Forget()
 	e.entry.Fingerprints = appendNew(e.entry.Fingerprints, opened.Fingerprints)
-	return &result{status: rep.status, body: opened.Body, verified: true, signed: opened.Signed}, nil
+	return result{status: rep.status, body: opened.Body, verified: true, signed: opened.Signed}, nil
 }
 
 // appendNew appends what is not there yet, to a new slice.

@@ -34,9 +34,11 @@ type exchange struct {
 	tries   *tries         // in the long form, where no handler holds the exchange; or nil
 	ended   bool           // the entry is written
 	gone    bool           // the entry says that the client was gone
+	traced  bool           // there are spans
 
 	attempt *attempt // the latest
 	first   attempt
+	reply   reply
 	entry   telemetry.Entry
 }
 
@@ -59,7 +61,7 @@ func exchangeOf(ctx context.Context) *exchange {
 // begin starts the exchange of a request and makes its id known to the access
 // log.
 func (t *Transport) begin(r *http.Request) *exchange {
-	e := &exchange{t: t, id: problem.NewID(), Context: r.Context()}
+	e := &exchange{t: t, id: problem.NewID(), Context: r.Context(), traced: telemetry.Traced(r.Context())}
 	e.entry = telemetry.Entry{ID: e.id, Profile: t.Profile, Scheme: scheme.Name(t.scheme), Reference: t.Reference}
 	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
 		extra.Set(zap.String("countersign_id", e.id))
@@ -84,7 +86,7 @@ func (e *exchange) prepare(r *http.Request) *problem.Problem {
 		return p
 	}
 	defer end()
-	return e.seal(r.Context())
+	return e.seal()
 }
 
 // findKeys resolves every role that the exchange may need, that of its answer
@@ -108,8 +110,8 @@ func (e *exchange) findKeys(ctx context.Context, roles []keys.Role) *problem.Pro
 }
 
 // seal seals the request for the next try.
-func (e *exchange) seal(ctx context.Context) *problem.Problem {
-	end := e.t.meter.Span(ctx, telemetry.SpanSeal)
+func (e *exchange) seal() *problem.Problem {
+	end := e.span(telemetry.SpanSeal)
 	start := time.Now()
 	sealed, err := e.t.scheme.Seal(scheme.Request{Body: e.request, Keys: e.keys, Now: start})
 	e.entry.Seal += max(time.Since(start), 1)
@@ -122,7 +124,16 @@ func (e *exchange) seal(ctx context.Context) *problem.Problem {
 	e.sealed = sealed
 	e.entry.Fingerprints = sealed.Fingerprints
 	e.covers(sealed.Canonical)
+	sealed.Forget()
 	return nil
+}
+
+// span starts a span for a stage, as telemetry.Meter does.
+func (e *exchange) span(name string) func(outcome string) {
+	if !e.traced {
+		return func(string) {}
+	}
+	return e.t.meter.Span(e, name)
 }
 
 // covers puts the digest of a canonical string into the entry, where entries are

@@ -64,7 +64,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		t.warnDevelopmentKeys(e.keys)
 	}
 	if e.sealed == nil {
-		if p := e.seal(r.Context()); p != nil {
+		if p := e.seal(); p != nil {
 			return nil, e.fail(r, p)
 		}
 	}
@@ -73,12 +73,13 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // try sends the sealed request and opens the answer.
 func (e *exchange) try(r *http.Request) (*http.Response, error) {
-	timer, cancel := context.WithTimeout(context.Background(), time.Duration(e.t.Timeout))
-	defer cancel()
-	endSpan := e.t.meter.Span(r.Context(), telemetry.SpanUpstream)
 	start := time.Now()
-	reply, p := e.send(timer, r)
-	e.entry.Upstream += max(time.Since(start), 1)
+	timer, cancel := context.WithDeadline(context.Background(), start.Add(time.Duration(e.t.Timeout)))
+	defer cancel()
+	endSpan := e.span(telemetry.SpanUpstream)
+	p := e.send(timer, r)
+	answered := time.Now()
+	e.entry.Upstream += max(answered.Sub(start), 1)
 	if p != nil {
 		endSpan(string(p.Code))
 		e.sealed = nil // another try is sealed afresh
@@ -88,13 +89,12 @@ func (e *exchange) try(r *http.Request) (*http.Response, error) {
 		return nil, e.fail(r, p)
 	}
 	endSpan("")
-	e.entry.UpstreamStatus = reply.status
-	e.entry.ResponseBytes = len(reply.body)
+	e.entry.UpstreamStatus = e.reply.status
+	e.entry.ResponseBytes = len(e.reply.body)
 
-	endSpan = e.t.meter.Span(r.Context(), telemetry.SpanOpen)
-	start = time.Now()
-	result, p := e.open(reply)
-	e.entry.Open = max(time.Since(start), 1)
+	endSpan = e.span(telemetry.SpanOpen)
+	result, p := e.open()
+	e.entry.Open = max(time.Since(answered), 1)
 	if p != nil {
 		endSpan(string(p.Code))
 		return nil, e.fail(r, p)
@@ -112,7 +112,7 @@ func (e *exchange) try(r *http.Request) (*http.Response, error) {
 }
 
 // send sends the sealed request and reads the whole answer.
-func (e *exchange) send(timer context.Context, r *http.Request) (*reply, *problem.Problem) {
+func (e *exchange) send(timer context.Context, r *http.Request) *problem.Problem {
 	if e.attempt == nil {
 		e.attempt = &e.first
 	} else {
@@ -128,7 +128,7 @@ func (e *exchange) send(timer context.Context, r *http.Request) (*reply, *proble
 		}
 	}
 	if err != nil {
-		return nil, e.sendProblem(ctx, err)
+		return e.sendProblem(ctx, err)
 	}
 	defer res.Body.Close() //nolint:errcheck // what matters was read
 	return e.read(ctx, res)
@@ -137,29 +137,25 @@ func (e *exchange) send(timer context.Context, r *http.Request) (*reply, *proble
 // outgoing makes the request as it leaves: a new one, so that nothing of the
 // client's request is in it that was not put there.
 func (e *exchange) outgoing(ctx context.Context, r *http.Request) *http.Request {
-	header := make(http.Header, len(e.t.forward))
-	header["User-Agent"] = nil // keeps Go from adding its own
-	for _, name := range e.t.forward {
-		if values := r.Header[name]; len(values) > 0 {
-			header[name] = values
-		}
+	header := pick(r.Header, e.t.forward)
+	if len(header["User-Agent"]) == 0 {
+		header["User-Agent"] = nil // keeps Go from adding its own
 	}
 	if len(header["Content-Type"]) == 0 { // reverse_proxy takes out what Connection names
 		header["Content-Type"] = []string{jsonType}
 	}
 	e.attempt.url = *r.URL
-	out := &http.Request{
-		Method: http.MethodPost, URL: &e.attempt.url, Host: e.host(r),
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header:        header,
-		Body:          e.attempt.body(),
-		ContentLength: int64(len(e.sealed.Body)),
-	}
+	out := blank.WithContext(ctx)
+	out.URL, out.Host, out.Header = &e.attempt.url, e.host(r), header
+	out.Body, out.ContentLength = e.attempt.body(), int64(len(e.sealed.Body))
 	if e.t.mayReplay {
 		out.GetBody = e.attempt.again
 	}
-	return out.WithContext(ctx)
+	return out
 }
+
+// blank is what all requests that leave have in common.
+var blank = &http.Request{Method: http.MethodPost, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
 
 // host is the Host that the provider sees: its own name, or what header_up says.
 func (e *exchange) host(r *http.Request) string {

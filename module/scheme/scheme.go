@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/canonical"
 	"github.com/countersign/caddy-countersign/module/keys"
 )
 
@@ -72,12 +73,19 @@ type Request struct {
 // Sealed is a request as it goes out, and what opening the answer needs of it.
 type Sealed struct {
 	Body         []byte   // as it goes out
-	Canonical    []byte   // the canonical string that was signed
+	Canonical    []byte   // the canonical string that was signed, or nil if it was forgotten
+	Signature    string   // as it goes out
 	Fingerprints []string // of the keys that were used
 
 	Request *body.Object // the plain request
 	Keys    *keys.Set    // the keys that sealed it
 	Memory  any          // what the scheme itself remembers for the answer
+}
+
+// Forget gives the memory of the canonical string back.
+func (s *Sealed) Forget() {
+	canonical.Forget(s.Canonical)
+	s.Canonical = nil
 }
 
 // Answer is a provider's answer to be opened.
@@ -98,7 +106,7 @@ type Answer struct {
 // Opened is an answer or a notification after it has verified.
 type Opened struct {
 	Body         []byte   // as it goes back; nil for a notification that is a form
-	Canonical    []byte   // the canonical string that was verified
+	Canonical    []byte   // the canonical string that was verified, or nil if it was forgotten
 	Fingerprints []string // of the keys that were used
 	Signed       string   // the part that the signature covers: "bizData", "data" or "*"
 
@@ -109,6 +117,12 @@ type Opened struct {
 	// Note says what could not be done with a verified answer where the request
 	// is not known.
 	Note string
+}
+
+// Forget gives the memory of the canonical string back.
+func (o *Opened) Forget() {
+	canonical.Forget(o.Canonical)
+	o.Canonical = nil
 }
 
 // Notifier is a scheme whose provider sends notifications.

@@ -1,7 +1,7 @@
 package scheme
 
 import (
-	"bytes"
+	"slices"
 	"strings"
 
 	"github.com/countersign/caddy-countersign/module/body"
@@ -22,16 +22,20 @@ type Covered struct {
 // Roles are the roles that an exchange needs whose request and answer are signed
 // in the same way.
 func Roles(algorithm signature.Algorithm) []keys.Role {
-	roles := []keys.Role{algorithm.SignRole()}
-	if verify := algorithm.VerifyRole(); verify != roles[0] {
-		roles = append(roles, verify)
+	if algorithm.SignRole() == algorithm.VerifyRole() {
+		return withSecret
 	}
-	return roles
+	return withKeys
 }
+
+var (
+	withSecret = slices.Clip([]keys.Role{keys.SharedSecret})
+	withKeys   = slices.Clip([]keys.Role{keys.Sign, keys.Verify})
+)
 
 // Sign signs text, which is made of a draft of the request, and sets the
 // draft's member called name to the signature. Drafts of objects in the request
-// come behind.
+// come behind. The drafts end with it.
 func (r Request) Sign(algorithm signature.Algorithm, text []byte, name string, draft *body.Draft, inner ...*body.Draft) (*Sealed, error) {
 	if err := r.Keys.Need(algorithm.SignRole()); err != nil {
 		return nil, Failf(NeedsKeys, "%w", err)
@@ -41,10 +45,15 @@ func (r Request) Sign(algorithm signature.Algorithm, text []byte, name string, d
 		return nil, SigningFailed(err)
 	}
 	draft.SetString(name, sig)
-	return &Sealed{
-		Body: draft.Apply(inner...), Canonical: text, Fingerprints: []string{fingerprint},
+	sealed := &Sealed{
+		Body: draft.Apply(inner...), Canonical: text, Signature: sig, Fingerprints: []string{fingerprint},
 		Request: r.Body, Keys: r.Keys,
-	}, nil
+	}
+	for _, d := range inner {
+		d.Release()
+	}
+	draft.Release()
+	return sealed, nil
 }
 
 // Verify verifies the signature over what it covers of an answer, and that this
@@ -55,8 +64,9 @@ func (a Answer) Verify(algorithm signature.Algorithm, c Covered, sig string) (*O
 		return nil, err
 	}
 	// With a shared secret both sides sign alike: a stranger between them could
-	// send a request back as its own answer.
-	if a.Sealed != nil && algorithm.SignRole() == algorithm.VerifyRole() && bytes.Equal(a.Sealed.Canonical, c.Text) {
+	// send a request back as its own answer. What is equal then is the signature,
+	// in either case of its hexadecimal digits.
+	if a.Sealed != nil && algorithm.SignRole() == algorithm.VerifyRole() && strings.EqualFold(a.Sealed.Signature, sig) {
 		return nil, Failf(Signature, "the signature is the one of the request itself, sent back")
 	}
 	if err := CheckTwins(a.Body, c.Part); err != nil {

@@ -42,7 +42,8 @@ type leaf struct {
 
 func leavesOf(o *body.Object) (out []leaf) {
 	for _, m := range o.Members() {
-		m.Stream(func(s *body.Stream) { out = append(out, leaves(string(m.Name()), s)...) })
+		s := m.Stream()
+		out = append(out, leaves(string(m.Name()), &s)...)
 	}
 	return out
 }

@@ -18,6 +18,9 @@ const (
 	SpanOpen     = "countersign.open"
 )
 
+// Traced reports whether Caddy's tracing follows a request.
+func Traced(ctx context.Context) bool { return trace.SpanFromContext(ctx).IsRecording() }
+
 // Span starts a span for a stage under the span of the request, where Caddy's
 // tracing made one, and returns what ends it. The outcome is "" or "ok" for
 // success and otherwise the code of the problem. A span has the scheme, the

@@ -30,17 +30,17 @@ func (t template) fill(from members, key string) (message, error) {
 	size := 0
 	for _, p := range t {
 		size += len(p.literal)
-		if len(p.name) == 0 || p.secret() {
+		if p.member == "" || p.secret() {
 			continue
 		}
-		value, err := valueOf(from, string(p.name), key)
+		value, err := valueOf(from, p.member, key)
 		if err != nil {
 			return message{}, err
 		}
 		size += len(value)
 		pairs = append(pairs, canonical.Pair{Name: p.name, Value: value})
 	}
-	text := make([]byte, 0, size)
+	text := canonical.Room(size)
 	parts := make([][]byte, 0, 1)
 	start, next := 0, 0
 	for _, p := range t {
@@ -48,7 +48,7 @@ func (t template) fill(from members, key string) (message, error) {
 		case p.secret():
 			parts = append(parts, text[start:len(text):len(text)])
 			start = len(text)
-		case len(p.name) == 0:
+		case p.member == "":
 			text = append(text, p.literal...)
 		default:
 			text = append(text, pairs[next].Value...)

@@ -54,7 +54,7 @@ func (s *Scheme) verify(answer scheme.Answer, key string) (*scheme.Opened, error
 		if p.secret() {
 			continue
 		}
-		if err := scheme.CheckTwins(answer.Body, string(p.name)); err != nil {
+		if err := scheme.CheckTwins(answer.Body, p.member); err != nil {
 			return nil, err
 		}
 	}

@@ -13,10 +13,14 @@ const placeholderSecret = "secret"
 // template is a text with placeholders.
 type template []piece
 
-// piece is literal text, or a placeholder where it has a name.
-type piece struct{ literal, name []byte }
+// piece is literal text, or the placeholder of a member.
+type piece struct {
+	literal []byte
+	member  string
+	name    []byte // of the member
+}
 
-func (p piece) secret() bool { return string(p.name) == placeholderSecret }
+func (p piece) secret() bool { return p.member == placeholderSecret }
 
 // parseTemplate reads a template with the placeholders {name} of names.
 func parseTemplate(text string, names []string) (template, error) {
@@ -36,12 +40,12 @@ func parseTemplate(text string, names []string) (template, error) {
 		if !closed || !slices.Contains(names, name) {
 			return nil, fmt.Errorf("unknown placeholder {%s}; known are {%s}", name, strings.Join(names, "}, {"))
 		}
-		t = append(t, piece{name: []byte(name)})
+		t = append(t, piece{member: name, name: []byte(name)})
 		text = after
 	}
 	return t, nil
 }
 
 func (t template) has(name string) bool {
-	return slices.ContainsFunc(t, func(p piece) bool { return string(p.name) == name })
+	return slices.ContainsFunc(t, func(p piece) bool { return p.member == name })
 }

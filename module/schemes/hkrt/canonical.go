@@ -82,7 +82,7 @@ func (s *Scheme) Canonical(message scheme.Wire) ([]byte, error) {
 }
 
 func (w *writer) covered() scheme.Covered {
-	return scheme.Covered{Part: "*", Text: bytes.Clone(w.text), Ambiguous: canonical.Ambiguous(w.pairs)}
+	return scheme.Covered{Part: "*", Text: append(canonical.Room(len(w.text)), w.text...), Ambiguous: canonical.Ambiguous(w.pairs)}
 }
 
 func (w *writer) message(members []body.Member) {
@@ -96,7 +96,8 @@ func (w *writer) message(members []body.Member) {
 		if m.IsScalar() {
 			value, out = w.scalar(m)
 		} else {
-			m.Stream(func(v *body.Stream) { value, out = w.value(v) })
+			v := m.Stream()
+			value, out = w.value(&v)
 		}
 		w.end(mark, value, out)
 	}

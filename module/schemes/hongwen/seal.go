@@ -55,6 +55,7 @@ func wrapContent(draft *body.Draft, request *body.Object) (*memory, error) {
 		inner := body.NewDraft(content)
 		wrapped := append(scheme.Wrap(inner), memberContent)
 		draft.SetText(memberContent, inner.Apply())
+		inner.Release()
 		return &memory{content, wrapped}, nil
 	default:
 		return nil, scheme.Failf(scheme.Invalid, "biz_content is neither an object nor a string")
