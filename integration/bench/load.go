@@ -22,32 +22,100 @@ type sample struct {
 	resident int // KiB
 }
 
-// drive posts to a target over so many connections for a while: each sends the
-// next request when it has the answer to the last.
-func drive(ctx context.Context, t *target, connections, kib int, span time.Duration) (sample, error) {
-	client := newClient(connections)
-	defer client.CloseIdleConnections()
-	address, body := t.address(kib), []byte(t.request(padOf(kib)))
-	if err := t.post(ctx, client, address, body); err != nil {
-		return sample{}, fmt.Errorf("driving %s: %w", t.name, err)
+// driver drives one target, in slices.
+type driver struct {
+	target      *target
+	connections int
+	client      *http.Client
+	address     string
+	body        []byte
+
+	sample    sample
+	durations []time.Duration
+	counted   int // requests of the slice whose allocations were counted
+}
+
+// newDriver makes a driver over so many connections, and has them answered once.
+func newDriver(ctx context.Context, t *target, l load) (*driver, error) {
+	d := &driver{target: t, connections: l.connections, client: newClient(l.connections), address: t.address(l.kib), body: []byte(t.request(padOf(l.kib)))}
+	if err := t.post(ctx, d.client, d.address, d.body); err != nil {
+		d.client.CloseIdleConnections()
+		return nil, fmt.Errorf("driving %s: %w", t.name, err)
 	}
-	watch, err := startWatch(ctx, t.server)
+	return d, nil
+}
+
+// drive posts for a while: each connection sends the next request when it has
+// the answer to the last.
+func (d *driver) drive(ctx context.Context, span time.Duration) error {
+	watch, err := startWatch(ctx, d.target.server, d.counted == 0)
+	if err != nil {
+		return err
+	}
+	start := time.Now()
+	durations, err := closedLoop(d.connections, func(int) bool { return time.Since(start) < span }, func(int) error {
+		return d.target.post(ctx, d.client, d.address, d.body)
+	})
+	d.sample.elapsed += time.Since(start)
+	if err != nil {
+		return fmt.Errorf("driving %s: %w", d.target.name, err)
+	}
+	d.durations = append(d.durations, durations...)
+	if d.counted == 0 {
+		d.counted = len(durations)
+	}
+	return watch.stop(ctx, &d.sample)
+}
+
+// end ends the drive and tells what it found.
+func (d *driver) end() sample {
+	d.client.CloseIdleConnections()
+	slices.Sort(d.durations)
+	s := d.sample
+	s.requests = len(d.durations)
+	s.allocs = ratio(s.allocs, float64(d.counted))
+	s.p50, s.p99 = percentile(d.durations, 50), percentile(d.durations, 99)
+	return s
+}
+
+// drive drives one target by itself.
+func drive(ctx context.Context, t *target, l load, span time.Duration) (sample, error) {
+	d, err := newDriver(ctx, t, l)
 	if err != nil {
 		return sample{}, err
 	}
-	start := time.Now()
-	durations, err := closedLoop(connections, func(n int) bool { return time.Since(start) < span }, func(int) error {
-		return t.post(ctx, client, address, body)
-	})
-	s := sample{requests: len(durations), elapsed: time.Since(start)}
-	if err != nil {
-		return s, fmt.Errorf("driving %s: %w", t.name, err)
+	err = d.drive(ctx, span)
+	return d.end(), err
+}
+
+// driveInTurn drives targets for so long each, in so many slices, one after
+// another: whatever else the machine does for a moment falls on all alike.
+func driveInTurn(ctx context.Context, targets []*target, l load, span time.Duration, parts int) (map[*target]sample, error) {
+	drivers := make([]*driver, 0, len(targets))
+	defer func() {
+		for _, d := range drivers {
+			d.client.CloseIdleConnections()
+		}
+	}()
+	for _, t := range targets {
+		d, err := newDriver(ctx, t, l)
+		if err != nil {
+			return nil, err
+		}
+		drivers = append(drivers, d)
 	}
-	if err := watch.stop(ctx, &s); err != nil {
-		return s, err
+	for range parts {
+		for _, d := range drivers {
+			if err := d.drive(ctx, span/time.Duration(parts)); err != nil {
+				return nil, err
+			}
+		}
 	}
-	s.p50, s.p99 = percentile(durations, 50), percentile(durations, 99)
-	return s, nil
+	samples := make(map[*target]sample)
+	for _, d := range drivers {
+		samples[d.target] = d.end()
+	}
+	return samples, nil
 }
 
 // closedLoop calls post from so many goroutines for as long as more, which gets
@@ -130,28 +198,32 @@ func (t *target) post(ctx context.Context, client *http.Client, address string, 
 type watch struct {
 	server *server
 	cpu    time.Duration
+	counts bool // allocations too
 	allocs float64
 	scrape float64 // what a look at the allocations allocates
 }
 
-func startWatch(ctx context.Context, s *server) (*watch, error) {
-	w := &watch{server: s}
+func startWatch(ctx context.Context, s *server, counts bool) (*watch, error) {
+	w := &watch{server: s, counts: counts}
 	if s == nil {
 		return w, nil // Vault: its process is none of ours
 	}
-	first, err := s.mallocs(ctx)
-	if err != nil {
-		return nil, err
+	if counts {
+		first, err := s.mallocs(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if w.allocs, err = s.mallocs(ctx); err != nil {
+			return nil, err
+		}
+		w.scrape = w.allocs - first
 	}
-	if w.allocs, err = s.mallocs(ctx); err != nil {
-		return nil, err
-	}
-	w.scrape = w.allocs - first
+	var err error
 	w.cpu, err = processCPU(s.pid)
 	return w, err
 }
 
-// stop fills in what the drive has cost.
+// stop adds to a sample what the drive has cost.
 func (w *watch) stop(ctx context.Context, s *sample) error {
 	if w.server == nil {
 		return nil
@@ -160,11 +232,15 @@ func (w *watch) stop(ctx context.Context, s *sample) error {
 	if err != nil {
 		return err
 	}
-	allocs, err := w.server.mallocs(ctx)
-	if err != nil {
-		return err
+	s.cpu += cpu - w.cpu
+	if w.counts {
+		allocs, err := w.server.mallocs(ctx)
+		if err != nil {
+			return err
+		}
+		s.allocs = allocs - w.allocs - w.scrape
 	}
 	m, err := memoryOf(w.server.pid)
-	s.cpu, s.allocs, s.resident = cpu-w.cpu, (allocs-w.allocs-w.scrape)/float64(s.requests), m.Resident
+	s.resident = m.Resident
 	return err
 }

@@ -84,12 +84,12 @@ func TestADriveFailsWithItsFirstUnverifiedAnswer(t *testing.T) {
 		}
 		answering(200, headers, "{}")(w, r)
 	})
-	_, err := drive(t.Context(), target, 4, 1, 10*time.Second)
+	_, err := drive(t.Context(), target, load{4, 1}, 10*time.Second)
 	require.ErrorContains(t, err, "driving jeepay")
 	assert.Less(t, count.Load(), int64(1e6), "it does not go on")
 
 	count.Store(100)
-	s, err := drive(t.Context(), target, 4, 1, 200*time.Millisecond)
+	s, err := drive(t.Context(), target, load{4, 1}, 200*time.Millisecond)
 	require.NoError(t, err)
 	assert.Equal(t, int(count.Load()-101), s.requests, "every answer but that of the first look")
 	assert.LessOrEqual(t, s.p50, s.p99)

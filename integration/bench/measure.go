@@ -103,9 +103,11 @@ func (b *bench) rounds(ctx context.Context, l load, first bool) error {
 	return nil
 }
 
-// round drives every target once.
+// parts is how many slices a round has.
+const parts = 10
+
+// round drives every target once, in slices.
 func (b *bench) round(ctx context.Context, l load, span time.Duration) (map[*target]sample, []*target, error) {
-	samples := make(map[*target]sample)
 	var order []*target
 	for _, s := range b.servers {
 		order = append(order, s.targets...)
@@ -113,14 +115,8 @@ func (b *bench) round(ctx context.Context, l load, span time.Duration) (map[*tar
 	if b.vault != nil {
 		order = append(order, b.vault.target)
 	}
-	for _, t := range order {
-		s, err := drive(ctx, t, l.connections, l.kib, span)
-		if err != nil {
-			return nil, nil, err
-		}
-		samples[t] = s
-	}
-	return samples, order, nil
+	samples, err := driveInTurn(ctx, order, l, span, parts)
+	return samples, order, err
 }
 
 // figures are the figures of a target in a round.

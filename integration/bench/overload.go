@@ -65,7 +65,7 @@ func (b *bench) overload(ctx context.Context, limit int) (overloadCase, error) {
 	if err := b.startServer(ctx, s); err != nil {
 		return c, err
 	}
-	closed, err := drive(ctx, t, 16, 1, capacitySpan)
+	closed, err := drive(ctx, t, load{16, 1}, capacitySpan)
 	if err != nil {
 		return c, err
 	}

@@ -32,7 +32,7 @@ func (b *bench) profileOf(ctx context.Context, t *target) error {
 	const seconds = 5
 	ended := make(chan error, 1)
 	go func() {
-		_, err := drive(ctx, t, 16, 1, (seconds+1)*time.Second)
+		_, err := drive(ctx, t, load{16, 1}, (seconds+1)*time.Second)
 		ended <- err
 	}()
 	name := filepath.Join(b.options.profile, t.server.name()+"-"+t.name)
