@@ -16,7 +16,7 @@ const (
 )
 
 // largeInFlight is how many such exchanges are in flight at once.
-var largeInFlight = []int{4, 16}
+var largeInFlight = []int{4, 16, 64}
 
 // largeReport is the memory of exchanges with large bodies.
 type largeReport struct {

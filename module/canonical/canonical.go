@@ -14,7 +14,6 @@ import (
 	"bytes"
 	"errors"
 	"slices"
-	"sync"
 	"unicode"
 	"unicode/utf8"
 )
@@ -60,52 +59,35 @@ func AppendJoined(dst []byte, pairs []Pair) []byte {
 
 // Pieces makes of each pair the piece "name=value&", sorts the whole pieces as
 // CompareFold does, and joins them: "a0=1&" comes before "a=1&", and the last
-// "&" stays. It fails with ErrTwins.
+// "&" stays. It fails with ErrTwins. It sorts pairs.
 func Pieces(pairs []Pair) ([]byte, error) {
-	w := workshops.Get().(*workshop)
-	defer w.release()
-	for _, p := range pairs {
-		start := len(w.text)
-		w.text = append(appendPair(w.text, p), '&')
-		w.pieces = append(w.pieces, span{start, len(w.text)})
-	}
-	slices.SortStableFunc(w.pieces, func(a, b span) int { return CompareFold(w.piece(a), w.piece(b)) })
-	text := Room(len(w.text))
-	for i, s := range w.pieces {
-		piece := w.piece(s)
-		if i > 0 {
-			if before := w.piece(w.pieces[i-1]); CompareFold(before, piece) == 0 && !bytes.Equal(before, piece) {
-				return nil, ErrTwins
-			}
+	slices.SortStableFunc(pairs, comparePieces)
+	text := Room(size(pairs))
+	for i, p := range pairs {
+		if i > 0 && twins(pairs[i-1], p) {
+			return nil, ErrTwins
 		}
-		text = append(text, piece...)
+		text = append(appendPair(text, p), '&')
 	}
 	return text, nil
 }
 
-// workshop is where pieces lie until they are in order, pooled.
-type workshop struct {
-	text   []byte
-	pieces []span
+// twins reports whether two pieces differ, and in nothing but case.
+func twins(a, b Pair) bool {
+	return comparePieces(a, b) == 0 && !bytes.Equal(appendPair(nil, a), appendPair(nil, b))
 }
 
-type span struct{ start, end int }
+// comparePieces compares the pieces of two pairs.
+func comparePieces(a, b Pair) int {
+	x, y := [...][]byte{a.Name, equals, a.Value, ampersand}, [...][]byte{b.Name, equals, b.Value, ampersand}
+	return compareFold(x[:], y[:])
+}
+
+var equals, ampersand = []byte("="), []byte("&")
 
 // maxKept is the size in bytes of the largest text whose memory is kept for the
 // next one.
 const maxKept = 64 << 10
-
-var workshops = sync.Pool{New: func() any { return new(workshop) }}
-
-func (w *workshop) piece(s span) []byte { return w.text[s.start:s.end] }
-
-func (w *workshop) release() {
-	if cap(w.text) > maxKept {
-		return
-	}
-	w.text, w.pieces = w.text[:0], w.pieces[:0]
-	workshops.Put(w)
-}
 
 func size(pairs []Pair) int {
 	n := 0
@@ -159,24 +141,38 @@ func utf16Key(r rune) rune {
 
 // CompareFold compares two texts as Java's String.CASE_INSENSITIVE_ORDER does:
 // character by character, each made upper case and then lower case.
-func CompareFold(a, b []byte) int {
-	i := 0 // where they are ASCII and alike there is nothing to decode
-	for i < len(a) && i < len(b) && a[i] == b[i] && a[i] < utf8.RuneSelf {
-		i++
-	}
-	a, b = a[i:], b[i:]
-	for len(a) > 0 && len(b) > 0 {
-		ra, na := utf8.DecodeRune(a)
-		rb, nb := utf8.DecodeRune(b)
-		a, b = a[na:], b[nb:]
-		if ra == rb {
+func CompareFold(a, b []byte) int { return compareFold([][]byte{a}, [][]byte{b}) }
+
+// compareFold is CompareFold of two texts that are given in parts.
+func compareFold(a, b [][]byte) int {
+	for {
+		for len(a) > 0 && len(a[0]) == 0 {
+			a = a[1:]
+		}
+		for len(b) > 0 && len(b[0]) == 0 {
+			b = b[1:]
+		}
+		if len(a) == 0 || len(b) == 0 {
+			return len(a) - len(b)
+		}
+		x, y := a[0], b[0]
+		i := 0 // where they are ASCII and alike there is nothing to decode
+		for i < len(x) && i < len(y) && x[i] == y[i] && x[i] < utf8.RuneSelf {
+			i++
+		}
+		a[0], b[0] = x[i:], y[i:]
+		if i == len(x) || i == len(y) {
 			continue
 		}
-		if fa, fb := fold(ra), fold(rb); fa != fb {
-			return int(utf16Key(fa)) - int(utf16Key(fb))
+		rx, nx := utf8.DecodeRune(a[0])
+		ry, ny := utf8.DecodeRune(b[0])
+		if rx != ry {
+			if fx, fy := fold(rx), fold(ry); fx != fy {
+				return int(utf16Key(fx)) - int(utf16Key(fy))
+			}
 		}
+		a[0], b[0] = a[0][nx:], b[0][ny:]
 	}
-	return len(a) - len(b)
 }
 
 func fold(r rune) rune {

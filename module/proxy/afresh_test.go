@@ -37,7 +37,7 @@ func (*counting) Seal(r scheme.Request) (*scheme.Sealed, error) {
 	var e body.Editor
 	text := fmt.Sprint(sealedSoFar.Add(1))
 	e.SetString(r.Body, "nonce", text)
-	return &scheme.Sealed{Body: e.Apply(r.Body.Source()), Canonical: []byte("nonce=" + text), Request: r.Body, Keys: r.Keys}, nil
+	return &scheme.Sealed{Body: e.Apply(r.Body.Source()), Canonical: []byte("nonce=" + text)}, nil
 }
 
 func (*counting) Open(a scheme.Answer) (*scheme.Opened, error) {

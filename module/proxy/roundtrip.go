@@ -38,7 +38,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		if e.ended { // the client went away between two tries
 			return nil, e.fail(r, shared.problem)
 		}
-		if e.request == nil {
+		if e.request == nil && !e.sent {
 			if p := e.prepare(r); p != nil {
 				if p.Code == problem.Overloaded {
 					// The upstream has no part in it, and reverse_proxy counts
@@ -93,8 +93,9 @@ func (e *exchange) try(r *http.Request) (*http.Response, error) {
 	e.entry.ResponseBytes = len(e.reply.body)
 
 	endSpan = e.span(telemetry.SpanOpen)
-	result, p := e.open()
+	result, p := e.openInTurn()
 	e.entry.Open = max(time.Since(answered), 1)
+	e.reply.body, e.sealed = nil, nil
 	if p != nil {
 		endSpan(string(p.Code))
 		return nil, e.fail(r, p)
@@ -123,6 +124,7 @@ func (e *exchange) send(timer context.Context, r *http.Request) *problem.Problem
 	res, err := e.t.HTTP.RoundTrip(e.outgoing(ctx, r))
 	if e.attempt.connected.Load() {
 		e.sent = true
+		e.request = nil // and its memory is free for the answer's
 		if e.tries != nil {
 			e.tries.sent.Store(true)
 		}

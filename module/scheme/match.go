@@ -1,7 +1,6 @@
 package scheme
 
 import (
-	"bytes"
 	"fmt"
 
 	"github.com/countersign/caddy-countersign/module/body"
@@ -23,17 +22,36 @@ func (m *Matching) Option() Option {
 // Validate fills in the default.
 func (m *Matching) Validate() error { return OneOf("match", &m.Match, "on", "off") }
 
-// Check returns an Error with the reason Mismatch if the request and the answer
-// both have one of the members, neither null nor empty, and it differs.
-func (m *Matching) Check(request, answer *body.Object, members ...string) error {
-	if m.Match == "off" || request == nil || answer == nil {
+// Order are the members of a request that its answer must repeat where it has
+// them. It holds nothing else of the request.
+type Order []orderMember
+
+type orderMember struct{ name, text string }
+
+// Order is what a request says of its order in those of the members that it has,
+// neither null nor empty.
+func (m *Matching) Order(request *body.Object, members ...string) Order {
+	if m.Match == "off" || request == nil {
 		return nil
 	}
+	order := make(Order, 0, len(members))
 	for _, name := range members {
-		asked, ok1 := given(request, name)
-		answered, ok2 := given(answer, name)
-		if ok1 && ok2 && !bytes.Equal(asked.Text(), answered.Text()) {
-			return &Error{Reason: Mismatch, Detail: fmt.Sprintf("the answer names another %s than the request", name)}
+		if asked, ok := given(request, name); ok {
+			order = append(order, orderMember{name, string(asked.Text())})
+		}
+	}
+	return order
+}
+
+// Check returns an Error with the reason Mismatch if the answer has one of the
+// members, neither null nor empty, and it differs.
+func (o Order) Check(answer *body.Object) error {
+	if answer == nil {
+		return nil
+	}
+	for _, asked := range o {
+		if answered, ok := given(answer, asked.name); ok && string(answered.Text()) != asked.text {
+			return &Error{Reason: Mismatch, Detail: fmt.Sprintf("the answer names another %s than the request", asked.name)}
 		}
 	}
 	return nil

@@ -70,16 +70,17 @@ type Request struct {
 	Now  time.Time
 }
 
-// Sealed is a request as it goes out, and what opening the answer needs of it.
+// Sealed is a request as it goes out, and what opening the answer needs of it,
+// without the request itself: an exchange waits for its answer with one text in
+// memory.
 type Sealed struct {
 	Body         []byte   // as it goes out
 	Canonical    []byte   // the canonical string that was signed, or nil if it was forgotten
 	Signature    string   // as it goes out
 	Fingerprints []string // of the keys that were used
 
-	Request *body.Object // the plain request
-	Keys    *keys.Set    // the keys that sealed it
-	Memory  any          // what the scheme itself remembers for the answer
+	Order  Order // what ties the answer to it
+	Memory any   // what else the scheme remembers for the answer
 }
 
 // Forget gives the memory of the canonical string back.

@@ -45,10 +45,7 @@ func (r Request) Sign(algorithm signature.Algorithm, text []byte, name string, d
 		return nil, SigningFailed(err)
 	}
 	draft.SetString(name, sig)
-	sealed := &Sealed{
-		Body: draft.Apply(inner...), Canonical: text, Signature: sig, Fingerprints: []string{fingerprint},
-		Request: r.Body, Keys: r.Keys,
-	}
+	sealed := &Sealed{Body: draft.Apply(inner...), Canonical: text, Signature: sig, Fingerprints: []string{fingerprint}}
 	for _, d := range inner {
 		d.Release()
 	}

@@ -7,11 +7,12 @@ import (
 	"runtime/metrics"
 )
 
-// slack is how many bytes the heap grows at least between two collections. With
-// Go's default, which is 100 percent of what is in use, a sidecar whose heap is
-// a few MiB collects hundreds of times a second, and a fifth of the CPU time of
-// a request goes there. What this costs is at most so much memory, whatever the
-// load: above slack in use the default holds again.
+// slack is how many bytes the heap grows between two collections. With Go's
+// default, which is 100 percent of what is in use, a sidecar whose heap is a few
+// MiB collects hundreds of times a second, and a fifth of the CPU time of a
+// request goes there; and one whose heap is bodies, each some MiB, needs twice
+// their memory, although there is nothing in a body for a collection to look
+// at. What this costs is so much memory, whatever the load.
 const slack = 32 << 20
 
 // spendMemory keeps the percentage at which Go collects garbage where slack has
@@ -22,7 +23,7 @@ func spendMemory() {
 	if os.Getenv("GOGC") == "" {
 		set := 100
 		afterEachCollection(func() {
-			if want := percent(inUse()); want != set {
+			if want := percent(heap()); want != set {
 				set = want
 				debug.SetGCPercent(want)
 			}
@@ -30,22 +31,26 @@ func spendMemory() {
 	}
 }
 
-// percent is the percentage of a heap in use, in bytes, that is slack, at least
-// Go's default. It moves in steps, because each change of it stops the program
-// for a moment.
-func percent(inUse uint64) int {
+// percent is the percentage of what is in use, in bytes, that is slack; or that
+// is looked at in a collection, if that is more, so that collecting takes no more
+// of the time than by default. It moves in steps, because each change of it stops
+// the program for a moment.
+func percent(inUse, lookedAt uint64) int {
 	const step = 4 << 20
-	return max(100, int(100*slack/(inUse/step*step+step)))
+	return max(1, int(100*max(slack, lookedAt)/(inUse/step*step+step)))
 }
 
-// inUse is how many bytes the last collection found in use.
-func inUse() uint64 {
-	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-	metrics.Read(live)
-	if live[0].Value.Kind() != metrics.KindUint64 {
-		return slack
+// heap is how many bytes the last collection found in use, and how many of them
+// it looked at.
+func heap() (inUse, lookedAt uint64) {
+	found := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/scan/heap:bytes"}}
+	metrics.Read(found)
+	for _, f := range found {
+		if f.Value.Kind() != metrics.KindUint64 {
+			return slack, 0 // a Go that tells otherwise: its default
+		}
 	}
-	return live[0].Value.Uint64()
+	return found[0].Value.Uint64(), found[1].Value.Uint64()
 }
 
 // sentinel is garbage from the start: it is found at the next collection.

@@ -12,10 +12,13 @@ import (
 
 func TestPercent(t *testing.T) {
 	for inUse, want := range map[uint64]int{
-		0: 800, 3 << 20: 800, 4 << 20: 400, 5 << 20: 400, 10 << 20: 266, 28 << 20: 100, 32 << 20: 100, 1 << 30: 100,
+		0: 800, 3 << 20: 800, 4 << 20: 400, 5 << 20: 400, 10 << 20: 266, 28 << 20: 100, 60 << 20: 50, 1020 << 20: 3, 1 << 40: 1,
 	} {
-		assert.Equal(t, want, percent(inUse), inUse)
+		assert.Equal(t, want, percent(inUse, 0), inUse)
+		assert.Equal(t, want, percent(inUse, slack), inUse)
 	}
+	assert.Equal(t, 100, percent(252<<20, 256<<20), "all of it is looked at")
+	assert.Equal(t, 25, percent(252<<20, 64<<20), "the rest are bodies")
 }
 
 func TestSpendMemory(t *testing.T) {

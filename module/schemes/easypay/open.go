@@ -28,8 +28,7 @@ func (s *Scheme) Open(answer scheme.Answer) (*scheme.Opened, error) {
 		s.decryptAlone(opened, answer, part)
 		return opened, nil
 	}
-	asked, _ := answer.Sealed.Request.Object(memberPart)
-	if err := s.Check(asked, part, memberOrder); err != nil {
+	if err := answer.Sealed.Order.Check(part); err != nil {
 		return nil, err
 	}
 	if err := s.decrypt(opened, answer.Body, part, answer.Sealed.Memory.(*memory), answer.Keys); err != nil {

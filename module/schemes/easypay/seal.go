@@ -36,7 +36,7 @@ func (s *Scheme) Seal(request scheme.Request) (*scheme.Sealed, error) {
 	if err != nil {
 		return nil, err
 	}
-	sealed.Memory = remembered
+	sealed.Order, sealed.Memory = s.Order(object, memberOrder), remembered
 	if remembered.key != nil {
 		sealed.Fingerprints = append(sealed.Fingerprints, request.Keys.Encrypt.Fingerprint)
 	}

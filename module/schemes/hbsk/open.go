@@ -20,8 +20,10 @@ func (s *Scheme) Open(answer scheme.Answer) (*scheme.Opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.Check(remembered.data, data, memberOrder); err != nil {
-		return nil, err
+	if answer.Sealed != nil {
+		if err := answer.Sealed.Order.Check(data); err != nil {
+			return nil, err
+		}
 	}
 	if m, _ := answer.Body.Get(memberData); data != nil && m.Kind() == body.String && len(remembered.wrapped) > 0 {
 		var edits body.Editor // data has been read

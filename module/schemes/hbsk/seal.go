@@ -10,7 +10,6 @@ import (
 // memory is what opening the answer needs of the request.
 type memory struct {
 	key     string
-	data    *body.Object   // or nil if it is no object
 	wrapped scheme.Wrapped // data, if the client gave it as JSON
 }
 
@@ -29,7 +28,7 @@ func (s *Scheme) Seal(request scheme.Request) (*scheme.Sealed, error) {
 	if err != nil {
 		return nil, err
 	}
-	remembered := &memory{data: data}
+	remembered := new(memory)
 	if m, _ := draft.Get(memberData); !m.IsScalar() {
 		remembered.wrapped = scheme.Wrapped{memberData}
 		draft.SetText(memberData, m.Raw())
@@ -45,6 +44,6 @@ func (s *Scheme) Seal(request scheme.Request) (*scheme.Sealed, error) {
 	if err != nil {
 		return nil, err
 	}
-	sealed.Memory = remembered
+	sealed.Order, sealed.Memory = s.Order(data, memberOrder), remembered
 	return sealed, nil
 }

@@ -82,10 +82,19 @@ func (s *Scheme) Canonical(message scheme.Wire) ([]byte, error) {
 }
 
 func (w *writer) covered() scheme.Covered {
-	return scheme.Covered{Part: "*", Text: append(canonical.Room(len(w.text)), w.text...), Ambiguous: canonical.Ambiguous(w.pairs)}
+	text := w.text
+	if cap(text) <= maxKept { // else the writer is not used again
+		text = append(canonical.Room(len(text)), text...)
+	}
+	return scheme.Covered{Part: "*", Text: text, Ambiguous: canonical.Ambiguous(w.pairs)}
 }
 
 func (w *writer) message(members []body.Member) {
+	size := 0
+	for _, m := range members {
+		size += len(m.Name()) + len(m.Raw()) + len("=&")
+	}
+	w.text = slices.Grow(w.text, size)
 	for _, m := range members {
 		if string(m.Name()) == memberSign {
 			continue

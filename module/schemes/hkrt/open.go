@@ -13,7 +13,7 @@ func (s *Scheme) Open(answer scheme.Answer) (*scheme.Opened, error) {
 		return nil, err
 	}
 	if answer.Sealed != nil {
-		if err := s.Check(answer.Sealed.Request, answer.Body, memberOrder); err != nil {
+		if err := answer.Sealed.Order.Check(answer.Body); err != nil {
 			return nil, err
 		}
 	}

@@ -13,5 +13,10 @@ func (s *Scheme) Seal(request scheme.Request) (*scheme.Sealed, error) {
 	if err != nil {
 		return nil, err
 	}
-	return request.Sign(md5, c.Text, memberSign, draft)
+	sealed, err := request.Sign(md5, c.Text, memberSign, draft)
+	if err != nil {
+		return nil, err
+	}
+	sealed.Order = s.Order(request.Body, memberOrder)
+	return sealed, nil
 }

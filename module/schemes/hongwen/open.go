@@ -16,11 +16,10 @@ func (s *Scheme) Open(answer scheme.Answer) (*scheme.Opened, error) {
 	if answer.Sealed == nil {
 		return opened, nil
 	}
-	remembered := answer.Sealed.Memory.(*memory)
-	if err := s.Check(remembered.content, answer.Body, memberOrder); err != nil {
+	if err := answer.Sealed.Order.Check(answer.Body); err != nil {
 		return nil, err
 	}
-	if err := remembered.wrapped.Unwrap(opened, answer.Body); err != nil {
+	if err := answer.Sealed.Memory.(scheme.Wrapped).Unwrap(opened, answer.Body); err != nil {
 		return nil, err
 	}
 	return opened, nil

@@ -5,16 +5,10 @@ import (
 	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
-// memory is what opening the answer needs of the request.
-type memory struct {
-	content *body.Object   // biz_content, or nil if it is no object
-	wrapped scheme.Wrapped // what the client gave as JSON, biz_content and in it
-}
-
 // Seal adds what is missing, makes a string of biz_content, and signs all.
 func (s *Scheme) Seal(request scheme.Request) (*scheme.Sealed, error) {
 	draft := body.NewDraft(request.Body)
-	remembered, err := wrapContent(draft, request.Body)
+	content, wrapped, err := wrapContent(draft, request.Body)
 	if err != nil {
 		return nil, err
 	}
@@ -33,31 +27,32 @@ func (s *Scheme) Seal(request scheme.Request) (*scheme.Sealed, error) {
 	if err != nil {
 		return nil, err
 	}
-	sealed.Memory = remembered
+	sealed.Order, sealed.Memory = s.Order(content, memberOrder), wrapped
 	return sealed, nil
 }
 
 // wrapContent makes a string of biz_content, and before that of what nests in
-// it. A string stays as it is.
-func wrapContent(draft *body.Draft, request *body.Object) (*memory, error) {
+// it. A string stays as it is. It returns biz_content, or nil if it is no object,
+// and what the client gave as JSON, biz_content and in it.
+func wrapContent(draft *body.Draft, request *body.Object) (*body.Object, scheme.Wrapped, error) {
 	m, _ := draft.Get(memberContent)
 	switch {
 	case !draft.Has(memberContent):
-		return nil, scheme.Failf(scheme.Invalid, "the request needs biz_content, an object or a string that holds one")
+		return nil, nil, scheme.Failf(scheme.Invalid, "the request needs biz_content, an object or a string that holds one")
 	case m.Kind() == body.String:
 		content, err := scheme.Inside(request, memberContent)
-		return &memory{content: content}, err
+		return content, nil, err
 	case m.Kind() == body.Obj:
 		content, err := body.Parse(m.Raw())
 		if err != nil {
-			return nil, scheme.Failf(scheme.Invalid, "reading biz_content: %w", err)
+			return nil, nil, scheme.Failf(scheme.Invalid, "reading biz_content: %w", err)
 		}
 		inner := body.NewDraft(content)
 		wrapped := append(scheme.Wrap(inner), memberContent)
 		draft.SetText(memberContent, inner.Apply())
 		inner.Release()
-		return &memory{content, wrapped}, nil
+		return content, wrapped, nil
 	default:
-		return nil, scheme.Failf(scheme.Invalid, "biz_content is neither an object nor a string")
+		return nil, nil, scheme.Failf(scheme.Invalid, "biz_content is neither an object nor a string")
 	}
 }

@@ -32,7 +32,7 @@ func (s *Scheme) Open(answer scheme.Answer) (*scheme.Opened, error) {
 	if answer.Sealed == nil {
 		return opened, nil
 	}
-	if err := s.Check(answer.Sealed.Request, data, orderMembers...); err != nil {
+	if err := answer.Sealed.Order.Check(data); err != nil {
 		return nil, err
 	}
 	if err := answer.Sealed.Memory.(scheme.Wrapped).Unwrap(opened, data); err != nil {

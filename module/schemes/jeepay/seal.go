@@ -25,6 +25,6 @@ func (s *Scheme) Seal(request scheme.Request) (*scheme.Sealed, error) {
 	if err != nil {
 		return nil, err
 	}
-	sealed.Memory = wrapped
+	sealed.Order, sealed.Memory = s.Order(request.Body, orderMembers...), wrapped
 	return sealed, nil
 }
