@@ -11,6 +11,7 @@ import (
 type Draft struct {
 	object  *Object
 	members []Member // those of the object, then those that are appended
+	room    []byte   // where names and values stand that were set
 }
 
 // appended is how many members a provider's protocol adds to a message, about.
@@ -31,10 +32,14 @@ func NewDraft(o *Object) *Draft {
 // afterwards.
 func (d *Draft) Release() {
 	clear(d.members)
-	if d.object = nil; cap(d.members) <= maxKept {
+	d.object, d.room = nil, d.room[:0]
+	if cap(d.members) <= maxKept && cap(d.room) <= maxRoom {
 		drafts.Put(d)
 	}
 }
+
+// maxRoom is how many bytes of room a draft keeps.
+const maxRoom = 16 << 10
 
 // Members are the members as they will be.
 func (d *Draft) Members() []Member { return d.members }
@@ -49,23 +54,28 @@ func (d *Draft) Get(name string) (Member, bool) {
 
 // SetString gives the object a string called name, in the place of the member
 // of that name or behind the last.
-func (d *Draft) SetString(name, text string) { d.set(quoted(name, text)) }
+func (d *Draft) SetString(name, text string) { setQuoted(d, name, text) }
 
 // SetText is SetString with a text that must not be changed afterwards.
-func (d *Draft) SetText(name string, text []byte) { d.set(quoted(name, text)) }
+func (d *Draft) SetText(name string, text []byte) { setQuoted(d, name, text) }
 
-// quoted is a member that is a string, with its decoded text at hand. Its name
-// and its value share one allocation.
-func quoted[T ~string | ~[]byte](name string, text T) Member {
-	buf := append(make([]byte, 0, len(name)+len(text)+len(`""`)+escapes(text)), name...)
-	src := AppendQuote(buf[len(name):], text)
-	m := Member{src: src, name: buf[:len(name):len(name)]}
-	if len(src) == len(text)+len(`""`) {
-		m.text = src[1 : len(src)-1 : len(src)-1]
+// setQuoted sets a member that is a string, with its decoded text at hand. It
+// stands in the draft's room, of which earlier members keep what they have where
+// it must grow.
+func setQuoted[T ~string | ~[]byte](d *Draft, name string, text T) {
+	room := slices.Grow(d.room, len(name)+len(text)+len(`""`)+escapes(text))
+	start := len(room)
+	room = append(room, name...)
+	value := len(room)
+	room = AppendQuote(room, text)
+	d.room = room
+	m := Member{src: room[value:len(room):len(room)], name: room[start:value:value]}
+	if len(m.src) == len(text)+len(`""`) {
+		m.text = m.src[1 : len(m.src)-1 : len(m.src)-1]
 	} else {
 		m.text = []byte(text)
 	}
-	return m
+	d.set(m)
 }
 
 // escapes is how many bytes the quotes and backslashes in a text add to it.

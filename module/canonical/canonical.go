@@ -77,8 +77,20 @@ func twins(a, b Pair) bool {
 	return comparePieces(a, b) == 0 && !bytes.Equal(appendPair(nil, a), appendPair(nil, b))
 }
 
-// comparePieces compares the pieces of two pairs.
+// comparePieces compares the pieces of two pairs, which nearly always differ in
+// an ASCII character of their names.
 func comparePieces(a, b Pair) int {
+	for i := 0; i < len(a.Name) && i < len(b.Name); i++ {
+		x, y := a.Name[i], b.Name[i]
+		if x >= utf8.RuneSelf || y >= utf8.RuneSelf {
+			break
+		}
+		if x != y {
+			if fx, fy := fold(rune(x)), fold(rune(y)); fx != fy {
+				return int(fx - fy)
+			}
+		}
+	}
 	x, y := [...][]byte{a.Name, equals, a.Value, ampersand}, [...][]byte{b.Name, equals, b.Value, ampersand}
 	return compareFold(x[:], y[:])
 }

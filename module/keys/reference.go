@@ -3,16 +3,29 @@ package keys
 import (
 	"errors"
 	"path"
-	"regexp"
 	"strings"
 	"unicode"
 )
 
-// A segment that comes out of a request: it can name nothing but one folder.
-var requestSegment = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$`)
+// maxSegment is the length of the longest segment from a request, in bytes.
+const maxSegment = 64
 
-// ValidSegment reports whether text from a request may stand in a reference.
-func ValidSegment(text string) bool { return requestSegment.MatchString(text) }
+// ValidSegment reports whether text from a request may stand in a reference: it
+// must be of letters, digits, "_", "-" and "." and not begin with a dot, so that
+// it can name nothing but one folder.
+func ValidSegment(text string) bool {
+	if text == "" || len(text) > maxSegment || text[0] == '.' {
+		return false
+	}
+	for i := range len(text) {
+		switch c := text[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '_', c == '-', c == '.':
+		default:
+			return false
+		}
+	}
+	return true
+}
 
 // maxReference is the length of the longest reference, in bytes.
 const maxReference = 256
