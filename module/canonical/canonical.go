@@ -63,11 +63,12 @@ func AppendJoined(dst []byte, pairs []Pair) []byte {
 func Pieces(pairs []Pair) ([]byte, error) {
 	slices.SortStableFunc(pairs, comparePieces)
 	text := Room(size(pairs))
+	var before Pair
 	for i, p := range pairs {
-		if i > 0 && twins(pairs[i-1], p) {
+		if i > 0 && twins(before, p) {
 			return nil, ErrTwins
 		}
-		text = append(appendPair(text, p), '&')
+		text, before = append(appendPair(text, p), '&'), p
 	}
 	return text, nil
 }
