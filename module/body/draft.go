@@ -38,8 +38,11 @@ func (d *Draft) Release() {
 	}
 }
 
-// maxRoom is how many bytes of room a draft keeps.
-const maxRoom = 16 << 10
+// A draft that was released keeps space for so many members, and so many bytes.
+const (
+	maxKept = 256
+	maxRoom = 16 << 10
+)
 
 // Members are the members as they will be.
 func (d *Draft) Members() []Member { return d.members }

@@ -2,7 +2,6 @@ package body
 
 import (
 	"bytes"
-	"slices"
 	"sync"
 )
 
@@ -12,34 +11,53 @@ import (
 // objectAt finds the members of the object that begins at src[start].
 func objectAt(src []byte, start int) *Object {
 	o := &Object{src: src, open: start + 1}
-	room := rooms.Get().(*[]Member)
-	members := (*room)[:0]
+	room := rooms.Get().(*[many]Member)
+	members := room[:0]
 	at := spaceEnd(src, o.open)
-	for src[at] != '}' {
-		m := Member{src: src}
-		end := stringEnd(src, at)
-		m.name = unquote(src[at:end])
-		m.start = spaceEnd(src, spaceEnd(src, end)+len(":"))
-		m.end = valueEnd(src, m.start)
+	for src[at] != '}' && len(members) < many {
+		var m Member
+		m, at = memberAt(src, at)
 		members = append(members, m)
-		if at = spaceEnd(src, m.end); src[at] == ',' {
-			at = spaceEnd(src, at+1)
-		}
+	}
+	o.members = append(make([]Member, 0, len(members)+membersFrom(src, at)), members...)
+	clear(members)
+	rooms.Put(room)
+	for src[at] != '}' {
+		var m Member
+		m, at = memberAt(src, at)
+		o.members = append(o.members, m)
 	}
 	o.end = at + 1
-	o.members = slices.Clone(members)
-	clear(members)
-	if *room = members; cap(members) <= maxKept {
-		rooms.Put(room)
-	}
 	return o
 }
 
-// rooms are where members stand until it is known how many they are.
-var rooms = sync.Pool{New: func() any { return new([]Member) }}
+// many members are counted before they are kept, so that an object of more is in
+// memory once.
+const many = 64
 
-// maxKept is how many members a pooled room has space for.
-const maxKept = 256
+// rooms are where members stand until it is known how many they are.
+var rooms = sync.Pool{New: func() any { return new([many]Member) }}
+
+// membersFrom is how many members there are from src[at] on.
+func membersFrom(src []byte, at int) (n int) {
+	for ; src[at] != '}'; n++ {
+		_, at = memberAt(src, at)
+	}
+	return n
+}
+
+// memberAt is the member that begins at src[at], and where the next one begins or
+// the object ends.
+func memberAt(src []byte, at int) (Member, int) {
+	end := stringEnd(src, at)
+	m := Member{src: src, name: unquote(src[at:end])}
+	m.start = spaceEnd(src, spaceEnd(src, end)+len(":"))
+	m.end = valueEnd(src, m.start)
+	if at = spaceEnd(src, m.end); src[at] == ',' {
+		at = spaceEnd(src, at+1)
+	}
+	return m, at
+}
 
 // valueEnd is where the value that begins at src[at] ends.
 func valueEnd(src []byte, at int) int {

@@ -1,6 +1,7 @@
 package easypay
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/countersign/caddy-countersign/module/body"
@@ -14,7 +15,7 @@ import (
 // answer may have, it is the exact JSON text.
 func (s *Scheme) covered(name string, members []body.Member) scheme.Covered {
 	var few [canonical.Few]canonical.Pair // on the stack, for most messages
-	pairs := few[:0]
+	pairs := slices.Grow(few[:0], len(members))
 	for _, m := range members {
 		if m.IsNull() {
 			continue

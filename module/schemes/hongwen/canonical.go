@@ -1,6 +1,8 @@
 package hongwen
 
 import (
+	"slices"
+
 	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/canonical"
 	"github.com/countersign/caddy-countersign/module/scheme"
@@ -10,7 +12,7 @@ import (
 // name, sign_type among them (client).
 func (s *Scheme) covered(members []body.Member) scheme.Covered {
 	var few [canonical.Few]canonical.Pair // on the stack, for most messages
-	pairs := few[:0]
+	pairs := slices.Grow(few[:0], len(members))
 	for _, m := range members {
 		if string(m.Name()) == memberSign || m.IsEmpty() || !m.IsScalar() && s.Arrays == "skip" {
 			continue

@@ -1,6 +1,8 @@
 package jeepay
 
 import (
+	"slices"
+
 	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/canonical"
 	"github.com/countersign/caddy-countersign/module/scheme"
@@ -10,7 +12,7 @@ import (
 // is the same for MD5 and RSA2: the "&" at its end belongs to it (vectors).
 func covered(part string, members []body.Member) (scheme.Covered, error) {
 	var few [canonical.Few]canonical.Pair // on the stack, for most messages
-	pairs := few[:0]
+	pairs := slices.Grow(few[:0], len(members))
 	for _, m := range members {
 		if string(m.Name()) == memberSign || m.IsEmpty() {
 			continue
