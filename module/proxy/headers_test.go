@@ -74,7 +74,7 @@ func TestConnectionNamesAForwardedHeader(t *testing.T) {
 // More large answers at once than are opened at once.
 func TestLargeAnswersTakeTurns(t *testing.T) {
 	d := newDouble(t)
-	text := signBizData(t, d.keys.Sign, map[string]string{"tradeRetCode": "00", "remark": strings.Repeat("分账", 50<<10)})
+	text := signBizData(t, d.keys.Sign, map[string]string{"tradeRetCode": "00", "remark": strings.Repeat("分账", 300<<10)})
 	d.set(func(c *testcaddy.Conn) {
 		if r := c.Request(); r != nil {
 			c.Answer(200, closing, text)

@@ -93,7 +93,7 @@ func (e *exchange) try(r *http.Request) (*http.Response, error) {
 	e.entry.ResponseBytes = len(e.reply.body)
 
 	endSpan = e.span(telemetry.SpanOpen)
-	result, p := e.openInTurn()
+	result, p := e.openInTurn(timer)
 	e.entry.Open = max(time.Since(answered), 1)
 	e.reply.body, e.sealed = nil, nil
 	if p != nil {

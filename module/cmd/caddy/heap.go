@@ -40,10 +40,10 @@ func percent(inUse, lookedAt uint64) int {
 	return max(1, int(100*max(slack, lookedAt)/(inUse/step*step+step)))
 }
 
-// heap is how many bytes the last collection found in use, and how many of them
-// it looked at.
+// heap is how many bytes the last collection found in use, and how many it looked
+// at, those of stacks among them.
 func heap() (inUse, lookedAt uint64) {
-	found := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/scan/heap:bytes"}}
+	found := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/scan/total:bytes"}}
 	metrics.Read(found)
 	for _, f := range found {
 		if f.Value.Kind() != metrics.KindUint64 {
