@@ -52,25 +52,30 @@ func Valid(text []byte) error {
 	return nil
 }
 
-// check reports why text is not one JSON value, of whatever depth, or nil.
+// check reports why text is not one JSON value, or nil. Of what is valid it leaves
+// the depth to tooDeep.
 func check(text []byte) error {
 	if jsontext.Value(text).IsValid() {
 		return nil
 	}
 	d := jsontext.NewDecoder(bytes.NewBuffer(text[:len(text):len(text)]))
-	value, err := d.ReadValue()
-	var syntax *jsontext.SyntacticError
-	switch {
-	case err == nil && value.Kind() == jsontext.KindBeginObject:
-		return fmt.Errorf("%w: there is more after the object", ErrSyntax)
-	case err == nil:
-		return fmt.Errorf("%w: there is more after the value", ErrSyntax)
-	case errors.Is(err, jsontext.ErrDuplicateName):
-		return ErrDuplicate
-	case errors.As(err, &syntax): // the rest of it is a part of the text
-		return fmt.Errorf("%w near byte %d", ErrSyntax, syntax.ByteOffset)
-	default:
-		return ErrSyntax
+	for {
+		token, err := d.ReadToken()
+		var syntax *jsontext.SyntacticError
+		switch {
+		case errors.Is(err, jsontext.ErrDuplicateName):
+			return ErrDuplicate
+		case errors.As(err, &syntax): // the rest of it is a part of the text
+			return fmt.Errorf("%w near byte %d", ErrSyntax, syntax.ByteOffset)
+		case err != nil:
+			return ErrSyntax
+		case d.StackDepth() > MaxDepth:
+			return ErrDepth
+		case d.StackDepth() == 0 && token.Kind() == jsontext.KindEndObject:
+			return fmt.Errorf("%w: there is more after the object", ErrSyntax)
+		case d.StackDepth() == 0:
+			return fmt.Errorf("%w: there is more after the value", ErrSyntax)
+		}
 	}
 }
 

@@ -67,7 +67,8 @@ func TestParseRefuses(t *testing.T) {
 		"a name twice in an array":            {`{"a":[[{"b":1,"\u0062":2}]]}`, ErrDuplicate},
 		"101 objects in one another":          {nested(101, `{"a":`, "}"), ErrDepth},
 		"101 levels of arrays":                {nested(101, "[", "]"), ErrDepth},
-		"100000 levels":                       {nested(100000, "[", "]"), nil},
+		"100000 levels":                       {nested(100000, `{"a":`, "}"), ErrDepth},
+		"101 levels and more behind":          {nested(101, `{"a":`, "}") + "x", ErrDepth},
 		"101 levels behind brackets in text":  {`{"s":"]]]]]}}}\"]","a":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + "}", ErrDepth},
 		"101 levels at the end of an array":   {`{"a":[[],{},[` + strings.Repeat("[", 98) + strings.Repeat("]", 98) + "]]}", ErrDepth},
 		"101 levels behind a string in there": {`{"a":["}]` + strings.Repeat("]", 50) + `",` + strings.Repeat("[", 99) + strings.Repeat("]", 99) + "]}", ErrDepth},
@@ -240,13 +241,13 @@ func TestValid(t *testing.T) {
 		`{"a":1,"\u0061":1}`:      ErrDuplicate,
 		`[{"a":[{"b":1,"b":1}]}]`: ErrDuplicate,
 		strings.Repeat("[", 101) + strings.Repeat("]", 101): ErrDepth,
+		strings.Repeat("[", 20000):                          ErrDepth,
 	} {
 		assert.ErrorIs(t, Valid([]byte(text)), want, text)
 	}
 }
 
-// Parsing keeps nothing of one text for the next: the pooled decoders are as
-// good as new, after an error too.
+// Parsing keeps nothing of one text for the next, after an error either.
 func TestParseIsIndependent(t *testing.T) {
 	texts := []string{`{"a":1}`, `{"a":1,"a":2}`, `{"a":[`, `{"b":{"a":1}}`, "", `[1]`}
 	errs := []error{nil, ErrDuplicate, ErrSyntax, nil, ErrSyntax, ErrNotObject}

@@ -22,8 +22,8 @@ func Room(size int) []byte {
 	return make([]byte, 0, size)
 }
 
-// Forget takes back the memory of a canonical string, for the next one. Nobody
-// may look at the string afterwards.
+// Forget takes back the memory of a canonical string, for the next one. Nothing
+// else may be in it, and nobody may look at the string afterwards.
 func Forget(text []byte) {
 	if cap(text) == 0 || cap(text) > maxKept {
 		return

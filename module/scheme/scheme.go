@@ -76,16 +76,25 @@ type Request struct {
 type Sealed struct {
 	Body         []byte   // as it goes out
 	Canonical    []byte   // the canonical string that was signed, or nil if it was forgotten
-	Signature    string   // as it goes out
-	Fingerprints []string // of the keys that were used
+	Fingerprints []string // of the keys that were used, that of the signature first
+
+	// Signature is the signature as it goes out, and Keys are those that made it.
+	// With a shared secret an answer is refused without them: it could be the
+	// request, sent back.
+	Signature string
+	Keys      *keys.Set
 
 	Order  Order // what ties the answer to it
 	Memory any   // what else the scheme remembers for the answer
+
+	own bool // Canonical, as in Covered
 }
 
-// Forget gives the memory of the canonical string back.
+// Forget lets go of the canonical string.
 func (s *Sealed) Forget() {
-	canonical.Forget(s.Canonical)
+	if s.own {
+		canonical.Forget(s.Canonical)
+	}
 	s.Canonical = nil
 }
 
@@ -118,11 +127,15 @@ type Opened struct {
 	// Note says what could not be done with a verified answer where the request
 	// is not known.
 	Note string
+
+	own bool // Canonical, as in Covered
 }
 
-// Forget gives the memory of the canonical string back.
+// Forget lets go of the canonical string.
 func (o *Opened) Forget() {
-	canonical.Forget(o.Canonical)
+	if o.own {
+		canonical.Forget(o.Canonical)
+	}
 	o.Canonical = nil
 }
 

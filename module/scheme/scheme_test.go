@@ -2,6 +2,7 @@ package scheme
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -148,6 +149,8 @@ func TestInside(t *testing.T) {
 	}
 	_, err := Inside(message, "twice")
 	assert.Equal(t, Invalid, ReasonOf(err))
+	_, err = Inside(parse(t, `{"s":"`+strings.Repeat("[", 20000)+strings.Repeat("]", 20000)+`"}`), "s")
+	assert.Equal(t, Invalid, ReasonOf(err), "deeper than any reader goes")
 }
 
 var algorithm = signature.UpperHex(signature.MD5WithSecret(""))
@@ -162,7 +165,7 @@ func secret(t *testing.T, text string) *keys.Set {
 func TestSignAndVerify(t *testing.T) {
 	request := Request{Body: parse(t, `{"a":1}`), Keys: secret(t, "k")}
 	draft := body.NewDraft(request.Body)
-	sealed, err := request.Sign(algorithm, []byte("a=1"), "sign", draft)
+	sealed, err := request.Sign(algorithm, Covered{Text: []byte("a=1")}, "sign", draft)
 	require.NoError(t, err)
 
 	answer := Answer{Body: parse(t, string(sealed.Body)), Keys: request.Keys}
@@ -179,6 +182,29 @@ func TestSignAndVerify(t *testing.T) {
 	reflected.Sealed = sealed
 	_, err = reflected.Verify(algorithm, covered, sig)
 	assert.Equal(t, Signature, ReasonOf(err), "a request sent back")
+
+	// While the secret is rotated both secrets verify, and the same request was
+	// sealed with the other one.
+	rotated, err := keys.Parse("test", "2", keys.Material{keys.SharedSecret: {Text: []byte("new")}, keys.VerifySecret: {Text: []byte("k")}})
+	require.NoError(t, err)
+	later, err := Request{Body: request.Body, Keys: rotated}.Sign(algorithm, Covered{Text: []byte("a=1")}, "sign", body.NewDraft(request.Body))
+	require.NoError(t, err)
+	_, err = Answer{Body: answer.Body, Keys: rotated, Sealed: later}.Verify(algorithm, covered, sig)
+	assert.Equal(t, Signature, ReasonOf(err), "a request of before the rotation sent back")
+	rotated, err = keys.Parse("test", "0", keys.Material{keys.SharedSecret: {Text: []byte("k")}, keys.VerifySecret: {Text: []byte("new")}})
+	require.NoError(t, err)
+	_, err = Answer{Body: parse(t, string(later.Body)), Keys: rotated, Sealed: sealed}.Verify(algorithm, covered, later.Signature)
+	assert.Equal(t, Signature, ReasonOf(err), "a request of after the rotation sent back")
+	_, err = Answer{Body: answer.Body, Keys: rotated, Sealed: later}.Verify(algorithm, Covered{Part: "*", Text: []byte("a=2")}, sig)
+	assert.Error(t, err)
+	_, err = Answer{Body: answer.Body, Keys: request.Keys, Sealed: new(Sealed)}.Verify(algorithm, covered, sig)
+	assert.Equal(t, Signature, ReasonOf(err), "a scheme that does not tell")
+
+	foreign := later.Canonical // of no room of ours, as another scheme may have it
+	later.Forget()
+	assert.Nil(t, later.Canonical)
+	canonical.Joined([]canonical.Pair{{Name: []byte("x"), Value: []byte("y")}})
+	assert.Equal(t, "a=1", string(foreign))
 
 	_, err = answer.Verify(algorithm, Covered{Part: "*", Text: []byte("a=2")}, sig)
 	assert.Equal(t, Signature, ReasonOf(err))

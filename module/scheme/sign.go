@@ -17,6 +17,10 @@ type Covered struct {
 	Part      string // as in Opened.Signed
 	Text      []byte // the canonical string
 	Ambiguous error  // why the text can be read in two ways, or nil
+
+	// Own says that nothing else is in the memory of Text, such as a member of the
+	// message. It is used again then, for another canonical string.
+	Own bool
 }
 
 // Roles are the roles that an exchange needs whose request and answer are signed
@@ -33,19 +37,21 @@ var (
 	withKeys   = slices.Clip([]keys.Role{keys.Sign, keys.Verify})
 )
 
-// Sign signs text, which is made of a draft of the request, and sets the
-// draft's member called name to the signature. Drafts of objects in the request
+// Sign signs what is covered of a draft of the request, and sets the draft's
+// member called name to the signature. Drafts of objects in the request
 // come behind. The drafts end with it.
-func (r Request) Sign(algorithm signature.Algorithm, text []byte, name string, draft *body.Draft, inner ...*body.Draft) (*Sealed, error) {
+func (r Request) Sign(algorithm signature.Algorithm, c Covered, name string, draft *body.Draft, inner ...*body.Draft) (*Sealed, error) {
 	if err := r.Keys.Need(algorithm.SignRole()); err != nil {
 		return nil, Failf(NeedsKeys, "%w", err)
 	}
-	sig, fingerprint, err := algorithm.Sign(r.Keys, text)
+	sig, fingerprint, err := algorithm.Sign(r.Keys, c.Text)
 	if err != nil {
 		return nil, SigningFailed(err)
 	}
 	draft.SetString(name, sig)
-	sealed := &Sealed{Body: draft.Apply(inner...), Canonical: text, Signature: sig, Fingerprints: []string{fingerprint}}
+	sealed := &Sealed{
+		Body: draft.Apply(inner...), Canonical: c.Text, Signature: sig, Keys: r.Keys, Fingerprints: []string{fingerprint}, own: c.Own,
+	}
 	for _, d := range inner {
 		d.Release()
 	}
@@ -60,17 +66,38 @@ func (a Answer) Verify(algorithm signature.Algorithm, c Covered, sig string) (*O
 	if err != nil {
 		return nil, err
 	}
-	// With a shared secret both sides sign alike: a stranger between them could
-	// send a request back as its own answer. What is equal then is the signature,
-	// in either case of its hexadecimal digits.
-	if a.Sealed != nil && algorithm.SignRole() == algorithm.VerifyRole() && strings.EqualFold(a.Sealed.Signature, sig) {
-		return nil, Failf(Signature, "the signature is the one of the request itself, sent back")
+	if a.Sealed != nil && algorithm.SignRole() == algorithm.VerifyRole() {
+		if err := a.checkReflection(algorithm, c, sig, opened.Fingerprints[0]); err != nil {
+			return nil, err
+		}
 	}
 	if err := CheckTwins(a.Body, c.Part); err != nil {
 		return nil, err
 	}
 	opened.Body = a.Body.Source()
 	return opened, nil
+}
+
+// checkReflection refuses an answer that verifies because it is the request. With
+// a shared secret both sides sign alike, and a stranger between them could send a
+// request back as its own answer. That the two canonical strings are equal shows
+// in equal signatures, in either case of their hexadecimal digits. Where another
+// secret verified than the one that signed the request, which is being rotated,
+// it shows once the answer's string is signed as the request's was.
+func (a Answer) checkReflection(algorithm signature.Algorithm, c Covered, sig, fingerprint string) error {
+	if a.Sealed.Signature == "" || a.Sealed.Keys == nil || len(a.Sealed.Fingerprints) == 0 {
+		return Failf(Signature, "the scheme does not tell how it signed the request, and so whether the answer is the request itself, sent back")
+	}
+	if fingerprint != a.Sealed.Fingerprints[0] {
+		var err error
+		if sig, _, err = algorithm.Sign(a.Sealed.Keys, c.Text); err != nil {
+			return SigningFailed(err)
+		}
+	}
+	if strings.EqualFold(a.Sealed.Signature, sig) {
+		return Failf(Signature, "the signature is the one of the request itself, sent back")
+	}
+	return nil
 }
 
 // CheckTwins refuses a message that has its signed part a second time in other
@@ -114,7 +141,7 @@ func (c Covered) verify(algorithm signature.Algorithm, set *keys.Set, charset fu
 	if c.Ambiguous != nil {
 		return nil, Failf(Ambiguous, "the message can be read in two ways: %w", c.Ambiguous)
 	}
-	return &Opened{Canonical: c.Text, Fingerprints: []string{fingerprint}, Signed: c.Part}, nil
+	return &Opened{Canonical: c.Text, Fingerprints: []string{fingerprint}, Signed: c.Part, own: c.Own}, nil
 }
 
 // SignatureOf is the signature in the member called name. It fails with the

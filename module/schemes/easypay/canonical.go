@@ -25,7 +25,7 @@ func (s *Scheme) covered(name string, members []body.Member) scheme.Covered {
 			pairs = append(pairs, canonical.Pair{Name: m.Name(), Value: value})
 		}
 	}
-	return scheme.Covered{Part: name, Text: canonical.Joined(pairs), Ambiguous: canonical.Ambiguous(pairs)}
+	return scheme.Covered{Part: name, Text: canonical.Joined(pairs), Ambiguous: canonical.Ambiguous(pairs), Own: true}
 }
 
 // Canonical is the canonical string of a message on the wire.

@@ -32,7 +32,7 @@ func (s *Scheme) Seal(request scheme.Request) (*scheme.Sealed, error) {
 		return nil, err
 	}
 	message.SetString(memberSignType, s.SignType)
-	sealed, err := request.Sign(signature.SHA256WithRSA, s.covered(memberPart, part.Members()).Text, memberSign, message, part)
+	sealed, err := request.Sign(signature.SHA256WithRSA, s.covered(memberPart, part.Members()), memberSign, message, part)
 	if err != nil {
 		return nil, err
 	}

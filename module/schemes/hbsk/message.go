@@ -96,13 +96,13 @@ func valueOf(from members, name, key string) ([]byte, error) {
 // it is left out.
 func (m message) covered() scheme.Covered {
 	if len(m.parts) == 1 {
-		return scheme.Covered{Part: memberData, Text: m.parts[0], Ambiguous: m.ambiguous}
+		return scheme.Covered{Part: memberData, Text: m.parts[0], Ambiguous: m.ambiguous, Own: true}
 	}
 	text := bytes.Join(m.parts, []byte("{"+placeholderSecret+"}"))
 	if len(m.parts[len(m.parts)-1]) == 0 {
 		text = bytes.TrimSuffix(text, []byte("{"+placeholderSecret+"}"))
 	}
-	return scheme.Covered{Part: memberData, Text: text, Ambiguous: m.ambiguous}
+	return scheme.Covered{Part: memberData, Text: text, Ambiguous: m.ambiguous, Own: true}
 }
 
 // algorithm signs this message. It does not take the message from its caller,

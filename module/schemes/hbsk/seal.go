@@ -40,7 +40,7 @@ func (s *Scheme) Seal(request scheme.Request) (*scheme.Sealed, error) {
 	if err != nil {
 		return nil, err
 	}
-	sealed, err := request.Sign(s.algorithm(m, nil), m.covered().Text, memberSign, draft)
+	sealed, err := request.Sign(s.algorithm(m, nil), m.covered(), memberSign, draft)
 	if err != nil {
 		return nil, err
 	}

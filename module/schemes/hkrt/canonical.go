@@ -86,7 +86,7 @@ func (w *writer) covered() scheme.Covered {
 	if cap(text) <= maxKept { // else the writer is not used again
 		text = append(canonical.Room(len(text)), text...)
 	}
-	return scheme.Covered{Part: "*", Text: text, Ambiguous: canonical.Ambiguous(w.pairs)}
+	return scheme.Covered{Part: "*", Text: text, Ambiguous: canonical.Ambiguous(w.pairs), Own: true}
 }
 
 func (w *writer) message(members []body.Member) {

@@ -13,7 +13,7 @@ func (s *Scheme) Seal(request scheme.Request) (*scheme.Sealed, error) {
 	if err != nil {
 		return nil, err
 	}
-	sealed, err := request.Sign(md5, c.Text, memberSign, draft)
+	sealed, err := request.Sign(md5, c, memberSign, draft)
 	if err != nil {
 		return nil, err
 	}

@@ -23,7 +23,7 @@ func (s *Scheme) covered(members []body.Member) scheme.Covered {
 }
 
 func ofPairs(pairs []canonical.Pair) scheme.Covered {
-	return scheme.Covered{Part: "*", Text: canonical.Joined(pairs), Ambiguous: canonical.Ambiguous(pairs)}
+	return scheme.Covered{Part: "*", Text: canonical.Joined(pairs), Ambiguous: canonical.Ambiguous(pairs), Own: true}
 }
 
 // Canonical is the canonical string of a message on the wire.

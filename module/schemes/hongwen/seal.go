@@ -23,7 +23,7 @@ func (s *Scheme) Seal(request scheme.Request) (*scheme.Sealed, error) {
 			return nil, scheme.Failf(scheme.Invalid, "the member %s is an object, which hongwen does not sign; give it as a string, or in biz_content", m.Name())
 		}
 	}
-	sealed, err := request.Sign(algorithm, s.covered(draft.Members()).Text, memberSign, draft)
+	sealed, err := request.Sign(algorithm, s.covered(draft.Members()), memberSign, draft)
 	if err != nil {
 		return nil, err
 	}

@@ -31,7 +31,7 @@ func ofPairs(part string, pairs []canonical.Pair) (scheme.Covered, error) {
 	if err != nil {
 		return scheme.Covered{}, scheme.Failf(scheme.Invalid, "the message cannot be signed: %w", err)
 	}
-	return scheme.Covered{Part: part, Text: text, Ambiguous: canonical.Ambiguous(pairs)}, nil
+	return scheme.Covered{Part: part, Text: text, Ambiguous: canonical.Ambiguous(pairs), Own: true}, nil
 }
 
 // Canonical is the canonical string of a message on the wire.

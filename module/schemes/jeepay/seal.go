@@ -21,7 +21,7 @@ func (s *Scheme) Seal(request scheme.Request) (*scheme.Sealed, error) {
 	if err != nil {
 		return nil, err
 	}
-	sealed, err := request.Sign(s.algorithm(), c.Text, memberSign, draft)
+	sealed, err := request.Sign(s.algorithm(), c, memberSign, draft)
 	if err != nil {
 		return nil, err
 	}
