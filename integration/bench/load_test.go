@@ -91,7 +91,9 @@ func TestADriveFailsWithItsFirstUnverifiedAnswer(t *testing.T) {
 	count.Store(100)
 	s, err := drive(t.Context(), target, load{4, 1}, 200*time.Millisecond)
 	require.NoError(t, err)
-	assert.Equal(t, int(count.Load()-101), s.requests, "every answer but that of the first look")
+	answered := int(count.Load() - 101) // without that of the first look
+	assert.Less(t, s.requests, answered, "what warms up does not count")
+	assert.Greater(t, s.requests, answered/2)
 	assert.LessOrEqual(t, s.p50, s.p99)
 	assert.Positive(t, s.p50)
 }

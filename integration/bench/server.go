@@ -59,7 +59,7 @@ func (s *server) caddyfile(source string) string {
 	}
 `, s.socket())
 	if s.arrangement == audited {
-		fmt.Fprintf(&text, "\tlog audited {\n\t\toutput file %s\n\t\tinclude http.countersign.audit\n\t}\n",
+		fmt.Fprintf(&text, "\tlog audited {\n\t\toutput file %s {\n\t\t\troll_disabled\n\t\t}\n\t\tinclude http.countersign.audit\n\t}\n",
 			filepath.Join(s.dir, s.name()+".audit"))
 	}
 	if s.arrangement != plain {

@@ -3,6 +3,7 @@ package body
 import (
 	"bytes"
 	"slices"
+	"strings"
 	"sync"
 )
 
@@ -57,16 +58,20 @@ func (d *Draft) Get(name string) (Member, bool) {
 
 // SetString gives the object a string called name, in the place of the member
 // of that name or behind the last.
-func (d *Draft) SetString(name, text string) { setQuoted(d, name, text) }
+func (d *Draft) SetString(name, text string) {
+	setQuoted(d, name, text, strings.Count(text, `"`)+strings.Count(text, `\`))
+}
 
 // SetText is SetString with a text that must not be changed afterwards.
-func (d *Draft) SetText(name string, text []byte) { setQuoted(d, name, text) }
+func (d *Draft) SetText(name string, text []byte) {
+	setQuoted(d, name, text, bytes.Count(text, []byte{'"'})+bytes.Count(text, []byte{'\\'}))
+}
 
-// setQuoted sets a member that is a string, with its decoded text at hand. It
-// stands in the draft's room, of which earlier members keep what they have where
-// it must grow.
-func setQuoted[T ~string | ~[]byte](d *Draft, name string, text T) {
-	room := slices.Grow(d.room, len(name)+len(text)+len(`""`)+escapes(text))
+// setQuoted sets a member that is a string, with its decoded text at hand, to
+// which quoting adds so many bytes, about. It stands in the draft's room, of which
+// earlier members keep what they have where it must grow.
+func setQuoted[T ~string | ~[]byte](d *Draft, name string, text T, escapes int) {
+	room := slices.Grow(d.room, len(name)+len(text)+len(`""`)+escapes)
 	start := len(room)
 	room = append(room, name...)
 	value := len(room)
@@ -79,12 +84,6 @@ func setQuoted[T ~string | ~[]byte](d *Draft, name string, text T) {
 		m.text = []byte(text)
 	}
 	d.set(m)
-}
-
-// escapes is how many bytes the quotes and backslashes in a text add to it.
-func escapes[T ~string | ~[]byte](text T) int {
-	raw := []byte(text)
-	return bytes.Count(raw, []byte{'"'}) + bytes.Count(raw, []byte{'\\'})
 }
 
 // SetRaw is SetString with a value that is given as JSON text.

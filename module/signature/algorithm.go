@@ -61,7 +61,12 @@ func UpperHex(digest Digest) Algorithm {
 }
 
 // LowerHex is UpperHex in lower case.
-func LowerHex(digest Digest) Algorithm { return keyed{digest, hex.EncodeToString} }
+func LowerHex(digest Digest) Algorithm {
+	return keyed{digest, func(sum []byte) string {
+		var room [2 * sha256.Size]byte
+		return string(hex.AppendEncode(room[:0], sum))
+	}}
+}
 
 type keyed struct {
 	digest Digest
