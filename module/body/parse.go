@@ -61,11 +61,11 @@ func check(text []byte) error {
 	d := jsontext.NewDecoder(bytes.NewBuffer(text[:len(text):len(text)]))
 	for {
 		token, err := d.ReadToken()
-		var syntax *jsontext.SyntacticError
+		syntax, isSyntax := errors.AsType[*jsontext.SyntacticError](err)
 		switch {
 		case errors.Is(err, jsontext.ErrDuplicateName):
 			return ErrDuplicate
-		case errors.As(err, &syntax): // the rest of it is a part of the text
+		case isSyntax: // the rest of it is a part of the text
 			return fmt.Errorf("%w near byte %d", ErrSyntax, syntax.ByteOffset)
 		case err != nil:
 			return ErrSyntax

@@ -71,8 +71,8 @@ func TestConnectionNamesAForwardedHeader(t *testing.T) {
 	}
 }
 
-// More large answers at once than are opened at once.
-func TestLargeAnswersTakeTurns(t *testing.T) {
+// More large answers at once than are opened at once: each gets its turn.
+func TestManyLargeAnswersAtOnce(t *testing.T) {
 	d := newDouble(t)
 	text := signBizData(t, d.keys.Sign, map[string]string{"tradeRetCode": "00", "remark": strings.Repeat("分账", 300<<10)})
 	d.set(func(c *testcaddy.Conn) {

@@ -21,6 +21,38 @@ func TestPercent(t *testing.T) {
 	assert.Equal(t, 25, percent(252<<20, 64<<20), "the rest are bodies")
 }
 
+// What a collection looks at includes the stacks: those of exchanges that wait
+// are most of it.
+func TestStacksAreLookedAt(t *testing.T) {
+	runtime.GC()
+	inUse, before := heap()
+	assert.NotZero(t, inUse)
+	assert.NotZero(t, before)
+	const goroutines, depth = 64, 100
+	ready, end := make(chan struct{}), make(chan struct{})
+	var down func(n int) byte
+	down = func(n int) byte { // a KiB of stack for each
+		var room [1 << 10]byte
+		if n == 0 {
+			ready <- struct{}{}
+			<-end
+			return 0
+		}
+		room[n] = down(n - 1)
+		return room[n/2]
+	}
+	for range goroutines {
+		go down(depth)
+	}
+	for range goroutines {
+		<-ready
+	}
+	runtime.GC()
+	_, after := heap()
+	close(end)
+	assert.Greater(t, after, before+goroutines*depth<<10*3/4)
+}
+
 func TestSpendMemory(t *testing.T) {
 	before := debug.SetGCPercent(100)
 	t.Cleanup(func() { debug.SetGCPercent(before) })
