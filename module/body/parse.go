@@ -24,9 +24,13 @@ var (
 // Parse reads src, which must hold one JSON object and nothing else but white
 // space. The object refers to src: src must not be changed while it is in use.
 //
-// What is valid, jsontext judges, of the whole text and before anything is taken
-// from it. Where its members stand is then found without asking again.
+// What is not of the usual kind, jsontext judges, of the whole text and before
+// anything is taken from it. Where its members stand is then found without asking
+// again.
 func Parse(src []byte) (*Object, error) {
+	if o := usualObject(src); o != nil {
+		return o, nil
+	}
 	if err := check(src); err != nil {
 		return nil, err
 	}
@@ -43,6 +47,9 @@ func Parse(src []byte) (*Object, error) {
 // Valid reports why text is not one JSON value as Parse would read it in a member
 // of an object, or nil.
 func Valid(text []byte) error {
+	if usual(text) {
+		return nil
+	}
 	if err := check(text); err != nil {
 		return err
 	}

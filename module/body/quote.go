@@ -2,7 +2,6 @@ package body
 
 import (
 	"bytes"
-	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -10,7 +9,7 @@ import (
 // AppendQuote appends text, which must be valid UTF-8, as a JSON string with
 // no more escapes than JSON demands: "<", ">", "&" and "/" stay as they are.
 func AppendQuote[T ~string | ~[]byte](dst []byte, text T) []byte {
-	if !utf8.Valid([]byte(text)) {
+	if !isUTF8([]byte(text)) {
 		panic("body: quoting text that is not UTF-8") // callers pass decoded JSON text
 	}
 	dst = append(dst, '"')

@@ -12,20 +12,16 @@ import (
 func objectAt(src []byte, start int) *Object {
 	o := &Object{src: src, open: start + 1}
 	room := rooms.Get().(*[many]Member)
-	members := room[:0]
-	at := spaceEnd(src, o.open)
-	for src[at] != '}' && len(members) < many {
-		var m Member
-		m, at = memberAt(src, at)
-		members = append(members, m)
+	n, at := 0, spaceEnd(src, o.open)
+	for ; src[at] != '}' && n < many; n++ {
+		at = room[n].read(src, at)
 	}
-	o.members = append(make([]Member, 0, len(members)+membersFrom(src, at)), members...)
-	clear(members)
+	o.members = make([]Member, n+membersFrom(src, at))
+	copy(o.members, room[:n])
+	clear(room[:n])
 	rooms.Put(room)
-	for src[at] != '}' {
-		var m Member
-		m, at = memberAt(src, at)
-		o.members = append(o.members, m)
+	for ; src[at] != '}'; n++ {
+		at = o.members[n].read(src, at)
 	}
 	o.end = at + 1
 	return o
@@ -40,23 +36,24 @@ var rooms = sync.Pool{New: func() any { return new([many]Member) }}
 
 // membersFrom is how many members there are from src[at] on.
 func membersFrom(src []byte, at int) (n int) {
+	var m Member
 	for ; src[at] != '}'; n++ {
-		_, at = memberAt(src, at)
+		at = m.read(src, at)
 	}
 	return n
 }
 
-// memberAt is the member that begins at src[at], and where the next one begins or
-// the object ends.
-func memberAt(src []byte, at int) (Member, int) {
+// read makes m the member that begins at src[at], and returns where the next one
+// begins or the object ends.
+func (m *Member) read(src []byte, at int) int {
 	end := stringEnd(src, at)
-	m := Member{src: src, name: unquote(src[at:end])}
+	m.src, m.name = src, unquote(src[at:end])
 	m.start = spaceEnd(src, spaceEnd(src, end)+len(":"))
 	m.end = valueEnd(src, m.start)
 	if at = spaceEnd(src, m.end); src[at] == ',' {
 		at = spaceEnd(src, at+1)
 	}
-	return m, at
+	return at
 }
 
 // valueEnd is where the value that begins at src[at] ends.

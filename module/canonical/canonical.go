@@ -98,10 +98,6 @@ func comparePieces(a, b Pair) int {
 
 var equals, ampersand = []byte("="), []byte("&")
 
-// maxKept is the size in bytes of the largest text whose memory is kept for the
-// next one.
-const maxKept = 64 << 10
-
 func size(pairs []Pair) int {
 	n := 0
 	for _, p := range pairs {

@@ -9,6 +9,13 @@ var (
 	boxes = sync.Pool{New: func() any { return new([]byte) }}
 )
 
+// The memory of a text that is kept for the next one has at least and at most so
+// many bytes. Most texts fit into the least.
+const (
+	minKept = 4 << 10
+	maxKept = 64 << 10
+)
+
 // Room is an empty text with space for size bytes, for a canonical string.
 func Room(size int) []byte {
 	if box, ok := texts.Get().(*[]byte); ok {
@@ -19,7 +26,7 @@ func Room(size int) []byte {
 			return text[:0]
 		}
 	}
-	return make([]byte, 0, size)
+	return make([]byte, 0, max(size, minKept))
 }
 
 // Forget takes back the memory of a canonical string, for the next one. Nothing

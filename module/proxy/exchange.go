@@ -36,7 +36,8 @@ type exchange struct {
 	gone    bool           // the entry says that the client was gone
 	traced  bool           // there are spans
 
-	attempt *attempt // the latest
+	host    string   // that the provider sees in the latest try
+	attempt *attempt // of that try
 	first   attempt
 	reply   reply
 	entry   telemetry.Entry
@@ -59,11 +60,15 @@ func exchangeOf(ctx context.Context) *exchange {
 }
 
 // begin starts the exchange of a request and makes its id known to the access
-// log.
+// log, if there is one.
 func (t *Transport) begin(r *http.Request) *exchange {
-	e := &exchange{t: t, id: problem.NewID(), Context: r.Context(), traced: telemetry.Traced(r.Context())}
-	e.entry = telemetry.Entry{ID: e.id, Profile: t.Profile, Scheme: scheme.Name(t.scheme), Reference: t.Reference}
-	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
+	ctx := r.Context()
+	e := &exchange{t: t, id: problem.NewID(), Context: ctx, traced: telemetry.Traced(ctx)}
+	e.entry.ID, e.entry.Profile, e.entry.Scheme, e.entry.Reference = e.id, t.Profile, t.name, t.Reference
+	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok && server.Logs == nil {
+		return e
+	}
+	if extra, ok := ctx.Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
 		extra.Set(zap.String("countersign_id", e.id))
 	}
 	return e

@@ -57,11 +57,14 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, e.fail(r, problem.New(problem.MethodNotAllowed, "the method was rewritten; only POST requests are signed", nil))
 	}
 	info, _ := reverseproxy.GetDialInfo(r.Context())
-	if err := t.checkTry(info); err != nil {
-		return nil, e.fail(r, problem.New(problem.UpstreamUnreachable, err.Error(), err))
-	}
-	if !Local(info.Network, info.Host) && !t.warned.Load() {
-		t.warnDevelopmentKeys(e.keys)
+	e.host = t.host(r, info)
+	if !Local(info.Network, info.Host) {
+		if err := t.checkTry(info); err != nil {
+			return nil, e.fail(r, problem.New(problem.UpstreamUnreachable, err.Error(), err))
+		}
+		if !t.warned.Load() {
+			t.warnDevelopmentKeys(e.keys)
+		}
 	}
 	if e.sealed == nil {
 		if p := e.seal(); p != nil {
@@ -148,7 +151,7 @@ func (e *exchange) outgoing(ctx context.Context, r *http.Request) *http.Request 
 	}
 	e.attempt.url = *r.URL
 	out := blank.WithContext(ctx)
-	out.URL, out.Host, out.Header = &e.attempt.url, e.host(r), header
+	out.URL, out.Host, out.Header = &e.attempt.url, e.host, header
 	out.Body, out.ContentLength = e.attempt.body(), int64(len(e.sealed.Body))
 	if e.t.mayReplay {
 		out.GetBody = e.attempt.again
@@ -160,17 +163,17 @@ func (e *exchange) outgoing(ctx context.Context, r *http.Request) *http.Request 
 var blank = &http.Request{Method: http.MethodPost, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
 
 // host is the Host that the provider sees: its own name, or what header_up says.
-func (e *exchange) host(r *http.Request) string {
+func (t *Transport) host(r *http.Request, info reverseproxy.DialInfo) string {
 	host := r.Host
-	if info, ok := reverseproxy.GetDialInfo(r.Context()); ok {
-		if e.t.ownHost {
+	if info.Address != "" {
+		if t.ownHost {
 			host = info.Address
 		}
 		if strings.HasPrefix(info.Network, "unix") && host == info.Address {
 			host = "localhost" // a socket's path is no host name, and servers refuse it
 		}
 	}
-	if e.t.TLSEnabled() {
+	if t.TLSEnabled() {
 		return strings.TrimSuffix(host, ":443")
 	}
 	return strings.TrimSuffix(host, ":80")

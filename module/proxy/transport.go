@@ -93,6 +93,7 @@ type Transport struct {
 	Line string `json:"line,omitempty"`
 
 	scheme    scheme.Scheme
+	name      string // of the scheme
 	reference keys.Template
 	ring      *keys.Ring
 	meter     *telemetry.Meter
@@ -141,21 +142,22 @@ func (t *Transport) provision(ctx caddy.Context) error {
 	if t.scheme, ok = loaded.(scheme.Scheme); !ok {
 		return fmt.Errorf("module %T is no scheme", loaded)
 	}
+	t.name = scheme.Name(t.scheme)
 	if err := t.scheme.Validate(); err != nil {
-		return fmt.Errorf("scheme %s: %w", scheme.Name(t.scheme), err)
+		return fmt.Errorf("scheme %s: %w", t.name, err)
 	}
 	if err := t.fillIn(); err != nil {
 		return err
 	}
 	if w, ok := t.scheme.(scheme.Warner); ok {
 		for _, warning := range w.Warnings() {
-			t.logger.Warn(warning, zap.String("scheme", scheme.Name(t.scheme)), zap.String("profile", t.Profile))
+			t.logger.Warn(warning, zap.String("scheme", t.name), zap.String("profile", t.Profile))
 		}
 	}
 	if err := t.provisionKeys(ctx); err != nil {
 		return err
 	}
-	t.meter = telemetry.Exchanges(scheme.Name(t.scheme), t.Profile)
+	t.meter = telemetry.Exchanges(t.name, t.Profile)
 	if parent := parentProxy(ctx); parent != nil {
 		t.balancing = parent.LoadBalancing
 		t.ownHost = parent.Headers == nil || parent.Headers.Request == nil
@@ -172,7 +174,7 @@ func (t *Transport) provision(ctx caddy.Context) error {
 // fillIn checks the plain options and fills in their defaults.
 func (t *Transport) fillIn() error {
 	if t.Profile == "" {
-		t.Profile = scheme.Name(t.scheme)
+		t.Profile = t.name
 	}
 	if t.DialTimeout == 0 {
 		t.DialTimeout = caddy.Duration(DefaultDialTimeout)

@@ -80,9 +80,10 @@ func Local(network, host string) bool {
 	return err == nil && addr.IsLoopback()
 }
 
-// checkTry repeats the check of the upstream where its name was a placeholder.
+// checkTry repeats the check of an upstream that is not on this machine, where its
+// name was a placeholder.
 func (t *Transport) checkTry(info reverseproxy.DialInfo) error {
-	if t.AllowPlaintextUpstream || Local(info.Network, info.Host) || t.encrypts(info.Port) {
+	if t.AllowPlaintextUpstream || t.encrypts(info.Port) {
 		return nil
 	}
 	return plaintextError(info.Address)
