@@ -2,6 +2,8 @@ package body
 
 import (
 	"bytes"
+	"encoding/binary"
+	"math/bits"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -13,19 +15,44 @@ func AppendQuote[T ~string | ~[]byte](dst []byte, text T) []byte {
 		panic("body: quoting text that is not UTF-8") // callers pass decoded JSON text
 	}
 	dst = append(dst, '"')
-	from := 0
-	for i := range len(text) {
-		switch c := text[i]; {
-		case c == '"', c == '\\':
-			dst = append(append(dst, text[from:i]...), '\\')
-			from = i
-		case c < ' ':
-			dst = append(append(dst, text[from:i]...), escapeOf(c)...)
-			from = i + 1
+	for {
+		n := plain([]byte(text))
+		dst = append(dst, text[:n]...)
+		if text = text[n:]; len(text) == 0 {
+			return append(dst, '"')
+		}
+		if c := text[0]; c >= ' ' {
+			dst = append(dst, '\\', c)
+		} else {
+			dst = append(dst, escapeOf(c)...)
+		}
+		text = text[1:]
+	}
+}
+
+// plain is how many bytes a text begins with that need no escape.
+func plain(text []byte) int {
+	at := 0
+	for ; len(text)-at >= 8; at += 8 {
+		w := binary.LittleEndian.Uint64(text[at:])
+		if special := below(w, ' ') | below(w^everyByte*'"', 1) | below(w^everyByte*'\\', 1); special != 0 {
+			return at + bits.TrailingZeros64(special)/8
 		}
 	}
-	return append(append(dst, text[from:]...), '"')
+	for ; at < len(text); at++ {
+		if c := text[at]; c < ' ' || c == '"' || c == '\\' {
+			break
+		}
+	}
+	return at
 }
+
+// below is not 0 if one of the bytes of w is less than n, which is at most 0x80. Its
+// lowest bit then stands in the first of them.
+func below(w, n uint64) uint64 { return (w - everyByte*n) &^ w & (everyByte << 7) }
+
+// everyByte is 1 in every byte.
+const everyByte = 0x0101010101010101
 
 // escapeOf is the escape of a control character.
 func escapeOf(c byte) []byte {

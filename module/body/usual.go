@@ -220,9 +220,8 @@ func (r *reader) string() bool {
 // hasControl reports whether there is a control character, which is a byte below
 // that of the space, in eight bytes at a time.
 func hasControl(text []byte) bool {
-	const ones = 0x0101010101010101
 	for ; len(text) >= 8; text = text[8:] {
-		if w := binary.LittleEndian.Uint64(text); (w-ones*' ')&^w&(ones<<7) != 0 {
+		if below(binary.LittleEndian.Uint64(text), ' ') != 0 {
 			return true
 		}
 	}

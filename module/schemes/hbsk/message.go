@@ -60,7 +60,7 @@ func (t template) fill(from members, key string) (message, error) {
 			pairs[i].Value = nil
 		}
 	}
-	return message{append(parts, text[start:len(text):len(text)]), canonical.Ambiguous(pairs)}, nil
+	return message{append(parts, text[start:]), canonical.Ambiguous(pairs)}, nil
 }
 
 // harmless reports whether a value cannot be mistaken in the filled-in template.
