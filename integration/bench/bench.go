@@ -56,6 +56,9 @@ func newBench(ctx context.Context, o options) (_ *bench, err error) {
 	if err := pin(os.Getpid(), others()...); err != nil {
 		return nil, err
 	}
+	if !o.memory {
+		b.stayAwake()
+	}
 	if timing && o.vault {
 		b.startVault(ctx)
 	}
