@@ -67,15 +67,33 @@ func (d *Draft) SetText(name string, text []byte) {
 	setQuoted(d, name, text, bytes.Count(text, []byte{'"'})+bytes.Count(text, []byte{'\\'}))
 }
 
-// setQuoted sets a member that is a string, with its decoded text at hand, to
-// which quoting adds so many bytes, about. It stands in the draft's room, of which
-// earlier members keep what they have where it must grow.
+// Wrap makes of the member called name, if there is one, a string that holds its
+// exact JSON text.
+func (d *Draft) Wrap(name string) {
+	if m, ok := d.Get(name); ok {
+		text := m.Raw()
+		if m.fresh { // else it was parsed
+			mustBeUTF8(text)
+		}
+		setText(d, name, text, bytes.Count(text, []byte{'"'})+bytes.Count(text, []byte{'\\'}))
+	}
+}
+
 func setQuoted[T ~string | ~[]byte](d *Draft, name string, text T, escapes int) {
+	mustBeUTF8(text)
+	setText(d, name, text, escapes)
+}
+
+// setText sets a member that is a string, with its decoded text at hand, to
+// which quoting adds so many bytes, about. The text must be UTF-8. The member stands
+// in the draft's room, of which earlier members keep what they have where it must
+// grow.
+func setText[T ~string | ~[]byte](d *Draft, name string, text T, escapes int) {
 	room := slices.Grow(d.room, len(name)+len(text)+len(`""`)+escapes)
 	start := len(room)
 	room = append(room, name...)
 	value := len(room)
-	room = AppendQuote(room, text)
+	room = appendQuote(room, text)
 	d.room = room
 	m := Member{src: room[value:len(room):len(room)], name: room[start:value:value]}
 	if len(m.src) == len(text)+len(`""`) {

@@ -171,3 +171,21 @@ func TestCompact(t *testing.T) {
 	assert.Equal(t, `" x "`, string(b.Compact()))
 	assert.Equal(t, `{ "x" : [ 1.10 , 1e22, "\u4e2d \/" ] , "y":{ } }`, string(a.Raw()), "the text itself stays")
 }
+
+func TestWrap(t *testing.T) {
+	o, err := Parse([]byte(`{"a": {"分":"\"\u0041\n"} ,"b":"c"}`))
+	require.NoError(t, err)
+	d := NewDraft(o)
+	d.Wrap("a")
+	d.Wrap("b")
+	d.Wrap("no")
+	d.SetRaw("new", []byte(`[1,"2"]`))
+	d.Wrap("new")
+	assert.JSONEq(t, `{"a":"{\"分\":\"\\\"\\u0041\\n\"}","b":"\"c\"","new":"[1,\"2\"]"}`, string(d.Apply()))
+	for name, want := range map[string]string{"a": `{"分":"\"\u0041\n"}`, "b": `"c"`, "new": `[1,"2"]`} {
+		m, _ := d.Get(name)
+		assert.Equal(t, want, string(m.Text()))
+	}
+	d.SetRaw("bad", []byte("\xff"))
+	assert.Panics(t, func() { d.Wrap("bad") })
+}

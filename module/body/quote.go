@@ -11,9 +11,18 @@ import (
 // AppendQuote appends text, which must be valid UTF-8, as a JSON string with
 // no more escapes than JSON demands: "<", ">", "&" and "/" stay as they are.
 func AppendQuote[T ~string | ~[]byte](dst []byte, text T) []byte {
+	mustBeUTF8(text)
+	return appendQuote(dst, text)
+}
+
+func mustBeUTF8[T ~string | ~[]byte](text T) {
 	if !isUTF8([]byte(text)) {
 		panic("body: quoting text that is not UTF-8") // callers pass decoded JSON text
 	}
+}
+
+// appendQuote is AppendQuote of a text that is known to be UTF-8.
+func appendQuote[T ~string | ~[]byte](dst []byte, text T) []byte {
 	dst = append(dst, '"')
 	for {
 		n := plain([]byte(text))

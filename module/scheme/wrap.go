@@ -18,8 +18,9 @@ func Wrap(draft *body.Draft) Wrapped {
 	var wrapped Wrapped
 	for _, m := range draft.Members() {
 		if !m.IsScalar() {
-			wrapped = append(wrapped, string(m.Name()))
-			draft.SetText(string(m.Name()), m.Raw())
+			name := string(m.Name())
+			wrapped = append(wrapped, name)
+			draft.Wrap(name)
 		}
 	}
 	return wrapped

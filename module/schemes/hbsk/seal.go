@@ -31,7 +31,7 @@ func (s *Scheme) Seal(request scheme.Request) (*scheme.Sealed, error) {
 	remembered := new(memory)
 	if m, _ := draft.Get(memberData); !m.IsScalar() {
 		remembered.wrapped = scheme.Wrapped{memberData}
-		draft.SetText(memberData, m.Raw())
+		draft.Wrap(memberData)
 	}
 	if m, ok := draft.Get(memberKey); ok && m.IsScalar() && !m.IsEmpty() {
 		remembered.key = string(m.Text())
