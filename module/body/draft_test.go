@@ -188,4 +188,6 @@ func TestWrap(t *testing.T) {
 	}
 	d.SetRaw("bad", []byte("\xff"))
 	assert.Panics(t, func() { d.Wrap("bad") })
+	assert.Panics(t, func() { d.SetString("bad", "\xff") })
+	assert.Panics(t, func() { d.SetText("bad", []byte("\xff")) })
 }

@@ -52,6 +52,12 @@ func TestUnusual(t *testing.T) {
 		assert.False(t, usual([]byte(text)), "%q", text)
 		assert.Error(t, check([]byte(text)), "%q", text)
 	}
+	for c := range 0x100 { // behind a backslash
+		text := []byte{'"', '\\', byte(c), '"'}
+		assert.Equal(t, jsontext.Value(text).IsValid(), usual(text), "%q", text)
+		text = append(text, '"') // where it is a quote that is escaped
+		assert.Equal(t, jsontext.Value(text).IsValid(), usual(text), "%q", text)
+	}
 	for c := range byte(' ') {
 		for at := range 20 {
 			text := []byte(`"` + strings.Repeat("a", 20) + `"`)

@@ -188,13 +188,14 @@ func mediaType(header string) string {
 // response is the answer as it goes back. Of the provider's headers nothing is
 // taken: a JSON answer needs none of them.
 func (res *result) response(r *http.Request) *http.Response {
-	values := &[...]string{jsonType, strconv.FormatBool(res.verified), res.signed}
-	header := http.Header{"Content-Type": values[0:1:1], headerVerified: values[1:2:2]}
-	if res.verified {
-		header[headerSigned] = values[2:3:3]
+	values := &[...]string{jsonType, strconv.Itoa(len(res.body)), strconv.FormatBool(res.verified), res.signed}
+	header := http.Header{
+		"Content-Type":   values[0:1:1],
+		"Content-Length": values[1:2:2], // so that no other body passes for the verified one
+		headerVerified:   values[2:3:3],
 	}
-	if len(res.body) >= bufferBeforeChunking {
-		header["Content-Length"] = []string{strconv.Itoa(len(res.body))}
+	if res.verified {
+		header[headerSigned] = values[3:4:4]
 	}
 	return newResponse(r, res.status, header, res.body)
 }
@@ -226,7 +227,3 @@ func newResponse(r *http.Request, status int, header http.Header, text []byte) *
 	}
 	return &out.Response
 }
-
-// bufferBeforeChunking is the size in bytes from which Go's server does not find
-// out by itself how long an answer is.
-const bufferBeforeChunking = 2048

@@ -1,6 +1,8 @@
 package proxy_test
 
 import (
+	"io"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -53,4 +55,19 @@ func TestLongFormWithoutAnUpstream(t *testing.T) {
 		assert.Equal(t, "not_sent", answer.Header.Get("Countersign-Outcome"))
 		assert.Contains(t, string(answer.Body), "upstream_unreachable")
 	}
+}
+
+// The length of a verified answer binds its headers to its body: what another
+// handler puts in the place of the body does not arrive as a whole answer.
+func TestAnotherBodyIsNotTakenForTheVerifiedOne(t *testing.T) {
+	d := newDouble(t)
+	s := startLongForm(t, d.Address, "", "", "")
+	answer := s.post(sample(t))
+	s.ok(t, answer)
+	assert.Less(t, len(answer.Body), 2048, "of which Go's server would find out the length by itself")
+	assert.Equal(t, strconv.Itoa(len(answer.Body)), answer.Header.Get("Content-Length"))
+
+	s = startLongForm(t, d.Address, "", "handle_response {\ncopy_response_headers\nrespond `{}` 200\n}", "")
+	_, err := testcaddy.TryPost(t.Context(), s.url, sample(t))
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 }

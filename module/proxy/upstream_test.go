@@ -201,6 +201,7 @@ func TestFailedDialIsTriedElsewhere(t *testing.T) {
 			s := start(t, testcaddy.FreeAddress(t)+" "+d.Address)
 			s.ok(t, s.post(sample(t)))
 			assert.Equal(t, 1, d.Delivered())
+			assert.Equal(t, d.Address, d.Last(t).Host, "its own, and not that of the one that was tried first")
 			s.ok(t, s.post(sample(t)))
 			assert.Equal(t, 2, d.Delivered())
 			assert.Len(t, s.Logs.Entries("http.countersign.audit"), 2)
