@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// What is here finds its way in a text that jsontext has found valid, and so
+// What is here finds its way in a text that was found valid, and so
 // asks no more than it needs to know: where a string ends, and how deep it is.
 
 // objectAt finds the members of the object that begins at src[start].
