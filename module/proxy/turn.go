@@ -23,8 +23,6 @@ func (e *exchange) turn(ctx context.Context, roles []keys.Role) (func(), *proble
 			return nil, abandoned(ctx)
 		}
 		end = processors().give
-		// What became ready while another signed comes first.
-		runtime.Gosched()
 	}
 	if ctx.Err() != nil {
 		end()
@@ -44,7 +42,7 @@ func abandoned(ctx context.Context) *problem.Problem {
 // keys. Where more requests come than can be signed, those that wait do so here
 // and not among the goroutines that are ready to run: what is quick, such as a
 // refusal, need not queue up behind them.
-var processors = sync.OnceValue(func() *turns { return &turns{free: runtime.GOMAXPROCS(0)} })
+var processors = sync.OnceValue(func() *turns { return newTurns(runtime.GOMAXPROCS(0)) })
 
 // patience is how long the first who waits may have waited for them all to be
 // served in the order in which they came.
@@ -58,6 +56,13 @@ type turns struct {
 	mu      sync.Mutex
 	free    int
 	waiting list.List // of *place
+	bell    *bell     // before a turn is passed on
+}
+
+func newTurns(free int) *turns {
+	t := &turns{free: free}
+	t.bell = newBell(t.next)
+	return t
 }
 
 // place is somebody who waits.
@@ -69,6 +74,14 @@ type place struct {
 // take waits for a turn. It returns false if ctx ended before, or the time was
 // up.
 func (t *turns) take(ctx context.Context, timeout time.Duration) bool {
+	taken := t.wait(ctx, timeout)
+	// What is ready to run comes first, so that who wants a turn stands in line
+	// and is not among it.
+	runtime.Gosched()
+	return taken
+}
+
+func (t *turns) wait(ctx context.Context, timeout time.Duration) bool {
 	t.mu.Lock()
 	if t.free > 0 {
 		t.free--
@@ -97,8 +110,18 @@ func (t *turns) take(ctx context.Context, timeout time.Duration) bool {
 	return false
 }
 
-// give gives a turn back.
+// give gives a turn back. The next has it when what came from the network
+// meanwhile, such as an answer, has been looked at.
 func (t *turns) give() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.waiting.Len() == 0 || !t.bell.ring() {
+		t.pass()
+	}
+}
+
+// next passes on the turn for which the bell was rung.
+func (t *turns) next() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.pass()
