@@ -123,3 +123,18 @@ func TestLateToEarly(t *testing.T) {
 	}
 	assert.InDelta(t, 114.0/78, lateToEarly(points), 1e-9, "it grows")
 }
+
+// The bare operations are what they took on average over the slices, by the
+// faster of the binaries.
+func TestFloors(t *testing.T) {
+	usual, fast := &flavour{self: "built"}, &flavour{self: "fast", flags: []string{"--fast-rsa"}}
+	this := usual.binaries()[1]
+	f := &floors{slices: 2}
+	for _, micros := range []float64{100, 300} {
+		f.add("built", floorTimes{"sign1024": micros, "md5": 1})
+		f.add(this, floorTimes{"sign1024": micros / 2, "md5": 2})
+		f.add("fast", floorTimes{"sign1024": micros / 4, "md5": 3})
+	}
+	assert.Equal(t, floorTimes{"sign1024": 100, "md5": 1}, f.of(usual))
+	assert.Equal(t, floorTimes{"sign1024": 50, "md5": 3}, f.of(fast))
+}

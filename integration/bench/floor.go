@@ -27,31 +27,65 @@ import (
 // provider.operation.
 type floorTimes map[string]float64
 
-// operationSpan is how long each bare operation is repeated.
-const operationSpan = 60 * time.Millisecond
+// operationSpan is how long each bare operation is repeated in a slice.
+const operationSpan = 10 * time.Millisecond
 
-// measureFloor measures the bare operations in a flavour with bodies of so many
-// KiB: in processes of their own, on the core that Caddy is pinned to. Two
-// binaries of the same code were seen to differ by half in RSA, presumably by where
-// the linker puts the arithmetic: of the usual flavour this very binary is asked as
-// well, and the floor is the faster.
-func measureFloor(ctx context.Context, f *flavour, kib int) (floorTimes, error) {
-	least, err := floorOf(ctx, f.self, kib)
-	if err != nil {
-		return nil, fmt.Errorf("measuring the bare operations in the flavour %s: %w", f.name, err)
+// floors add up what the bare operations took in the slices of a round.
+type floors struct {
+	slices int
+	sums   map[string]floorTimes // by the binary that was asked
+}
+
+// slice measures the bare operations of all flavours once, with bodies of so many
+// KiB: in processes of their own, on the core that Caddy is pinned to.
+func (f *floors) slice(ctx context.Context, flavours []*flavour, kib int) error {
+	f.slices++
+	for _, flavour := range flavours {
+		for _, binary := range flavour.binaries() {
+			times, err := floorOf(ctx, binary, kib)
+			if err != nil {
+				return fmt.Errorf("measuring the bare operations in the flavour %s: %w", flavour.name, err)
+			}
+			f.add(binary, times)
+		}
 	}
-	if len(f.flags) > 0 {
-		return least, nil
+	return nil
+}
+
+func (f *floors) add(binary string, times floorTimes) {
+	if f.sums == nil {
+		f.sums = make(map[string]floorTimes)
 	}
-	this, err := os.Executable()
-	if err != nil {
-		return nil, fmt.Errorf("finding this binary: %w", err)
+	if f.sums[binary] == nil {
+		f.sums[binary] = make(floorTimes)
 	}
-	times, err := floorOf(ctx, this, kib)
 	for operation, micros := range times {
-		least[operation] = min(least[operation], micros)
+		f.sums[binary][operation] += micros
 	}
-	return least, err
+}
+
+// of is what each operation took in a flavour on average, by the faster binary.
+func (f *floors) of(l *flavour) floorTimes {
+	least := make(floorTimes)
+	for _, binary := range l.binaries() {
+		for operation, sum := range f.sums[binary] {
+			mean := sum / float64(f.slices)
+			if before, ok := least[operation]; !ok || mean < before {
+				least[operation] = mean
+			}
+		}
+	}
+	return least
+}
+
+// binaries are those that are asked. Two binaries of the same code were seen to
+// differ by half in RSA, presumably by where the linker puts the arithmetic: of the
+// usual flavour this very binary is asked as well, and the floor is the faster.
+func (f *flavour) binaries() []string {
+	if this, err := os.Executable(); err == nil && len(f.flags) == 0 {
+		return []string{f.self, this}
+	}
+	return []string{f.self}
 }
 
 func floorOf(ctx context.Context, binary string, kib int) (times floorTimes, err error) {

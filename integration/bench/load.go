@@ -102,8 +102,9 @@ func drive(ctx context.Context, t *target, l load, span time.Duration) (sample, 
 }
 
 // driveInTurn drives targets for so long each, in so many slices, one after
-// another: whatever else the machine does for a moment falls on all alike.
-func driveInTurn(ctx context.Context, targets []*target, l load, span time.Duration, parts int) (map[*target]sample, error) {
+// another, and calls beside once with each slice: whatever else the machine does
+// for a moment falls on all alike.
+func driveInTurn(ctx context.Context, targets []*target, l load, span time.Duration, parts int, beside func() error) (map[*target]sample, error) {
 	drivers := make([]*driver, 0, len(targets))
 	defer func() {
 		for _, d := range drivers {
@@ -122,6 +123,9 @@ func driveInTurn(ctx context.Context, targets []*target, l load, span time.Durat
 			if err := d.drive(ctx, span/time.Duration(parts)); err != nil {
 				return nil, err
 			}
+		}
+		if err := beside(); err != nil {
+			return nil, err
 		}
 	}
 	samples := make(map[*target]sample)

@@ -70,20 +70,17 @@ func (b *bench) rounds(ctx context.Context, l load, first bool) error {
 			span /= 4 // warms up, is not counted
 		}
 		r := bareRound{flavours: make(map[*flavour]floorTimes)}
-		for _, f := range b.flavours {
-			var err error
-			if r.flavours[f], err = measureFloor(ctx, f, l.kib); err != nil {
-				return err
-			}
-		}
 		if _, err := exec.LookPath("openssl"); err == nil && first && round > 0 {
 			if r.openssl, err = openssl(ctx); err != nil {
 				return err
 			}
 		}
-		samples, driven, err := b.round(ctx, l, span)
+		samples, driven, floors, err := b.round(ctx, l, span)
 		if err != nil {
 			return err
+		}
+		for _, f := range b.flavours {
+			r.flavours[f] = floors.of(f)
 		}
 		progress("%d connections, %d KiB: round %d of %d", l.connections, l.kib, round, b.options.rounds)
 		if round == 0 {
@@ -106,8 +103,9 @@ func (b *bench) rounds(ctx context.Context, l load, first bool) error {
 // parts is how many slices a round has.
 const parts = 10
 
-// round drives every target once, in slices.
-func (b *bench) round(ctx context.Context, l load, span time.Duration) (map[*target]sample, []*target, error) {
+// round drives every target once, in slices, and measures the bare operations in
+// each of them: when a neighbour slows the machine down, it slows down both.
+func (b *bench) round(ctx context.Context, l load, span time.Duration) (map[*target]sample, []*target, *floors, error) {
 	var order []*target
 	for _, s := range b.servers {
 		order = append(order, s.targets...)
@@ -115,8 +113,9 @@ func (b *bench) round(ctx context.Context, l load, span time.Duration) (map[*tar
 	if b.vault != nil {
 		order = append(order, b.vault.target)
 	}
-	samples, err := driveInTurn(ctx, order, l, span, parts)
-	return samples, order, err
+	bare := new(floors)
+	samples, err := driveInTurn(ctx, order, l, span, parts, func() error { return bare.slice(ctx, b.flavours, l.kib) })
+	return samples, order, bare, err
 }
 
 // figures are the figures of a target in a round.
