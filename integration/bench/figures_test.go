@@ -129,7 +129,9 @@ func TestLateToEarly(t *testing.T) {
 func TestFloors(t *testing.T) {
 	usual, fast := &flavour{self: "built"}, &flavour{self: "fast", flags: []string{"--fast-rsa"}}
 	this := usual.binaries()[1]
-	f := &floors{slices: 2}
+	f := new(floors)
+	f.begin()
+	f.slices = 2
 	for _, micros := range []float64{100, 300} {
 		f.add("built", floorTimes{"sign1024": micros, "md5": 1})
 		f.add(this, floorTimes{"sign1024": micros / 2, "md5": 2})

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto"
@@ -13,6 +14,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,35 +29,51 @@ import (
 // provider.operation.
 type floorTimes map[string]float64
 
-// operationSpan is how long each bare operation is repeated in a slice.
+// operationSpan is how long each bare operation is repeated in a slice, after a
+// third of that time that does not count.
 const operationSpan = 10 * time.Millisecond
 
-// floors add up what the bare operations took in the slices of a round.
+// floors measure the bare operations with bodies of one size, and add up what they
+// took in the slices of a round: in processes of their own, on the core that Caddy
+// is pinned to.
 type floors struct {
+	asked  map[string]*floorProcess // by the binary
+	sums   map[string]floorTimes
 	slices int
-	sums   map[string]floorTimes // by the binary that was asked
 }
 
-// slice measures the bare operations of all flavours once, with bodies of so many
-// KiB: in processes of their own, on the core that Caddy is pinned to.
-func (f *floors) slice(ctx context.Context, flavours []*flavour, kib int) error {
-	f.slices++
-	for _, flavour := range flavours {
+// startFloors starts the processes for all flavours. They end with the measurement.
+func (b *bench) startFloors(ctx context.Context, kib int) (*floors, error) {
+	f := &floors{asked: make(map[string]*floorProcess)}
+	for _, flavour := range b.flavours {
 		for _, binary := range flavour.binaries() {
-			times, err := floorOf(ctx, binary, kib)
+			p, err := b.startFloor(ctx, binary, kib)
 			if err != nil {
-				return fmt.Errorf("measuring the bare operations in the flavour %s: %w", flavour.name, err)
+				return nil, fmt.Errorf("measuring the bare operations in the flavour %s: %w", flavour.name, err)
 			}
-			f.add(binary, times)
+			f.asked[binary] = p
 		}
+	}
+	return f, nil
+}
+
+// begin begins a round.
+func (f *floors) begin() { f.slices, f.sums = 0, make(map[string]floorTimes) }
+
+// slice measures each operation once, for a moment.
+func (f *floors) slice() error {
+	f.slices++
+	for binary, process := range f.asked {
+		times, err := process.ask()
+		if err != nil {
+			return fmt.Errorf("measuring the bare operations: %w", err)
+		}
+		f.add(binary, times)
 	}
 	return nil
 }
 
 func (f *floors) add(binary string, times floorTimes) {
-	if f.sums == nil {
-		f.sums = make(map[string]floorTimes)
-	}
 	if f.sums[binary] == nil {
 		f.sums[binary] = make(floorTimes)
 	}
@@ -88,23 +106,46 @@ func (f *flavour) binaries() []string {
 	return []string{f.self}
 }
 
-func floorOf(ctx context.Context, binary string, kib int) (times floorTimes, err error) {
+// floorProcess is a process that measures the bare operations when it is asked.
+type floorProcess struct {
+	questions io.Writer
+	answers   *json.Decoder
+}
+
+func (b *bench) startFloor(ctx context.Context, binary string, kib int) (*floorProcess, error) {
 	cmd := exec.CommandContext(ctx, binary, "-role", "floor", "-kib", strconv.Itoa(kib))
 	cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
 	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
+	questions, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	answers, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
 	}
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	err = errors.Join(pin(cmd.Process.Pid, caddyCore()), json.NewDecoder(out).Decode(&times), cmd.Wait())
-	return times, err
+	b.stop = append(b.stop, func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	p := &floorProcess{questions, json.NewDecoder(answers)}
+	_, err = p.ask() // from now on all its threads are there
+	return p, errors.Join(err, pin(cmd.Process.Pid, caddyCore()))
 }
 
-// printFloor is that process.
-func printFloor(kib int) error {
+// ask has the process measure once.
+func (p *floorProcess) ask() (times floorTimes, err error) {
+	if _, err := p.questions.Write([]byte("\n")); err != nil {
+		return nil, err
+	}
+	return times, p.answers.Decode(&times)
+}
+
+// answerFloor is that process.
+func answerFloor(kib int) error {
 	small, err := merchantSet("easypay/ORG000000000007")
 	if err != nil {
 		return err
@@ -113,11 +154,17 @@ func printFloor(kib int) error {
 	if err != nil {
 		return err
 	}
-	times, err := bareOperations(small, large, make([]byte, kib<<10))
-	if err != nil {
-		return err
+	questions := bufio.NewScanner(os.Stdin)
+	for questions.Scan() {
+		times, err := bareOperations(small, large, make([]byte, kib<<10))
+		if err != nil {
+			return err
+		}
+		if err := json.NewEncoder(os.Stdout).Encode(times); err != nil {
+			return err
+		}
 	}
-	return json.NewEncoder(os.Stdout).Encode(times)
+	return questions.Err()
 }
 
 // merchantSet is a development key set, made by the package that makes the
@@ -187,15 +234,19 @@ func bareOperations(small, large *keys.Set, message []byte) (floorTimes, error) 
 
 // perCall is the CPU time of one call in microseconds.
 func perCall(f func()) float64 {
-	f() // the first one sets things up
-	calls := 0
+	repeat(f, operationSpan/3)
 	before, _ := processCPU(os.Getpid())
-	for start := time.Now(); time.Since(start) < operationSpan; {
-		for range 10 {
-			f()
-		}
-		calls += 10
-	}
+	calls := repeat(f, operationSpan)
 	after, _ := processCPU(os.Getpid())
 	return us(after-before) / float64(calls)
+}
+
+// repeat calls f for so long, and tells how often it did.
+func repeat(f func(), span time.Duration) (calls int) {
+	for start := time.Now(); time.Since(start) < span; calls += 5 {
+		for range 5 {
+			f()
+		}
+	}
+	return calls
 }

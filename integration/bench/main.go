@@ -69,7 +69,7 @@ func main() {
 	case "upstream":
 		err = serveUpstream(ctx, o.port)
 	case "floor":
-		err = printFloor(*kib)
+		err = answerFloor(*kib)
 	default:
 		err = run(ctx, o)
 	}

@@ -61,6 +61,12 @@ func (b *bench) measure(ctx context.Context) error {
 // the report. The bare operations are measured in each round, and with the
 // first load openssl's beside them.
 func (b *bench) rounds(ctx context.Context, l load, first bool) error {
+	end := b.mark()
+	defer end()
+	floors, err := b.startFloors(ctx, l.kib)
+	if err != nil {
+		return err
+	}
 	all := make(map[*target][]figures)
 	var bare []bareRound
 	var order []*target
@@ -75,7 +81,7 @@ func (b *bench) rounds(ctx context.Context, l load, first bool) error {
 				return err
 			}
 		}
-		samples, driven, floors, err := b.round(ctx, l, span)
+		samples, driven, err := b.round(ctx, l, span, floors)
 		if err != nil {
 			return err
 		}
@@ -105,7 +111,7 @@ const parts = 10
 
 // round drives every target once, in slices, and measures the bare operations in
 // each of them: when a neighbour slows the machine down, it slows down both.
-func (b *bench) round(ctx context.Context, l load, span time.Duration) (map[*target]sample, []*target, *floors, error) {
+func (b *bench) round(ctx context.Context, l load, span time.Duration, bare *floors) (map[*target]sample, []*target, error) {
 	var order []*target
 	for _, s := range b.servers {
 		order = append(order, s.targets...)
@@ -113,9 +119,9 @@ func (b *bench) round(ctx context.Context, l load, span time.Duration) (map[*tar
 	if b.vault != nil {
 		order = append(order, b.vault.target)
 	}
-	bare := new(floors)
-	samples, err := driveInTurn(ctx, order, l, span, parts, func() error { return bare.slice(ctx, b.flavours, l.kib) })
-	return samples, order, bare, err
+	bare.begin()
+	samples, err := driveInTurn(ctx, order, l, span, parts, bare.slice)
+	return samples, order, err
 }
 
 // figures are the figures of a target in a round.
