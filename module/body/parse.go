@@ -31,6 +31,20 @@ func Parse(src []byte) (*Object, error) {
 	if o := usualObject(src); o != nil {
 		return o, nil
 	}
+	return readAny(src)
+}
+
+// Inner reads the text of a value as Parse reads a body.
+func (m Member) Inner() (*Object, error) {
+	text := m.Text()
+	if o := usualObjectIn(text); o != nil {
+		return o, nil
+	}
+	return readAny(text)
+}
+
+// readAny reads a text of any kind.
+func readAny(src []byte) (*Object, error) {
 	if err := check(src); err != nil {
 		return nil, err
 	}

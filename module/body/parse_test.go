@@ -2,8 +2,10 @@ package body
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
+	"unicode/utf16"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -272,4 +274,29 @@ func TestDecode(t *testing.T) {
 	assert.Equal(t, "xA\n", string(m.Text()))
 	assert.Equal(t, `"x\u0041\n"`, string(m.Raw()))
 	assert.Same(t, &m.Text()[0], &m.Text()[0], "it is decoded once")
+}
+
+// What stands in a string is read as a body is.
+func TestInner(t *testing.T) {
+	for _, text := range []string{`{"a":"分账","b":{"c":[1.10]}}`, `{"a":1,"a":2}`, `{"\u0061":1}`, `{"a":"\ud800"}`, `[]`, `{"a":`, ``, nested(101, `{"a":`, "}"), "{\"a\":\"\n\"}"} {
+		for _, quoted := range []string{string(AppendQuote(nil, text)), escaped(text)} {
+			m, _ := parse(t, `{"inner":`+quoted+`}`).Get("inner")
+			want, wantErr := Parse([]byte(text))
+			got, err := m.Inner()
+			assert.Equal(t, want, got, text)
+			assert.Equal(t, wantErr, err, text)
+		}
+	}
+	m, _ := parse(t, `{"inner":1.10}`).Get("inner")
+	_, err := m.Inner()
+	assert.ErrorIs(t, err, ErrNotObject)
+}
+
+// escaped is text as a string in which every character is a number.
+func escaped(text string) string {
+	var s strings.Builder
+	for _, c := range utf16.Encode([]rune(text)) {
+		fmt.Fprintf(&s, `\u%04x`, c)
+	}
+	return `"` + s.String() + `"`
 }

@@ -13,11 +13,19 @@ import (
 // usual reports whether text is one JSON value of the usual kind.
 func usual(text []byte) bool {
 	r := reader{text: text}
-	return r.whole()
+	return isUTF8(text) && r.whole()
 }
 
 // usualObject is the object that text holds, if it is of the usual kind, or nil.
 func usualObject(text []byte) *Object {
+	if !isUTF8(text) {
+		return nil
+	}
+	return usualObjectIn(text)
+}
+
+// usualObjectIn is usualObject of a text that is known to be UTF-8.
+func usualObjectIn(text []byte) *Object {
 	r := reader{text: text}
 	if !r.whole() || r.start == r.end {
 		return nil
@@ -29,24 +37,30 @@ func usualObject(text []byte) *Object {
 	return o
 }
 
-// isUTF8 is utf8.Valid, in half the time for Chinese text: nearly all characters of
-// it are three bytes long, and three bytes that begin with other than 0xE0 and
-// 0xED are a character whatever the two behind the first are, if they are two of
-// those that continue one (RFC 3629, section 4).
+// isUTF8 is utf8.Valid, in two thirds of the time for Chinese text: nearly all
+// characters of it are three bytes long, and what stands between them is ASCII.
 func isUTF8(text []byte) bool {
-	for len(text) >= 4 {
-		switch w := binary.LittleEndian.Uint32(text); {
-		case w&0x80808080 == 0:
-			text = text[4:]
+	at := 0
+	for at+8 <= len(text) {
+		switch w := binary.LittleEndian.Uint64(text[at:]); {
+		case w&(everyByte<<7) == 0:
+			at += 8
+		case isUsualRune(w):
+			at += 3
 		case w&0x80 == 0:
-			text = text[1:]
-		case w&0xC0C0F0 == 0x8080E0 && w&0x0F != 0x00 && w&0x0F != 0x0D:
-			text = text[3:]
+			at++
 		default:
-			return utf8.Valid(text)
+			return utf8.Valid(text[at:])
 		}
 	}
-	return utf8.Valid(text)
+	return utf8.Valid(text[at:])
+}
+
+// isUsualRune reports whether w begins with a character of three bytes. Three that
+// begin with other than 0xE0 and 0xED are one whatever the two behind the first
+// are, if they are two of those that continue one (RFC 3629, section 4).
+func isUsualRune(w uint64) bool {
+	return w&0xC0C0F0 == 0x8080E0 && w&0x0F != 0x00 && w&0x0F != 0x0D
 }
 
 // What is deeper, or has more members in one object, is not usual.
@@ -70,9 +84,9 @@ type reader struct {
 // span is where a member of an object stands: its name, and its value.
 type span struct{ name, nameEnd, start, end int }
 
-// whole reads the whole text.
+// whole reads the whole text, which is UTF-8.
 func (r *reader) whole() bool {
-	return isUTF8(r.text) && r.value(usualDepth) && r.next() == 0 && r.at == len(r.text)
+	return r.value(usualDepth) && r.next() == 0 && r.at == len(r.text)
 }
 
 // next skips white space and is the byte behind it, or 0 at the end.

@@ -120,7 +120,7 @@ func (m *message) signedText(path string) (string, bool) {
 		case body.Obj:
 			object, ok = member.Object()
 		case body.String:
-			inner, err := body.Parse(member.Text())
+			inner, err := member.Inner()
 			object, ok = inner, err == nil
 		default:
 			return "", false

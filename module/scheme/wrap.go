@@ -62,7 +62,7 @@ func Inside(message *body.Object, name string) (*body.Object, error) {
 		o, _ := m.Object()
 		return o, nil
 	}
-	o, err := body.Parse(m.Text())
+	o, err := m.Inner()
 	switch {
 	case err == nil, errors.Is(err, body.ErrSyntax), errors.Is(err, body.ErrNotObject):
 		return o, nil

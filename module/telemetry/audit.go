@@ -39,6 +39,8 @@ type Entry struct {
 	UpstreamStatus int
 	Outcome        string
 	Verdict        string // with client_gone: what became of the exchange
+
+	digits [64]byte // of CanonicalSHA
 }
 
 // Log writes the entry.
@@ -54,14 +56,14 @@ func (e *Entry) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	enc.AddString("profile", e.Profile)
 	enc.AddString("scheme", e.Scheme)
 	enc.AddString("reference", e.Reference)
-	if err := enc.AddArray("key_fingerprints", texts(e.Fingerprints)); err != nil {
+	if err := enc.AddArray("key_fingerprints", (*texts)(&e.Fingerprints)); err != nil {
 		return err
 	}
-	sum := ""
+	var sum []byte
 	if e.CanonicalSHA != [32]byte{} {
-		sum = hex.EncodeToString(e.CanonicalSHA[:])
+		sum = hex.AppendEncode(e.digits[:0], e.CanonicalSHA[:])
 	}
-	enc.AddString("canonical_sha256", sum)
+	enc.AddByteString("canonical_sha256", sum)
 	enc.AddInt("request_bytes", e.RequestBytes)
 	enc.AddInt("response_bytes", e.ResponseBytes)
 	enc.AddFloat64("seal_ms", ms(e.Seal))
@@ -81,8 +83,8 @@ func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 type texts []string
 
 // MarshalLogArray writes the texts.
-func (t texts) MarshalLogArray(enc zapcore.ArrayEncoder) error {
-	for _, s := range t {
+func (t *texts) MarshalLogArray(enc zapcore.ArrayEncoder) error {
+	for _, s := range *t {
 		enc.AppendString(s)
 	}
 	return nil
