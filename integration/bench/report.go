@@ -63,7 +63,7 @@ func newRow(t *target, l load, rounds []figures) row {
 func budget(t *target, f figures) (wanted, verdict string) {
 	met := f.P99Floor <= 1.5
 	switch a := t.server.arrangement; {
-	case a == plain || a == transit:
+	case !a.sidecar() || a == transit:
 		return "", ""
 	case t.rsa:
 		wanted, met = "CPU 1.15 x floor, p99 1.5 x floor", met && f.ToFloor <= 1.15

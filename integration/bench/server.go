@@ -30,17 +30,22 @@ type server struct {
 // arrangement is where the keys come from and what is recorded.
 type arrangement string
 
-// The arrangements. Plain is a Caddy without the sidecar in its configuration.
+// The arrangements. Plain is a Caddy without the sidecar in its configuration, and
+// usual is the same Caddy when it collects garbage as Go does by default, and other
+// Caddys do.
 const (
 	plain   arrangement = "plain"
+	usual   arrangement = "plain, GOGC=100"
 	files   arrangement = "file keys"
 	audited arrangement = "file keys, audit entry to a file"
 	kv      arrangement = "Vault KV"
 	transit arrangement = "Vault Transit"
 )
 
+func (a arrangement) sidecar() bool { return a != plain && a != usual }
+
 func (s *server) name() string {
-	return s.flavour.name + "-" + strings.NewReplacer(" ", "-", ",", "").Replace(string(s.arrangement))
+	return s.flavour.name + "-" + strings.NewReplacer(" ", "-", ",", "", "=", "").Replace(string(s.arrangement))
 }
 
 func (s *server) socket() string { return filepath.Join(s.dir, s.name()+".sock") }
@@ -62,13 +67,13 @@ func (s *server) caddyfile(source string) string {
 		fmt.Fprintf(&text, "\tlog audited {\n\t\toutput file %s {\n\t\t\troll_disabled\n\t\t}\n\t\tinclude http.countersign.audit\n\t}\n",
 			filepath.Join(s.dir, s.name()+".audit"))
 	}
-	if s.arrangement != plain {
+	if s.arrangement.sidecar() {
 		fmt.Fprintf(&text, "\tcountersign {\n%s\t}\n", indent(source, 2))
 	}
 	fmt.Fprintf(&text, "}\nhttp://127.0.0.1:%d {\n\tbind 127.0.0.1\n\tmetrics\n}\n", s.metrics)
 	for _, t := range s.targets {
 		fmt.Fprintf(&text, "http://127.0.0.1:%d {\n\tbind 127.0.0.1\n", t.port)
-		if s.arrangement == plain {
+		if !s.arrangement.sidecar() {
 			fmt.Fprintf(&text, "\treverse_proxy 127.0.0.1:%d\n}\n", s.upstream)
 			continue
 		}
@@ -97,6 +102,9 @@ func (b *bench) startServer(ctx context.Context, s *server) error {
 		return err
 	}
 	env := []string{"GOMAXPROCS=1", "XDG_DATA_HOME=" + b.dir, "XDG_CONFIG_HOME=" + b.dir}
+	if s.arrangement == usual {
+		env = append(env, "GOGC=100")
+	}
 	pid, err := b.start(ctx, env, s.name()+".log", s.flavour.caddy, "run", "--config", config, "--adapter", "caddyfile")
 	if err != nil {
 		return err

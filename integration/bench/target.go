@@ -62,13 +62,13 @@ func (t *target) address(kib int) string {
 // wanted.
 func (b *bench) arrange() {
 	for i, f := range b.flavours {
-		for _, a := range []arrangement{plain, files, audited, kv, transit} {
+		for _, a := range []arrangement{plain, usual, files, audited, kv, transit} {
 			if b.vault == nil && (a == kv || a == transit) {
 				continue
 			}
 			s := &server{flavour: f, arrangement: a, upstream: b.ports.upstream, metrics: b.ports.next()}
 			for _, p := range providers() {
-				if a.serves(p) && (i == 0 || p.rsa || a == plain || b.options.full) && (a == plain || b.options.wants(p.name)) {
+				if a.serves(p) && (i == 0 || p.rsa && a != usual || a == plain || b.options.full) && (!a.sidecar() || b.options.wants(p.name)) {
 					s.targets = append(s.targets, newTarget(s, p, b.ports.next()))
 				}
 			}
@@ -84,7 +84,7 @@ func (b *bench) arrange() {
 // RSA, where it would not be seen.
 func (a arrangement) serves(p provider) bool {
 	switch a {
-	case plain:
+	case plain, usual:
 		return p.name == "jeepay"
 	case audited:
 		return !p.rsa
@@ -96,9 +96,9 @@ func (a arrangement) serves(p provider) bool {
 }
 
 func newTarget(s *server, p provider, port int) *target {
-	t := &target{provider: p, name: p.name, server: s, port: port, sealed: s.arrangement != plain}
+	t := &target{provider: p, name: p.name, server: s, port: port, sealed: s.arrangement.sidecar()}
 	switch s.arrangement {
-	case plain:
+	case plain, usual:
 		t.name = "reverse_proxy"
 		t.operation = ""
 	case transit:
