@@ -33,12 +33,11 @@ type floorTimes map[string]float64
 // third of that time that does not count.
 const operationSpan = 10 * time.Millisecond
 
-// floors measure the bare operations with bodies of one size, and add up what they
-// took in the slices of a round: in processes of their own, on the core that Caddy
-// is pinned to.
+// floors measure the bare operations with bodies of one size, in the slices of a
+// round: in processes of their own, on the core that Caddy is pinned to.
 type floors struct {
 	asked  map[string]*floorProcess // by the binary
-	sums   map[string]floorTimes
+	rates  map[string]floorTimes    // the sums of how many there were in a microsecond
 	slices int
 }
 
@@ -58,7 +57,7 @@ func (b *bench) startFloors(ctx context.Context, kib int) (*floors, error) {
 }
 
 // begin begins a round.
-func (f *floors) begin() { f.slices, f.sums = 0, make(map[string]floorTimes) }
+func (f *floors) begin() { f.slices, f.rates = 0, make(map[string]floorTimes) }
 
 // slice measures each operation once, for a moment.
 func (f *floors) slice() error {
@@ -74,20 +73,22 @@ func (f *floors) slice() error {
 }
 
 func (f *floors) add(binary string, times floorTimes) {
-	if f.sums[binary] == nil {
-		f.sums[binary] = make(floorTimes)
+	if f.rates[binary] == nil {
+		f.rates[binary] = make(floorTimes)
 	}
 	for operation, micros := range times {
-		f.sums[binary][operation] += micros
+		f.rates[binary][operation] += 1 / micros
 	}
 }
 
-// of is what each operation took in a flavour on average, by the faster binary.
+// of is what each operation took in a flavour, by the faster binary. The mean is the
+// harmonic one, as that of the exchanges is: in slices of the same length there are
+// more of those that take less.
 func (f *floors) of(l *flavour) floorTimes {
 	least := make(floorTimes)
 	for _, binary := range l.binaries() {
-		for operation, sum := range f.sums[binary] {
-			mean := sum / float64(f.slices)
+		for operation, rate := range f.rates[binary] {
+			mean := float64(f.slices) / rate
 			if before, ok := least[operation]; !ok || mean < before {
 				least[operation] = mean
 			}

@@ -68,7 +68,7 @@ func (b *bench) arrange() {
 			}
 			s := &server{flavour: f, arrangement: a, upstream: b.ports.upstream, metrics: b.ports.next()}
 			for _, p := range providers() {
-				if a.serves(p) && (i == 0 || p.rsa && a != usual || a == plain || b.options.full) && (!a.sidecar() || b.options.wants(p.name)) {
+				if a.serves(p) && (i == 0 || p.rsa || a == plain || b.options.full) && (!a.sidecar() || b.options.wants(p.name)) {
 					s.targets = append(s.targets, newTarget(s, p, b.ports.next()))
 				}
 			}

@@ -1,6 +1,7 @@
 package body
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"testing"
@@ -76,7 +77,10 @@ func TestIsUTF8(t *testing.T) {
 	for r := range rune(utf8.MaxRune + 2) {
 		text := append([]byte("a"), string(r)...)
 		for range 4 {
-			require.Equal(t, utf8.Valid(text), isUTF8(text), "%q", text)
+			long := append(bytes.Clone(text), "aaaaaaaa"...)
+			if utf8.Valid(text) != isUTF8(text) || utf8.Valid(long) != isUTF8(long) {
+				t.Fatalf("%q", text)
+			}
 			text = append(text, 'a')
 		}
 	}
@@ -86,8 +90,10 @@ func TestIsUTF8(t *testing.T) {
 			for _, c := range edges {
 				for _, d := range edges {
 					for _, text := range [][]byte{{a, b, c, d}, {a, b, c, d, 'a'}, {'a', a, b, c, d}, {0xE5, 0x88, 0x86, a, b, c, d}} {
-						if utf8.Valid(text) != isUTF8(text) {
-							t.Fatalf("%q", text)
+						for _, text := range [][]byte{text, append(bytes.Clone(text), "aaaaaaaa"...)} {
+							if utf8.Valid(text) != isUTF8(text) {
+								t.Fatalf("%q", text)
+							}
 						}
 					}
 				}

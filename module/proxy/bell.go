@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// quiet is how long a bell is not rung again. It is a part of what a signature
-// takes, and many times what the ringing takes.
+// quiet is how long a bell is not rung again: about what a signature takes, or some
+// of those that take less, and a hundred times what the ringing takes.
 const quiet = 500 * time.Microsecond
 
 // bell has something done by way of the network poller: after what came from the
@@ -27,10 +27,10 @@ func newBell(do func()) *bell {
 	}
 	go func() {
 		defer r.Close() //nolint:errcheck // from then on ringing fails
-		one := make([]byte, 1)
-		for err == nil {
-			_, err = r.Read(one)
-			do()
+		for one := make([]byte, 1); ; do() {
+			if _, err := r.Read(one); err != nil {
+				return
+			}
 		}
 	}()
 	return &bell{pipe: w}

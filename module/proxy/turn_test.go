@@ -24,7 +24,7 @@ func TestTurn(t *testing.T) {
 	local := &exchange{t: transport, keys: &keys.Set{Sign: new(keys.PrivateKey), Secret: new(keys.Secret)}}
 	remote := &exchange{t: transport, keys: &keys.Set{Sign: &keys.PrivateKey{Remote: true}}}
 	signs, digests := []keys.Role{keys.Sign, keys.Verify}, []keys.Role{keys.SharedSecret}
-	all := processors().free
+	all := left(processors())
 	for name, c := range map[string]struct {
 		e     *exchange
 		roles []keys.Role
@@ -32,13 +32,13 @@ func TestTurn(t *testing.T) {
 	}{"a digest": {local, digests, 0}, "a key that is elsewhere": {remote, signs, 0}, "a private key": {local, signs, 1}} {
 		end, p := c.e.turn(t.Context(), c.roles)
 		require.Nil(t, p, name)
-		assert.Equal(t, all-c.takes, processors().free, name)
+		assert.Equal(t, all-c.takes, left(processors()), name)
 		end()
 		_, p = c.e.turn(gone, c.roles)
 		require.NotNil(t, p, "%s: nobody waits for it any more", name)
 		assert.Equal(t, problem.Overloaded, p.Code, name)
 		assert.Equal(t, problem.NotSent, p.Outcome(), name)
-		assert.Equal(t, all, processors().free, name)
+		assert.Equal(t, all, left(processors()), name)
 	}
 	for range all {
 		require.True(t, processors().take(t.Context(), time.Second))
@@ -58,11 +58,6 @@ func TestWhoComesNext(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			turns := newTurns(1)
 			require.True(t, turns.take(t.Context(), time.Minute))
-			waiting := func() int {
-				turns.mu.Lock()
-				defer turns.mu.Unlock()
-				return turns.waiting.Len()
-			}
 			served := make(chan int, 3)
 			var leave [3]context.CancelFunc
 			for n := range 3 {
@@ -76,11 +71,11 @@ func TestWhoComesNext(t *testing.T) {
 						served <- -1
 					}
 				}()
-				require.Eventually(t, func() bool { return waiting() == n+1 }, 5*time.Second, time.Millisecond)
+				require.Eventually(t, func() bool { return inLine(turns) == n+1 }, 5*time.Second, time.Millisecond)
 			}
 			leave[1]()
 			assert.Equal(t, -1, <-served)
-			assert.Equal(t, 2, waiting(), "nothing is left of who went away")
+			assert.Equal(t, 2, inLine(turns), "nothing is left of who went away")
 			turns.mu.Lock()
 			first := turns.waiting.Front().Value.(*place)
 			first.since = first.since.Add(-c.waited)
@@ -90,7 +85,7 @@ func TestWhoComesNext(t *testing.T) {
 				assert.Equal(t, next, <-served)
 			}
 			turns.give()
-			assert.Equal(t, 1, turns.free)
+			assert.Equal(t, 1, left(turns))
 		})
 	}
 }
@@ -120,30 +115,29 @@ func TestNoTurnIsLost(t *testing.T) {
 	}
 	wg.Wait()
 	assert.LessOrEqual(t, most.Load(), int64(free))
-	require.Eventually(t, func() bool {
-		turns.mu.Lock()
-		defer turns.mu.Unlock()
-		return turns.free == free
-	}, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return left(turns) == free }, 5*time.Second, time.Millisecond)
 	assert.Zero(t, turns.waiting.Len())
 }
 
 // While one after another computes, what comes from the network is not left to
-// lie: Go itself would look for it when all are done, or after 10 ms. The system
-// may let it come later now and then.
+// lie: Go itself would look for it when all are done, or after 10 ms. Now and then it
+// does so at the right moment, and now and then the system is late.
 func TestTheNetworkComesBeforeTheNextTurn(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	answers, provider := tcpPair(t)
-	for range 20 {
+	good := 0
+	for range 40 {
 		if turnsBeforeAnAnswer(t, answers, provider) == 1 {
-			return
+			if good++; good == 15 {
+				return
+			}
 		}
 	}
-	t.Fatal("those who computed came before the answer")
+	t.Fatalf("the answer came before the second turn %d times in 40", good)
 }
 
-// turnsBeforeAnAnswer is how many of six who want a turn at the same time have had
-// it when an answer is looked at that came while the first had its own.
+// turnsBeforeAnAnswer is how many of six who wait for their turn have had it when an
+// answer is looked at that came while the first had its own.
 func turnsBeforeAnAnswer(t *testing.T, answers, provider net.Conn) int64 {
 	const all = 6
 	turns := newTurns(1)
@@ -154,6 +148,7 @@ func turnsBeforeAnAnswer(t *testing.T, answers, provider net.Conn) int64 {
 		before.Store(had.Load())
 		assert.NoError(t, err)
 	})
+	require.True(t, turns.take(t.Context(), time.Minute))
 	for range all {
 		wg.Go(func() {
 			assert.True(t, turns.take(t.Context(), time.Minute))
@@ -167,8 +162,45 @@ func turnsBeforeAnAnswer(t *testing.T, answers, provider net.Conn) int64 {
 			turns.give()
 		})
 	}
+	require.Eventually(t, func() bool { return inLine(turns) == all }, 5*time.Second, time.Millisecond)
+	turns.give()
 	wg.Wait()
 	return before.Load()
+}
+
+// inLine is how many wait for their turn.
+func inLine(turns *turns) int {
+	turns.mu.Lock()
+	defer turns.mu.Unlock()
+	return turns.waiting.Len()
+}
+
+// left is how many turns nobody has.
+func left(turns *turns) int {
+	turns.mu.Lock()
+	defer turns.mu.Unlock()
+	return turns.free
+}
+
+// Those who want a turn at the same time stand in line before the first of them
+// computes.
+func TestAllStandInLine(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	const all = 6
+	turns := newTurns(1)
+	var most atomic.Int64
+	var wg sync.WaitGroup
+	for range all {
+		wg.Go(func() {
+			assert.True(t, turns.take(t.Context(), time.Minute))
+			if n := int64(inLine(turns)); n > most.Load() {
+				most.Store(n)
+			}
+			turns.give()
+		})
+	}
+	wg.Wait()
+	assert.GreaterOrEqual(t, most.Load(), int64(all/2), "how many stood there, unless the system interfered")
 }
 
 func tcpPair(t *testing.T) (net.Conn, net.Conn) {
@@ -185,16 +217,16 @@ func tcpPair(t *testing.T) (net.Conn, net.Conn) {
 	return one, other
 }
 
-// A bell that is broken rings no more, and who waited for it is told.
-func TestABrokenBell(t *testing.T) {
-	rung := make(chan struct{}, 2)
+func TestABell(t *testing.T) {
+	rung := make(chan struct{}, 1)
 	b := newBell(func() { rung <- struct{}{} })
 	require.True(t, b.ring())
 	<-rung
-	assert.False(t, b.ring(), "a moment ago")
+	b.rung = time.Now().Add(time.Minute)
+	assert.False(t, b.ring(), "it was rung a moment ago")
 	b.rung = time.Time{}
 	require.NoError(t, b.pipe.Close())
-	<-rung
-	assert.False(t, b.ring())
-	assert.False(t, (*bell)(nil).ring())
+	assert.False(t, b.ring(), "it is broken")
+	assert.False(t, (*bell)(nil).ring(), "there is none")
+	assert.Empty(t, rung)
 }

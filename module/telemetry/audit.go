@@ -39,8 +39,6 @@ type Entry struct {
 	UpstreamStatus int
 	Outcome        string
 	Verdict        string // with client_gone: what became of the exchange
-
-	digits [64]byte // of CanonicalSHA
 }
 
 // Log writes the entry.
@@ -59,11 +57,11 @@ func (e *Entry) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	if err := enc.AddArray("key_fingerprints", (*texts)(&e.Fingerprints)); err != nil {
 		return err
 	}
-	var sum []byte
+	sum := ""
 	if e.CanonicalSHA != [32]byte{} {
-		sum = hex.AppendEncode(e.digits[:0], e.CanonicalSHA[:])
+		sum = hex.EncodeToString(e.CanonicalSHA[:])
 	}
-	enc.AddByteString("canonical_sha256", sum)
+	enc.AddString("canonical_sha256", sum) // what Caddy's filters change are strings only
 	enc.AddInt("request_bytes", e.RequestBytes)
 	enc.AddInt("response_bytes", e.ResponseBytes)
 	enc.AddFloat64("seal_ms", ms(e.Seal))

@@ -7,10 +7,10 @@ import (
 	"runtime/metrics"
 )
 
-// slack is how many bytes the heap grows between two collections. With Go's
+// slack is how many bytes the heap grows at most between two collections. With Go's
 // default, which is 100 percent of what is in use, a sidecar whose heap is a few
-// MiB collects hundreds of times a second, and a fifth of the CPU time of a
-// request goes there; and one whose heap is bodies, each some MiB, needs twice
+// MiB collects dozens of times a second, and a sixth of the CPU time of a request
+// goes there; and one whose heap is bodies, each some MiB, needs twice
 // their memory, although there is nothing in a body for a collection to look
 // at. What this costs is so much memory, whatever the load.
 const slack = 32 << 20
