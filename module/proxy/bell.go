@@ -12,7 +12,8 @@ const quiet = 500 * time.Microsecond
 // bell has something done by way of the network poller: after what came from the
 // network before. Go's scheduler looks there when nothing else is ready to run,
 // and otherwise every 10 ms. With one signature after another something always
-// is, and without a bell answers and new requests would wait for those 10 ms.
+// is, and without a bell answers and new requests would wait for those 10 ms. It
+// must not be rung twice at the same time.
 type bell struct {
 	pipe *os.File
 	rung time.Time
