@@ -127,14 +127,13 @@ func TestLateToEarly(t *testing.T) {
 // The bare operations are the harmonic mean over the slices, by the faster of the
 // binaries.
 func TestFloors(t *testing.T) {
-	usual, fast := &flavour{self: "built"}, &flavour{self: "fast", flags: []string{"--fast-rsa"}}
-	this := usual.binaries()[1]
+	usual, fast := &flavour{bare: []string{"built", "this"}}, &flavour{bare: []string{"fast"}}
 	f := new(floors)
 	f.begin()
 	f.slices = 2
 	for _, micros := range []float64{100, 300} {
 		f.add("built", floorTimes{"sign1024": micros, "md5": 1})
-		f.add(this, floorTimes{"sign1024": micros / 2, "md5": 2})
+		f.add("this", floorTimes{"sign1024": micros / 2, "md5": 2})
 		f.add("fast", floorTimes{"sign1024": micros / 4, "md5": 3})
 	}
 	assert.Equal(t, floorTimes{"sign1024": 75, "md5": 1}, f.of(usual))

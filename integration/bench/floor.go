@@ -45,7 +45,7 @@ type floors struct {
 func (b *bench) startFloors(ctx context.Context, kib int) (*floors, error) {
 	f := &floors{asked: make(map[string]*floorProcess)}
 	for _, flavour := range b.flavours {
-		for _, binary := range flavour.binaries() {
+		for _, binary := range flavour.bare {
 			p, err := b.startFloor(ctx, binary, kib)
 			if err != nil {
 				return nil, fmt.Errorf("measuring the bare operations in the flavour %s: %w", flavour.name, err)
@@ -86,7 +86,7 @@ func (f *floors) add(binary string, times floorTimes) {
 // more of those that take less.
 func (f *floors) of(l *flavour) floorTimes {
 	least := make(floorTimes)
-	for _, binary := range l.binaries() {
+	for _, binary := range l.bare {
 		for operation, rate := range f.rates[binary] {
 			mean := float64(f.slices) / rate
 			if before, ok := least[operation]; !ok || mean < before {
@@ -95,16 +95,6 @@ func (f *floors) of(l *flavour) floorTimes {
 		}
 	}
 	return least
-}
-
-// binaries are those that are asked. Two binaries of the same code were seen to
-// differ by half in RSA, presumably by where the linker puts the arithmetic: of the
-// usual flavour this very binary is asked as well, and the floor is the faster.
-func (f *flavour) binaries() []string {
-	if this, err := os.Executable(); err == nil && len(f.flags) == 0 {
-		return []string{f.self, this}
-	}
-	return []string{f.self}
 }
 
 // floorProcess is a process that measures the bare operations when it is asked.

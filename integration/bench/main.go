@@ -1,17 +1,16 @@
 // Command bench measures what the sidecar costs.
 //
 // It starts an upstream that answers with signed answers made beforehand, a
-// Caddy with a plain reverse_proxy, the same as other Caddys collect garbage, and
-// Caddys with the sidecar: with keys in
-// files, with the audit entry written to a file, and with keys in a real Vault
-// server. It drives them in turn, round after round, with the same load, so
+// Caddy with a plain reverse_proxy, another that collects garbage as Caddys do that
+// are built otherwise, and Caddys with the sidecar: with keys in files, with the
+// audit entry written to a file, and with keys in a real Vault server. It drives them in turn, round after round, with the same load, so
 // that whatever else the machine does falls on all of them alike; what counts
 // are the ratios. Each Caddy is pinned to the same one core; the load, the
 // upstream and Vault are on the others.
 //
 //	go run ./integration/bench             the short form, under five minutes
 //	go run ./integration/bench -full       all: 1, 16 and 64 connections, bodies of 1, 16 and
-//	                                       256 KiB, memory and overload (most of an hour)
+//	                                       256 KiB, memory and overload (about an hour)
 //	go run ./integration/bench -memory     memory only
 //	go run ./integration/bench -overload   twice the load that can be carried, only
 //	go run ./integration/bench -json       the same as JSON
@@ -47,7 +46,7 @@ type options struct {
 
 func main() {
 	var o options
-	flag.BoolVar(&o.full, "full", false, "measure everything (most of an hour)")
+	flag.BoolVar(&o.full, "full", false, "measure everything (about an hour)")
 	flag.BoolVar(&o.memory, "memory", false, "measure memory over 100000 requests, and with large bodies, instead of time")
 	flag.BoolVar(&o.overload, "overload", false, "measure twice the load that can be carried, instead of time")
 	flag.BoolVar(&o.json, "json", false, "print JSON")

@@ -58,8 +58,8 @@ func (b *bench) measure(ctx context.Context) error {
 }
 
 // rounds drives every target in turn, several times, and adds the medians to
-// the report. The bare operations are measured in each round, and with the
-// first load openssl's beside them.
+// the report. The bare operations are measured beside them, and with the first load
+// openssl's once in each round.
 func (b *bench) rounds(ctx context.Context, l load, first bool) error {
 	end := b.mark()
 	defer end()
