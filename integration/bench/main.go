@@ -3,10 +3,11 @@
 // It starts an upstream that answers with signed answers made beforehand, a
 // Caddy with a plain reverse_proxy, another that collects garbage as Caddys do that
 // are built otherwise, and Caddys with the sidecar: with keys in files, with the
-// audit entry written to a file, and with keys in a real Vault server. It drives them in turn, round after round, with the same load, so
-// that whatever else the machine does falls on all of them alike; what counts
-// are the ratios. Each Caddy is pinned to the same one core; the load, the
-// upstream and Vault are on the others.
+// audit entry written to a file, and with keys in a real Vault server. It drives
+// them in turn, round after round, with the same load, so that whatever else the
+// machine does falls on all of them alike; what counts are the ratios. Each Caddy
+// is pinned to the same one core; the load, the upstream and Vault are on the
+// others.
 //
 //	go run ./integration/bench             the short form, under five minutes
 //	go run ./integration/bench -full       all: 1, 16 and 64 connections, bodies of 1, 16 and
