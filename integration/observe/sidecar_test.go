@@ -199,13 +199,32 @@ func (s *sidecar) get(socket, path string) answer {
 // post sends JSON to the socket "app". Headers are pairs of a name and a value.
 func (s *sidecar) post(path string, body []byte, headers ...string) answer {
 	s.t.Helper()
+	return s.do("app", s.toPost(path, body, headers...))
+}
+
+// postAcrossReload is post shortly after a reload. A server that is going away
+// closes a connection that it has just taken without a word: the application's,
+// or the one to a provider in the same Caddy. Then it is sent again, as money
+// must not be.
+func (s *sidecar) postAcrossReload(path string, body []byte) (got answer) {
+	s.t.Helper()
+	s.await("an answer", func() (answered bool) {
+		var err error
+		got, err = s.try("app", s.toPost(path, body))
+		return err == nil && !strings.Contains(got.body, `"code":"upstream_failed"`)
+	})
+	return got
+}
+
+func (s *sidecar) toPost(path string, body []byte, headers ...string) *http.Request {
+	s.t.Helper()
 	req, err := http.NewRequest(http.MethodPost, "http://sidecar"+path, bytes.NewReader(body))
 	require.NoError(s.t, err)
 	req.Header.Set("Content-Type", "application/json")
 	for i := 0; i < len(headers); i += 2 {
 		req.Header.Set(headers[i], headers[i+1])
 	}
-	return s.do("app", req)
+	return req
 }
 
 // reload loads another Caddyfile through the admin endpoint. A reload replaces

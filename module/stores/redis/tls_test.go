@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -53,7 +54,8 @@ func TestTLS(t *testing.T) {
 	assert.Equal(t, stores.Claimed, st)
 	require.NoError(t, s.Release(t.Context(), "key", "a"))
 
-	_, _, err = provisioned(t, &Store{Address: "rediss://" + ln.Addr().String()}).Claim(t.Context(), "key", "a", time.Minute)
+	patient := &Store{Address: "rediss://" + ln.Addr().String(), Timeout: caddy.Duration(30 * time.Second)} // it dials several times
+	_, _, err = provisioned(t, patient).Claim(t.Context(), "key", "a", time.Minute)
 	require.ErrorContains(t, err, "certificate")
 	_, _, err = provisioned(t, &Store{Address: "rediss://" + server.Address, CA: ca}).Claim(t.Context(), "key", "a", time.Minute)
 	require.Error(t, err, "the server does not speak TLS")
