@@ -1,8 +1,8 @@
 // Command bench measures what the sidecar costs.
 //
 // It starts an upstream that answers with signed answers made beforehand, a
-// Caddy with a plain reverse_proxy, another that collects garbage as Caddys do that
-// are built otherwise, and Caddys with the sidecar: with keys in files, with the
+// Caddy with a plain reverse_proxy, another that collects garbage as seldom as the
+// sidecar, and Caddys with the sidecar: with keys in files, with the
 // audit entry written to a file, and with keys in a real Vault server. It drives
 // them in turn, round after round, with the same load, so that whatever else the
 // machine does falls on all of them alike; what counts are the ratios. Each Caddy

@@ -62,7 +62,7 @@ func (t *target) address(kib int) string {
 // wanted.
 func (b *bench) arrange() {
 	for i, f := range b.flavours {
-		for _, a := range []arrangement{plain, usual, files, audited, kv, transit} {
+		for _, a := range []arrangement{plain, seldom, files, audited, kv, transit} {
 			if b.vault == nil && (a == kv || a == transit) {
 				continue
 			}
@@ -84,7 +84,7 @@ func (b *bench) arrange() {
 // RSA, where it would not be seen.
 func (a arrangement) serves(p provider) bool {
 	switch a {
-	case plain, usual:
+	case plain, seldom:
 		return p.name == "jeepay"
 	case audited:
 		return !p.rsa
@@ -98,7 +98,7 @@ func (a arrangement) serves(p provider) bool {
 func newTarget(s *server, p provider, port int) *target {
 	t := &target{provider: p, name: p.name, server: s, port: port, sealed: s.arrangement.sidecar()}
 	switch s.arrangement {
-	case plain, usual:
+	case plain, seldom:
 		t.name = "reverse_proxy"
 		t.operation = ""
 	case transit:

@@ -29,7 +29,7 @@ func TestEveryTargetAnswers(t *testing.T) {
 	b := &bench{options: options{full: true}, ports: newPorts(freePorts(t)), flavours: theFlavours()[:1]}
 	b.arrange()
 	b.ports.upstream = up.Listener.Addr().(*net.TCPAddr).Port
-	require.Len(t, b.servers, 4, "plain, the same with GOGC=100, file keys, audited; none without a Vault")
+	require.Len(t, b.servers, 4, "plain, the same with GOGC=400, file keys, audited; none without a Vault")
 	client := newClient(4)
 	defer client.CloseIdleConnections()
 	for _, s := range b.servers {
@@ -87,7 +87,7 @@ func TestArrange(t *testing.T) {
 	}
 	assert.Less(t, len(seen), 80, "as many as -port says")
 	assert.Equal(t, map[string]int{
-		"go plain": 1, "go plain, GOGC=100": 1, "go file keys": 6, "go file keys, audit entry to a file": 3, "go Vault KV": 6, "go Vault Transit": 2,
+		"go plain": 1, "go plain, GOGC=400": 1, "go file keys": 6, "go file keys, audit entry to a file": 3, "go Vault KV": 6, "go Vault Transit": 2,
 		"fast-rsa plain": 1, "fast-rsa file keys": 3, "fast-rsa Vault KV": 3, "fast-rsa Vault Transit": 2,
 	}, count)
 	assert.Equal(t, "reverse_proxy", b.base(b.flavours[1]).name)

@@ -35,6 +35,7 @@ type App struct {
 	mu     sync.Mutex
 	wanted []want
 	stop   context.CancelFunc
+	save   func() // memory again
 }
 
 // source is a configured key source with its ring, which the next
@@ -98,7 +99,7 @@ func (a *App) Start() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	ctx, stop := context.WithCancel(context.Background())
-	a.stop = stop
+	a.stop, a.save = stop, spendMemory()
 	for _, w := range a.wanted {
 		w.ring.Pin(w.reference)
 		if w.check != nil && w.reference != "" {
@@ -122,6 +123,7 @@ func (a *App) Stop() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.stop()
+	a.save()
 	for _, w := range a.wanted {
 		w.ring.Unpin(w.reference)
 	}

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
 	"testing"
 	"time"
 
@@ -116,6 +118,32 @@ func TestReady(t *testing.T) {
 	eventually(t, func() bool { return !ready(t, address) })
 	require.NoError(t, c.Reload(keysCaddyfile(address, dir, "b")))
 	assert.True(t, ready(t, address), "nobody names it any more")
+}
+
+// A Caddy that only has the modules in its binary collects garbage as any other.
+func TestMemoryIsSpentWhileTheAppRuns(t *testing.T) {
+	t.Setenv("GOGC", "")
+	before := debug.SetGCPercent(100)
+	t.Cleanup(func() { debug.SetGCPercent(before) })
+	percent := func() uint64 {
+		runtime.GC()
+		now := []metrics.Sample{{Name: "/gc/gogc:percent"}}
+		metrics.Read(now)
+		return now[0].Value.Uint64()
+	}
+	address := testcaddy.FreeAddress(t)
+	without := "http://" + address + " {\nbind 127.0.0.1\nrespond ok\n}\n"
+	c := testcaddy.Run(t, without)
+	for range 3 {
+		assert.EqualValues(t, 100, percent())
+		time.Sleep(5 * time.Millisecond)
+	}
+	for range 2 { // over a reload, too
+		require.NoError(t, c.Reload(keysCaddyfile(address, t.TempDir(), "a")))
+		eventually(t, func() bool { return percent() > 100 })
+	}
+	require.NoError(t, c.Reload(without))
+	eventually(t, func() bool { return percent() == 100 })
 }
 
 // A reference that is looked for twenty times a second, and is not there, fills

@@ -9,7 +9,4 @@ import (
 	_ "github.com/countersign/caddy-countersign/module"
 )
 
-func main() {
-	spendMemory()
-	caddycmd.Main()
-}
+func main() { caddycmd.Main() }
