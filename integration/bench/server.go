@@ -100,7 +100,7 @@ func (b *bench) startServer(ctx context.Context, s *server) error {
 	if err := os.WriteFile(config, []byte(s.caddyfile(source)), 0o600); err != nil {
 		return err
 	}
-	env := []string{"GOMAXPROCS=1", "XDG_DATA_HOME=" + b.dir, "XDG_CONFIG_HOME=" + b.dir}
+	env := []string{"GOGC=", "GOMAXPROCS=1", "XDG_DATA_HOME=" + b.dir, "XDG_CONFIG_HOME=" + b.dir}
 	if s.arrangement == seldom {
 		env = append(env, "GOGC=400")
 	}

@@ -120,19 +120,14 @@ func (a *App) Start() error {
 // Stop takes back what this configuration needed. The rings run on where the
 // next configuration has taken them over.
 func (a *App) Stop() error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.stop()
-	a.save()
-	for _, w := range a.wanted {
-		w.ring.Unpin(w.reference)
-	}
+	a.halt()
 	return nil
 }
 
 // Cleanup lets go of the sources. Key sets that exchanges in flight hold stay
 // usable.
 func (a *App) Cleanup() error {
+	a.halt() // Caddy stops no app where the endpoints of a new configuration fail after its apps have started
 	var failed []error
 	for _, s := range a.sources {
 		if _, err := rings.Delete(s.pool); err != nil {
@@ -140,6 +135,21 @@ func (a *App) Cleanup() error {
 		}
 	}
 	return errors.Join(failed...)
+}
+
+// halt undoes Start, once.
+func (a *App) halt() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.stop == nil {
+		return
+	}
+	a.stop()
+	a.save()
+	for _, w := range a.wanted {
+		w.ring.Unpin(w.reference)
+	}
+	a.stop = nil
 }
 
 // Use finds the ring of a source and has it load a reference as soon as the

@@ -13,7 +13,7 @@ const usualPercent = 100
 
 // slack is how many bytes the heap grows at most between two collections. With Go's
 // default, which is 100 percent of what is in use, a sidecar whose heap is a few
-// MiB collects dozens of times a second, and a sixth of the CPU time of a request
+// MiB collects dozens of times a second, and a seventh of the CPU time of a request
 // goes there; and one whose heap is bodies, each some MiB, needs twice
 // their memory, although there is nothing in a body for a collection to look
 // at. What this costs is so much memory, whatever the load.
@@ -29,19 +29,15 @@ var spending struct {
 }
 
 // spendMemory keeps the percentage at which Go collects garbage where slack has
-// it, looking once after each collection, until stop is called. A percentage that
-// is not Go's default, and GOGC, where it is set, stay as they are, and a memory
-// limit (GOMEMLIMIT, or the cgroup's, which Caddy finds) goes before both.
+// it, looking once after each collection, until stop is called. GOGC, where it is
+// set, stays as it is, and so does a percentage that somebody has set before; a memory
+// limit (GOMEMLIMIT, or the cgroup's, which Caddy finds) goes before all of them.
 func spendMemory() (stop func()) {
 	s := &spending
 	s.Lock()
 	defer s.Unlock()
 	if s.configurations == 0 {
-		if os.Getenv("GOGC") != "" {
-			return func() {}
-		}
-		if set := debug.SetGCPercent(usualPercent); set != usualPercent {
-			debug.SetGCPercent(set)
+		if os.Getenv("GOGC") != "" || gcPercent() != usualPercent {
 			return func() {}
 		}
 		s.percent = usualPercent
@@ -79,10 +75,20 @@ func adjust() (again bool) {
 	return true
 }
 
+// gcPercent is the percentage that is set.
+func gcPercent() uint64 {
+	set := []metrics.Sample{{Name: "/gc/gogc:percent"}}
+	metrics.Read(set)
+	if set[0].Value.Kind() != metrics.KindUint64 {
+		return 0 // a Go that tells otherwise
+	}
+	return set[0].Value.Uint64()
+}
+
 // percent is the percentage of what is in use, in bytes, that is slack; or that
 // is looked at in a collection, if that is more, so that collecting takes no more
-// of the time than by default. It moves in steps, because each change of it stops
-// the program for a moment.
+// of the time than by default. It moves in steps, so that it is not another one after
+// each collection.
 func percent(inUse, lookedAt uint64) int {
 	const step = 4 << 20
 	return max(1, int(100*max(slack, lookedAt)/(inUse/step*step+step)))
@@ -104,8 +110,8 @@ func heap() (inUse, lookedAt uint64) {
 // sentinel is garbage from the start: it is found at the next collection.
 type sentinel struct{ _ *sentinel }
 
-// afterEachCollection calls do in a goroutine of its own after each collection,
-// until it returns false.
+// afterEachCollection calls do after each collection, in the goroutine that the
+// runtime has for finalizers, until it returns false.
 func afterEachCollection(do func() (again bool)) {
 	runtime.SetFinalizer(new(sentinel), func(*sentinel) {
 		if do() {
