@@ -38,9 +38,10 @@ type target struct{ directory, importPath, name string }
 func main() {
 	each := flag.Duration("for", 10*time.Minute, "how long each target runs")
 	only := flag.String("only", "", "a regular expression that the targets must match, as in body.FuzzParse")
+	skip := flag.String("skip", "^$", "a regular expression of targets that do not run")
 	save := flag.Bool("save", false, "keep inputs that reached new code in testdata/fuzz")
 	flag.Parse()
-	ok, err := run(context.Background(), *each, *only, *save)
+	ok, err := run(context.Background(), *each, *only, *skip, *save)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "fuzz:", err)
 		os.Exit(2)
@@ -50,10 +51,14 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, each time.Duration, only string, save bool) (ok bool, err error) {
+func run(ctx context.Context, each time.Duration, only, skip string, save bool) (ok bool, err error) {
 	wanted, err := regexp.Compile(only)
 	if err != nil {
 		return false, fmt.Errorf("reading -only: %w", err)
+	}
+	unwanted, err := regexp.Compile(skip)
+	if err != nil {
+		return false, fmt.Errorf("reading -skip: %w", err)
 	}
 	targets, err := list(ctx)
 	if err != nil {
@@ -63,7 +68,7 @@ func run(ctx context.Context, each time.Duration, only string, save bool) (ok bo
 	fmt.Printf("%-44s %10s %12s %8s  %s\n", "target", "time", "execs", "new", "result")
 	for _, t := range targets {
 		name := filepath.Base(t.directory) + "." + t.name
-		if !wanted.MatchString(name) {
+		if !wanted.MatchString(name) || unwanted.MatchString(name) {
 			continue
 		}
 		start := time.Now()
