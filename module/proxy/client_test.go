@@ -6,15 +6,19 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/countersign/caddy-countersign/module/internal/testcaddy"
+	"github.com/countersign/caddy-countersign/module/keys"
+	"github.com/countersign/caddy-countersign/module/keysource/file"
 	"github.com/countersign/caddy-countersign/module/sandbox/provider"
 )
 
@@ -165,6 +169,41 @@ func TestMaxInFlight(t *testing.T) {
 			}
 		})
 	}
+}
+
+func init() {
+	caddy.RegisterModule(new(held))
+}
+
+// held is a source of files that does not answer before keysCome is closed.
+type held struct{ file.Source }
+
+var keysCome chan struct{}
+
+func (*held) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "countersign.keys.held", New: func() caddy.Module { return new(held) }}
+}
+
+func (h *held) Load(ctx context.Context, reference string, previous *keys.Set) (*keys.Set, error) {
+	<-keysCome
+	return h.Source.Load(ctx, reference, previous)
+}
+
+// A client that leaves while its keys are still being loaded says nothing about the
+// provider.
+func TestAClientThatLeavesBeforeTheKeysAreLoaded(t *testing.T) {
+	d := newDouble(t)
+	keysCome = make(chan struct{})
+	text := longForm("ADDRESS", d.Address, "", lines("fail_duration 30s", "max_fails 1"), "")
+	s := runText(t, strings.Replace(text, "keys file", "keys held", 1))
+	ctx, leave := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer leave()
+	_, err := testcaddy.TryPost(ctx, s.url, sample(t))
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	assert.Equal(t, "keys_unavailable", s.Logs.Audit(t, 1).String("outcome"))
+	close(keysCome)
+	answer := testcaddy.Post(t, s.url, sample(t))
+	assert.Equal(t, 200, answer.Status, "%s", answer.Body)
 }
 
 // Clients that leave before it is their turn say nothing about the provider.

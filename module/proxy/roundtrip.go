@@ -40,9 +40,10 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		if e.request == nil && !e.sent {
 			if p := e.prepare(r); p != nil {
-				if p.Code == problem.Overloaded {
-					// The upstream has no part in it, and reverse_proxy counts
-					// every error against the upstream.
+				if p.Code == problem.Overloaded || r.Context().Err() != nil {
+					// The upstream has no part in it, nor in what a client that
+					// went away left undone, and reverse_proxy counts every
+					// error against the upstream.
 					e.end("", p)
 					return problemResponse(r, p)
 				}
