@@ -12,7 +12,7 @@ import (
 	"github.com/countersign/caddy-countersign/module/envelope"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/notify"
-	"github.com/countersign/caddy-countersign/module/scheme"
+	"github.com/countersign/caddy-countersign/module/oldscheme"
 )
 
 // FuzzOpen opens whatever comes. What the provider has not signed is never

@@ -22,7 +22,7 @@ import (
 	"github.com/countersign/caddy-countersign/module/sandbox/provider/hkrt"
 	"github.com/countersign/caddy-countersign/module/sandbox/provider/hongwen"
 	"github.com/countersign/caddy-countersign/module/sandbox/provider/jeepay"
-	"github.com/countersign/caddy-countersign/module/scheme"
+	"github.com/countersign/caddy-countersign/module/oldscheme"
 	"github.com/countersign/caddy-countersign/module/signature"
 
 	_ "github.com/countersign/caddy-countersign/module"

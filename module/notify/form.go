@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/countersign/caddy-countersign/module/body"
-	"github.com/countersign/caddy-countersign/module/scheme"
+	"github.com/countersign/caddy-countersign/module/oldscheme"
 )
 
 // The ways in which a form can fail to be one that has one reading. None of

@@ -10,7 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/countersign/caddy-countersign/module/body"
-	"github.com/countersign/caddy-countersign/module/scheme"
+	"github.com/countersign/caddy-countersign/module/oldscheme"
 )
 
 // params draws parameters with different names.

@@ -21,7 +21,7 @@ import (
 
 	"github.com/countersign/caddy-countersign/module/app"
 	"github.com/countersign/caddy-countersign/module/keys"
-	"github.com/countersign/caddy-countersign/module/scheme"
+	"github.com/countersign/caddy-countersign/module/oldscheme"
 	"github.com/countersign/caddy-countersign/module/stores"
 	"github.com/countersign/caddy-countersign/module/telemetry"
 )

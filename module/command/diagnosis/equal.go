@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"slices"
 
-	"github.com/countersign/caddy-countersign/module/scheme"
+	"github.com/countersign/caddy-countersign/module/oldscheme"
 )
 
 // WouldEqual are the smallest sets of settings with which our canonical string

@@ -11,7 +11,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/countersign/caddy-countersign/module/scheme"
+	"github.com/countersign/caddy-countersign/module/oldscheme"
 )
 
 // Setting is one option of a scheme with a value, as it stands after --set.

@@ -15,7 +15,7 @@ import (
 	"github.com/countersign/caddy-countersign/module/command/diagnosis"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/keysource/file"
-	"github.com/countersign/caddy-countersign/module/scheme"
+	"github.com/countersign/caddy-countersign/module/oldscheme"
 	"github.com/countersign/caddy-countersign/module/signature"
 
 	_ "github.com/countersign/caddy-countersign/module/schemes/easypay"

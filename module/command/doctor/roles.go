@@ -10,7 +10,7 @@ import (
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/keys/devkeys"
 	"github.com/countersign/caddy-countersign/module/proxy"
-	"github.com/countersign/caddy-countersign/module/scheme"
+	"github.com/countersign/caddy-countersign/module/oldscheme"
 )
 
 // checkUses checks each use against its keys.

@@ -15,7 +15,7 @@ import (
 	"github.com/countersign/caddy-countersign/module/notify"
 	"github.com/countersign/caddy-countersign/module/proxy"
 	"github.com/countersign/caddy-countersign/module/sandbox"
-	"github.com/countersign/caddy-countersign/module/scheme"
+	"github.com/countersign/caddy-countersign/module/oldscheme"
 )
 
 // The kinds of uses.

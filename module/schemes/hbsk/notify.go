@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/countersign/caddy-countersign/module/keys"
-	"github.com/countersign/caddy-countersign/module/scheme"
+	"github.com/countersign/caddy-countersign/module/oldscheme"
 )
 
 // Notification describes hbsk's notifications: JSON, signed as answers are

@@ -2,7 +2,7 @@ package hbsk
 
 import (
 	"github.com/countersign/caddy-countersign/module/body"
-	"github.com/countersign/caddy-countersign/module/scheme"
+	"github.com/countersign/caddy-countersign/module/oldscheme"
 )
 
 // Open verifies an answer, matches it to the request, and gives data back as

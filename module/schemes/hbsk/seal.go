@@ -4,7 +4,7 @@ import (
 	"strconv"
 
 	"github.com/countersign/caddy-countersign/module/body"
-	"github.com/countersign/caddy-countersign/module/scheme"
+	"github.com/countersign/caddy-countersign/module/oldscheme"
 )
 
 // memory is what opening the answer needs of the request.

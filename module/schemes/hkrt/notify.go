@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"github.com/countersign/caddy-countersign/module/keys"
-	"github.com/countersign/caddy-countersign/module/scheme"
+	"github.com/countersign/caddy-countersign/module/oldscheme"
 )
 
 // Notification describes hkrt's notifications: JSON, signed as answers are,

@@ -1,6 +1,6 @@
 package hkrt
 
-import "github.com/countersign/caddy-countersign/module/scheme"
+import "github.com/countersign/caddy-countersign/module/oldscheme"
 
 // Open verifies an answer and matches it to the request.
 func (s *Scheme) Open(answer scheme.Answer) (*scheme.Opened, error) {

@@ -2,7 +2,7 @@ package hkrt
 
 import (
 	"github.com/countersign/caddy-countersign/module/body"
-	"github.com/countersign/caddy-countersign/module/scheme"
+	"github.com/countersign/caddy-countersign/module/oldscheme"
 )
 
 // Seal adds accessid where there is none and access_id is set, and signs all.

@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"github.com/countersign/caddy-countersign/module/keys"
-	"github.com/countersign/caddy-countersign/module/scheme"
+	"github.com/countersign/caddy-countersign/module/oldscheme"
 )
 
 // Notification describes hongwen's notifications: a form, signed as answers are

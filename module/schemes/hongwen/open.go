@@ -1,6 +1,6 @@
 package hongwen
 
-import "github.com/countersign/caddy-countersign/module/scheme"
+import "github.com/countersign/caddy-countersign/module/oldscheme"
 
 // Open verifies an answer, matches it to the request, and gives back as JSON
 // what the client gave as JSON.

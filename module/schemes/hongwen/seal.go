@@ -2,7 +2,7 @@ package hongwen
 
 import (
 	"github.com/countersign/caddy-countersign/module/body"
-	"github.com/countersign/caddy-countersign/module/scheme"
+	"github.com/countersign/caddy-countersign/module/oldscheme"
 )
 
 // Seal adds what is missing, makes a string of biz_content, and signs all.

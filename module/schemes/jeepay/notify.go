@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/countersign/caddy-countersign/module/keys"
-	"github.com/countersign/caddy-countersign/module/scheme"
+	"github.com/countersign/caddy-countersign/module/oldscheme"
 )
 
 // Notification describes jeepay's notifications: a form or a query, signed with

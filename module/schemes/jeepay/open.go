@@ -4,7 +4,7 @@ import (
 	"regexp"
 
 	"github.com/countersign/caddy-countersign/module/body"
-	"github.com/countersign/caddy-countersign/module/scheme"
+	"github.com/countersign/caddy-countersign/module/oldscheme"
 )
 
 // Open verifies data, matches it to the request, and gives back as JSON what

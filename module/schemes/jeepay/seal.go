@@ -4,7 +4,7 @@ import (
 	"strconv"
 
 	"github.com/countersign/caddy-countersign/module/body"
-	"github.com/countersign/caddy-countersign/module/scheme"
+	"github.com/countersign/caddy-countersign/module/oldscheme"
 )
 
 // Seal adds what is missing, makes strings of nested values, and signs all.

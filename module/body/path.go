@@ -1,0 +1,84 @@
+package body
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Path names a value inside of a message: the names of members from the outside
+// in. In a list a decimal number names an element. "*" stands for every member or
+// element.
+type Path []string
+
+// Any is the part of a Path that stands for every member or element.
+const Any = "*"
+
+// ParsePath reads a path such as bizData.orderSubDetails.*.transAmt. A dot that
+// belongs to a name is written as "\.".
+func ParsePath(text string) (Path, error) {
+	var path Path
+	var name strings.Builder
+	for i := 0; i < len(text); i++ {
+		switch {
+		case text[i] == '\\' && i+1 < len(text) && text[i+1] == '.':
+			name.WriteByte('.')
+			i++
+		case text[i] == '.':
+			path = append(path, name.String())
+			name.Reset()
+		default:
+			name.WriteByte(text[i])
+		}
+	}
+	path = append(path, name.String())
+	for _, name := range path {
+		if name == "" {
+			return nil, fmt.Errorf("the path %q has an empty name; write it as in body.list.0.amount", text)
+		}
+	}
+	return path, nil
+}
+
+// String is the path as ParsePath reads it.
+func (p Path) String() string {
+	names := make([]string, len(p))
+	for i, name := range p {
+		names[i] = strings.ReplaceAll(name, ".", `\.`)
+	}
+	return strings.Join(names, ".")
+}
+
+// HasAny reports whether the path stands for more than one value.
+func (p Path) HasAny() bool {
+	for _, name := range p {
+		if name == Any {
+			return true
+		}
+	}
+	return false
+}
+
+// Covers reports whether the value that other names is the one that p names, or
+// stands inside of it.
+func (p Path) Covers(other Path) bool {
+	if len(other) < len(p) {
+		return false
+	}
+	for i, name := range p {
+		if name != Any && name != other[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// element is the index that a name in a path gives for a list.
+func element(name string) (int, bool) {
+	n, err := strconv.Atoi(name)
+	return n, err == nil && n >= 0 && strconv.Itoa(n) == name
+}
+
+// ErrNotObjectAt says that a path leads through a value that has no members.
+var ErrNotObjectAt = errors.New("it is neither an object nor a list")

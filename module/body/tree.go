@@ -1,0 +1,321 @@
+package body
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Tree is an object or a list that is being edited. What is read from a Tree is
+// what its edits have made of it, so that what is signed is what is sent. Every
+// byte outside of the edited members stays as it came.
+//
+// A Tree reads the objects and lists in it when a path leads into them. It must
+// not be used by several goroutines at once.
+type Tree struct {
+	src        []byte
+	start, end int // the span of the value in src
+	root       bool
+
+	parent *Tree
+	nodes  []node
+	read   bool
+	edited bool
+	dirty  bool // edited since the parent has last asked for the text
+}
+
+// node is one member or element.
+type node struct {
+	Member
+	kept    int // the index among the members that src has, or -1 for an added one
+	removed bool
+	inner   *Tree
+}
+
+// NewTree begins to edit an object. The object's text must not change meanwhile.
+func NewTree(o *Object) *Tree {
+	return &Tree{src: o.src, start: o.open - 1, end: o.end, root: true, nodes: nodesOf(o.members), read: true}
+}
+
+func nodesOf(members []Member) []node {
+	nodes := make([]node, len(members), len(members)+4) // a protocol adds a few members
+	for i, m := range members {
+		nodes[i] = node{Member: m, kept: i}
+	}
+	return nodes
+}
+
+// innerTree is the tree of a value that is an object or a list.
+func innerTree(m Member, parent *Tree) *Tree {
+	return &Tree{src: m.src, start: m.start, end: m.end, parent: parent}
+}
+
+func (t *Tree) isList() bool { return t.src[t.start] == '[' }
+
+func (t *Tree) load() {
+	if t.read {
+		return
+	}
+	t.read = true
+	if !t.isList() {
+		t.nodes = nodesOf(objectAt(t.src, t.start).members)
+		return
+	}
+	value := Member{src: t.src, start: t.start, end: t.end}
+	for m := range value.Elements {
+		t.nodes = append(t.nodes, node{Member: m, kept: len(t.nodes)})
+	}
+}
+
+// value is what a node has become.
+func (n *node) value() Member {
+	if n.inner != nil && n.inner.edited {
+		if n.inner.dirty {
+			text := n.inner.Text()
+			n.Member = Member{src: text, name: n.name, end: len(text)}
+			n.inner.dirty = false
+		}
+	}
+	return n.Member
+}
+
+// open is the tree of a node that is an object or a list, or nil.
+func (t *Tree) open(i int) *Tree {
+	n := &t.nodes[i]
+	if n.inner == nil && !n.IsScalar() {
+		n.inner = innerTree(n.Member, t)
+	}
+	return n.inner
+}
+
+// index finds a member by its decoded name, or an element by its index.
+func (t *Tree) index(name string) int {
+	t.load()
+	if t.isList() {
+		if i, ok := element(name); ok && i < len(t.nodes) && !t.nodes[i].removed {
+			return i
+		}
+		return -1
+	}
+	return slices.IndexFunc(t.nodes, func(n node) bool { return !n.removed && string(n.name) == name })
+}
+
+// Members are the members of the object, or the elements of the list, as the
+// edits have made them.
+func (t *Tree) Members() []Member {
+	t.load()
+	members := make([]Member, 0, len(t.nodes))
+	for i := range t.nodes {
+		if !t.nodes[i].removed {
+			members = append(members, t.nodes[i].value())
+		}
+	}
+	return members
+}
+
+// Get is the value that a path without "*" names.
+func (t *Tree) Get(path Path) (Member, bool) {
+	for i, name := range path {
+		at := t.index(name)
+		if at < 0 {
+			return Member{}, false
+		}
+		if i == len(path)-1 {
+			return t.nodes[at].value(), true
+		}
+		if t = t.open(at); t == nil {
+			return Member{}, false
+		}
+	}
+	return Member{}, false
+}
+
+// At is the object or list that a path names; the empty path names t itself. It
+// returns nil where there is none.
+func (t *Tree) At(path Path) *Tree {
+	for _, name := range path {
+		at := t.index(name)
+		if at < 0 {
+			return nil
+		}
+		if t = t.open(at); t == nil {
+			return nil
+		}
+	}
+	return t
+}
+
+// IsList reports whether the tree is a list.
+func (t *Tree) IsList() bool { return t.isList() }
+
+// Each calls yield for each value that a path names, in order, until yield
+// returns false.
+func (t *Tree) Each(path Path, yield func(Ref) bool) bool {
+	t.load()
+	if len(path) == 0 {
+		return true
+	}
+	for i := range t.nodes {
+		if t.nodes[i].removed {
+			continue
+		}
+		if path[0] != Any && i != t.index(path[0]) {
+			continue
+		}
+		if len(path) == 1 {
+			if !yield(Ref{t, i}) {
+				return false
+			}
+		} else if inner := t.open(i); inner != nil && !inner.Each(path[1:], yield) {
+			return false
+		}
+		if path[0] != Any {
+			break
+		}
+	}
+	return true
+}
+
+// Ref is a member or element of a Tree.
+type Ref struct {
+	tree *Tree
+	at   int
+}
+
+// Member is the value as the edits have made it.
+func (r Ref) Member() Member { return r.tree.nodes[r.at].value() }
+
+// Set gives the member another value, which must be valid JSON.
+func (r Ref) Set(raw []byte) {
+	n := &r.tree.nodes[r.at]
+	n.Member, n.inner = fresh(n.name, raw), nil
+	r.tree.mark()
+}
+
+// SetString gives the member a string.
+func (r Ref) SetString(text []byte) { r.Set(AppendQuote(nil, text)) }
+
+// Remove removes the member.
+func (r Ref) Remove() {
+	r.tree.nodes[r.at].removed = true
+	r.tree.mark()
+}
+
+func fresh(name, raw []byte) Member { return Member{src: raw, name: name, end: len(raw), fresh: true} }
+
+func (t *Tree) mark() {
+	for ; t != nil; t = t.parent {
+		t.edited, t.dirty = true, true
+	}
+}
+
+// Set gives the value that a path without "*" names another value, which must be
+// valid JSON. A member that is missing is appended behind the last one, and so
+// are the objects that lead to it. It fails where the path leads through
+// something else than an object, or beyond the end of a list.
+func (t *Tree) Set(path Path, raw []byte) error {
+	for i, name := range path {
+		at := t.index(name)
+		switch {
+		case i == len(path)-1 && at >= 0:
+			Ref{t, at}.Set(raw)
+			return nil
+		case at < 0 && t.isList():
+			return fmt.Errorf("%s: the list has no element %s", path, name)
+		case at < 0:
+			for _, outer := range slices.Backward(path[i+1:]) {
+				raw = slices.Concat([]byte("{"), AppendQuote(nil, outer), []byte(":"), raw, []byte("}"))
+			}
+			t.nodes = append(t.nodes, node{Member: fresh([]byte(name), raw), kept: -1})
+			t.mark()
+			return nil
+		}
+		inner := t.open(at)
+		if inner == nil {
+			if t.nodes[at].IsEmpty() { // null and "" give way to an object
+				for _, outer := range slices.Backward(path[i+1:]) {
+					raw = slices.Concat([]byte("{"), AppendQuote(nil, outer), []byte(":"), raw, []byte("}"))
+				}
+				Ref{t, at}.Set(raw)
+				return nil
+			}
+			return fmt.Errorf("%s: %w", Path(path[:i+1]), ErrNotObjectAt)
+		}
+		t = inner
+	}
+	return nil
+}
+
+// SetString is Set with a string.
+func (t *Tree) SetString(path Path, text string) error { return t.Set(path, AppendQuote(nil, text)) }
+
+// Remove removes what a path names.
+func (t *Tree) Remove(path Path) {
+	t.Each(path, func(r Ref) bool {
+		r.Remove()
+		return true
+	})
+}
+
+// Text is the text with the edits: of the whole body for the tree that NewTree
+// has made, otherwise of the value alone. Without edits it is the source itself.
+func (t *Tree) Text() []byte {
+	from, to := t.start, t.end
+	if t.root {
+		from, to = 0, len(t.src)
+	}
+	if !t.edited {
+		return t.src[from:to:to]
+	}
+	size := to - from
+	for i := range t.nodes {
+		m := t.nodes[i].value()
+		size += len(m.name) + (m.end - m.start) + len(`,"":`)
+	}
+	out := append(make([]byte, 0, size), t.src[from:t.start+1]...)
+	at, first, wrote := t.start+1, -1, false // at: behind the last member that src has
+	for i := range t.nodes {
+		n := &t.nodes[i]
+		m := n.value()
+		if n.kept < 0 {
+			if n.removed {
+				continue
+			}
+			if wrote {
+				out = append(out, ',')
+			}
+			out = append(append(AppendQuote(out, m.name), ':'), m.Raw()...)
+			wrote = true
+			continue
+		}
+		begin, value, end := t.spans(at, n)
+		if first < 0 {
+			first = begin
+		}
+		if !n.removed {
+			if wrote {
+				out = append(out, t.src[at:begin]...)
+			} else {
+				out = append(out, t.src[t.start+1:first]...)
+			}
+			out = append(append(out, t.src[begin:value]...), m.Raw()...)
+			wrote = true
+		}
+		at = end
+	}
+	return append(out, t.src[at:to]...)
+}
+
+// spans is where a member that src has begins, with its name, where its value
+// begins, and where it ends. It stands behind src[at].
+func (t *Tree) spans(at int, n *node) (begin, value, end int) {
+	begin = spaceEnd(t.src, at)
+	if t.src[begin] == ',' {
+		begin = spaceEnd(t.src, begin+1)
+	}
+	value = begin
+	if !t.isList() {
+		value = spaceEnd(t.src, stringEnd(t.src, begin))
+		value = spaceEnd(t.src, value+len(":"))
+	}
+	return begin, value, valueEnd(t.src, value)
+}
