@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// ErrAmbiguous is what Ambiguous returns. It names no value.
-var ErrAmbiguous = errors.New("a signed value holds the name of another signed member, or a name holds & or =")
+// ErrAmbiguous says that a text can be read in two ways. It names no value.
+var ErrAmbiguous = errors.New("a signed value holds the name of another signed member, or a name holds a separator")
 
 // Ambiguous returns ErrAmbiguous if the value of a pair holds "&name=" where
 // name is the name of a pair: the signature of such a message can be moved to
@@ -19,37 +19,117 @@ var ErrAmbiguous = errors.New("a signed value holds the name of another signed m
 // and "amount". No provider has such names, and they are refused as well.
 //
 // Its time is linear in the size of the pairs.
-func Ambiguous(pairs []Pair) error {
+func Ambiguous(pairs []Pair) error { return ambiguous(pairs, ampersand, equals) }
+
+// ambiguous is Ambiguous of a text with other separators. Where both are empty
+// every text can be read in many ways, and nothing is refused.
+func ambiguous(pairs []Pair, join, pair []byte) error {
+	if len(join)+len(pair) == 0 {
+		return nil
+	}
 	for _, p := range pairs {
-		if bytes.IndexByte(p.Name, '&') >= 0 || bytes.IndexByte(p.Name, '=') >= 0 {
+		if holds(p.Name, join) || holds(p.Name, pair) {
 			return ErrAmbiguous
 		}
 	}
-	known := names{pairs: pairs}
+	known := signedNames{pairs: pairs}
 	for _, p := range pairs {
-		for rest := p.Value; ; {
-			at := bytes.IndexByte(rest, '&')
-			if at < 0 {
-				break
-			}
-			after := rest[at+1:]
-			if end := bytes.IndexAny(after, "&="); end >= 0 && after[end] == '=' && known.has(after[:end]) {
-				return ErrAmbiguous
-			}
-			rest = after
+		if known.in(p.Value, join, pair) {
+			return ErrAmbiguous
 		}
 	}
 	return nil
 }
 
-// names finds names among those of pairs: in a map where there are many, so that
-// a message of only names and ampersands takes no longer than another.
-type names struct {
-	pairs []Pair
-	all   map[string]bool
+func holds(text, separator []byte) bool {
+	return len(separator) > 0 && bytes.Contains(text, separator)
 }
 
-func (n *names) has(name []byte) bool {
+// signedNames finds names among those of pairs: in a map where there are many,
+// so that a message of only names and separators takes no longer than another.
+type signedNames struct {
+	pairs []Pair
+	all   map[string]bool
+	trie  *trie
+}
+
+// in reports whether value holds join, a name and pair one behind the other. No
+// name holds a separator.
+func (n *signedNames) in(value, join, pair []byte) bool {
+	switch {
+	case len(join) == 0:
+		return n.before(value, pair)
+	case len(pair) == 0:
+		return n.behind(value, join)
+	}
+	for rest := value; ; {
+		at := bytes.Index(rest, join)
+		if at < 0 {
+			return false
+		}
+		after := rest[at+len(join):]
+		piece := after
+		if next := bytes.Index(after, join); next >= 0 {
+			piece = after[:min(len(after), next+len(pair))] // a name ends before the next join
+		}
+		if end := bytes.Index(piece, pair); end >= 0 && n.has(after[:end]) {
+			return true
+		}
+		rest = rest[at+1:]
+	}
+}
+
+// before is in without a join: it walks back from each pair.
+func (n *signedNames) before(value, pair []byte) bool {
+	if !bytes.Contains(value, pair) {
+		return false
+	}
+	if n.trie == nil {
+		n.trie = new(trie)
+		for _, p := range n.pairs {
+			if p.Name != nil {
+				n.trie.add(p.Name, true)
+			}
+		}
+	}
+	for at := 0; ; at++ {
+		next := bytes.Index(value[at:], pair)
+		if next < 0 {
+			return false
+		}
+		at += next
+		if n.trie.find(value[:at], true) {
+			return true
+		}
+	}
+}
+
+// behind is in without a pair: it walks on from each join.
+func (n *signedNames) behind(value, join []byte) bool {
+	if !bytes.Contains(value, join) {
+		return false
+	}
+	if n.trie == nil {
+		n.trie = new(trie)
+		for _, p := range n.pairs {
+			if p.Name != nil {
+				n.trie.add(p.Name, false)
+			}
+		}
+	}
+	for rest := value; ; rest = rest[1:] {
+		next := bytes.Index(rest, join)
+		if next < 0 {
+			return false
+		}
+		rest = rest[next:]
+		if n.trie.find(rest[len(join):], false) {
+			return true
+		}
+	}
+}
+
+func (n *signedNames) has(name []byte) bool {
 	if len(n.pairs) <= Few {
 		return slices.ContainsFunc(n.pairs, func(p Pair) bool { return p.Name != nil && bytes.Equal(p.Name, name) })
 	}
@@ -62,4 +142,57 @@ func (n *names) has(name []byte) bool {
 		}
 	}
 	return n.all[string(name)]
+}
+
+// trie holds names byte by byte, each from its front or, if back, from its end.
+type trie struct {
+	edges map[edge]int
+	ends  map[int]bool
+}
+
+type edge struct {
+	node int
+	c    byte
+}
+
+func (t *trie) add(name []byte, back bool) {
+	if t.edges == nil {
+		t.edges, t.ends = make(map[edge]int), make(map[int]bool)
+	}
+	at := 0
+	for i := range name {
+		e := edge{at, byteAt(name, i, back)}
+		next, ok := t.edges[e]
+		if !ok {
+			next = len(t.edges) + 1
+			t.edges[e] = next
+		}
+		at = next
+	}
+	t.ends[at] = true
+}
+
+// find reports whether text begins (or, if back, ends) with one of the names.
+func (t *trie) find(text []byte, back bool) bool {
+	at := 0
+	for i := 0; ; i++ {
+		if t.ends[at] {
+			return true
+		}
+		if i == len(text) {
+			return false
+		}
+		next, ok := t.edges[edge{at, byteAt(text, i, back)}]
+		if !ok {
+			return false
+		}
+		at = next
+	}
+}
+
+func byteAt(text []byte, i int, back bool) byte {
+	if back {
+		i = len(text) - 1 - i
+	}
+	return text[i]
 }

@@ -1,0 +1,356 @@
+package canonical
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/countersign/caddy-countersign/module/body"
+)
+
+// The reasons why a text cannot be built. Errors that wrap them name a member.
+var (
+	ErrNested  = errors.New("an object or a list cannot be signed here; send it as a string")
+	ErrBoolean = errors.New("the provider has no rule for true and false; send a number or a string")
+	ErrTooLong = errors.New("the names of its parents make the signed text too long")
+	ErrNoList  = errors.New("it must be a string that lists the signed names, each once")
+)
+
+// node is a member or an element on its way into a text.
+type node struct {
+	name  []byte // nil: an element of a list
+	value []byte // unless nested
+
+	nested bool // an object or a list under recurse
+	list   bool
+	inner  []node
+}
+
+// collector takes the values of a message that belong into a text.
+type collector struct {
+	except, only patterns
+	nested       string
+
+	keepEmpty, keepNull, keepLists, keepElements bool
+	refuseBooleans, shortest, trim, plain        bool
+
+	asTheyStand bool // objects under recurse keep their order
+
+	flat int // bytes that names of flat pieces may still have
+}
+
+// members collects the first level.
+func (c *collector) members(members []body.Member) ([]node, error) {
+	nodes := make([]node, 0, len(members))
+	if c.nested == "flat" {
+		c.flat = 4 << 10
+		for _, m := range members {
+			c.flat += 8 * (len(m.Name()) + len(m.Raw()))
+		}
+	}
+	for _, m := range members {
+		name := m.Name()
+		taken := c.only.empty() || c.only.match(name)
+		if c.except.match(name) || !taken && c.nested != "flat" {
+			continue
+		}
+		var err error
+		if m.IsScalar() {
+			if taken {
+				nodes, err = c.scalar(nodes, name, m, c.keepEmpty)
+			}
+		} else {
+			v := m.Stream()
+			nodes, err = c.value(nodes, name, &v, taken, c.keepEmpty)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return nodes, nil
+}
+
+// value appends the value that comes next in v, which it reads.
+func (c *collector) value(nodes []node, name []byte, v *body.Stream, taken, keep bool) ([]node, error) {
+	kind := v.Kind()
+	isList := kind == body.Array
+	if !isList && kind != body.Obj {
+		m := v.Value()
+		if !taken {
+			return nodes, nil
+		}
+		return c.scalar(nodes, name, m, keep)
+	}
+	switch c.nested {
+	case "skip":
+		v.Value()
+		return nodes, nil
+	case "empty":
+		v.Value()
+		if keep {
+			nodes = append(nodes, node{name: name})
+		}
+		return nodes, nil
+	case "json":
+		m := v.Value()
+		text := m.Raw()
+		if c.plain {
+			text = plainJSON(m.Compact())
+		}
+		return append(nodes, node{name: name, value: text}), nil
+	case "recurse":
+		n := node{name: name, nested: true, list: isList}
+		empty, err := c.recurse(&n, v)
+		if err != nil || empty && !c.keepLists && !(name == nil && c.keepElements) {
+			return nodes, err
+		}
+		return append(nodes, n), nil
+	case "flat":
+		return c.flatten(nodes, name, v, taken, isList)
+	default:
+		return nil, fmt.Errorf("member %s: %w", body.ShowName(name), ErrNested)
+	}
+}
+
+// recurse collects what is in an object or a list, in n.
+func (c *collector) recurse(n *node, v *body.Stream) (empty bool, err error) {
+	empty = true
+	if n.list {
+		for range v.Elements() {
+			empty = false
+			if n.inner, err = c.value(n.inner, nil, v, true, c.keepElements); err != nil {
+				return false, err
+			}
+		}
+		return empty, nil
+	}
+	for name := range v.Members() {
+		empty = false
+		if c.except.match(name) {
+			v.Value()
+			continue
+		}
+		if n.inner, err = c.value(n.inner, name, v, true, c.keepEmpty); err != nil {
+			return false, err
+		}
+	}
+	if c.asTheyStand {
+		return empty, nil
+	}
+	return empty, sortNodes(n.inner, "name", nil, nil)
+}
+
+// flatten appends the scalars of an object or a list under their paths.
+func (c *collector) flatten(nodes []node, path []byte, v *body.Stream, taken, isList bool) ([]node, error) {
+	empty := true
+	for name := range names(v, isList) {
+		empty = false
+		full := slices.Concat(path, []byte("."), name)
+		if c.flat -= len(full); c.flat < 0 {
+			return nil, fmt.Errorf("member %s: %w", body.ShowName(path), ErrTooLong)
+		}
+		if c.except.match(full) {
+			v.Value()
+			continue
+		}
+		var err error
+		if nodes, err = c.value(nodes, full, v, taken || c.only.match(full), c.keepEmpty); err != nil {
+			return nil, err
+		}
+	}
+	if empty && taken && c.keepLists {
+		nodes = append(nodes, node{name: path})
+	}
+	return nodes, nil
+}
+
+// names are the names of an object's members or the positions of a list's
+// elements, each of which must be read from v.
+func names(v *body.Stream, isList bool) iter.Seq[[]byte] {
+	if !isList {
+		return v.Members()
+	}
+	return func(yield func([]byte) bool) {
+		for i := range v.Elements() {
+			if !yield(strconv.AppendInt(nil, int64(i), 10)) {
+				return
+			}
+		}
+	}
+}
+
+// scalar appends a string, a number, a boolean or null; keep says whether the
+// empty string is kept.
+func (c *collector) scalar(nodes []node, name []byte, m body.Member, keep bool) ([]node, error) {
+	value := m.Text()
+	switch m.Kind() {
+	case body.Null:
+		if !c.keepNull && (name != nil || !keep) { // in a list null is kept as "" is
+			return nodes, nil
+		}
+		value = nil
+	case body.True, body.False:
+		if c.refuseBooleans {
+			return nil, fmt.Errorf("member %s: %w", body.ShowName(name), ErrBoolean)
+		}
+	case body.Number:
+		if c.shortest {
+			value = shortest(value)
+		}
+	}
+	if c.trim {
+		value = TrimJava(value)
+	}
+	if len(value) == 0 && !keep {
+		return nodes, nil
+	}
+	return append(nodes, node{name: name, value: value}), nil
+}
+
+// shortest is a number as PHP writes it after it has read it, with no more
+// digits than it needs: 1.00 is 1 and 0.10 is 0.1. A whole number stays. So does
+// one that PHP would write with an exponent, which depends on its settings.
+func shortest(token []byte) []byte {
+	if !bytes.ContainsAny(token, ".eE") {
+		return token
+	}
+	f, err := strconv.ParseFloat(string(token), 64)
+	if abs := max(f, -f); err != nil || abs >= 1e15 || abs != 0 && abs < 1e-4 {
+		return token
+	}
+	return strconv.AppendFloat(nil, f, 'f', -1, 64)
+}
+
+// plainJSON replaces \u0028 \u0029 \u003C \u003E, in upper or lower case, by
+// the characters they are. text is changed.
+func plainJSON(text []byte) []byte {
+	out := text[:0]
+	for {
+		at := bytes.IndexByte(text, '\\')
+		if at < 0 {
+			return append(out, text...)
+		}
+		out = append(out, text[:at]...)
+		text = text[at:]
+		if len(text) >= len(`\u0028`) {
+			if r := strings.IndexByte("()<>", plainOf(string(text[:len(`\u0028`)]))); r >= 0 {
+				out = append(out, "()<>"[r])
+				text = text[len(`\u0028`):]
+				continue
+			}
+		}
+		out = append(out, text[:2]...) // the escaped character may be a backslash
+		text = text[2:]
+	}
+}
+
+func plainOf(escape string) byte {
+	switch strings.ToLower(escape) {
+	case `\u0028`:
+		return '('
+	case `\u0029`:
+		return ')'
+	case `\u003c`:
+		return '<'
+	case `\u003e`:
+		return '>'
+	}
+	return 0
+}
+
+// writer writes nodes, and remembers the pieces of all levels.
+type writer struct {
+	pair, join []byte
+	after      bool // join stands behind each piece
+
+	text  []byte
+	pairs []Pair
+}
+
+// pieces writes the pieces of one level. An element behind a separator, its own
+// or that of the list it stands in, can read as a member.
+func (w *writer) pieces(nodes []node, separated bool) {
+	for i, n := range nodes {
+		asMember := n.name == nil && (i > 0 || separated)
+		if i > 0 && !w.after {
+			w.text = append(w.text, w.join...)
+		}
+		if n.name != nil {
+			w.text = append(append(w.text, n.name...), w.pair...)
+		}
+		switch {
+		case n.nested:
+			w.pairs = append(w.pairs, Pair{Name: n.name})
+			w.pieces(n.inner, asMember)
+		case asMember:
+			w.text = append(w.text, n.value...)
+			w.pairs = append(w.pairs, Pair{Value: slices.Concat(w.join, n.value)})
+		default:
+			w.text = append(w.text, n.value...)
+			w.pairs = append(w.pairs, Pair{n.name, n.value})
+		}
+		if w.after {
+			w.text = append(w.text, w.join...)
+		}
+	}
+}
+
+// patterns are names, of which those that end in * stand for a rest.
+type patterns struct {
+	exact  []string
+	prefix []string
+}
+
+func newPatterns(names []string) (p patterns) {
+	for _, name := range names {
+		if rest, ok := strings.CutSuffix(name, "*"); ok {
+			p.prefix = append(p.prefix, rest)
+		} else {
+			p.exact = append(p.exact, name)
+		}
+	}
+	return p
+}
+
+func (p patterns) empty() bool { return len(p.exact)+len(p.prefix) == 0 }
+
+func (p patterns) match(name []byte) bool {
+	return slices.ContainsFunc(p.exact, func(s string) bool { return s == string(name) }) ||
+		slices.ContainsFunc(p.prefix, func(s string) bool { return bytes.HasPrefix(name, []byte(s)) })
+}
+
+// listedNames are the names that the member called by lists.
+func listedNames(members []body.Member, by string) ([]string, error) {
+	i := slices.IndexFunc(members, func(m body.Member) bool { return string(m.Name()) == by })
+	if i < 0 || members[i].Kind() != body.String || members[i].IsEmpty() {
+		return nil, fmt.Errorf("member %s: %w", body.ShowName(by), ErrNoList)
+	}
+	names := strings.FieldsFunc(string(members[i].Text()), func(r rune) bool { return strings.ContainsRune(",:;|+ ", r) })
+	seen := make(map[string]bool, len(names))
+	for _, name := range names {
+		if seen[name] {
+			return nil, fmt.Errorf("member %s: %w", body.ShowName(by), ErrNoList)
+		}
+		seen[name] = true
+	}
+	return names, nil
+}
+
+// named are the members of these names, in the order of the names.
+func named(members []body.Member, names []string) []body.Member {
+	byName := make(map[string]body.Member, len(members))
+	for _, m := range members {
+		byName[string(m.Name())] = m
+	}
+	out := make([]body.Member, 0, len(names))
+	for _, name := range names {
+		if m, ok := byName[name]; ok {
+			out = append(out, m)
+		}
+	}
+	return out
+}

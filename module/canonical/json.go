@@ -1,0 +1,80 @@
+package canonical
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/countersign/caddy-countersign/module/body"
+)
+
+// JSON builds the compact JSON text of an object: `json` of a recipe. Strings
+// and numbers stay as they are written; names are written with no more escapes
+// than JSON demands.
+type JSON struct {
+	// Mode is as-is (the order of the message, the default), sorted (the first
+	// level by name, UTF-16 code units) or deep (objects at every level).
+	Mode string
+
+	Except []string // first-level names that are left out; one that ends in * stands for a rest
+	With   []With   // members that are added
+}
+
+// With is a member with a string as its value. It stands instead of a member
+// of that name, or behind the last one before they are sorted.
+type With struct{ Name, Text string }
+
+// Append appends the text of members to dst. It is never ambiguous.
+func (j *JSON) Append(dst []byte, members []body.Member) (Text, error) {
+	except := newPatterns(j.Except)
+	taken := make([]body.Member, 0, len(members)+len(j.With))
+	size := len("{}")
+	for _, m := range members {
+		if !except.match(m.Name()) {
+			taken = append(taken, m)
+			size += len(m.Name()) + len(m.Raw()) + len(`"":,`)
+		}
+	}
+	for _, w := range j.With {
+		m := body.StringMember(w.Name, w.Text)
+		if i := slices.IndexFunc(taken, func(m body.Member) bool { return string(m.Name()) == w.Name }); i >= 0 {
+			taken[i] = m
+		} else {
+			taken = append(taken, m)
+		}
+		size += len(m.Name()) + len(m.Raw()) + len(`"":,`)
+	}
+	if j.Mode == "sorted" || j.Mode == "deep" {
+		slices.SortStableFunc(taken, func(a, b body.Member) int { return CompareUTF16(a.Name(), b.Name()) })
+	}
+	options := []jsontext.Options{jsontext.PreserveRawStrings(true), jsontext.ReorderRawObjects(j.Mode == "deep")}
+	dst = append(slices.Grow(dst, size), '{')
+	for i, m := range taken {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst, _ = jsontext.AppendQuote(dst, m.Name()) // what is not UTF-8 becomes U+FFFD, as in Raw
+		dst = append(dst, ':')
+		if m.IsScalar() {
+			dst = append(dst, m.Raw()...)
+			continue
+		}
+		var err error
+		if dst, err = jsontext.AppendFormat(dst, m.Raw(), options...); err != nil {
+			return Text{}, fmt.Errorf("writing member %s as compact JSON: %w", body.ShowName(m.Name()), err)
+		}
+	}
+	return Text{Bytes: append(dst, '}')}, nil
+}
+
+// Covers is Sorted.Covers.
+func (j *JSON) Covers(name string) bool { return !newPatterns(j.Except).match([]byte(name)) }
+
+// Check is Sorted.Check.
+func (j *JSON) Check() error {
+	if !slices.Contains([]string{"", "as-is", "sorted", "deep"}, j.Mode) {
+		return fmt.Errorf("json is sorted or deep, not %q", j.Mode)
+	}
+	return nil
+}

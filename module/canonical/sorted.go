@@ -1,0 +1,205 @@
+package canonical
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+
+	"github.com/countersign/caddy-countersign/module/body"
+)
+
+// Sorted builds name=value pieces in an order that does not depend on the
+// message's: `sorted` of a recipe. The zero Sorted takes every member, leaves
+// out null and the empty string, refuses nested values, and joins name=value
+// by "&" in the order of the names.
+//
+// Each option is a recipe's word; "" is the first one that its comment names.
+type Sorted struct {
+	Except []string // names that are left out; one that ends in * stands for a rest
+	Only   []string // names that are taken, written alike; none: all
+
+	// ListedBy names the member that lists the names to take, separated by
+	// commas, colons, semicolons, bars, plus signs or blanks. A listed name that
+	// no member has adds nothing. The list itself is taken only if it names
+	// itself.
+	ListedBy string
+
+	Empty    string // skip or keep ("name=") what is the empty string
+	Null     string // skip null, or take it for the empty string (empty)
+	Booleans string // text ("true", "false") or refuse
+	Numbers  string // token as it stands, or shortest as PHP writes it
+	TrimJava bool   // trim values as Java's String.trim does, before they are tested for empty
+
+	// Nested is what becomes of an object or a list:
+	//
+	//   - refuse: ErrNested
+	//   - skip: left out
+	//   - empty: name=, as far as Empty keeps it
+	//   - json: its exact JSON text; with JSONPlain compacted, with \u0028 \u0029
+	//     \u003C \u003E read as ( ) < > (fastjson escapes them on the wire only)
+	//   - recurse: an object's own string, a list's elements' strings joined
+	//     alike, without an index; Except holds at every level
+	//   - flat: each scalar under its path, a.b or a.0
+	Nested    string
+	JSONPlain bool
+
+	EmptyList     string // with recurse and flat, an empty object or list: skip or keep ("name=")
+	EmptyElements string // with recurse, null and "" in a list: skip or keep (an empty piece)
+
+	// Order is name (UTF-16 code units of the names), name-fold (the names,
+	// without regard to case), piece-fold (whole pieces, without regard to case)
+	// or, with ListedBy, listed. Case is ignored as CompareFold does.
+	Order string
+
+	Pair   string // between name and value; "" is "=" unless NoPair
+	Join   string // between pieces; "" is "&" unless NoJoin
+	After  string // behind every piece, the last included, instead of Join
+	NoPair bool   // nothing between name and value
+	NoJoin bool   // nothing between pieces
+}
+
+// Text is a text that a signature is made over.
+type Text struct {
+	Bytes []byte
+
+	// Ambiguous is ErrAmbiguous if the text can be read in two ways (see
+	// Ambiguous), or nil. It matters for what somebody else composes: answers
+	// and notifications.
+	Ambiguous error
+
+	// Names are the first-level names that were taken, where the message itself
+	// lists them (ListedBy).
+	Names []string
+}
+
+// Append appends the text of members to dst and returns it in Text.Bytes. Its
+// errors wrap ErrNested, ErrBoolean, ErrTwins, ErrTooLong or ErrNoList, name
+// the member and hold no value. Its time is linear in the size of members, but
+// for sorting.
+func (s *Sorted) Append(dst []byte, members []body.Member) (Text, error) {
+	var text Text
+	size := 0
+	if s.ListedBy != "" {
+		names, err := listedNames(members, s.ListedBy)
+		if err != nil {
+			return Text{}, err
+		}
+		members = named(members, names)
+		for _, m := range members {
+			text.Names = append(text.Names, string(m.Name()))
+		}
+	}
+	for _, m := range members {
+		size += len(m.Name()) + len(m.Raw()) + len("=&")
+	}
+	nodes, err := s.collector().members(members)
+	if err != nil {
+		return Text{}, err
+	}
+	w := writer{
+		pair: separator(s.Pair, "=", s.NoPair), join: separator(s.Join, "&", s.NoJoin),
+		text: slices.Grow(dst, size), pairs: make([]Pair, 0, len(nodes)),
+	}
+	if s.After != "" {
+		w.join, w.after = []byte(s.After), true
+	}
+	if err := sortNodes(nodes, s.Order, w.pair, w.join); err != nil {
+		return Text{}, err
+	}
+	w.pieces(nodes, false)
+	text.Bytes, text.Ambiguous = w.text, ambiguous(w.pairs, w.join, w.pair)
+	return text, nil
+}
+
+func (s *Sorted) collector() *collector {
+	return &collector{
+		except: newPatterns(s.Except), only: newPatterns(s.Only), nested: s.Nested,
+		keepEmpty: s.Empty == "keep", keepNull: s.Null == "empty", keepLists: s.EmptyList == "keep",
+		keepElements: s.EmptyElements == "keep", refuseBooleans: s.Booleans == "refuse",
+		shortest: s.Numbers == "shortest", trim: s.TrimJava, plain: s.JSONPlain,
+	}
+}
+
+// Covers reports whether the text takes a first-level member called name, if
+// there is one. Of a text whose names a member lists it reports false.
+func (s *Sorted) Covers(name string) bool {
+	if s.ListedBy != "" {
+		return false
+	}
+	return !newPatterns(s.Except).match([]byte(name)) && (len(s.Only) == 0 || newPatterns(s.Only).match([]byte(name)))
+}
+
+func separator(given, usual string, none bool) []byte {
+	if given == "" && !none {
+		given = usual
+	}
+	return []byte(given)
+}
+
+// Check reports an option that Append does not know, or two that contradict
+// each other.
+func (s *Sorted) Check() error {
+	for _, o := range []struct {
+		option, value string
+		words         []string
+	}{
+		{"empty", s.Empty, []string{"skip", "keep"}},
+		{"null", s.Null, []string{"skip", "empty"}},
+		{"booleans", s.Booleans, []string{"text", "refuse"}},
+		{"numbers", s.Numbers, []string{"token", "shortest"}},
+		{"nested", s.Nested, []string{"refuse", "skip", "empty", "json", "recurse", "flat"}},
+		{"empty_list", s.EmptyList, []string{"skip", "keep"}},
+		{"elements", s.EmptyElements, []string{"skip", "keep"}},
+		{"order", s.Order, []string{"name", "name-fold", "piece-fold", "listed"}},
+	} {
+		if o.value != "" && !slices.Contains(o.words, o.value) {
+			return fmt.Errorf("%s is one of %v, not %q", o.option, o.words, o.value)
+		}
+	}
+	switch {
+	case s.JSONPlain && s.Nested != "json":
+		return fmt.Errorf("plain belongs to nested json")
+	case s.After != "" && (s.Join != "" || s.NoJoin):
+		return fmt.Errorf("after stands instead of join: give one of them")
+	case s.ListedBy != "" && len(s.Only) > 0:
+		return fmt.Errorf("names listed by %s stands instead of only: give one of them", s.ListedBy)
+	case s.Order == "listed" && s.ListedBy == "":
+		return fmt.Errorf("order listed needs names listed by a member")
+	case s.Order == "piece-fold" && s.Nested == "recurse":
+		return fmt.Errorf("order piece-fold and nested recurse do not go together")
+	}
+	return nil
+}
+
+// sortNodes puts the pieces of one level into order. Two that the order leaves
+// undecided are refused.
+func sortNodes(nodes []node, order string, pair, end []byte) error {
+	var compare func(a, b node) int
+	switch order {
+	case "listed":
+		return nil
+	case "name-fold":
+		compare = func(a, b node) int { return CompareFold(a.name, b.name) }
+	case "piece-fold":
+		compare = func(a, b node) int {
+			x, y := [...][]byte{a.name, pair, a.value, end}, [...][]byte{b.name, pair, b.value, end}
+			return compareFold(x[:], y[:])
+		}
+	default:
+		compare = func(a, b node) int { return CompareUTF16(a.name, b.name) }
+	}
+	if !slices.IsSortedFunc(nodes, compare) {
+		slices.SortStableFunc(nodes, compare)
+	}
+	for i := 1; i < len(nodes); i++ {
+		a, b := nodes[i-1], nodes[i]
+		if compare(a, b) != 0 {
+			continue
+		}
+		// Whole pieces that are the same to the letter have no order to decide.
+		if order != "piece-fold" || !bytes.Equal(slices.Concat(a.name, pair, a.value), slices.Concat(b.name, pair, b.value)) {
+			return fmt.Errorf("member %s: %w", body.ShowName(b.name), ErrTwins)
+		}
+	}
+	return nil
+}

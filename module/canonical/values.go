@@ -1,0 +1,140 @@
+package canonical
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+
+	"github.com/countersign/caddy-countersign/module/body"
+)
+
+// Values builds a text of bare values: `values` of a recipe. Options that
+// Sorted has as well mean the same.
+type Values struct {
+	// Mode is sorted (in the order of the names, UTF-16 code units), by-value
+	// (the values themselves sorted, by UTF-16 code unit) or named: the values
+	// of Names, in that order.
+	Mode string
+
+	// Names are the members of named. One that is absent counts as the empty
+	// string.
+	Names []string
+
+	Except, Only []string // for sorted and by-value
+	ListedBy     string   // for named, instead of Names: as in Sorted
+
+	Empty     string // skip (the default) or keep
+	Null      string // skip (the default) or empty
+	Nested    string // refuse (the default), skip, empty, json or recurse: the values in it, depth first
+	JSONPlain bool
+	Booleans  string // text (the default) or refuse
+	Numbers   string // token (the default) or shortest
+	TrimJava  bool
+	Join      string // between values; "" is nothing
+}
+
+// Append appends the text of members to dst, as Sorted.Append does.
+//
+// The text has no names, so it is ambiguous if one of several values holds Join:
+// what stands before it could be another member's value as well. Without Join,
+// and by-value, nothing tells where a value ends or whose it is, and nothing is
+// refused: such a text says less than it seems to.
+func (v *Values) Append(dst []byte, members []body.Member) (Text, error) {
+	s := Sorted{
+		Except: v.Except, Only: v.Only, Empty: v.Empty, Null: v.Null, Nested: v.Nested, JSONPlain: v.JSONPlain,
+		Booleans: v.Booleans, Numbers: v.Numbers, TrimJava: v.TrimJava, EmptyElements: v.Empty,
+	}
+	var text Text
+	if v.Mode == "named" {
+		names := v.Names
+		if v.ListedBy != "" {
+			var err error
+			if names, err = listedNames(members, v.ListedBy); err != nil {
+				return Text{}, err
+			}
+			text.Names = names
+		}
+		members = namedOrEmpty(members, names)
+		s.Except, s.Only = nil, nil
+	}
+	c := s.collector()
+	c.asTheyStand = v.Mode == "named"
+	nodes, err := c.members(members)
+	if err != nil {
+		return Text{}, err
+	}
+	if v.Mode == "sorted" || v.Mode == "" {
+		if err := sortNodes(nodes, "name", nil, nil); err != nil {
+			return Text{}, err
+		}
+	}
+	values := leaves(make([][]byte, 0, len(nodes)), nodes)
+	if v.Mode == "by-value" {
+		slices.SortFunc(values, CompareUTF16)
+	}
+	join := []byte(v.Join)
+	for i, value := range values {
+		if i > 0 {
+			dst = append(dst, join...)
+		}
+		if dst = append(dst, value...); len(values) > 1 && holds(value, join) {
+			text.Ambiguous = ErrAmbiguous
+		}
+	}
+	text.Bytes = dst
+	return text, nil
+}
+
+// Covers is Sorted.Covers.
+func (v *Values) Covers(name string) bool {
+	if v.Mode == "named" {
+		return v.ListedBy == "" && slices.Contains(v.Names, name)
+	}
+	return (&Sorted{Except: v.Except, Only: v.Only}).Covers(name)
+}
+
+// Check is Sorted.Check.
+func (v *Values) Check() error {
+	s := Sorted{Empty: v.Empty, Null: v.Null, Nested: v.Nested, JSONPlain: v.JSONPlain, Booleans: v.Booleans, Numbers: v.Numbers}
+	if err := s.Check(); err != nil {
+		return err
+	}
+	isNamed := v.Mode == "named"
+	switch {
+	case !slices.Contains([]string{"", "sorted", "by-value", "named"}, v.Mode):
+		return fmt.Errorf("values are sorted, by-value or of names, not %q", v.Mode)
+	case v.Nested == "flat":
+		return fmt.Errorf("values have no names to flatten: write nested recurse")
+	case isNamed != (len(v.Names) > 0 || v.ListedBy != ""):
+		return fmt.Errorf("values of names need the names, and others have none")
+	case isNamed && len(v.Except)+len(v.Only) > 0:
+		return fmt.Errorf("values of names take neither except nor only")
+	}
+	return nil
+}
+
+// namedOrEmpty is named, with the empty string for a name that is absent.
+func namedOrEmpty(members []body.Member, names []string) []body.Member {
+	found := named(members, names)
+	out := make([]body.Member, 0, len(names))
+	for _, name := range names {
+		if len(found) > 0 && bytes.Equal(found[0].Name(), []byte(name)) {
+			out, found = append(out, found[0]), found[1:]
+		} else {
+			out = append(out, body.StringMember(name, ""))
+		}
+	}
+	return out
+}
+
+// leaves appends the values in nodes, depth first.
+func leaves(values [][]byte, nodes []node) [][]byte {
+	for _, n := range nodes {
+		if n.nested {
+			values = leaves(values, n.inner)
+		} else {
+			values = append(values, n.value)
+		}
+	}
+	return values
+}
