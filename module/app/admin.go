@@ -117,11 +117,7 @@ func (a *App) view() []keyView {
 			if status.Set != nil {
 				v.Version, v.Loaded = status.Set.Version, &status.Set.Loaded
 				v.Fingerprints = Fingerprints(status.Set)
-				for _, role := range keys.Roles {
-					if len(v.Fingerprints[role]) > 0 {
-						v.Roles = append(v.Roles, role)
-					}
-				}
+				v.Roles = append(v.Roles, status.Set.Roles()...)
 			}
 			views = append(views, v)
 		}

@@ -221,9 +221,10 @@ func TestAdmin(t *testing.T) {
 
 	dir := t.TempDir()
 	copySet(t, filepath.Join(dir, "a"))
-	copySet(t, filepath.Join(dir, "b"))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "a", "secret"), []byte("planted-secret"), 0o600))
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, "b"), 0o700))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "b", "verify.pem"), []byte("planted"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "a", "verify_secret"), nil, 0o600))
 	address := testcaddy.FreeAddress(t)
 	c := testcaddy.Run(t, keysCaddyfile(address, dir, "a", "b", "c", "{body.x}"))
 	eventually(t, func() bool {
@@ -240,7 +241,8 @@ func TestAdmin(t *testing.T) {
 	assert.NotEmpty(t, a.Version)
 	assert.NotNil(t, a.Loaded)
 	assert.Less(t, a.AgeSeconds, 5.0)
-	assert.Empty(t, a.Error)
+	assert.Contains(t, a.Error, "verify_secret: it is empty", "it serves without that role")
+	assert.True(t, a.Usable)
 	assert.False(t, shown["b"].Usable)
 	assert.Contains(t, shown["b"].Error, "neither PEM nor Base64")
 	assert.Empty(t, shown["b"].Roles)
@@ -289,6 +291,9 @@ func TestRefreshMindsNoKeySetThatNeverLoaded(t *testing.T) {
 	broken := filepath.Join(dir, "shops", "broken", "sign.pem")
 	whole, err := os.ReadFile(broken)
 	require.NoError(t, err)
+	for _, other := range []string{"verify", "encrypt", "decrypt"} {
+		require.NoError(t, os.Remove(filepath.Join(dir, "shops", "broken", other+".pem")))
+	}
 	require.NoError(t, os.WriteFile(broken, []byte("broken"), 0o600))
 	address := testcaddy.FreeAddress(t)
 	testcaddy.Run(t, keysCaddyfile(address, dir, "shops/{body.shop}"))

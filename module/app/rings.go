@@ -82,6 +82,13 @@ func loaded(terms keysource.Terms, set *keys.Set) {
 		zap.String("reference", set.Reference),
 		zap.String("version", set.Version),
 		zap.Any("fingerprints", Fingerprints(set)))
+	for _, warning := range set.Warnings {
+		logger().Warn("keys to be looked at", zap.String("source", terms.Label()), zap.String("reference", set.Reference), zap.String("warning", warning))
+	}
+	for role, err := range set.Broken {
+		logger().Warn("a role cannot be used; the set serves what does not need it", zap.String("source", terms.Label()),
+			zap.String("reference", set.Reference), zap.String("role", string(role)), zap.Error(err))
+	}
 	telemetry.Emit(telemetry.EventKeysLoaded, map[string]any{
 		"source": terms.Label(), "reference": set.Reference, "version": set.Version,
 	})
@@ -119,10 +126,8 @@ func logger() *zap.Logger { return caddy.Log().Named("countersign") }
 // Fingerprints are the fingerprints of a set by role.
 func Fingerprints(set *keys.Set) map[keys.Role][]string {
 	out := make(map[keys.Role][]string)
-	for _, role := range keys.Roles {
-		if prints := set.Fingerprints(role); len(prints) > 0 {
-			out[role] = prints
-		}
+	for _, role := range set.Roles() {
+		out[role] = set.Fingerprints(role)
 	}
 	return out
 }

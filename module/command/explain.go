@@ -47,16 +47,16 @@ func (e explainer) set(set *keys.Set) {
 // fingerprints, or all that serve the roles.
 func (e explainer) keys(set *keys.Set, fingerprints []string, roles ...keys.Role) {
 	for _, role := range roles {
-		held := holding(set, role)
+		held := set.Info(role)
 		for i, k := range held {
-			if fingerprints != nil && !slices.Contains(fingerprints, k.fingerprint) {
+			if fingerprints != nil && !slices.Contains(fingerprints, k.Fingerprint) {
 				continue
 			}
 			which := string(role)
 			if len(held) > 1 {
 				which = fmt.Sprintf("%s %d", role, i+1)
 			}
-			e.line(which, "%s from %s", k.fingerprint, k.origin)
+			e.line(which, "%s from %s", k.Fingerprint, k.Origin)
 		}
 	}
 }
@@ -73,41 +73,6 @@ func (e explainer) would(what string, found []diagnosis.Variation) int {
 	return len(found)
 }
 
-// held is what may be told of one key.
-type held struct{ fingerprint, origin string }
-
-func holding(set *keys.Set, role keys.Role) []held {
-	var out []held
-	switch role {
-	case keys.Sign:
-		if set.Sign != nil {
-			out = append(out, held{set.Sign.Fingerprint, set.Sign.Origin})
-		}
-	case keys.Encrypt:
-		if set.Encrypt != nil {
-			out = append(out, held{set.Encrypt.Fingerprint, set.Encrypt.Origin})
-		}
-	case keys.SharedSecret:
-		if set.Secret != nil {
-			out = append(out, held{set.Secret.Fingerprint, set.Secret.Origin})
-		}
-	case keys.Verify:
-		for _, k := range set.Verify {
-			out = append(out, held{k.Fingerprint, k.Origin})
-		}
-	case keys.Decrypt:
-		for _, k := range set.Decrypt {
-			out = append(out, held{k.Fingerprint, k.Origin})
-		}
-	case keys.VerifySecret:
-		for _, k := range set.VerifySecrets {
-			if k != set.Secret {
-				out = append(out, held{k.Fingerprint, k.Origin})
-			}
-		}
-	}
-	return out
-}
 
 // count is a number with its noun.
 func count(n int, noun string) string {

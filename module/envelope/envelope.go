@@ -144,6 +144,9 @@ func Decrypt(key, ciphertext []byte, padding Padding) ([]byte, error) {
 // Wrap encrypts prefix and key under the provider's public key and returns the
 // envelope in Base64.
 func Wrap(public *rsa.PublicKey, prefix string, key []byte) (string, error) {
+	if public == nil {
+		return "", errors.New("wrapping the symmetric key: the peer's key is not an RSA key")
+	}
 	// PKCS #1 v1.5 is deprecated, and the only padding that the providers take
 	// (easypay 易生: RSA/ECB/PKCS1Padding). This is the one call of it.
 	sealed, err := rsa.EncryptPKCS1v15(rand.Reader, public, slices.Concat([]byte(prefix), key)) //nolint:staticcheck,gosec // see above

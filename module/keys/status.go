@@ -13,7 +13,7 @@ type Status struct {
 	Set        *Set          // the set in use, or nil
 	Age        time.Duration // since the source last confirmed it; 0 without a set
 	Usable     bool          // there is a set, and it is not too old
-	Error      string        // why the last load failed, or ""
+	Error      string        // why the last load failed, or why a role cannot be used, or ""
 }
 
 // Status tells of every reference, sorted by name.
@@ -34,6 +34,8 @@ func (r *Ring) Status() []Status {
 		s.Configured = e.pins > 0
 		if e.err != nil {
 			s.Error = e.err.Error()
+		} else if s.Set != nil {
+			s.Error = s.Set.broken()
 		}
 		e.mu.Unlock()
 		out = append(out, s)

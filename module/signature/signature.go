@@ -24,6 +24,9 @@ var ErrVerify = errors.New("the signature does not verify")
 
 // SignRSA signs message with SHA256withRSA and returns the signature in Base64.
 func SignRSA(key *keys.PrivateKey, message []byte) (string, error) {
+	if key.Kind != "" && key.Kind != keys.KindRSA {
+		return "", fmt.Errorf("signing with %s: it is an %s key, and SHA256withRSA needs an RSA key", key.Origin, key.Kind)
+	}
 	digest := sha256.Sum256(message)
 	sig, err := key.Signer.Sign(rand.Reader, digest[:], crypto.SHA256)
 	if err != nil {
@@ -41,7 +44,7 @@ func VerifyRSA(candidates []*keys.PublicKey, message []byte, signature string) (
 	}
 	digest := sha256.Sum256(message)
 	for _, key := range candidates {
-		if rsa.VerifyPKCS1v15(key.RSA, crypto.SHA256, digest[:], sig) == nil {
+		if key.RSA != nil && rsa.VerifyPKCS1v15(key.RSA, crypto.SHA256, digest[:], sig) == nil {
 			return key, nil
 		}
 	}

@@ -71,7 +71,12 @@ func TestKeysThatDoNotFit(t *testing.T) {
 				require.NoError(t, err)
 				require.NoError(t, os.WriteFile(filepath.Join(dir, key("sign")), text[:len(text)/2], 0o600))
 			},
-			"keys", easypayRef, keysource.Failure, "sign"},
+			"roles", easypayRef, keysource.Failure, "sign.pem: a PEM block is incomplete"},
+		"an empty file of a role that is not needed": {
+			func(t *testing.T, dir string) {
+				require.NoError(t, os.WriteFile(filepath.Join(dir, easypayRef, "secret"), nil, 0o600))
+			},
+			"key file", easypayRef, keysource.Warning, "secret: it is empty"},
 		"no key to verify with": {
 			func(t *testing.T, dir string) { require.NoError(t, os.Remove(filepath.Join(dir, key("verify")))) },
 			"roles", easypayRef, keysource.Failure, "needs the role verify"},

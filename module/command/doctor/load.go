@@ -82,6 +82,12 @@ func (e *examination) load(s app.Source, u *use) {
 		e.loaded[name] = &loadedSet{Set: set, name: name, source: u.source, uses: []*use{u}}
 		e.names = append(e.names, name)
 		e.ok("keys", name, "they load: "+holds(set))
+		for role, err := range set.Broken {
+			e.warning("key file", name+" "+string(role), err.Error(), "correct it, or remove it where no message needs it")
+		}
+		for _, warning := range set.Warnings {
+			e.warning("key file", name, warning, "correct it")
+		}
 	}
 }
 

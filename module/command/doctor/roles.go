@@ -69,7 +69,9 @@ func (e *examination) checkRoles(u *use, set *loadedSet) {
 	}
 	missing := len(e.findings)
 	for _, role := range must {
-		if !set.Has(role) {
+		if err := set.Broken[role]; err != nil {
+			e.failure("roles", set.name, fmt.Sprintf("%s needs the role %s, which cannot be used: %v", u.where, role, err), "correct it")
+		} else if !set.Has(role) {
 			e.failure("roles", set.name, fmt.Sprintf("%s needs the role %s, and the key set lacks it: every message would fail", u.where, role), "add it to the source")
 		}
 	}

@@ -170,6 +170,9 @@ func (s *Source) Load(_ context.Context, reference string, previous *keys.Set) (
 			return previous, nil
 		}
 		set, err := keys.Parse(reference, seen.version(), material)
+		if err == nil {
+			err = set.Lost(previous)
+		}
 		if err != nil {
 			return nil, err
 		}

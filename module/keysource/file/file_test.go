@@ -300,7 +300,7 @@ func TestChangesWhileServing(t *testing.T) {
 	for text, want := range map[string]string{
 		string(private(2)[:200]): "incomplete",
 		string(public(2)):        "needs the private one",
-		"":                       "neither PEM nor Base64",
+		"":                       "it is empty",
 		"rm -rf":                 "neither PEM nor Base64",
 	} {
 		f.write("easypay/1/sign.pem", []byte(text))

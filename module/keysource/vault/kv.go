@@ -57,7 +57,7 @@ func (s *Source) Load(ctx context.Context, reference string, previous *keys.Set)
 			}
 		}
 	}
-	return s.assemble(ctx, reference, fields, stamp{version: now, blind: blind})
+	return s.assemble(ctx, reference, previous, fields, stamp{version: now, blind: blind})
 }
 
 // version is the current version of a secret. Where the policy does not show

@@ -21,18 +21,19 @@ type stamp struct {
 const transitPrefix = "transit:"
 
 // assemble makes a set of the fields of a secret.
-func (s *Source) assemble(ctx context.Context, reference string, fields map[string]any, seen stamp) (*keys.Set, error) {
+func (s *Source) assemble(ctx context.Context, reference string, previous *keys.Set, fields map[string]any, seen stamp) (*keys.Set, error) {
 	path := s.path("data", reference)
 	material := make(keys.Material)
 	name := fmt.Sprintf("version %d", seen.version.number)
 	asked := make(map[string]*transitKey)
 	seen.transit = make(map[string]string)
 	var needs []need
-	for _, role := range keys.Roles {
-		field, ok := fields[string(role)]
+	for name := range fields {
+		role, ok := keys.ParseRole(name)
 		if !ok {
 			continue
 		}
+		field := fields[name]
 		text, ok := field.(string)
 		if !ok {
 			return nil, fmt.Errorf("the field %s of vault's %s is not a string", role, path)
@@ -61,6 +62,9 @@ func (s *Source) assemble(ctx context.Context, reference string, fields map[stri
 		return nil, fmt.Errorf("vault's %s has none of the fields sign, verify, encrypt, decrypt, secret and verify_secret", path)
 	}
 	set, err := keys.Parse(reference, name, material)
+	if err == nil {
+		err = set.Lost(previous)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -47,7 +47,7 @@ func (k *transitKey) state() string {
 // its latest version, to decrypt every version that it still allows, the
 // latest first. It returns what the policy must grant for that as well.
 func (s *Source) play(ctx context.Context, key *transitKey, role keys.Role) ([]*keys.PrivateKey, need, error) {
-	switch role {
+	switch plain, _ := role.Split(); plain {
 	case keys.Sign:
 		return []*keys.PrivateKey{s.use(key, key.latest)}, need{key.signPath(), "update"}, nil
 	case keys.Decrypt:

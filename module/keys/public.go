@@ -1,0 +1,125 @@
+package keys
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/rsa"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// The sizes of RSA keys that are taken, in bits. Some providers' test
+// environments still use RSA-1024; Go refuses anything smaller.
+const (
+	MinBits = 1024
+	maxBits = 16384
+)
+
+// parsePublic reads the public keys of a value, those of issuers among them,
+// and all certificates in it.
+func parsePublic(value Value) ([]*PublicKey, []*x509.Certificate, error) {
+	blocks, err := ders(value.Text)
+	if err != nil {
+		return nil, nil, err
+	}
+	var found []*PublicKey
+	var certificates []*x509.Certificate
+	for _, block := range blocks {
+		switch block.label {
+		case "PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY":
+			return nil, nil, errPrivate
+		}
+		public, certificate, err := publicKey(block.der)
+		if err != nil {
+			return nil, nil, err
+		}
+		if err := checkPublic(public); err != nil {
+			return nil, nil, err
+		}
+		key := NewPublicKey(public, value.Origin)
+		if certificate != nil {
+			key.Certificate, key.CertificateDER = certificate, certificate.Raw
+			key.Serial, key.Expires = hexSerial(certificate.SerialNumber), certificate.NotAfter
+			certificates = append(certificates, certificate)
+		}
+		found = append(found, key)
+	}
+	return found, certificates, nil
+}
+
+var errPrivate = errors.New("it is a private key, and this role holds the peer's public one; the peer's private key must never be here")
+
+// publicKey reads DER: PKIX, PKCS#1 or a certificate.
+func publicKey(der []byte) (crypto.PublicKey, *x509.Certificate, error) {
+	if key, err := x509.ParsePKIXPublicKey(der); err == nil {
+		return key, nil, nil
+	}
+	if key, err := x509.ParsePKCS1PublicKey(der); err == nil {
+		return key, nil, nil
+	}
+	certificate, err := x509.ParseCertificate(der)
+	if err == nil {
+		return certificate.PublicKey, certificate, nil
+	}
+	_, err8 := x509.ParsePKCS8PrivateKey(der)
+	_, err1 := x509.ParsePKCS1PrivateKey(der)
+	_, errEC := x509.ParseECPrivateKey(der)
+	if err8 == nil || err1 == nil || errEC == nil {
+		return nil, nil, errPrivate
+	}
+	return nil, nil, errors.New("it is not a valid public key or certificate")
+}
+
+func checkPublic(public crypto.PublicKey) error {
+	if key, ok := public.(*rsa.PublicKey); ok {
+		return checkRSA(key)
+	}
+	if KindOf(public) == "" {
+		return fmt.Errorf("it is a %T that no provider uses; RSA, ECDSA P-256, Ed25519 and SM2 keys are taken", public)
+	}
+	return nil
+}
+
+// checkRSA refuses what crypto/rsa would refuse only when it is used.
+func checkRSA(key *rsa.PublicKey) error {
+	switch bits := key.N.BitLen(); {
+	case bits < MinBits:
+		return fmt.Errorf("it has %d bits, and at least %d are needed", bits, MinBits)
+	case bits > maxBits:
+		return fmt.Errorf("it has %d bits, and at most %d are taken", bits, maxBits)
+	case key.N.Bit(0) == 0:
+		return errors.New("its modulus is even, so it is no RSA key; fetch it anew from the provider")
+	case key.E < 3 || key.E&1 == 0:
+		return fmt.Errorf("its exponent is %d, so it is no RSA key; fetch it anew from the provider", key.E)
+	}
+	return nil
+}
+
+// leaves returns keys without those whose certificate issued that of another
+// one in all. An issuer beside what it issued makes a chain, and the peer signs
+// with the leaf's key: the issuer's must not verify in its place.
+func leaves(keys, all []*PublicKey) []*PublicKey {
+	return slices.DeleteFunc(slices.Clone(keys), func(key *PublicKey) bool { return issuedAny(key.Certificate, all) })
+}
+
+func issuedAny(issuer *x509.Certificate, all []*PublicKey) bool {
+	if issuer == nil {
+		return false
+	}
+	for _, key := range all {
+		c := key.Certificate
+		if c == nil || !bytes.Equal(c.RawIssuer, issuer.RawSubject) {
+			continue
+		}
+		if bytes.Equal(c.RawSubjectPublicKeyInfo, issuer.RawSubjectPublicKeyInfo) {
+			continue // a self-signed certificate, or one that was renewed with the same key
+		}
+		// CheckSignature takes SHA-1, which the test chains of UnionPay still have.
+		if issuer.CheckSignature(c.SignatureAlgorithm, c.RawTBSCertificate, c.Signature) == nil {
+			return true
+		}
+	}
+	return false
+}

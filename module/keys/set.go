@@ -1,0 +1,256 @@
+package keys
+
+import (
+	"crypto/x509"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Set is a key set as it was at one moment. It is never changed: a rotation
+// makes a new one.
+type Set struct {
+	Reference string
+	Version   string // what the source calls this state of the set
+	Loaded    time.Time
+	Stamp     any // what the source itself remembers of this state
+
+	Sign          *PrivateKey
+	Verify        []*PublicKey
+	Encrypt       *PublicKey
+	Decrypt       []*PrivateKey
+	Secret        *Secret
+	VerifySecrets []*Secret // Secret first, if there is one
+
+	// Named holds the roles with an id: the key of "verify@01" is in
+	// Named["01"].Verify.
+	Named map[string]*Set
+
+	// Broken says why a role that the source holds cannot be used. The set
+	// serves whatever does not need it.
+	Broken map[Role]error
+
+	// Warnings say what should be looked at although the set serves, each in a
+	// sentence that names the origin and holds no key.
+	Warnings []string
+
+	serials map[Role]string     // what <role>.serial says
+	roots   []*x509.Certificate // every certificate of the role verify
+}
+
+// SignKey returns the private key that signs: of the id, or the plain one where
+// id is "" or the serial of its certificate. Where there is no plain key, the
+// empty id means the only one that has an id. It returns nil if there is none.
+func (s *Set) SignKey(id string) *PrivateKey {
+	return pick(matching(s, id, func(s *Set) []*PrivateKey { return optional(s.Sign) }), id)
+}
+
+// EncryptKey returns the peer's public key that encrypts, as SignKey does.
+func (s *Set) EncryptKey(id string) *PublicKey {
+	return pick(matching(s, id, func(s *Set) []*PublicKey { return optional(s.Encrypt) }), id)
+}
+
+// VerifyKeys returns the peer's public keys that may have signed a message: all
+// of them for the empty id, the plain ones first; otherwise those of that id,
+// or, if there are none, those whose certificate has it as its serial. Ids are
+// compared as serials are: in any case, without leading zeros.
+func (s *Set) VerifyKeys(id string) []*PublicKey {
+	return matching(s, id, func(s *Set) []*PublicKey { return s.Verify })
+}
+
+// DecryptKeys returns the own private keys that may open an envelope, as
+// VerifyKeys does.
+func (s *Set) DecryptKeys(id string) []*PrivateKey {
+	return matching(s, id, func(s *Set) []*PrivateKey { return s.Decrypt })
+}
+
+// NamedSecret returns the secret of "secret@<id>", or the plain secret for the
+// empty id; nil if there is none.
+func (s *Set) NamedSecret(id string) *Secret {
+	if id == "" {
+		return s.Secret
+	}
+	if named := s.named(id); named != nil {
+		return named.Secret
+	}
+	return nil
+}
+
+// Secrets returns the secrets with which a message of the peer may be
+// authenticated: the one of NamedSecret first, then those of "verify_secret",
+// or of "verify_secret@<id>".
+func (s *Set) Secrets(id string) []*Secret {
+	if id == "" {
+		return s.VerifySecrets
+	}
+	if named := s.named(id); named != nil {
+		return named.VerifySecrets
+	}
+	return nil
+}
+
+// Roots are all certificates of the role verify, issuers too: the trust roots
+// of a certificate that comes in a message. Those of SM2 keys are not among
+// them.
+func (s *Set) Roots() []*x509.Certificate { return s.roots }
+
+// Need returns an error that names the first of the roles that the set lacks.
+// It wraps ErrMissingRole, or ErrBroken where the source holds the role and it
+// cannot be used.
+func (s *Set) Need(roles ...Role) error {
+	for _, role := range roles {
+		if err := s.Broken[role]; err != nil {
+			return err
+		}
+		if s.Has(role) {
+			continue
+		}
+		for broken, err := range s.Broken { // verify, if verify@01 is all there is
+			if plain, _ := broken.Split(); plain == role {
+				return err
+			}
+		}
+		return fmt.Errorf("%w: %q has no %s; add it to the source", ErrMissingRole, s.Reference, role)
+	}
+	return nil
+}
+
+// broken is the text of the first of the errors in Broken, or "".
+func (s *Set) broken() string {
+	for _, role := range slices.Sorted(maps.Keys(s.Broken)) {
+		return s.Broken[role].Error()
+	}
+	return ""
+}
+
+// Has reports whether the set has a usable key of a role. With an id it asks
+// for that key, as in "secret@iv"; "sign.serial" asks for a serial number.
+func (s *Set) Has(role Role) bool {
+	if plain, ok := strings.CutSuffix(string(role), serialOf); ok && !strings.Contains(plain, "@") {
+		_, ok := s.Serial(Role(plain))
+		return ok
+	}
+	return len(s.held(role)) > 0
+}
+
+// Roles are the roles that the set has, each without its id and then with each
+// id, in the order in which they are shown.
+func (s *Set) Roles() []Role {
+	var out []Role
+	for _, role := range Roles {
+		for _, id := range append([]string{""}, s.ids()...) {
+			if len(s.exactly(role.With(id))) > 0 {
+				out = append(out, role.With(id))
+			}
+		}
+	}
+	return out
+}
+
+// Fingerprints are the fingerprints of the keys that stand under a role: for a
+// role without an id those that have none.
+func (s *Set) Fingerprints(role Role) []string {
+	var out []string
+	for _, info := range s.Info(role) {
+		out = append(out, info.Fingerprint)
+	}
+	return out
+}
+
+// Info tells what stands under a role, in its order: for a role without an id
+// the keys that have none.
+func (s *Set) Info(role Role) []Info {
+	var out []Info
+	for _, key := range s.exactly(role) {
+		out = append(out, key.info())
+	}
+	return out
+}
+
+// Kinds are the kinds of the keys that serve a role, each once, such as "RSA".
+// A shared secret has none.
+func (s *Set) Kinds(role Role) []string {
+	var out []string
+	for _, key := range s.held(role) {
+		if kind := key.info().Kind; kind != "" && !slices.Contains(out, kind) {
+			out = append(out, kind)
+		}
+	}
+	return out
+}
+
+// informer is any key or secret of a set.
+type informer interface{ info() Info }
+
+// held returns what serves a role, keys with an id behind the plain ones.
+func (s *Set) held(role Role) []informer {
+	plain, id := role.Split()
+	if plain == SharedSecret || plain == VerifySecret {
+		return s.exactly(role) // a secret never stands for another
+	}
+	return matching(s, id, func(s *Set) []informer { return s.plain(plain) })
+}
+
+// exactly returns what stands under a role, with its id or without one.
+func (s *Set) exactly(role Role) []informer {
+	plain, id := role.Split()
+	if id != "" {
+		if s = s.named(id); s == nil {
+			return nil
+		}
+	}
+	return s.plain(plain)
+}
+
+// plain returns what stands under a role without an id.
+func (s *Set) plain(role Role) []informer {
+	switch role {
+	case Sign:
+		return informers(optional(s.Sign))
+	case Verify:
+		return informers(s.Verify)
+	case Encrypt:
+		return informers(optional(s.Encrypt))
+	case Decrypt:
+		return informers(s.Decrypt)
+	case SharedSecret:
+		return informers(optional(s.Secret))
+	case VerifySecret:
+		return informers(slices.DeleteFunc(slices.Clone(s.VerifySecrets), func(k *Secret) bool { return k == s.Secret }))
+	default:
+		return nil
+	}
+}
+
+// named finds the keys of an id: of exactly that spelling, or of the same serial.
+func (s *Set) named(id string) *Set {
+	if found := s.Named[id]; found != nil {
+		return found
+	}
+	for _, other := range s.ids() {
+		if sameSerial(other, id) {
+			return s.Named[other]
+		}
+	}
+	return nil
+}
+
+func (s *Set) ids() []string { return slices.Sorted(maps.Keys(s.Named)) }
+
+// optional is a list of one key, or of none for nil.
+func optional[K any](key *K) []*K {
+	if key == nil {
+		return nil
+	}
+	return []*K{key}
+}
+
+func informers[K informer](keys []K) []informer {
+	out := make([]informer, 0, len(keys))
+	for _, key := range keys {
+		out = append(out, key)
+	}
+	return out
+}
