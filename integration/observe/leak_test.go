@@ -332,7 +332,9 @@ func (l *leakTest) unseen() []problem.Code {
 			seen[e["outcome"].(string)] = true
 		}
 	}
-	return slices.DeleteFunc(problem.Codes(), func(code problem.Code) bool { return seen[string(code)] })
+	return slices.DeleteFunc(problem.Codes(), func(code problem.Code) bool {
+		return seen[string(code)] || code == problem.AuditUnavailable // which stops all others
+	})
 }
 
 // fromApplication reports whether a line is what Caddy itself tells of an answer

@@ -30,7 +30,8 @@ const asSidecar = "COUNTERSIGN_OBSERVE_SIDECAR"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asSidecar) != "" {
-		caddycmd.Main()
+		caddycmd.Main() // exits if the command fails
+		os.Exit(0)
 	}
 	os.Exit(m.Run())
 }
@@ -41,12 +42,14 @@ const repository = "../.."
 // sidecar is a Caddy that runs. All that it listens on is in its folder, as
 // Unix sockets, and so is all that it writes.
 type sidecar struct {
-	t      *testing.T
-	dir    string
-	output *os.File // what it writes to standard output and error
-	cmd    *exec.Cmd
-	exited chan struct{}
-	err    error // how it ended, once exited is closed
+	t           *testing.T
+	dir         string
+	output      *os.File // what it writes to standard output and error
+	stderr      *os.File // standard error, if it is not output
+	environment []string
+	cmd         *exec.Cmd
+	exited      chan struct{}
+	err         error // how it ended, once exited is closed
 }
 
 // start runs Caddy with a Caddyfile until the test ends. In the Caddyfile, and
@@ -55,6 +58,30 @@ type sidecar struct {
 func start(t *testing.T, caddyfile string, environment ...string) *sidecar {
 	t.Helper()
 	s := launch(t, caddyfile, environment...)
+	s.ready()
+	return s
+}
+
+// startWith is start with another standard error.
+func startWith(t *testing.T, caddyfile string, stderr *os.File) *sidecar {
+	t.Helper()
+	s := prepare(t, caddyfile)
+	s.stderr = stderr
+	s.run()
+	s.ready()
+	return s
+}
+
+// again starts a sidecar that has ended.
+func (s *sidecar) again() {
+	s.t.Helper()
+	s.exited = make(chan struct{})
+	s.run()
+	s.ready()
+}
+
+func (s *sidecar) ready() {
+	s.t.Helper()
 	s.await("the admin endpoint answers", func() bool {
 		res, err := s.client("admin").Get("http://admin/config/")
 		if err != nil {
@@ -63,11 +90,18 @@ func start(t *testing.T, caddyfile string, environment ...string) *sidecar {
 		res.Body.Close()
 		return res.StatusCode == http.StatusOK
 	})
-	return s
 }
 
 // launch is start without waiting.
 func launch(t *testing.T, caddyfile string, environment ...string) *sidecar {
+	t.Helper()
+	s := prepare(t, caddyfile, environment...)
+	s.run()
+	return s
+}
+
+// prepare makes the folder of a sidecar.
+func prepare(t *testing.T, caddyfile string, environment ...string) *sidecar {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "observe") //nolint:usetesting // the name of a socket has a limit, and a test's folder a long one
 	require.NoError(t, err)
@@ -76,28 +110,37 @@ func launch(t *testing.T, caddyfile string, environment ...string) *sidecar {
 	require.NoError(t, os.WriteFile(s.path("Caddyfile"), []byte(s.expand(caddyfile)), 0o600))
 	s.output, err = os.Create(s.path("output.log"))
 	require.NoError(t, err)
-	executable, err := os.Executable()
-	require.NoError(t, err)
-	s.cmd = exec.Command(executable, "run", "--config", s.path("Caddyfile"), "--adapter", "caddyfile")
-	s.cmd.Dir = dir
-	s.cmd.Stdout, s.cmd.Stderr = s.output, s.output
-	s.cmd.Env = []string{asSidecar + "=1", "HOME=" + dir, "XDG_CONFIG_HOME=" + s.path("config"), "XDG_DATA_HOME=" + s.path("data")}
+	s.stderr = s.output
 	for _, e := range environment {
-		s.cmd.Env = append(s.cmd.Env, s.expand(e))
+		s.environment = append(s.environment, s.expand(e))
 	}
-	require.NoError(t, s.cmd.Start())
-	go func() {
-		s.err = s.cmd.Wait()
-		close(s.exited)
-	}()
 	t.Cleanup(func() {
-		s.stop()
+		if s.cmd != nil {
+			s.stop()
+		}
 		s.output.Close()
 		if t.Failed() {
 			t.Logf("what the sidecar wrote:\n%s", s.read("output.log"))
 		}
 	})
 	return s
+}
+
+// run starts the process.
+func (s *sidecar) run() {
+	s.t.Helper()
+	executable, err := os.Executable()
+	require.NoError(s.t, err)
+	s.cmd = exec.Command(executable, "run", "--config", s.path("Caddyfile"), "--adapter", "caddyfile")
+	s.cmd.Dir = s.dir
+	s.cmd.Stdout, s.cmd.Stderr = s.output, s.stderr
+	s.cmd.Env = append([]string{asSidecar + "=1", "HOME=" + s.dir, "XDG_CONFIG_HOME=" + s.path("config"), "XDG_DATA_HOME=" + s.path("data")}, s.environment...)
+	require.NoError(s.t, s.cmd.Start())
+	cmd, exited := s.cmd, s.exited
+	go func() {
+		s.err = cmd.Wait()
+		close(exited)
+	}()
 }
 
 // stop ends the sidecar as an init system does.

@@ -14,6 +14,7 @@ import (
 	"sync"
 
 	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
 
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/keysource"
@@ -30,7 +31,14 @@ type App struct {
 	// has none.
 	SourcesRaw []json.RawMessage `json:"keys,omitempty" caddy:"namespace=countersign.keys inline_key=source"`
 
+	// How audit entries are written. Default: one entry for each exchange,
+	// through a queue of 10000.
+	Audit *telemetry.AuditConfig `json:"audit,omitempty"`
+
 	sources []*source
+	audit   *telemetry.Audit
+	signer  telemetry.Signer // of the audit chain, or nil
+	logger  *zap.Logger
 
 	mu     sync.Mutex
 	wanted []want
@@ -90,12 +98,20 @@ func (a *App) Provision(ctx caddy.Context) error {
 		}
 		a.sources = append(a.sources, &source{src, terms, pool, ring})
 	}
-	return nil
+	return a.provisionAudit(ctx)
 }
 
 // Start begins to load what the handlers need. It does not wait: a request
 // that comes first waits for its keys by itself.
 func (a *App) Start() error {
+	telemetry.GuardStderr()
+	telemetry.GuardShutdown()
+	if err := a.audit.Start(a.signer, a.logger); err != nil {
+		return err
+	}
+	if len(a.sources) > 0 {
+		keys.Harden(a.logger)
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	ctx, stop := context.WithCancel(context.Background())
@@ -120,6 +136,7 @@ func (a *App) Start() error {
 // Stop takes back what this configuration needed. The rings run on where the
 // next configuration has taken them over.
 func (a *App) Stop() error {
+	a.audit.Stop()
 	a.halt()
 	return nil
 }
@@ -127,6 +144,7 @@ func (a *App) Stop() error {
 // Cleanup lets go of the sources. Key sets that exchanges in flight hold stay
 // usable.
 func (a *App) Cleanup() error {
+	a.audit.Stop()
 	a.halt() // Caddy stops no app where the endpoints of a new configuration fail after its apps have started
 	var failed []error
 	for _, s := range a.sources {

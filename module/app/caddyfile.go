@@ -7,6 +7,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
 	"github.com/countersign/caddy-countersign/module/keysource"
+	"github.com/countersign/caddy-countersign/module/telemetry"
 )
 
 func init() {
@@ -17,6 +18,9 @@ func init() {
 //
 //	countersign {
 //	    keys <source> <arguments...> {
+//	        ...
+//	    }
+//	    audit {
 //	        ...
 //	    }
 //	}
@@ -31,8 +35,18 @@ func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
 		return nil, d.ArgErr()
 	}
 	for d.NextBlock(0) {
+		if d.Val() == "audit" {
+			if app.Audit != nil {
+				return nil, d.Err("audit is given twice; put all its options into one block")
+			}
+			var err error
+			if app.Audit, err = telemetry.ParseAudit(d); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		if d.Val() != "keys" {
-			return nil, d.Errf("unknown option %q of countersign; it has keys", d.Val())
+			return nil, d.Errf("unknown option %q of countersign; it has keys and audit", d.Val())
 		}
 		at := d.NewFromNextSegment()
 		at.Next() // the word "keys"

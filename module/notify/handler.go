@@ -98,7 +98,7 @@ type Handler struct {
 	store     stores.Store // nil without Once
 	holdBack  bool         // an answer until it is whole
 	meter     *telemetry.Meter
-	audit     *zap.Logger
+	audit     *telemetry.Audit
 	logger    *zap.Logger
 }
 
@@ -122,8 +122,11 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 }
 
 func (h *Handler) provision(ctx caddy.Context) error {
-	h.logger = ctx.Logger()
-	h.audit = telemetry.NewAudit(ctx)
+	h.logger = telemetry.NewLogger(ctx)
+	var err error
+	if h.audit, err = telemetry.AuditOf(ctx); err != nil {
+		return err
+	}
 	if len(h.SchemeRaw) == 0 {
 		return errors.New("countersign_notify needs a scheme")
 	}

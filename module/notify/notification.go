@@ -147,7 +147,7 @@ func (n *notification) end(outcome, verdict string) {
 	}
 	n.ended = true
 	n.entry.Outcome, n.entry.Verdict = outcome, verdict
-	n.entry.Log(n.h.audit, "notification")
+	n.h.audit.Done(&n.entry, telemetry.MessageNotification)
 	n.h.meter.Count(outcome)
 }
 

@@ -39,6 +39,7 @@ const (
 	UnprocessableRequest     Code = "unprocessable_request"
 	KeysUnavailable          Code = "keys_unavailable"
 	SigningFailed            Code = "signing_failed"
+	AuditUnavailable         Code = "audit_unavailable"
 	Overloaded               Code = "overloaded"
 	UpstreamUnreachable      Code = "upstream_unreachable"
 	UpstreamTimeout          Code = "upstream_timeout"
@@ -85,6 +86,7 @@ var table = map[Code]entry{
 	UnprocessableRequest:     {http.StatusUnprocessableEntity, NotSent, "The request lacks what the scheme needs"},
 	KeysUnavailable:          {http.StatusServiceUnavailable, NotSent, "The keys are not available"},
 	SigningFailed:            {http.StatusServiceUnavailable, NotSent, "The request could not be signed"},
+	AuditUnavailable:         {http.StatusServiceUnavailable, NotSent, "The audit entry could not be written"},
 	Overloaded:               {http.StatusServiceUnavailable, NotSent, "Too many exchanges are in flight"},
 	UpstreamUnreachable:      {http.StatusBadGateway, NotSent, "The provider cannot be reached"},
 	UpstreamTimeout:          {http.StatusGatewayTimeout, Unknown, "The provider did not answer in time"},

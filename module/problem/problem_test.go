@@ -27,6 +27,7 @@ var documented = map[Code]struct {
 	"unprocessable_request":  {422, "not_sent"},
 	"keys_unavailable":       {503, "not_sent"},
 	"signing_failed":         {503, "not_sent"},
+	"audit_unavailable":      {503, "not_sent"},
 	"overloaded":             {503, "not_sent"},
 	"upstream_unreachable":   {502, "not_sent"},
 

@@ -13,8 +13,8 @@ import (
 
 	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/keys"
-	"github.com/countersign/caddy-countersign/module/problem"
 	"github.com/countersign/caddy-countersign/module/oldscheme"
+	"github.com/countersign/caddy-countersign/module/problem"
 	"github.com/countersign/caddy-countersign/module/telemetry"
 )
 
@@ -27,14 +27,15 @@ type exchange struct {
 	t  *Transport
 	id string
 
-	request *body.Object
-	keys    *keys.Set
-	sealed  *scheme.Sealed // by the handler, for the first try
-	sent    bool           // bytes may have reached the provider: no further try
-	tries   *tries         // in the long form, where no handler holds the exchange; or nil
-	ended   bool           // the entry is written
-	gone    bool           // the entry says that the client was gone
-	traced  bool           // there are spans
+	request  *body.Object
+	keys     *keys.Set
+	sealed   *scheme.Sealed // by the handler, for the first try
+	sent     bool           // bytes may have reached the provider: no further try
+	tries    *tries         // in the long form, where no handler holds the exchange; or nil
+	ended    bool           // the entry is written
+	intended bool           // the entry that says that bytes will leave was written
+	gone     bool           // the entry says that the client was gone
+	traced   bool           // there are spans
 
 	host    string   // that the provider sees in the latest try
 	attempt *attempt // of that try
@@ -144,7 +145,7 @@ func (e *exchange) span(name string) func(outcome string) {
 // covers puts the digest of a canonical string into the entry, where entries are
 // logged.
 func (e *exchange) covers(canonical []byte) {
-	if e.t.audit.Core().Enabled(zap.InfoLevel) {
+	if e.t.audit.Enabled() {
 		e.entry.CanonicalSHA = sha256.Sum256(canonical)
 	}
 }
@@ -162,6 +163,18 @@ func sealProblem(err error) *problem.Problem {
 		}
 		return problem.New(problem.SigningFailed, "the request could not be signed; the log says which key failed", cause)
 	}
+}
+
+// intend writes the audit entry that stands before the first byte leaves, once.
+func (e *exchange) intend() *problem.Problem {
+	if e.intended {
+		return nil
+	}
+	if err := e.t.audit.Intent(&e.entry); err != nil {
+		return problem.New(problem.AuditUnavailable, "the audit entry could not be written, and audit { required } stands in the configuration; nothing was sent", err)
+	}
+	e.intended = true
+	return nil
 }
 
 // end writes the audit entry and the metrics, once. It is called before the
@@ -187,7 +200,7 @@ func (e *exchange) end(outcome string, p *problem.Problem) {
 		// in the verdict.
 		e.entry.Outcome, e.entry.Verdict = "ok", "unsigned"
 	}
-	e.entry.Log(e.t.audit, "exchange")
+	e.t.audit.Done(&e.entry, telemetry.MessageExchange)
 	metric := e.entry.Outcome
 	if metric == "ok" {
 		metric = outcome

@@ -72,6 +72,10 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 			return nil, e.fail(r, p)
 		}
 	}
+	if p := e.intend(); p != nil {
+		e.end("", p)
+		return problemResponse(r, p) // an error would count against the upstream
+	}
 	return e.try(r)
 }
 

@@ -97,7 +97,7 @@ type Transport struct {
 	reference keys.Template
 	ring      *keys.Ring
 	meter     *telemetry.Meter
-	audit     *zap.Logger
+	audit     *telemetry.Audit
 	logger    *zap.Logger
 	inFlight  *atomic.Int64
 	balancing *reverseproxy.LoadBalancing // of the reverse_proxy, or nil
@@ -127,8 +127,11 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 }
 
 func (t *Transport) provision(ctx caddy.Context) error {
-	t.logger = ctx.Logger()
-	t.audit = telemetry.NewAudit(ctx)
+	t.logger = telemetry.NewLogger(ctx)
+	var err error
+	if t.audit, err = telemetry.AuditOf(ctx); err != nil {
+		return err
+	}
 	t.inFlight = new(atomic.Int64)
 
 	if len(t.SchemeRaw) == 0 {

@@ -1,89 +1,197 @@
 package telemetry
 
 import (
-	"encoding/hex"
+	"errors"
+	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"github.com/countersign/caddy-countersign/module/telemetry/auditchain"
 )
 
 // AuditLogger is the name of the audit logger.
 const AuditLogger = "http.countersign.audit"
 
-// audit lends its ID to the name of the audit logger; it is no module.
+// The messages of audit entries.
+const (
+	MessageIntent       = "intent"       // written before the first byte leaves
+	MessageExchange     = "exchange"     // an exchange has ended
+	MessageNotification = "notification" // a notification has ended
+	MessageCheckpoint   = "checkpoint"   // a signature over the chain so far
+)
+
+// OutcomeIntent is the outcome of an entry that is written before the first byte
+// leaves.
+const OutcomeIntent = "intent"
+
+// requiredWait is how long a payment waits for its entry with the option
+// required.
+const requiredWait = 2 * time.Second
+
+// errNoLog says that no log of the configuration takes audit entries.
+var errNoLog = errors.New("no log takes entries of " + AuditLogger + " at level info")
+
+// audit lends its ID to the name of the audit logger; it is not registered as a
+// module.
 type audit struct{}
 
 // CaddyModule returns what names the logger.
 func (audit) CaddyModule() caddy.ModuleInfo { return caddy.ModuleInfo{ID: AuditLogger} }
 
-// NewAudit makes the audit logger of a configuration.
-func NewAudit(ctx caddy.Context) *zap.Logger { return ctx.Logger(audit{}) }
-
-// Entry is an audit entry: which key signed what, for whom, and what became of
-// it. It identifies a message by the digest of its canonical string and has no
-// room for a value of the body.
-type Entry struct {
-	ID             string
-	Profile        string
-	Scheme         string
-	Reference      string
-	Fingerprints   []string
-	CanonicalSHA   [32]byte // zero if nothing was signed or verified
-	RequestBytes   int
-	ResponseBytes  int
-	Seal           time.Duration
-	Upstream       time.Duration
-	Open           time.Duration
-	UpstreamStatus int
-	Outcome        string
-	Verdict        string // with client_gone: what became of the exchange
+// Audit is the audit log of a configuration. Its entries wait in a queue of
+// bounded size and are written by a goroutine, so that a log that stalls or
+// fails holds no payment. Entries that are lost are counted in
+// caddy_countersign_audit_lost_total and reported on standard error.
+//
+// A handler takes it from AuditOf, calls Intent before the first byte of a
+// request leaves, and Done when the exchange has ended and before its answer is
+// released.
+type Audit struct {
+	config AuditConfig
+	core   zapcore.Core // of Caddy's logger, which writes
+	logger *zap.Logger  // for NewAudit
+	queue  *queue
+	chain  atomic.Pointer[auditchain.Chain] // nil without the option chain, and before Start
+	stop   func()                           // ends the checkpoints; nil if there are none
 }
 
-// Log writes the entry.
-func (e *Entry) Log(logger *zap.Logger, message string) {
-	if c := logger.Check(zapcore.InfoLevel, message); c != nil {
-		c.Write(zap.Inline(e))
+// OpenAudit makes the audit log of a configuration. The app calls it when it is
+// provisioned; a nil config has the defaults.
+func OpenAudit(ctx caddy.Context, config *AuditConfig) (*Audit, error) {
+	a := new(Audit)
+	if config != nil {
+		a.config = *config
 	}
+	if a.config.Queue < 0 {
+		return nil, errors.New("audit: queue must be positive")
+	}
+	if a.config.Queue == 0 {
+		a.config.Queue = DefaultQueue
+	}
+	logger := ctx.Logger(audit{})
+	a.core = logger.Core()
+	a.queue = &queue{size: a.config.Queue, write: a.write, lost: reportLost}
+	a.logger = logger.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core { return &auditCore{core, a} }))
+	return a, nil
 }
 
-// MarshalLogObject writes the fields of the entry.
-func (e *Entry) MarshalLogObject(enc zapcore.ObjectEncoder) error {
-	enc.AddString("id", e.ID)
-	enc.AddString("profile", e.Profile)
-	enc.AddString("scheme", e.Scheme)
-	enc.AddString("reference", e.Reference)
-	if err := enc.AddArray("key_fingerprints", (*texts)(&e.Fingerprints)); err != nil {
-		return err
+// AuditOf returns the audit log of the configuration that a handler belongs to:
+// that of the app countersign if it is configured, and otherwise one with the
+// defaults.
+func AuditOf(ctx caddy.Context) (*Audit, error) {
+	app, err := ctx.AppIfConfigured("countersign")
+	if errors.Is(err, caddy.ErrNotConfigured) {
+		return OpenAudit(ctx, nil)
 	}
-	sum := ""
-	if e.CanonicalSHA != [32]byte{} {
-		sum = hex.EncodeToString(e.CanonicalSHA[:])
+	if err != nil {
+		return nil, err
 	}
-	enc.AddString("canonical_sha256", sum) // what Caddy's filters change are strings only
-	enc.AddInt("request_bytes", e.RequestBytes)
-	enc.AddInt("response_bytes", e.ResponseBytes)
-	enc.AddFloat64("seal_ms", ms(e.Seal))
-	enc.AddFloat64("upstream_ms", ms(e.Upstream))
-	enc.AddFloat64("open_ms", ms(e.Open))
-	enc.AddInt("upstream_status", e.UpstreamStatus)
-	enc.AddString("outcome", e.Outcome)
-	if e.Verdict != "" {
-		enc.AddString("verdict", e.Verdict)
+	if holder, ok := app.(interface{ AuditLog() *Audit }); ok && holder.AuditLog() != nil {
+		return holder.AuditLog(), nil
+	}
+	return OpenAudit(ctx, nil)
+}
+
+// NewAudit returns a logger that writes to the audit log of the configuration,
+// for use with Entry.Log. New code uses AuditOf.
+func NewAudit(ctx caddy.Context) *zap.Logger {
+	a, err := AuditOf(ctx)
+	if err != nil { // the app has failed, and so does the configuration
+		return zap.NewNop()
+	}
+	return a.logger
+}
+
+// Enabled reports whether any log takes audit entries.
+func (a *Audit) Enabled() bool { return a.core.Enabled(zapcore.InfoLevel) }
+
+// Intent writes an entry that says that a request is about to be sent, with the
+// outcome "intent". It does nothing unless the option intent or required is set.
+//
+// An error says that the entry was not written and the option required is set:
+// nothing may be sent, and the request is answered with audit_unavailable. It
+// waits for at most 2 s then, and without required for at most 50 ms.
+func (a *Audit) Intent(e *Entry) error {
+	if !a.config.Intent && !a.config.Required {
+		return nil
+	}
+	intent := *e
+	intent.Outcome = OutcomeIntent
+	if !a.config.Required {
+		_ = a.put(&intent, MessageIntent, patience) // losses are reported by the queue
+		return nil
+	}
+	if err := a.put(&intent, MessageIntent, requiredWait); err != nil {
+		return fmt.Errorf("writing the audit entry: %w", err)
 	}
 	return nil
 }
 
-// ms is milliseconds to the microsecond.
-func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+// Done writes the entry of an exchange or notification that has ended. It waits
+// for at most 50 ms until it is written, and not at all for a log that has
+// stalled; an entry that is lost is counted and reported. The message is
+// MessageExchange or MessageNotification.
+func (a *Audit) Done(e *Entry, message string) { _ = a.put(e, message, patience) }
 
-type texts []string
-
-// MarshalLogArray writes the texts.
-func (t *texts) MarshalLogArray(enc zapcore.ArrayEncoder) error {
-	for _, s := range *t {
-		enc.AppendString(s)
+func (a *Audit) put(e *Entry, message string, wait time.Duration) error {
+	if !a.Enabled() && !a.config.Required {
+		return nil
 	}
+	entry := zapcore.Entry{Level: zapcore.InfoLevel, Time: time.Now(), LoggerName: AuditLogger, Message: message}
+	return a.queue.put(auditRecord(entry, e), wait)
+}
+
+func auditRecord(entry zapcore.Entry, e *Entry) *record {
+	c := e.copy()
+	return &record{entry: entry, audit: c, fields: []zapcore.Field{zap.Inline(c)}}
+}
+
+// write writes a record, as the next entry of the chain if there is one.
+func (a *Audit) write(r *record) error {
+	write := func(fields []zapcore.Field) error {
+		if a.config.Required && a.core.Check(r.entry, nil) == nil {
+			return errNoLog
+		}
+		return writeTo(a.core, r.entry, fields)
+	}
+	if chain := a.chain.Load(); chain != nil {
+		return chain.Append(r.entry, r.fields, write)
+	}
+	return write(r.fields)
+}
+
+// auditCore puts the entries of Entry.Log into the queue of the audit log.
+type auditCore struct {
+	zapcore.Core
+	audit *Audit
+}
+
+// Check leaves the decision to the core behind.
+func (c *auditCore) Check(entry zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore.CheckedEntry {
+	if c.Enabled(entry.Level) {
+		return checked.AddCore(entry, c)
+	}
+	return checked
+}
+
+// Write puts the entry into the queue.
+func (c *auditCore) Write(entry zapcore.Entry, fields []zapcore.Field) error {
+	r := &record{entry: entry, fields: snapshot(fields)}
+	if len(fields) == 1 {
+		if e, ok := fields[0].Interface.(*Entry); ok {
+			r = auditRecord(entry, e)
+		}
+	}
+	_ = c.audit.queue.put(r, patience)
+	return nil
+}
+
+// Sync waits for a short time until the queue is empty.
+func (c *auditCore) Sync() error {
+	c.audit.queue.drain(patience)
 	return nil
 }

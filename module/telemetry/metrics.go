@@ -31,6 +31,14 @@ var (
 		Name: "caddy_countersign_key_refreshes_total",
 		Help: "Looks at the keys of a source by outcome: ok, unknown or error.",
 	}, []string{"source", "outcome"})
+	auditLost = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "caddy_countersign_audit_lost_total",
+		Help: "Audit entries that could not be written: the queue was full, or the log failed.",
+	})
+	guardRefusals = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "caddy_countersign_guard_refusals_total",
+		Help: "Requests that a guardrail refused, by profile and rule.",
+	}, []string{"profile", "rule"})
 	ages = &ageCollector{
 		desc: prometheus.NewDesc("caddy_countersign_key_age_seconds",
 			"Time since the source last confirmed its keys; the oldest of its key sets counts.", []string{"source"}, nil),
@@ -40,7 +48,7 @@ var (
 
 // Register adds the metrics to a registry that may have them already.
 func Register(registry prometheus.Registerer) error {
-	for _, c := range []prometheus.Collector{exchanges, notifications, stages, refreshes, ages} {
+	for _, c := range []prometheus.Collector{exchanges, notifications, stages, refreshes, auditLost, guardRefusals, ages} {
 		if err := registry.Register(c); err != nil {
 			if _, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); !ok {
 				return err
@@ -49,3 +57,7 @@ func Register(registry prometheus.Registerer) error {
 	}
 	return nil
 }
+
+// GuardRefused counts a request that a guardrail refused. The rule is the name
+// of the option: allow, require, limit, budget or unique.
+func GuardRefused(profile, rule string) { guardRefusals.WithLabelValues(profile, rule).Inc() }

@@ -1,0 +1,88 @@
+package app
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/countersign/caddy-countersign/module/keys"
+	"github.com/countersign/caddy-countersign/module/signature"
+	"github.com/countersign/caddy-countersign/module/telemetry"
+	"github.com/countersign/caddy-countersign/module/telemetry/auditchain"
+)
+
+// AuditLog returns the audit log of the configuration.
+func (a *App) AuditLog() *telemetry.Audit { return a.audit }
+
+// provisionAudit makes the audit log, and has the key set that signs its
+// checkpoints loaded.
+func (a *App) provisionAudit(ctx caddy.Context) error {
+	if err := a.setUpAudit(ctx); err != nil {
+		if a.Audit != nil && a.Audit.Line != "" {
+			return fmt.Errorf("%w, at %s", err, a.Audit.Line)
+		}
+		return err
+	}
+	return nil
+}
+
+func (a *App) setUpAudit(ctx caddy.Context) error {
+	var err error
+	if a.audit, err = telemetry.OpenAudit(ctx, a.Audit); err != nil {
+		return err
+	}
+	a.logger = ctx.Logger()
+	if a.Audit == nil || a.Audit.Chain == nil || a.Audit.Chain.Reference == "" {
+		return nil
+	}
+	chain := a.Audit.Chain
+	text, err := caddy.NewReplacer().ReplaceOrErr(chain.Reference, true, true)
+	if err != nil {
+		return fmt.Errorf("the key reference of the audit chain: %w", err)
+	}
+	reference, err := keys.ParseTemplate(text)
+	if err != nil {
+		return fmt.Errorf("audit chain: %w", err)
+	}
+	ring, err := a.Use(chain.Source, reference, nil)
+	if err != nil {
+		return fmt.Errorf("audit chain: %w", err)
+	}
+	a.signer = func(ctx context.Context, message []byte) (auditchain.Signature, error) {
+		set, err := ring.Get(ctx, text)
+		if err != nil {
+			return auditchain.Signature{}, err
+		}
+		return signWithin(ctx, set, message)
+	}
+	return nil
+}
+
+// signWithin signs with the role sign of a set. Where the key computes elsewhere
+// it does not wait longer than the context lasts.
+func signWithin(ctx context.Context, set *keys.Set, message []byte) (auditchain.Signature, error) {
+	if err := set.Need(keys.Sign); err != nil {
+		return auditchain.Signature{}, err
+	}
+	der, err := x509.MarshalPKIXPublicKey(set.Sign.Public)
+	if err != nil {
+		return auditchain.Signature{}, fmt.Errorf("encoding the public key of %q: %w", set.Reference, err)
+	}
+	type result struct {
+		value string
+		err   error
+	}
+	signed := make(chan result, 1)
+	go func() {
+		value, err := signature.SignRSA(set.Sign, message)
+		signed <- result{value, err}
+	}()
+	select {
+	case r := <-signed:
+		return auditchain.Signature{Reference: set.Reference, PublicKey: der, Value: r.value}, r.err
+	case <-ctx.Done():
+		return auditchain.Signature{}, ctx.Err()
+	}
+}

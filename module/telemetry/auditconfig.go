@@ -1,0 +1,119 @@
+package telemetry
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+)
+
+// AuditConfig is how audit entries are written.
+type AuditConfig struct {
+	// Writes an entry before the first byte of a request leaves, so that a
+	// process that is killed leaves a trace. Its message and its outcome are
+	// "intent". Default: one entry, when the exchange has ended.
+	Intent bool `json:"intent,omitempty"`
+
+	// Sends nothing whose entry could not be written: the request is answered
+	// with audit_unavailable. It includes intent. Default: a log that stalls or
+	// fails holds no payment.
+	Required bool `json:"required,omitempty"`
+
+	// The number of entries that wait at most to be written. Entries beyond it
+	// are lost, counted and reported on standard error. Default: 10000.
+	Queue int `json:"queue,omitempty"`
+
+	// Gives each entry seq, prev and hash, so that `caddy countersign audit
+	// verify` finds entries that are missing or were changed. Default: none.
+	Chain *ChainConfig `json:"chain,omitempty"`
+
+	// Where the block stands, as file:line, for errors that only come up when it
+	// is provisioned.
+	Line string `json:"line,omitempty"`
+}
+
+// ChainConfig is how audit entries are chained.
+type ChainConfig struct {
+	// The name of the key source for Reference. Default: the source without a
+	// name.
+	Source string `json:"source,omitempty"`
+
+	// The reference of the key set whose role sign signs a checkpoint every
+	// minute and at stop. Default: no checkpoints.
+	Reference string `json:"reference,omitempty"`
+
+	// The file that keeps the end of the chain over restarts. Each process
+	// needs one of its own. Default: countersign/audit-chain in Caddy's data
+	// directory.
+	State string `json:"state,omitempty"`
+}
+
+// ParseAudit parses the option audit of the global block. The dispenser stands
+// before or at the word "audit". Syntax:
+//
+//	audit {
+//	    intent
+//	    required
+//	    queue <entries>
+//	    chain [[<source>] <key reference>] {
+//	        state <file>
+//	    }
+//	}
+func ParseAudit(d *caddyfile.Dispenser) (*AuditConfig, error) {
+	if d.Val() != "audit" {
+		d.Next()
+	}
+	a := &AuditConfig{Line: fmt.Sprintf("%s:%d", d.File(), d.Line())}
+	if d.NextArg() {
+		return nil, d.ArgErr()
+	}
+	seen := make(map[string]bool)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		option := d.Val()
+		if seen[option] {
+			return nil, d.Errf("audit: %s is given twice", option)
+		}
+		seen[option] = true
+		args := d.RemainingArgs()
+		switch {
+		case option == "intent" && len(args) == 0:
+			a.Intent = true
+		case option == "required" && len(args) == 0:
+			a.Required = true
+		case option == "queue" && len(args) == 1:
+			n, err := strconv.Atoi(args[0])
+			if err != nil || n < 1 {
+				return nil, d.Errf("audit: queue takes a number of entries from 1, not %q", args[0])
+			}
+			a.Queue = n
+		case option == "chain" && len(args) <= 2:
+			a.Chain = new(ChainConfig)
+			switch len(args) {
+			case 1:
+				a.Chain.Reference = args[0]
+			case 2:
+				a.Chain.Source, a.Chain.Reference = args[0], args[1]
+			}
+			if err := a.Chain.parseBlock(d); err != nil {
+				return nil, err
+			}
+		case option == "intent" || option == "required" || option == "queue" || option == "chain":
+			return nil, d.Errf("audit: wrong number of arguments for %s", option)
+		default:
+			return nil, d.Errf("audit: unknown option %q; it has intent, required, queue and chain", option)
+		}
+	}
+	return a, nil
+}
+
+func (c *ChainConfig) parseBlock(d *caddyfile.Dispenser) error {
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if d.Val() != "state" {
+			return d.Errf("audit: unknown option %q of chain; it has state", d.Val())
+		}
+		if !d.AllArgs(&c.State) {
+			return d.Err("audit: state takes one file")
+		}
+	}
+	return nil
+}

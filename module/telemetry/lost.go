@@ -1,0 +1,85 @@
+package telemetry
+
+import (
+	"encoding/json"
+	"os"
+	"sync"
+	"time"
+
+	"go.uber.org/zap/zapcore"
+)
+
+// maxReports is the number of reports that wait at most for standard error.
+const maxReports = 1024
+
+// report is a line on standard error about a log entry that was lost.
+type report struct {
+	Level  string  `json:"level"`
+	Time   float64 `json:"ts"` // in seconds since 1970, as Caddy's own lines have it
+	Logger string  `json:"logger"`
+	Msg    string  `json:"msg"`
+	ID     string  `json:"id,omitempty"`
+	Reason string  `json:"reason"`
+	More   int     `json:"unreported,omitempty"` // losses before this one for which there was no space
+}
+
+// reporter writes reports to standard error in a goroutine of its own, since
+// standard error may be what has stalled.
+type reporter struct {
+	start   sync.Once
+	reports chan report
+
+	mu   sync.Mutex
+	more int
+}
+
+var losses = reporter{reports: make(chan report, maxReports)}
+
+// add queues a report, or counts it if there is no space.
+func (p *reporter) add(r report) {
+	p.start.Do(func() { go p.run() })
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r.More = p.more
+	select {
+	case p.reports <- r:
+		p.more = 0
+	default:
+		p.more++
+	}
+}
+
+func (p *reporter) run() {
+	for r := range p.reports {
+		if line, err := json.Marshal(r); err == nil {
+			_, _ = os.Stderr.Write(append(line, '\n'))
+		}
+	}
+}
+
+// reportLost reports that a log entry was not written. Audit entries are counted
+// as well.
+func reportLost(r *record, err error) {
+	out := report{
+		Level: "error", Time: float64(time.Now().UnixMilli()) / 1000, Logger: r.entry.LoggerName,
+		Msg: "log entry lost: " + r.entry.Message, ID: recordID(r), Reason: cut(err.Error()),
+	}
+	if r.audit != nil {
+		auditLost.Inc()
+		out.Msg = "audit entry lost: " + r.entry.Message
+	}
+	losses.add(out)
+}
+
+// recordID is the id of the exchange that a record is about, or "".
+func recordID(r *record) string {
+	if r.audit != nil {
+		return r.audit.ID
+	}
+	for _, f := range r.fields {
+		if f.Key == "id" && f.Type == zapcore.StringType {
+			return f.String
+		}
+	}
+	return ""
+}

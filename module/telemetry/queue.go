@@ -1,0 +1,149 @@
+package telemetry
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"go.uber.org/zap/zapcore"
+)
+
+const (
+	// DefaultQueue is the number of log entries that wait at most to be written.
+	DefaultQueue = 10000
+
+	// patience is how long an exchange waits for its entry to be written. A log
+	// that works writes within microseconds, so that the entry stands before the
+	// answer is released; a log that has stalled for longer is not waited for.
+	patience = 50 * time.Millisecond
+)
+
+// The reasons for which an entry is lost.
+var (
+	errQueueFull = errors.New("the queue is full")
+	errStalled   = errors.New("the log does not take entries")
+)
+
+// queue holds log entries until they are written. Writing may block without
+// end, on a full pipe or a connection whose peer does not read; adding to the
+// queue never does.
+//
+// The goroutine that writes lives as long as there are entries. So a queue needs
+// no closing: an exchange that outlives its configuration is still logged.
+type queue struct {
+	size  int                 // entries that wait at most, besides the one that is written
+	write func(*record) error // writes one entry; may block
+	lost  func(*record, error)
+
+	mu      sync.Mutex
+	waiting []*record
+	writing bool          // the goroutine runs
+	began   time.Time     // of the write that is under way; zero if none is
+	empty   chan struct{} // closed when all is written; nil if nobody waits for it
+}
+
+// record is one log entry in a queue.
+type record struct {
+	entry   zapcore.Entry
+	fields  []zapcore.Field
+	core    zapcore.Core
+	audit   *Entry     // for entries of the audit log, or nil
+	written chan error // takes the result of the write; nil if nobody waits for it
+}
+
+// add appends a record. It reports false if the queue is full.
+func (q *queue) add(r *record) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.waiting) >= q.size {
+		return false
+	}
+	q.waiting = append(q.waiting, r)
+	if !q.writing {
+		q.writing = true
+		go q.run()
+	}
+	return true
+}
+
+// put adds a record, counts it as lost if the queue is full, and waits for at
+// most the given time until it is written. Where the log has stalled already it
+// does not wait. It returns nil if the record was written.
+func (q *queue) put(r *record, wait time.Duration) error {
+	stalled := q.stalled(wait)
+	if wait > 0 && !stalled {
+		r.written = make(chan error, 1)
+	}
+	if !q.add(r) {
+		q.lost(r, errQueueFull)
+		return errQueueFull
+	}
+	if r.written == nil {
+		return errStalled
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case err := <-r.written:
+		return err
+	case <-timer.C:
+		return errStalled
+	}
+}
+
+// stalled reports whether the write that is under way has taken longer than d.
+func (q *queue) stalled(d time.Duration) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return !q.began.IsZero() && time.Since(q.began) > d
+}
+
+// run writes until the queue is empty.
+func (q *queue) run() {
+	for r := q.next(); r != nil; r = q.next() {
+		err := q.write(r)
+		if err != nil {
+			q.lost(r, err)
+		}
+		if r.written != nil {
+			r.written <- err
+		}
+	}
+}
+
+// next takes the first record off the queue, or ends the writing.
+func (q *queue) next() *record {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.waiting) == 0 {
+		q.waiting, q.writing, q.began = nil, false, time.Time{}
+		if q.empty != nil {
+			close(q.empty)
+			q.empty = nil
+		}
+		return nil
+	}
+	r := q.waiting[0]
+	q.waiting[0] = nil
+	q.waiting = q.waiting[1:]
+	q.began = time.Now()
+	return r
+}
+
+// drain waits until all is written, for at most the given time.
+func (q *queue) drain(wait time.Duration) {
+	q.mu.Lock()
+	if !q.writing {
+		q.mu.Unlock()
+		return
+	}
+	if q.empty == nil {
+		q.empty = make(chan struct{})
+	}
+	empty := q.empty
+	q.mu.Unlock()
+	select {
+	case <-empty:
+	case <-time.After(wait):
+	}
+}

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package telemetry
+
+// GuardStderr does nothing: it is for Linux only.
+func GuardStderr() {}
