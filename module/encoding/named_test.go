@@ -1,0 +1,62 @@
+package encoding
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestNamed(t *testing.T) {
+	data := []byte{0xfb, 0xff, 0xbf, 0xab}
+	for name, c := range map[string]struct {
+		want      string
+		good, bad []string
+	}{
+		"hex":       {"fbffbfab", []string{"FBFFBFAB", "fbFFbfab"}, []string{"fbffbfa", "fbffbfab\n", " fbffbfab", "0xfbffbfab"}},
+		"hex-upper": {"FBFFBFAB", []string{"fbffbfab", "fbFFbfab"}, []string{"fbffbfa", "FBFFBFAB\n"}},
+		"base64": {"+/+/qw==", []string{"+/+/\r\nqw==\n", "+/+/qw=\n="},
+			[]string{"-_-_qw==", "+/+/qw", "+/+/qx==", "+/+/ qw==", "+/+/qw=", "+/+/qw===", "+/+/qw==AAAA"}},
+		"base64url": {"-_-_qw", []string{"-_-_qw=="},
+			[]string{"+/+/qw==", "-_-_qw=", "-_-_qw===", "-_-_qx", "-_-_qx==", "-_-_\nqw", "-_-_qw==\n", "\r-_-_qw", "-_-_ qw", "-_-_qw%3D%3D"}},
+	} {
+		e, err := Named(name)
+		require.NoError(t, err)
+		assert.Equal(t, name, e.Name())
+		assert.Equal(t, c.want, e.Encode(data))
+		for _, text := range append(c.good, c.want) {
+			got, err := e.Decode([]byte(text))
+			require.NoError(t, err, "%s %q", name, text)
+			assert.Equal(t, data, got)
+		}
+		for _, text := range c.bad {
+			got, err := e.Decode([]byte(text))
+			assert.Error(t, err, "%s %q", name, text)
+			assert.Nil(t, got)
+		}
+		empty, err := e.Decode(nil)
+		require.NoError(t, err)
+		assert.Empty(t, empty)
+	}
+	_, err := Named("base32")
+	assert.EqualError(t, err, `unknown encoding "base32": write one of hex, hex-upper, base64, base64url`)
+}
+
+// One byte string has one text, but for padding, line breaks and case.
+func FuzzNamed(f *testing.F) {
+	for _, seed := range []string{"", "-_-_qw", "-_-_qw==", "-_-_qx", "QQ\n", "aF", "=", "====", "QQ==QQ=="} {
+		f.Add(seed)
+	}
+	url, err := Named("base64url")
+	require.NoError(f, err)
+	f.Fuzz(func(t *testing.T, text string) {
+		out, err := url.Decode([]byte(text))
+		if err != nil {
+			require.Nil(t, out)
+			require.Equal(t, ErrBase64URL, err)
+			return
+		}
+		padding := "=="[:(3-len(out)%3)%3]
+		require.Contains(t, []string{url.Encode(out), url.Encode(out) + padding}, text)
+	})
+}
