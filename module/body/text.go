@@ -1,10 +1,12 @@
 package body
 
 import (
+	"bytes"
 	"strconv"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
+	"golang.org/x/text/encoding/simplifiedchinese"
 )
 
 // StringMember is a member whose value is the string text and which stands in
@@ -32,4 +34,14 @@ func ShowName[T ~string | ~[]byte](name T) string {
 		shown += "…"
 	}
 	return shown
+}
+
+// LooksLikeGBK reports whether text is not UTF-8 but could be GBK, for an error
+// that says so.
+func LooksLikeGBK(text []byte) bool {
+	if utf8.Valid(text) {
+		return false
+	}
+	decoded, err := simplifiedchinese.GBK.NewDecoder().Bytes(text)
+	return err == nil && !bytes.ContainsRune(decoded, utf8.RuneError)
 }

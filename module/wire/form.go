@@ -1,0 +1,118 @@
+package wire
+
+import (
+	"bytes"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/countersign/caddy-countersign/module/body"
+)
+
+// ParseForm reads a form (application/x-www-form-urlencoded) or a query string:
+// + is a blank, a blank that is not escaped stays. A piece without = is a name
+// with an empty value, and an empty piece is nothing; in a raw form both are
+// refused, unless nothing comes behind, because they can only be a part of a
+// value that holds &.
+//
+// A name that PHP reads as another field's (a.b and a_b, a and a[]) is refused
+// beside that, as are white space and control characters in names: an empty
+// field is in no signature, so anybody could add one and take the place of what
+// was signed.
+func ParseForm(raw []byte, o Options) ([]byte, error) {
+	out, php := newObject(len(raw)), make(phpNames)
+	if o.Raw {
+		raw = bytes.TrimSuffix(raw, []byte("&"))
+	}
+	for piece := range bytes.SplitSeq(raw, []byte("&")) {
+		if len(piece) == 0 && (!o.Raw || len(raw) == 0) {
+			continue
+		}
+		name, value, hasValue := bytes.Cut(piece, []byte("="))
+		if o.Raw && !hasValue {
+			return nil, fmt.Errorf("the form has & in a value, or a field without =: %w", ErrSyntax)
+		}
+		name, err := o.formText(name)
+		if err != nil {
+			return nil, fmt.Errorf("a field's name is %w", err)
+		}
+		if value, err = o.formText(value); err != nil {
+			return nil, fmt.Errorf("field %s is %w", body.ShowName(name), err)
+		}
+		if err := php.check(string(name)); err != nil {
+			return nil, err
+		}
+		if err := out.add(name, value); err != nil {
+			return nil, err
+		}
+	}
+	return out.end(), nil
+}
+
+// formText decodes a name or a value.
+func (o Options) formText(text []byte) ([]byte, error) {
+	if !o.Raw {
+		if bytes.IndexByte(text, ';') >= 0 {
+			return nil, fmt.Errorf("%w: a semicolon, which some servers take for a separator, is not escaped", ErrSyntax)
+		}
+		decoded, err := url.QueryUnescape(string(text))
+		if err != nil { // the library's error quotes the text
+			return nil, fmt.Errorf("%w: a percent sign is not followed by two hexadecimal digits", ErrSyntax)
+		}
+		text = []byte(decoded)
+	}
+	return o.decode(text)
+}
+
+// phpNames are the names of a form as PHP reads them, and whether each is an
+// array.
+type phpNames map[string]bool
+
+// check refuses a name that PHP cannot tell from an earlier one.
+func (p phpNames) check(name string) error {
+	if name == "" {
+		return fmt.Errorf("a field has no name: %w", ErrSyntax)
+	}
+	if strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+		return fmt.Errorf("field %s: white space or a control character in a name: %w", body.ShowName(name), ErrSyntax)
+	}
+	base, _, isArray := strings.Cut(name, "[")
+	base = strings.ReplaceAll(base, ".", "_")
+	wasArray, seen := p[base]
+	if seen && !(isArray && wasArray) {
+		return fmt.Errorf("field %s, as some servers read names: %w", body.ShowName(name), ErrDuplicate)
+	}
+	p[base] = isArray
+	return nil
+}
+
+// FormatForm writes members as a form, or as a query string. A member that is
+// null is left out. In a raw form a name holds neither & nor =, and a value
+// no &.
+func FormatForm(members []body.Member, o Options) ([]byte, error) {
+	var out []byte
+	err := fields(members, func(name, value []byte) error {
+		wireName, err := o.encode(name, name)
+		if err != nil {
+			return err
+		}
+		wireValue, err := o.encode(name, value)
+		if err != nil {
+			return err
+		}
+		if len(out) > 0 {
+			out = append(out, '&')
+		}
+		if !o.Raw {
+			out = append(append(out, url.QueryEscape(string(wireName))...), '=')
+			out = append(out, url.QueryEscape(string(wireValue))...)
+			return nil
+		}
+		if bytes.ContainsAny(wireName, "&=") || bytes.IndexByte(wireValue, '&') >= 0 {
+			return fmt.Errorf("field %s holds a separator: %w", body.ShowName(name), ErrWrite)
+		}
+		out = append(append(append(out, wireName...), '='), wireValue...)
+		return nil
+	})
+	return out, err
+}
