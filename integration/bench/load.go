@@ -3,170 +3,22 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// sample is one drive of one target.
-type sample struct {
-	requests int
-	elapsed  time.Duration
-	cpu      time.Duration // of the process that serves the target
-	allocs   float64       // a request
-	p50, p99 time.Duration
-	resident int // KiB
-}
-
-// driver drives one target, in slices.
-type driver struct {
-	target      *target
+// load is what a target is driven with.
+type load struct {
 	connections int
-	client      *http.Client
-	address     string
-	body        []byte
-
-	sample    sample
-	durations []time.Duration
-	counted   int // requests of the slice whose allocations were counted
-}
-
-// newDriver makes a driver over so many connections, and has them answered once.
-func newDriver(ctx context.Context, t *target, l load) (*driver, error) {
-	d := &driver{target: t, connections: l.connections, client: newClient(l.connections), address: t.address(l.kib), body: []byte(t.request(padOf(l.kib)))}
-	if err := t.post(ctx, d.client, d.address, d.body); err != nil {
-		d.client.CloseIdleConnections()
-		return nil, fmt.Errorf("driving %s: %w", t.name, err)
-	}
-	return d, nil
-}
-
-// drive posts for a while: each connection sends the next request when it has
-// the answer to the last. Before it counts, it posts for a third of that time: a
-// process that was idle has to fetch its memory again.
-func (d *driver) drive(ctx context.Context, span time.Duration) error {
-	if _, _, err := d.post(ctx, span/3); err != nil {
-		return err
-	}
-	watch, err := startWatch(ctx, d.target.server, d.counted == 0)
-	if err != nil {
-		return err
-	}
-	durations, elapsed, err := d.post(ctx, span)
-	if err != nil {
-		return err
-	}
-	d.sample.elapsed += elapsed
-	d.durations = append(d.durations, durations...)
-	if d.counted == 0 {
-		d.counted = len(durations)
-	}
-	return watch.stop(ctx, &d.sample)
-}
-
-// post posts over all connections.
-func (d *driver) post(ctx context.Context, span time.Duration) ([]time.Duration, time.Duration, error) {
-	start := time.Now()
-	durations, err := closedLoop(d.connections, func(int) bool { return time.Since(start) < span }, func(int) error {
-		return d.target.post(ctx, d.client, d.address, d.body)
-	})
-	if err != nil {
-		return nil, 0, fmt.Errorf("driving %s: %w", d.target.name, err)
-	}
-	return durations, time.Since(start), nil
-}
-
-// end ends the drive and tells what it found.
-func (d *driver) end() sample {
-	d.client.CloseIdleConnections()
-	slices.Sort(d.durations)
-	s := d.sample
-	s.requests = len(d.durations)
-	s.allocs = ratio(s.allocs, float64(d.counted))
-	s.p50, s.p99 = percentile(d.durations, 50), percentile(d.durations, 99)
-	return s
-}
-
-// drive drives one target by itself.
-func drive(ctx context.Context, t *target, l load, span time.Duration) (sample, error) {
-	d, err := newDriver(ctx, t, l)
-	if err != nil {
-		return sample{}, err
-	}
-	err = d.drive(ctx, span)
-	return d.end(), err
-}
-
-// driveInTurn drives targets for so long each, in so many slices, one after
-// another, and calls beside once with each slice: whatever else the machine does
-// for a moment falls on all alike.
-func driveInTurn(ctx context.Context, targets []*target, l load, span time.Duration, parts int, beside func() error) (map[*target]sample, error) {
-	drivers := make([]*driver, 0, len(targets))
-	defer func() {
-		for _, d := range drivers {
-			d.client.CloseIdleConnections()
-		}
-	}()
-	for _, t := range targets {
-		d, err := newDriver(ctx, t, l)
-		if err != nil {
-			return nil, err
-		}
-		drivers = append(drivers, d)
-	}
-	for range parts {
-		for _, d := range drivers {
-			if err := d.drive(ctx, span/time.Duration(parts)); err != nil {
-				return nil, err
-			}
-		}
-		if err := beside(); err != nil {
-			return nil, err
-		}
-	}
-	samples := make(map[*target]sample)
-	for _, d := range drivers {
-		samples[d.target] = d.end()
-	}
-	return samples, nil
-}
-
-// closedLoop calls post from so many goroutines for as long as more, which gets
-// the number of the call, says so. It returns how long each call took, sorted,
-// and ends at the first error.
-func closedLoop(connections int, more func(n int) bool, post func(n int) error) ([]time.Duration, error) {
-	var (
-		group     sync.WaitGroup
-		mu        sync.Mutex
-		durations []time.Duration
-		failed    error
-	)
-	for c := range connections {
-		group.Go(func() {
-			var mine []time.Duration
-			var err error
-			for n := c; err == nil && more(n); n += connections {
-				began := time.Now()
-				if err = post(n); err == nil {
-					mine = append(mine, time.Since(began))
-				}
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			durations = append(durations, mine...)
-			failed = errors.Join(failed, err)
-		})
-	}
-	group.Wait()
-	slices.Sort(durations)
-	if failed == nil && len(durations) == 0 {
-		failed = errors.New("no request was answered")
-	}
-	return durations, failed
+	kib         int // size of a body
 }
 
 func newClient(connections int) *http.Client {
@@ -176,88 +28,150 @@ func newClient(connections int) *http.Client {
 	}
 }
 
-// failure is an answer that does not count.
-type failure struct {
-	status  int
-	outcome string // the header Countersign-Outcome
-	text    string // how the body begins
+// refusal is an answer that does not count.
+type refusal struct {
+	status int
+	body   string // how it begins
 }
 
-func (f *failure) Error() string {
-	return fmt.Sprintf("status %d, outcome %q: %s", f.status, f.outcome, f.text)
+func (r *refusal) Error() string { return fmt.Sprintf("status %d: %s", r.status, r.body) }
+
+// overloaded reports whether the sidecar said that it had too much to do and
+// sent nothing.
+func (r *refusal) overloaded() bool {
+	return r.status == http.StatusServiceUnavailable &&
+		strings.Contains(r.body, `urn:countersign:problem:overloaded"`) && strings.Contains(r.body, `"not_sent"`)
 }
 
-// post posts a body. An answer counts if its status is 200 and, from the
-// sidecar, it is verified; any other is a *failure.
-func (t *target) post(ctx context.Context, client *http.Client, address string, body []byte) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
+// post posts a body. An answer counts if its status is 200 and, where the target
+// signs, it says that it was verified.
+func (t *target) post(ctx context.Context, client *http.Client, url string, body []byte) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
 	req.Header.Set("Content-Type", "application/json")
-	if t.token != "" {
-		req.Header.Set("X-Vault-Token", t.token)
-	}
 	res, err := client.Do(req)
 	if err != nil {
 		return err
 	}
 	defer res.Body.Close() //nolint:errcheck // it is read to its end
-	if res.StatusCode != http.StatusOK || t.sealed && res.Header.Get("Countersign-Verified") != "true" {
+	if res.StatusCode != http.StatusOK || t.signs() && res.Header.Get("Countersign-Verified") != "true" {
 		text, _ := io.ReadAll(io.LimitReader(res.Body, 1000))
-		return &failure{res.StatusCode, res.Header.Get("Countersign-Outcome"), string(text)}
+		return &refusal{res.StatusCode, string(text)}
 	}
 	_, err = io.Copy(io.Discard, res.Body)
 	return err
 }
 
-// watch looks at what a drive costs the process that serves it.
-type watch struct {
-	server *server
-	cpu    time.Duration
-	counts bool // allocations too
-	allocs float64
-	scrape float64 // what a look at the allocations allocates
+// drive drives a target in a closed loop: each connection sends its next request
+// when it has the answer to the last. It returns how long each exchange took.
+func (t *target) drive(ctx context.Context, client *http.Client, l load, query string, span time.Duration) ([]time.Duration, error) {
+	path := fmt.Sprintf("%s?kib=%d%s", t.provider.path, l.kib, query)
+	if t.inProcess {
+		return t.ask(path, l, span)
+	}
+	var (
+		group  sync.WaitGroup
+		mu     sync.Mutex
+		all    []time.Duration
+		failed error
+		n      atomic.Int64
+		bodies = t.bodies(l.kib)
+		start  = time.Now()
+	)
+	for range l.connections {
+		group.Go(func() {
+			var took []time.Duration
+			var err error
+			for first := true; err == nil && (first || time.Since(start) < span); first = false {
+				began := time.Now()
+				body := bodies[int(n.Add(1))%len(bodies)]
+				err = t.post(ctx, client, t.url+path, body)
+				took = append(took, time.Since(began))
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			all, failed = append(all, took...), errors.Join(failed, err)
+		})
+	}
+	group.Wait()
+	if failed != nil {
+		return nil, fmt.Errorf("driving %s: %w", t.name, failed)
+	}
+	return all, nil
 }
 
-func startWatch(ctx context.Context, s *server, counts bool) (*watch, error) {
-	w := &watch{server: s, counts: counts}
-	if s == nil {
-		return w, nil // Vault: its process is none of ours
+// ask has a program drive the provider by itself.
+func (t *target) ask(path string, l load, span time.Duration) ([]time.Duration, error) {
+	job := map[string]any{"path": path, "body": string(t.bodies(l.kib)[0]), "connections": l.connections, "ms": span.Milliseconds()}
+	if err := json.NewEncoder(t.process.in).Encode(job); err != nil {
+		return nil, fmt.Errorf("asking %s: %w", t.name, err)
 	}
-	if counts {
-		first, err := s.mallocs(ctx)
-		if err != nil {
-			return nil, err
-		}
-		if w.allocs, err = s.mallocs(ctx); err != nil {
-			return nil, err
-		}
-		w.scrape = w.allocs - first
+	var reply struct {
+		Took  []int64 `json:"took"` // µs
+		Error string  `json:"error"`
 	}
-	var err error
-	w.cpu, err = processCPU(s.pid)
-	return w, err
+	if err := t.replies.Decode(&reply); err != nil {
+		return nil, fmt.Errorf("reading the reply of %s: %w", t.name, err)
+	}
+	if reply.Error != "" {
+		return nil, fmt.Errorf("driving %s: %s", t.name, reply.Error)
+	}
+	all := make([]time.Duration, len(reply.Took))
+	for i, us := range reply.Took {
+		all[i] = time.Duration(us) * time.Microsecond
+	}
+	return all, nil
 }
 
-// stop adds to a sample what the drive has cost.
-func (w *watch) stop(ctx context.Context, s *sample) error {
-	if w.server == nil {
-		return nil
-	}
-	cpu, err := processCPU(w.server.pid)
-	if err != nil {
-		return err
-	}
-	s.cpu += cpu - w.cpu
-	if w.counts {
-		allocs, err := w.server.mallocs(ctx)
-		if err != nil {
-			return err
-		}
-		s.allocs = allocs - w.allocs - w.scrape
-	}
-	m, err := memoryOf(w.server.pid)
-	s.resident = m.Resident
-	return err
+// shot is one request of an open loop.
+type shot struct {
+	took time.Duration // since it was due
+	err  error
 }
+
+// openLoop sends requests at a rate, whether those before were answered or not,
+// each with a limit on how long it waits. It returns what became of each.
+func (t *target) openLoop(ctx context.Context, l load, rate float64, span, patience time.Duration) []shot {
+	const most = 8000 // requests that wait at once; beyond it the load generator itself refuses
+	var (
+		group   sync.WaitGroup
+		client  = newClient(most)
+		url     = fmt.Sprintf("%s%s?kib=%d", t.url, t.provider.path, l.kib)
+		bodies  = t.bodies(l.kib)
+		shots   = make([]shot, int(rate*span.Seconds()))
+		waiting atomic.Int64
+		start   = time.Now()
+	)
+	defer client.CloseIdleConnections()
+	for i := range shots {
+		due := start.Add(time.Duration(float64(i) / rate * float64(time.Second)))
+		time.Sleep(time.Until(due))
+		if waiting.Load() >= most {
+			shots[i] = shot{err: errors.New("the load generator has too many requests waiting")}
+			continue
+		}
+		waiting.Add(1)
+		group.Go(func() {
+			defer waiting.Add(-1)
+			ctx, cancel := context.WithDeadline(ctx, due.Add(patience))
+			defer cancel()
+			err := t.post(ctx, client, url, bodies[i%len(bodies)])
+			shots[i] = shot{time.Since(due), err}
+		})
+	}
+	group.Wait()
+	return shots
+}
+
+// percentile returns the p-th percentile of durations in microseconds; 0 of none.
+func percentile(all []time.Duration, p int) float64 {
+	if len(all) == 0 {
+		return 0
+	}
+	slices.Sort(all)
+	return us(all[(len(all)-1)*p/100])
+}
+
+func us(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }

@@ -1,143 +1,179 @@
 // Command bench measures what the sidecar costs.
 //
-// It starts an upstream that answers with signed answers made beforehand, a
-// Caddy with a plain reverse_proxy, another that collects garbage as seldom as the
-// sidecar, and Caddys with the sidecar: with keys in files, with the
-// audit entry written to a file, and with keys in a real Vault server. It drives
-// them in turn, round after round, with the same load, so that whatever else the
-// machine does falls on all of them alike; what counts are the ratios. Each Caddy
-// is pinned to the same one core; the load, the upstream and Vault are on the
-// others.
+// It starts an upstream that answers with answers that were signed beforehand, a
+// Caddy with a plain reverse_proxy, one with the sidecar for each scheme, and
+// programs that do the same work by other means. It drives them one after another,
+// round after round, with the same load, so that what else the machine does falls
+// on all of them; what counts are the ratios.
 //
-//	go run ./integration/bench             the short form, under five minutes
-//	go run ./integration/bench -full       all: 1, 16 and 64 connections, bodies of 1, 16 and
-//	                                       256 KiB, memory and overload (about an hour)
-//	go run ./integration/bench -memory     memory only
-//	go run ./integration/bench -overload   twice the load that can be carried, only
-//	go run ./integration/bench -json       the same as JSON
-//	go run ./integration/bench -benchstat  the same for benchstat, a line for each round
+//	go run ./integration/bench            the short form, under five minutes
+//	go run ./integration/bench -full      also growth: connections, bodies, key sets, cores, memory
+//	go run ./integration/bench -overload  twice the load that the sidecar carries
 //
 // README.md has the method and the figures of a run.
 package main
 
 import (
 	"context"
-	"errors"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
 )
 
-// options are the command's flags.
-type options struct {
-	full, memory, overload bool
-	json, benchstat        bool
-	fastRSA, vault         bool
-	rounds, port           int
-	span                   time.Duration
-	only                   string
-	profile                string
+// bench is a measurement under way.
+type bench struct {
+	full, overload, json, fastRSA, vault bool
+	only, profile, svg                   string
+	rounds                               int
+	span                                 time.Duration
+
+	dir      string // of binaries, configurations and logs
+	upstream string // host:port
+	measured string // the core of the measured programs
+	closers  []func()
+	report   report
 }
 
 func main() {
-	var o options
-	flag.BoolVar(&o.full, "full", false, "measure everything (about an hour)")
-	flag.BoolVar(&o.memory, "memory", false, "measure memory over 100000 requests, and with large bodies, instead of time")
-	flag.BoolVar(&o.overload, "overload", false, "measure twice the load that can be carried, instead of time")
-	flag.BoolVar(&o.json, "json", false, "print JSON")
-	flag.BoolVar(&o.benchstat, "benchstat", false, "print lines for benchstat")
-	flag.BoolVar(&o.fastRSA, "fast-rsa", true, "measure the flavour of ./xcaddy.sh build --fast-rsa too")
-	flag.BoolVar(&o.vault, "vault", true, "measure with keys in a real Vault server too")
-	flag.IntVar(&o.rounds, "rounds", 5, "interleaved rounds, at least 1")
-	flag.DurationVar(&o.span, "span", time.Second, "how long each target is driven in a round")
-	flag.StringVar(&o.only, "only", "", "schemes, separated by commas: jeepay, hkrt, hbsk, easypay, jeepay-RSA2, hongwen (default: all)")
-	flag.StringVar(&o.profile, "profile", "", "also write CPU and allocation profiles of each target to this folder")
-	flag.IntVar(&o.port, "port", 23400, "first of the ports used on 127.0.0.1; about 80 from there on must be free")
-	role := flag.String("role", "", "used by the command itself")
-	kib := flag.Int("kib", 1, "used by the command itself")
+	b := new(bench)
+	flag.BoolVar(&b.full, "full", false, "measure growth too")
+	flag.BoolVar(&b.overload, "overload", false, "measure twice the load that the sidecar carries, and nothing else; exit 1 unless it holds")
+	flag.BoolVar(&b.json, "json", false, "print JSON")
+	flag.BoolVar(&b.fastRSA, "fast-rsa", true, "measure the build in which OpenSSL computes with private keys too")
+	flag.BoolVar(&b.vault, "vault", false, "measure with a private key in the Transit engine of a real Vault too (building it takes minutes)")
+	flag.StringVar(&b.only, "only", "", "schemes to measure, separated by commas (default all)")
+	flag.StringVar(&b.profile, "profile", "", "write a CPU profile of each Caddy to this `folder`")
+	flag.StringVar(&b.svg, "svg", "", "draw the figures into this `file`")
+	flag.IntVar(&b.rounds, "rounds", 8, "interleaved rounds")
+	flag.DurationVar(&b.span, "span", 500*time.Millisecond, "how long each program is driven in a round")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	var err error
-	switch *role {
-	case "upstream":
-		err = serveUpstream(ctx, o.port)
-	case "floor":
-		err = answerFloor(*kib)
-	default:
-		err = run(ctx, o)
-	}
-	if err != nil {
+	if err := b.run(ctx); err != nil {
+		stop()
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-// run measures and prints.
-func run(ctx context.Context, o options) error {
-	if err := o.check(); err != nil {
+func (b *bench) run(ctx context.Context) (err error) {
+	if _, err := os.Stat("keys-dev/merchant"); err != nil {
+		return fmt.Errorf("run it from the top of the repository, go run ./integration/bench: %w", err)
+	}
+	if b.dir, err = os.MkdirTemp("", "countersign-bench-"); err != nil {
 		return err
 	}
-	b, err := newBench(ctx, o)
+	defer func() {
+		for _, end := range b.closers {
+			end()
+		}
+		_ = os.RemoveAll(b.dir)
+	}()
+	if err := b.build(ctx, "caddy"); err != nil {
+		return err
+	}
+	debug.SetGCPercent(400) // of the load generator
+	b.measured, _ = cores(runtime.NumCPU())
+	if err := pinSelf(); err != nil {
+		b.note("Nothing is pinned to a core: %v", err)
+	}
+	release, err := stayAwake()
+	if err != nil {
+		b.note("Idle cores may halt, which counts against what is slower than the plain proxy: %v", err)
+	}
+	defer release()
+	u, err := startUpstream()
 	if err != nil {
 		return err
 	}
-	defer b.close()
-	timing := !o.memory && !o.overload
-	if timing {
-		if err := b.measure(ctx); err != nil {
+	b.upstream = u.address
+	b.report.Machine = b.machine(ctx)
+
+	steps := []func(context.Context) error{b.compare}
+	if b.full {
+		steps = append(steps, b.growth)
+	}
+	if b.overload {
+		steps = []func(context.Context) error{b.measureOverload}
+	}
+	for _, step := range steps {
+		if err := step(ctx); err != nil {
 			return err
 		}
 	}
-	if o.memory || o.full {
-		if err := b.measureMemory(ctx); err != nil {
+	if b.svg != "" {
+		if err := os.WriteFile(b.svg, []byte(b.report.draw()), 0o600); err != nil {
 			return err
 		}
 	}
-	if o.overload || o.full {
-		if err := b.measureOverload(ctx); err != nil {
-			return err
-		}
+	if b.json {
+		encoder := json.NewEncoder(os.Stdout)
+		encoder.SetIndent("", "  ")
+		err = encoder.Encode(b.report)
+	} else {
+		err = b.report.print(os.Stdout)
 	}
-	return b.report.print(os.Stdout, o)
+	if o := b.report.Overload; err == nil && o != nil && !o.Pass {
+		err = fmt.Errorf("under twice its load the sidecar does not answer four fifths of it, or refuses slowly")
+	}
+	return err
 }
 
-// check refuses what cannot be measured.
-func (o options) check() error {
-	if runtime.GOOS != "linux" {
-		return errors.New("CPU time and memory are read from /proc: the measurements need Linux")
+// build builds Caddy as xcaddy.sh does. Any tag beside its own makes another
+// flavour.
+func (b *bench) build(ctx context.Context, name string, tags ...string) error {
+	b.progress("building %s", name)
+	all := strings.Join(append([]string{"nobadger", "nomysql", "nopgx"}, tags...), ",")
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-tags="+all, "-o", b.binary(name), "./module/cmd/caddy")
+	cgo := "CGO_ENABLED=0"
+	if len(tags) > 0 {
+		cgo = "CGO_ENABLED=1"
 	}
-	if _, err := os.Stat("keys-dev/merchant"); err != nil {
-		return errors.New("run it from the top of the repository: go run ./integration/bench")
-	}
-	if o.port < 1024 || o.port > 32000 {
-		return errors.New("-port must be between 1024 and 32000: below the ports that connections are made from")
-	}
-	if o.rounds < 1 || o.span <= 0 {
-		return errors.New("-rounds and -span must be positive")
-	}
-	if o.full && (o.memory || o.overload) {
-		return errors.New("-full includes -memory and -overload; leave them out")
-	}
-	if o.only == "" {
-		return nil
-	}
-	for name := range strings.SplitSeq(o.only, ",") {
-		if !slices.ContainsFunc(providers(), func(p provider) bool { return p.name == name }) {
-			return fmt.Errorf("-only names %q, which is no scheme of the bench", name)
-		}
+	cmd.Env = append(os.Environ(), cgo)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("building %s: %w\n%s", name, err, out)
 	}
 	return nil
 }
 
-// wants tells whether a scheme is to be measured.
-func (o options) wants(name string) bool {
-	return o.only == "" || slices.Contains(strings.Split(o.only, ","), name)
+func (b *bench) binary(name string) string { return filepath.Join(b.dir, name) }
+
+// wants reports whether a scheme is to be measured.
+func (b *bench) wants(scheme string) bool {
+	return b.only == "" || slices.Contains(strings.Split(b.only, ","), scheme)
+}
+
+// note adds a line to the report.
+func (b *bench) note(format string, args ...any) {
+	b.report.Notes = append(b.report.Notes, fmt.Sprintf(format, args...))
+}
+
+// progress says on standard error what is being done.
+func (b *bench) progress(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, format+"\n", args...)
+}
+
+// machine says what is measured on, and with which versions.
+func (b *bench) machine(ctx context.Context) string {
+	parts := []string{fmt.Sprintf("%s/%s, %d cores", runtime.GOOS, runtime.GOARCH, runtime.NumCPU()), runtime.Version()}
+	for _, command := range [][]string{{"node", "--version"}, {"openssl", "version"}} {
+		if out, err := exec.CommandContext(ctx, command[0], command[1:]...).Output(); err == nil {
+			parts = append(parts, strings.TrimPrefix(command[0]+" "+strings.TrimSpace(string(out)), "openssl "))
+		}
+	}
+	for _, name := range []string{"GOGC", "GOMEMLIMIT"} {
+		parts = append(parts, name+"="+or(os.Getenv(name), "(default)"))
+	}
+	return strings.Join(parts, "; ")
 }

@@ -1,124 +1,92 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 )
 
-// report is what was measured.
+// report is all that was found.
 type report struct {
-	Rows       []row          `json:"exchanges,omitempty"`
-	Arithmetic []signature    `json:"arithmetic,omitempty"`
-	Memory     *memoryReport  `json:"memory,omitempty"`
-	Overload   []overloadCase `json:"overload,omitempty"`
-	Notes      []string       `json:"notes,omitempty"` // what was not measured, and why
+	Machine  string    `json:"machine"`
+	Rows     []row     `json:"rows,omitempty"`
+	Series   []series  `json:"series,omitempty"`
+	Overload *overload `json:"overload,omitempty"`
+	Notes    []string  `json:"notes,omitempty"`
 }
 
-// row is one target under one load: medians over the rounds.
-type row struct {
-	Flavour     string      `json:"flavour"`
-	Arrangement arrangement `json:"arrangement"`
-	Target      string      `json:"target"`
-	Connections int         `json:"connections"`
-	KiB         int         `json:"kib"`
-	figures
-	Wanted string    `json:"wanted,omitempty"` // at 16 connections and 1 KiB
-	Budget string    `json:"budget,omitempty"` // "met" or "missed", where something is wanted
-	Rounds []figures `json:"rounds"`
-}
-
-func newRow(t *target, l load, rounds []figures) row {
-	of := func(figure func(figures) float64) float64 { return medianOf(rounds, figure) }
-	r := row{
-		Target: t.name, Connections: l.connections, KiB: l.kib, Rounds: rounds,
-		figures: figures{
-			Requests: of(func(f figures) float64 { return f.Requests }),
-			P50:      of(func(f figures) float64 { return f.P50 }),
-			P99:      of(func(f figures) float64 { return f.P99 }),
-			CPU:      of(func(f figures) float64 { return f.CPU }),
-			Allocs:   of(func(f figures) float64 { return f.Allocs }),
-			Resident: of(func(f figures) float64 { return f.Resident }),
-			Crypto:   of(func(f figures) float64 { return f.Crypto }),
-			ToPlain:  of(func(f figures) float64 { return f.ToPlain }),
-			ToFloor:  of(func(f figures) float64 { return f.ToFloor }),
-			P99Floor: of(func(f figures) float64 { return f.P99Floor }),
-			P50Vault: of(func(f figures) float64 { return f.P50Vault }),
-		},
-	}
-	if t.server == nil {
-		r.Flavour, r.Arrangement = "-", transit
-		return r
-	}
-	r.Flavour, r.Arrangement = t.server.flavour.name, t.server.arrangement
-	if l == (load{16, 1}) {
-		r.Wanted, r.Budget = budget(t, r.figures)
-	}
-	return r
-}
-
-// budget is what is wanted of a target at 16 connections and 1 KiB, and whether
-// the figures are within it: "met" or "missed".
-func budget(t *target, f figures) (wanted, verdict string) {
-	met := f.P99Floor <= 1.5
-	switch a := t.server.arrangement; {
-	case !a.sidecar() || a == transit:
-		return "", ""
-	case t.rsa:
-		wanted, met = "CPU 1.15 x floor, p99 1.5 x floor", met && f.ToFloor <= 1.15
-	case a == audited:
-		wanted, met = "CPU 1.30 x plain, p99 1.5 x floor", met && f.ToPlain <= 1.30
-	default:
-		wanted, met = "CPU 1.25 x plain, p99 1.5 x floor", met && f.ToPlain <= 1.25
-	}
-	if met {
-		return wanted, "met"
-	}
-	return wanted, "missed"
-}
-
-// note notes what was not measured, and why.
-func (r *report) note(format string, args ...any) {
-	r.Notes = append(r.Notes, fmt.Sprintf(format, args...))
-	progress(format, args...)
-}
-
-// print prints the report in the form that is wanted.
-func (r *report) print(out io.Writer, o options) error {
-	switch {
-	case o.json:
-		enc := json.NewEncoder(out)
-		enc.SetIndent("", "  ")
-		return enc.Encode(r)
-	case o.benchstat:
-		return r.benchstat(out)
-	default:
-		return r.text(out)
-	}
-}
-
-// text prints the report for people.
-func (r *report) text(out io.Writer) error {
-	p := &printer{w: tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)}
+// print writes the report as text.
+func (r *report) print(w io.Writer) error {
+	fmt.Fprintln(w, r.Machine)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	if len(r.Rows) > 0 {
-		p.exchanges(r.Rows)
-		p.transit(r.Rows)
+		fmt.Fprintf(t, "\n%d connections, bodies of %d KiB\n\n", typical.connections, typical.kib)
+		fmt.Fprintln(t, "\treq/s\tp50 ms\tp99 ms\tCPU µs\tx plain\tbare RSA µs\tx floor\tstart ms\tidle MiB\tloaded MiB\t")
+		for _, m := range r.Rows {
+			fmt.Fprintf(t, "%s\t%.0f\t%.2f\t%.2f\t%.0f\t%.2f\t%s\t%s\t%.0f\t%.0f\t%.0f\t\n", m.Name, m.Requests, m.P50/1000, m.P99/1000,
+				m.CPU, m.ToPlain, dash("%.0f", m.Bare), dash("%.2f", m.ToFloor), m.Start, m.Idle, m.Loaded)
+		}
+		for _, line := range r.verdicts() {
+			fmt.Fprintln(t, line)
+		}
 	}
-	if len(r.Arithmetic) > 0 {
-		p.arithmetic(r.Arithmetic)
+	for _, s := range r.Series {
+		fmt.Fprintf(t, "\n%s\n\n%s\t\treq/s\tp99 ms\tCPU µs\tx plain\tloaded MiB\t\n", s.Title, s.Unit)
+		for _, p := range s.Points {
+			for _, m := range p.Rows {
+				fmt.Fprintf(t, "%d\t%s\t%.0f\t%.1f\t%.0f\t%.2f\t%.0f\t\n", p.X, m.Name, m.Requests, m.P99/1000, m.CPU, m.ToPlain, m.Loaded)
+			}
+		}
 	}
-	if r.Memory != nil {
-		p.memory(r.Memory)
+	if o := r.Overload; o != nil {
+		fmt.Fprintf(t, "\nhongwen, %s of twice what it carries\n\n", overloadSpan)
+		fmt.Fprintf(t, "carried\t%.0f a second\t\n", o.Carried)
+		fmt.Fprintf(t, "offered\t%.0f a second\t\n", o.Offered)
+		fmt.Fprintf(t, "answered\t%.0f a second (%.0f %% of carried)\tp50 %.1f ms\tp99 %.1f ms\t\n", o.Answered, 100*o.Share, o.P50/1000, o.P99/1000)
+		fmt.Fprintf(t, "refused\t%.0f a second\tp50 %.1f ms\tp99 %.1f ms\t\n", o.Refused, o.RefusedP50/1000, o.RefusedP99/1000)
+		fmt.Fprintf(t, "gave up after %s\t%d\t\n", patience, o.GaveUp)
+		fmt.Fprintf(t, "failed otherwise\t%d\t%s\t\n", o.Failed, o.Example)
+		fmt.Fprintf(t, "resident\t%.0f MiB\t\n", o.Resident)
+		fmt.Fprintf(t, "%s\n", map[bool]string{true: "pass", false: "FAIL"}[o.Pass])
 	}
-	if len(r.Overload) > 0 {
-		p.overload(r.Overload)
+	for _, n := range r.Notes {
+		fmt.Fprintf(t, "\n%s\n", n)
 	}
-	for _, note := range r.Notes {
-		p.line("%s", note)
+	return t.Flush()
+}
+
+func dash(format string, v float64) string {
+	if v == 0 {
+		return "-"
 	}
-	if p.err == nil {
-		p.err = p.w.Flush()
+	return fmt.Sprintf(format, v)
+}
+
+// verdicts set the figures beside what is wanted of them.
+func (r *report) verdicts() (lines []string) {
+	rows := make(map[string]row)
+	digest := 0.0
+	for _, m := range r.Rows {
+		rows[m.Name] = m
+		if m.Bare == 0 && !strings.Contains(m.Name, "audit") {
+			digest = max(digest, m.ToPlain)
+		}
 	}
-	return p.err
+	say := func(what string, is, wanted float64) {
+		lines = append(lines, fmt.Sprintf("%s: %.2f, at most %.2f is wanted: %s", what, is, wanted, map[bool]string{true: "met", false: "missed"}[is <= wanted]))
+	}
+	if digest > 0 {
+		lines = append(lines, "")
+		say("MD5 and HMAC, CPU to the plain proxy", digest, 1.30)
+	}
+	for _, ours := range []string{"sidecar, hongwen, fast-rsa", "sidecar, hongwen"} {
+		for _, other := range []string{"Node sidecar, hongwen", "Node in process, hongwen"} {
+			a, b := rows[ours], rows[other]
+			if a.CPU > 0 && b.CPU > 0 {
+				say(fmt.Sprintf("%s, CPU to %s", ours, other), a.CPU/b.CPU, 0.90)
+			}
+		}
+	}
+	return lines
 }

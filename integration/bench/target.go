@@ -1,119 +1,165 @@
 package main
 
 import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
-	"slices"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
 )
 
-// target is one thing to drive: a site of a Caddy, or Vault itself.
+// target is one program that is driven, for one provider.
 type target struct {
-	provider // what is posted, and what it costs
 	name     string
-	server   *server
-	port     int
-	token    string // for Vault itself, which then is what is driven
-	sealed   bool   // the answer must have been verified
+	provider provider
+	kind     kind
+	command  []string // the program; "{port}" and "{config}" stand for its port and configuration
+	env      []string
+	cores    string // as taskset(1) writes them; the measured core unless set
+
+	// Of a sidecar:
+	source  string // where keys come from; the development keys unless set
+	keys    string // the key reference, the provider's unless set
+	options string // of the directive, besides those of the provider
+	audit   bool   // audit entries go to a file
+	sets    int    // so many key sets are used in turn (jeepay)
+
+	// otherKey says that it signs with a key that is not the development key.
+	otherKey bool
+
+	config    func(t *target, upstream string) string
+	bare      string // where the time of the bare RSA operations comes from: "go" or "openssl"
+	inProcess bool   // drives the provider by itself
+
+	dir     string
+	port    int
+	url     string
+	process *process
+	replies *json.Decoder // of a program that drives by itself
+	start   time.Duration // from its start to its first answer
+	idle    float64       // MiB resident before the load
 }
 
-// provider is a scheme as it is driven.
-type provider struct {
-	name      string
-	scheme    string
-	reference string               // of its key set
-	options   string               // of the directive, besides keys
-	path      string               // that is posted to, and that the upstream tells answers by
-	request   func(pad int) string // the body that is posted, with a member of pad bytes
-	operation string               // the bare operations of an exchange, in floorTimes
-	rsa       bool
-	transit   bool // its private key can be in Vault's Transit engine
+// kind is what a target is.
+type kind string
+
+const (
+	plain   kind = "reverse_proxy" // Caddy, which looks at nothing
+	sidecar kind = "countersign"
+	peer    kind = "peer" // does the same work, made by other means
+)
+
+func (t *target) signs() bool { return t.kind != plain }
+
+// file returns a path of the target's own in the bench's folder.
+func (t *target) file(extension string) string {
+	return filepath.Join(t.dir, strings.NewReplacer(" ", "-", ",", "", "(", "", ")", "", "/", "-").Replace(t.name)+extension)
 }
 
-// providers are all schemes, and the two ways of jeepay 计全付.
-func providers() []provider {
-	return []provider{
-		{name: "jeepay", scheme: "jeepay", reference: "jeepay/M1623997351", path: "/api/division/exec", request: jeepayRequest, operation: "md5"},
-		{name: "hkrt", scheme: "hkrt", reference: "hkrt/405544499f016a9b3d8f57000f", options: "access_id 405544499f016a9b3d8f57000f", path: "/api/v1/delay-ledger/ledger", request: hkrtRequest, operation: "md5"},
-		{name: "hbsk", scheme: "hbsk", reference: "hbsk/d787d45a68b48", options: "developer_key d787d45a68b48", path: "/share/apply", request: hbskRequest, operation: "hmac"},
-		{name: "easypay", scheme: "easypay", reference: "easypay/ORG000000000007", path: "/ledger/mpos", request: easypayRequest, operation: "easypay", rsa: true},
-		{name: "jeepay-RSA2", scheme: "jeepay", reference: "jeepay/M1623997351", options: "sign_type RSA2\nprofile jeepay-rsa2", path: "/api/division/exec-rsa2", request: jeepayRequest, operation: "rsa2048", rsa: true, transit: true},
-		{name: "hongwen", scheme: "hongwen", reference: "hongwen/2014072300007148", options: "mch_no 2014072300007148\nmethod trade.apply.divide.back", path: "/gateway.do", request: hongwenRequest, operation: "rsa2048", rsa: true, transit: true},
+// bodies are the requests that are posted in turn.
+func (t *target) bodies(kib int) [][]byte {
+	body := t.provider.request(padding(kib))
+	if t.sets == 0 {
+		return [][]byte{[]byte(body)}
 	}
+	all := make([][]byte, t.sets)
+	for i := range all {
+		all[i] = []byte(strings.Replace(body, "M1623997351", setName(i), 1))
+	}
+	return all
 }
 
-// ports hands out the ports that the measurement uses, all on 127.0.0.1. The
-// first is the upstream's.
-type ports struct{ upstream, last int }
+// setName is the merchant number of a key set among many.
+func setName(i int) string { return fmt.Sprintf("M%010d", i) }
 
-func newPorts(first int) *ports { return &ports{first, first} }
-
-func (p *ports) next() int {
-	p.last++
-	return p.last
+// caddyfile is the configuration of a Caddy with one site.
+func caddyfile(t *target, upstream string) string {
+	var text strings.Builder
+	fmt.Fprintf(&text, `{
+	admin unix//%s|0600
+	persist_config off
+	auto_https off
+	log default {
+		output discard
+		exclude http.countersign.audit
+	}
+`, t.file(".sock"))
+	if t.audit {
+		fmt.Fprintf(&text, "\tlog audit {\n\t\toutput file %s {\n\t\t\troll_disabled\n\t\t}\n\t\tinclude http.countersign.audit\n\t}\n", t.file(".audit"))
+	}
+	site := "reverse_proxy " + upstream + "\n"
+	if t.kind == sidecar {
+		fmt.Fprintf(&text, "countersign {\n%s\n}\n", or(t.source, "keys file keys-dev/merchant"))
+		site = fmt.Sprintf("countersign %s %s {\nkeys %s\n%s\n%s\n}\n", t.provider.scheme, upstream, or(t.keys, t.provider.reference), t.provider.options, t.options)
+	}
+	fmt.Fprintf(&text, "}\nhttp://127.0.0.1:%d {\n\tbind 127.0.0.1\n%s}\n", t.port, site)
+	return text.String()
 }
 
-// address is where a target is driven, with an answer of so many KiB.
-func (t *target) address(kib int) string {
-	return fmt.Sprintf("http://127.0.0.1:%d%s?kib=%d", t.port, t.path, kib)
+func or(value, otherwise string) string {
+	if value == "" {
+		return otherwise
+	}
+	return value
 }
 
-// arrange lays out the Caddys of the flavours: which there are, and which
-// targets each serves. Where the private key is what is slow, that is measured
-// in every flavour, and all the rest in the first only, unless everything is
-// wanted.
-func (b *bench) arrange() {
-	for i, f := range b.flavours {
-		for _, a := range []arrangement{plain, seldom, files, audited, kv, transit} {
-			if b.vault == nil && (a == kv || a == transit) {
-				continue
-			}
-			s := &server{flavour: f, arrangement: a, upstream: b.ports.upstream, metrics: b.ports.next()}
-			for _, p := range providers() {
-				if a.serves(p) && (i == 0 || p.rsa || a == plain || b.options.full) && (!a.sidecar() || b.options.wants(p.name)) {
-					s.targets = append(s.targets, newTarget(s, p, b.ports.next()))
-				}
-			}
-			if len(s.targets) > 0 {
-				b.servers = append(b.servers, s)
-			}
+// run starts the program, and returns when it has answered.
+func (t *target) run(ctx context.Context, dir, measured, upstream string) (err error) {
+	t.dir = dir
+	if t.port, err = freePort(); err != nil {
+		return err
+	}
+	t.url = fmt.Sprintf("http://127.0.0.1:%d", t.port)
+	if t.config != nil {
+		if err := os.WriteFile(t.file(".conf"), []byte(t.config(t, upstream)), 0o600); err != nil {
+			return err
 		}
 	}
+	fill := strings.NewReplacer("{port}", fmt.Sprint(t.port), "{config}", t.file(".conf"), "{upstream}", upstream, "{dir}", dir)
+	command := make([]string, len(t.command))
+	for i, word := range t.command {
+		command[i] = fill.Replace(word)
+	}
+	env := append([]string{"GOMAXPROCS=1", "XDG_DATA_HOME=" + dir, "XDG_CONFIG_HOME=" + dir}, t.env...)
+	began := time.Now()
+	if t.process, err = start(ctx, or(t.cores, measured), t.file(".log"), env, command[0], command[1:]...); err != nil {
+		return err
+	}
+	t.replies = json.NewDecoder(bufio.NewReader(t.process.out))
+	if err := t.ready(ctx); err != nil {
+		log, _ := os.ReadFile(t.process.log)
+		t.process.stop()
+		return fmt.Errorf("starting %s: %w\n%s", t.name, err, log)
+	}
+	t.start = time.Since(began)
+	time.Sleep(200 * time.Millisecond)
+	t.idle = t.process.resident()
+	return nil
 }
 
-// serves tells which schemes an arrangement is measured with. One will do for
-// the plain proxy, which looks at nothing; an audit entry costs the same with
-// RSA, where it would not be seen.
-func (a arrangement) serves(p provider) bool {
-	switch a {
-	case plain, seldom:
-		return p.name == "jeepay"
-	case audited:
-		return !p.rsa
-	case transit:
-		return p.transit
-	default:
-		return true
+// ready waits for the first exchange, and then checks that the work is done: the
+// request is signed, and an answer that was changed does not come back.
+func (t *target) ready(ctx context.Context) (err error) {
+	client := newClient(1)
+	defer client.CloseIdleConnections()
+	one := load{1, 1}
+	for began := time.Now(); time.Since(began) < 20*time.Second && ctx.Err() == nil; time.Sleep(2 * time.Millisecond) {
+		if _, err = t.drive(ctx, client, one, "", 0); err == nil {
+			break
+		}
 	}
-}
-
-func newTarget(s *server, p provider, port int) *target {
-	t := &target{provider: p, name: p.name, server: s, port: port, sealed: s.arrangement.sidecar()}
-	switch s.arrangement {
-	case plain, seldom:
-		t.name = "reverse_proxy"
-		t.operation = ""
-	case transit:
-		t.reference = transitPrefix + p.reference
-		t.operation = "verify2048" // the private key's operation is Vault's
+	if err != nil || !t.signs() {
+		return err
 	}
-	t.options = "keys " + t.reference
-	if p.options != "" {
-		t.options += "\n" + p.options
+	if _, err := t.drive(ctx, client, one, "&tampered", 0); err == nil {
+		return errors.New("it lets an answer pass that was changed after it was signed")
 	}
-	return t
-}
-
-// base is the plain proxy that a server is compared with.
-func (b *bench) base(f *flavour) *target {
-	i := slices.IndexFunc(b.servers, func(s *server) bool { return s.flavour == f && s.arrangement == plain })
-	return b.servers[i].targets[0]
+	if t.provider.scheme == "hongwen" && !t.otherKey {
+		_, err = t.drive(ctx, client, one, "&verify", 0)
+	}
+	return err
 }
