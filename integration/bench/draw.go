@@ -71,14 +71,13 @@ func (s series) draw(w *strings.Builder, top int) {
 	first, last := float64(s.Points[0].X), float64(s.Points[len(s.Points)-1].X)
 	x := func(v int) float64 { return 80 + share(float64(v), first, last)*(width-320) }
 	y := func(v float64) float64 { return float64(top+chart-30) - share(v, low, high)*(chart-60) }
-	text(w, 20, top, "start", s.Title+": CPU µs of an exchange")
+	text(w, 20, top, "start", "CPU µs of an exchange by: "+s.Title)
 	for _, v := range []float64{low, high} {
 		text(w, 70, int(y(v))+4, "end", fmt.Sprintf("%.0f", v))
 	}
 	for _, p := range s.Points {
 		text(w, int(x(p.X)), top+chart-8, "middle", fmt.Sprint(p.X))
 	}
-	text(w, width-225, top+chart-8, "start", s.Unit)
 	for i, m := range s.Points[0].Rows {
 		var line strings.Builder
 		for _, p := range s.Points {

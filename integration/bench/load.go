@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -56,7 +55,7 @@ func (t *target) post(ctx context.Context, client *http.Client, url string, body
 		return err
 	}
 	defer res.Body.Close() //nolint:errcheck // it is read to its end
-	if res.StatusCode != http.StatusOK || t.signs() && res.Header.Get("Countersign-Verified") != "true" {
+	if res.StatusCode != http.StatusOK || t.kind != plain && res.Header.Get("Countersign-Verified") != "true" {
 		text, _ := io.ReadAll(io.LimitReader(res.Body, 1000))
 		return &refusal{res.StatusCode, string(text)}
 	}
@@ -105,7 +104,7 @@ func (t *target) drive(ctx context.Context, client *http.Client, l load, query s
 // ask has a program drive the provider by itself.
 func (t *target) ask(path string, l load, span time.Duration) ([]time.Duration, error) {
 	job := map[string]any{"path": path, "body": string(t.bodies(l.kib)[0]), "connections": l.connections, "ms": span.Milliseconds()}
-	if err := json.NewEncoder(t.process.in).Encode(job); err != nil {
+	if err := json.NewEncoder(t.in).Encode(job); err != nil {
 		return nil, fmt.Errorf("asking %s: %w", t.name, err)
 	}
 	var reply struct {
@@ -132,8 +131,8 @@ type shot struct {
 }
 
 // openLoop sends requests at a rate, whether those before were answered or not,
-// each with a limit on how long it waits. It returns what became of each.
-func (t *target) openLoop(ctx context.Context, l load, rate float64, span, patience time.Duration) []shot {
+// each with a client that waits for patience. It returns what became of each.
+func (t *target) openLoop(ctx context.Context, l load, rate float64, span time.Duration) []shot {
 	const most = 8000 // requests that wait at once; beyond it the load generator itself refuses
 	var (
 		group   sync.WaitGroup
@@ -164,14 +163,3 @@ func (t *target) openLoop(ctx context.Context, l load, rate float64, span, patie
 	group.Wait()
 	return shots
 }
-
-// percentile returns the p-th percentile of durations in microseconds; 0 of none.
-func percentile(all []time.Duration, p int) float64 {
-	if len(all) == 0 {
-		return 0
-	}
-	slices.Sort(all)
-	return us(all[(len(all)-1)*p/100])
-}
-
-func us(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }

@@ -32,15 +32,14 @@ import (
 
 // bench is a measurement under way.
 type bench struct {
-	full, overload, json, fastRSA, vault bool
-	only, profile, svg                   string
-	rounds                               int
-	span                                 time.Duration
+	full, overload, json, fastRSA bool
+	only, profile, svg            string
+	rounds                        int
+	span                          time.Duration
 
 	dir      string // of binaries, configurations and logs
 	upstream string // host:port
 	measured string // the core of the measured programs
-	closers  []func()
 	report   report
 }
 
@@ -50,7 +49,6 @@ func main() {
 	flag.BoolVar(&b.overload, "overload", false, "measure twice the load that the sidecar carries, and nothing else; exit 1 unless it holds")
 	flag.BoolVar(&b.json, "json", false, "print JSON")
 	flag.BoolVar(&b.fastRSA, "fast-rsa", true, "measure the build in which OpenSSL computes with private keys too")
-	flag.BoolVar(&b.vault, "vault", false, "measure with a private key in the Transit engine of a real Vault too (building it takes minutes)")
 	flag.StringVar(&b.only, "only", "", "schemes to measure, separated by commas (default all)")
 	flag.StringVar(&b.profile, "profile", "", "write a CPU profile of each Caddy to this `folder`")
 	flag.StringVar(&b.svg, "svg", "", "draw the figures into this `file`")
@@ -74,19 +72,16 @@ func (b *bench) run(ctx context.Context) (err error) {
 	if b.dir, err = os.MkdirTemp("", "countersign-bench-"); err != nil {
 		return err
 	}
-	defer func() {
-		for _, end := range b.closers {
-			end()
-		}
-		_ = os.RemoveAll(b.dir)
-	}()
-	if err := b.build(ctx, "caddy"); err != nil {
+	defer os.RemoveAll(b.dir) //nolint:errcheck // a temporary folder
+	if err := b.build(ctx, "caddy", "CGO_ENABLED=0", ""); err != nil {
 		return err
 	}
-	debug.SetGCPercent(400) // of the load generator
-	b.measured, _ = cores(runtime.NumCPU())
-	if err := pinSelf(); err != nil {
-		b.note("Nothing is pinned to a core: %v", err)
+	debug.SetGCPercent(400)      // of the load generator
+	if os.Getenv("GOGC") == "" { // all programs collect garbage alike
+		_ = os.Setenv("GOGC", "100")
+	}
+	if err := b.pin(); err != nil {
+		return err
 	}
 	release, err := stayAwake()
 	if err != nil {
@@ -130,16 +125,10 @@ func (b *bench) run(ctx context.Context) (err error) {
 	return err
 }
 
-// build builds Caddy as xcaddy.sh does. Any tag beside its own makes another
-// flavour.
-func (b *bench) build(ctx context.Context, name string, tags ...string) error {
+// build builds Caddy as xcaddy.sh does, with tags beside those of Caddy's releases.
+func (b *bench) build(ctx context.Context, name, cgo, tags string) error {
 	b.progress("building %s", name)
-	all := strings.Join(append([]string{"nobadger", "nomysql", "nopgx"}, tags...), ",")
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-tags="+all, "-o", b.binary(name), "./module/cmd/caddy")
-	cgo := "CGO_ENABLED=0"
-	if len(tags) > 0 {
-		cgo = "CGO_ENABLED=1"
-	}
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-tags=nobadger,nomysql,nopgx"+tags, "-o", b.binary(name), "./module/cmd/caddy")
 	cmd.Env = append(os.Environ(), cgo)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("building %s: %w\n%s", name, err, out)
@@ -148,6 +137,21 @@ func (b *bench) build(ctx context.Context, name string, tags ...string) error {
 }
 
 func (b *bench) binary(name string) string { return filepath.Join(b.dir, name) }
+
+// pin gives the measured programs the last core, and this process, which drives
+// them and plays the provider, the others.
+func (b *bench) pin() error {
+	last := runtime.NumCPU() - 1
+	b.measured = fmt.Sprint(last)
+	if last > 0 {
+		runtime.GOMAXPROCS(last)
+	}
+	out, err := exec.Command("taskset", "-a", "-p", "-c", fmt.Sprintf("0-%d", max(last-1, 0)), fmt.Sprint(os.Getpid())).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("running taskset (Debian: util-linux): %w: %s", err, out)
+	}
+	return nil
+}
 
 // wants reports whether a scheme is to be measured.
 func (b *bench) wants(scheme string) bool {

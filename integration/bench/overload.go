@@ -35,7 +35,7 @@ const (
 // twice that rate.
 func (b *bench) measureOverload(ctx context.Context) error {
 	t := b.newSidecar("hongwen")
-	stop, err := b.startAll(ctx, []*target{t})
+	stop, err := b.start(ctx, t)
 	if err != nil {
 		return err
 	}
@@ -50,8 +50,8 @@ func (b *bench) measureOverload(ctx context.Context) error {
 	}
 	carried := float64(len(took)) / span.Seconds()
 	b.progress("it carries %.0f exchanges a second; sending twice that", carried)
-	o := judge(carried, t.openLoop(ctx, typical, 2*carried, overloadSpan, patience), overloadSpan)
-	o.Resident = t.process.resident()
+	o := judge(carried, t.openLoop(ctx, typical, 2*carried, overloadSpan), overloadSpan)
+	o.Resident = t.resident()
 	b.report.Overload = &o
 	return nil
 }

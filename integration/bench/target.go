@@ -1,12 +1,14 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -14,51 +16,38 @@ import (
 
 // target is one program that is driven, for one provider.
 type target struct {
-	name     string
-	provider provider
-	kind     kind
-	command  []string // the program; "{port}" and "{config}" stand for its port and configuration
-	env      []string
-	cores    string // as taskset(1) writes them; the measured core unless set
+	name      string
+	provider  provider
+	kind      kind
+	command   []string // {port}, {upstream} and {config} in it are replaced
+	env       []string // besides the bench's own and GOMAXPROCS=1
+	cores     string   // as taskset(1) writes them; the measured core unless set
+	keys      string   // of a sidecar: key sources and the reference, the provider's development keys unless set
+	reference string
+	options   string // of a sidecar: options of the directive, besides those of the provider
+	audit     bool   // of a sidecar: audit entries go to a file
+	sets      int    // so many key sets are used in turn (jeepay)
+	bare      string // what computes with private keys, and so the floor: go or openssl
+	inProcess bool   // it drives the provider by itself
 
-	// Of a sidecar:
-	source  string // where keys come from; the development keys unless set
-	keys    string // the key reference, the provider's unless set
-	options string // of the directive, besides those of the provider
-	audit   bool   // audit entries go to a file
-	sets    int    // so many key sets are used in turn (jeepay)
-
-	// otherKey says that it signs with a key that is not the development key.
-	otherKey bool
-
-	config    func(t *target, upstream string) string
-	bare      string // where the time of the bare RSA operations comes from: "go" or "openssl"
-	inProcess bool   // drives the provider by itself
-
-	dir     string
+	path    string // of its files, without an extension
 	port    int
 	url     string
-	process *process
-	replies *json.Decoder // of a program that drives by itself
+	cmd     *exec.Cmd
+	in      io.Writer     // its standard input
+	replies *json.Decoder // its standard output
 	start   time.Duration // from its start to its first answer
 	idle    float64       // MiB resident before the load
 }
 
 // kind is what a target is.
-type kind string
+type kind int
 
 const (
-	plain   kind = "reverse_proxy" // Caddy, which looks at nothing
-	sidecar kind = "countersign"
-	peer    kind = "peer" // does the same work, made by other means
+	plain   kind = iota // Caddy's reverse_proxy, which looks at nothing
+	sidecar             // Caddy with the directive countersign
+	peer                // the same work by other means
 )
-
-func (t *target) signs() bool { return t.kind != plain }
-
-// file returns a path of the target's own in the bench's folder.
-func (t *target) file(extension string) string {
-	return filepath.Join(t.dir, strings.NewReplacer(" ", "-", ",", "", "(", "", ")", "", "/", "-").Replace(t.name)+extension)
-}
 
 // bodies are the requests that are posted in turn.
 func (t *target) bodies(kib int) [][]byte {
@@ -77,27 +66,33 @@ func (t *target) bodies(kib int) [][]byte {
 func setName(i int) string { return fmt.Sprintf("M%010d", i) }
 
 // caddyfile is the configuration of a Caddy with one site.
-func caddyfile(t *target, upstream string) string {
-	var text strings.Builder
-	fmt.Fprintf(&text, `{
-	admin unix//%s|0600
+func (t *target) caddyfile(upstream string) string {
+	var logs, app string
+	if t.audit {
+		logs = fmt.Sprintf("log audit {\n output file %s.audit {\n roll_disabled\n }\n include http.countersign.audit\n }", t.path)
+	}
+	site := "reverse_proxy " + upstream
+	if t.kind == sidecar {
+		app = fmt.Sprintf("countersign {\n %s\n }", or(t.keys, "keys file keys-dev/merchant"))
+		site = fmt.Sprintf("countersign %s %s {\n keys %s\n %s\n %s\n }", t.provider.scheme, upstream,
+			or(t.reference, t.provider.reference), t.provider.options, t.options)
+	}
+	return fmt.Sprintf(`{
+	admin unix//%s.sock|0600
 	persist_config off
 	auto_https off
 	log default {
 		output discard
 		exclude http.countersign.audit
 	}
-`, t.file(".sock"))
-	if t.audit {
-		fmt.Fprintf(&text, "\tlog audit {\n\t\toutput file %s {\n\t\t\troll_disabled\n\t\t}\n\t\tinclude http.countersign.audit\n\t}\n", t.file(".audit"))
-	}
-	site := "reverse_proxy " + upstream + "\n"
-	if t.kind == sidecar {
-		fmt.Fprintf(&text, "countersign {\n%s\n}\n", or(t.source, "keys file keys-dev/merchant"))
-		site = fmt.Sprintf("countersign %s %s {\nkeys %s\n%s\n%s\n}\n", t.provider.scheme, upstream, or(t.keys, t.provider.reference), t.provider.options, t.options)
-	}
-	fmt.Fprintf(&text, "}\nhttp://127.0.0.1:%d {\n\tbind 127.0.0.1\n%s}\n", t.port, site)
-	return text.String()
+	%s
+	%s
+}
+http://127.0.0.1:%d {
+	bind 127.0.0.1
+	%s
+}
+`, t.path, logs, app, t.port, site)
 }
 
 func or(value, otherwise string) string {
@@ -107,59 +102,83 @@ func or(value, otherwise string) string {
 	return value
 }
 
-// run starts the program, and returns when it has answered.
-func (t *target) run(ctx context.Context, dir, measured, upstream string) (err error) {
-	t.dir = dir
-	if t.port, err = freePort(); err != nil {
-		return err
+// run starts the program on its cores, and returns when it has answered.
+func (t *target) run(ctx context.Context, b *bench) error {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return fmt.Errorf("looking for a free port: %w", err)
 	}
-	t.url = fmt.Sprintf("http://127.0.0.1:%d", t.port)
-	if t.config != nil {
-		if err := os.WriteFile(t.file(".conf"), []byte(t.config(t, upstream)), 0o600); err != nil {
+	t.port = listener.Addr().(*net.TCPAddr).Port
+	t.url = fmt.Sprint("http://127.0.0.1:", t.port)
+	_ = listener.Close()
+	t.path = filepath.Join(b.dir, strings.NewReplacer(" ", "-", ",", "").Replace(t.name))
+	if t.kind != peer {
+		if err := os.WriteFile(t.path+".conf", []byte(t.caddyfile(b.upstream)), 0o600); err != nil {
 			return err
 		}
 	}
-	fill := strings.NewReplacer("{port}", fmt.Sprint(t.port), "{config}", t.file(".conf"), "{upstream}", upstream, "{dir}", dir)
-	command := make([]string, len(t.command))
-	for i, word := range t.command {
-		command[i] = fill.Replace(word)
-	}
-	env := append([]string{"GOMAXPROCS=1", "XDG_DATA_HOME=" + dir, "XDG_CONFIG_HOME=" + dir}, t.env...)
-	began := time.Now()
-	if t.process, err = start(ctx, or(t.cores, measured), t.file(".log"), env, command[0], command[1:]...); err != nil {
+	log, err := os.Create(t.path + ".log")
+	if err != nil {
 		return err
 	}
-	t.replies = json.NewDecoder(bufio.NewReader(t.process.out))
-	if err := t.ready(ctx); err != nil {
-		log, _ := os.ReadFile(t.process.log)
-		t.process.stop()
-		return fmt.Errorf("starting %s: %w\n%s", t.name, err, log)
+	defer log.Close() //nolint:errcheck // the program writes to it
+	command := strings.NewReplacer("{port}", fmt.Sprint(t.port), "{config}", t.path+".conf", "{upstream}", b.upstream).
+		Replace(strings.Join(t.command, "\x00"))
+	t.cmd = exec.CommandContext(ctx, "taskset", append([]string{"-c", or(t.cores, b.measured)}, strings.Split(command, "\x00")...)...)
+	t.cmd.Env = append(append(os.Environ(), "GOMAXPROCS=1", "XDG_DATA_HOME="+b.dir, "XDG_CONFIG_HOME="+b.dir), t.env...)
+	t.cmd.Stderr = log
+	in, inErr := t.cmd.StdinPipe()
+	out, outErr := t.cmd.StdoutPipe()
+	t.in, t.replies = in, json.NewDecoder(out)
+	began := time.Now()
+	if err := errors.Join(inErr, outErr, t.cmd.Start()); err != nil {
+		return fmt.Errorf("starting %s: %w", t.name, err)
 	}
-	t.start = time.Since(began)
-	time.Sleep(200 * time.Millisecond)
-	t.idle = t.process.resident()
+	if err := t.ready(ctx, began); err != nil {
+		text, _ := os.ReadFile(log.Name())
+		t.stop()
+		return fmt.Errorf("starting %s: %w\n%s", t.name, err, text)
+	}
+	t.idle = t.resident()
 	return nil
 }
 
 // ready waits for the first exchange, and then checks that the work is done: the
 // request is signed, and an answer that was changed does not come back.
-func (t *target) ready(ctx context.Context) (err error) {
+func (t *target) ready(ctx context.Context, began time.Time) (err error) {
 	client := newClient(1)
 	defer client.CloseIdleConnections()
-	one := load{1, 1}
-	for began := time.Now(); time.Since(began) < 20*time.Second && ctx.Err() == nil; time.Sleep(2 * time.Millisecond) {
-		if _, err = t.drive(ctx, client, one, "", 0); err == nil {
-			break
-		}
-	}
-	if err != nil || !t.signs() {
+	exchange := func(query string) error {
+		_, err := t.drive(ctx, client, load{1, 1}, query, 0)
 		return err
 	}
-	if _, err := t.drive(ctx, client, one, "&tampered", 0); err == nil {
+	for err = exchange(""); err != nil; err = exchange("") {
+		if time.Since(began) > 20*time.Second || ctx.Err() != nil {
+			return err
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+	t.start = time.Since(began)
+	if t.kind != plain && exchange("&tampered") == nil {
 		return errors.New("it lets an answer pass that was changed after it was signed")
 	}
-	if t.provider.scheme == "hongwen" && !t.otherKey {
-		_, err = t.drive(ctx, client, one, "&verify", 0)
+	if t.provider.scheme == "hongwen" {
+		return exchange("&verify")
 	}
-	return err
+	return nil
+}
+
+func (t *target) stop() {
+	if t.cmd != nil && t.cmd.Process != nil {
+		_ = t.cmd.Process.Kill()
+		_ = t.cmd.Wait()
+	}
+}
+
+// resident returns the resident memory of the process in MiB.
+func (t *target) resident() float64 {
+	var pages int
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/statm", t.cmd.Process.Pid))
+	_, _ = fmt.Sscan(string(text), new(int), &pages)
+	return float64(pages*os.Getpagesize()) / (1 << 20)
 }

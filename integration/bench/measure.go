@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os/exec"
 	"slices"
 	"time"
@@ -10,12 +11,9 @@ import (
 // typical is the load of the comparison.
 var typical = load{connections: 16, kib: 1}
 
-// row is what was measured of a target: medians over the rounds. Times are in
-// microseconds.
+// row is what was measured of a target: medians over the rounds.
 type row struct {
 	Name     string  `json:"name"`
-	Scheme   string  `json:"scheme"`
-	Load     load    `json:"-"`
 	Requests float64 `json:"requests_per_second"`
 	P50      float64 `json:"p50_us"`
 	P99      float64 `json:"p99_us"`
@@ -30,13 +28,13 @@ type row struct {
 
 // newPlain is what everything is compared with.
 func (b *bench) newPlain() *target {
-	return &target{name: "Caddy, reverse_proxy", provider: providers[0], kind: plain, config: caddyfile, command: b.caddy("caddy")}
+	return &target{name: "Caddy, reverse_proxy", provider: providers[0], kind: plain, command: b.caddy("caddy")}
 }
 
 // newSidecar is the sidecar for a scheme.
 func (b *bench) newSidecar(scheme string) *target {
 	i := slices.IndexFunc(providers, func(p provider) bool { return p.scheme == scheme })
-	return &target{name: "sidecar, " + scheme, provider: providers[i], kind: sidecar, config: caddyfile, command: b.caddy("caddy"), bare: "go"}
+	return &target{name: "sidecar, " + scheme, provider: providers[i], kind: sidecar, command: b.caddy("caddy"), bare: "go"}
 }
 
 func (b *bench) caddy(binary string) []string {
@@ -53,29 +51,16 @@ func (b *bench) targets(ctx context.Context) []*target {
 	audited.name, audited.audit = "sidecar, jeepay, audit to a file", true
 	all = append(all, audited)
 	if b.fastRSA {
-		if err := b.build(ctx, "caddy-fast-rsa", "fastrsa"); err != nil {
+		if err := b.build(ctx, "caddy-fast-rsa", "CGO_ENABLED=1", ",fastrsa"); err != nil {
 			b.note("The build with OpenSSL is left out: %v", err)
 		} else {
 			for _, scheme := range []string{"easypay", "hongwen"} {
 				t := b.newSidecar(scheme)
-				t.name, t.command, t.bare = "sidecar, "+scheme+", fast-rsa", b.caddy("caddy-fast-rsa"), "openssl"
+				t.name, t.command, t.bare = t.name+", fast-rsa", b.caddy("caddy-fast-rsa"), "openssl"
 				all = append(all, t)
 			}
 		}
 	}
-	all = append(all, b.peers()...)
-	if b.vault {
-		if t, err := b.newTransit(ctx); err != nil {
-			b.note("Vault is left out: %v", err)
-		} else {
-			all = append(all, t)
-		}
-	}
-	return slices.DeleteFunc(all, func(t *target) bool { return t.kind != plain && !b.wants(t.provider.scheme) })
-}
-
-// peers do the work of the sidecar for hongwen by other means.
-func (b *bench) peers() (all []*target) {
 	hongwen := providers[len(providers)-1]
 	if node, err := exec.LookPath("node"); err != nil {
 		b.note("Node is left out: %v", err)
@@ -84,37 +69,32 @@ func (b *bench) peers() (all []*target) {
 			&target{name: "Node sidecar, hongwen", provider: hongwen, kind: peer, bare: "openssl", command: []string{node, "integration/bench/node/sidecar.mjs", "{port}", "{upstream}"}},
 			&target{name: "Node in process, hongwen", provider: hongwen, kind: peer, bare: "openssl", inProcess: true, command: []string{node, "integration/bench/node/client.mjs", "{upstream}"}})
 	}
-	return all
+	return slices.DeleteFunc(all, func(t *target) bool { return t.kind != plain && !b.wants(t.provider.scheme) })
 }
 
 // compare drives everything under the typical load.
 func (b *bench) compare(ctx context.Context) error {
 	targets := b.targets(ctx)
-	stop, err := b.startAll(ctx, targets)
+	stop, err := b.start(ctx, targets...)
 	if err != nil {
 		return err
 	}
 	defer stop()
-	if b.report.Rows, err = b.drive(ctx, targets, typical, b.rounds); err != nil {
+	if b.report.Rows, err = b.drive(ctx, targets, typical, b.rounds); err != nil || b.profile == "" {
 		return err
-	}
-	if b.profile == "" {
-		return nil
 	}
 	return b.profiles(ctx, targets)
 }
 
-// startAll starts targets; stop ends them.
-func (b *bench) startAll(ctx context.Context, targets []*target) (stop func(), err error) {
+// start starts targets; stop ends them.
+func (b *bench) start(ctx context.Context, targets ...*target) (stop func(), err error) {
 	stop = func() {
 		for _, t := range targets {
-			if t.process != nil {
-				t.process.stop()
-			}
+			t.stop()
 		}
 	}
 	for _, t := range targets {
-		if err := t.run(ctx, b.dir, b.measured, b.upstream); err != nil {
+		if err := t.run(ctx, b); err != nil {
 			stop()
 			return nil, err
 		}
@@ -122,87 +102,82 @@ func (b *bench) startAll(ctx context.Context, targets []*target) (stop func(), e
 	return stop, nil
 }
 
-// sample is what one round says of a target.
-type sample struct {
-	took []time.Duration
-	span time.Duration
-	cpu  float64 // of an exchange, in µs
-	bare map[string]float64
-}
+// sample is one round of a target, in the units of row.
+type sample struct{ requests, p50, p99, cpu, bare float64 }
 
 // drive drives started targets in turn, round after round, the first of which is
 // the plain proxy. A round before the first warms up.
 func (b *bench) drive(ctx context.Context, targets []*target, l load, rounds int) ([]row, error) {
 	client := newClient(l.connections)
 	defer client.CloseIdleConnections()
-	all := make([][]sample, len(targets))
+	samples := make([][]sample, len(targets))
 	for round := range rounds + 1 {
 		bare, err := b.bareRSA(ctx, targets)
 		if err != nil {
 			return nil, err
 		}
 		for i, t := range targets {
-			s, err := b.sample(t, func(span time.Duration) ([]time.Duration, error) { return t.drive(ctx, client, l, "", span) })
+			s, err := t.sample(b.span, func(span time.Duration) ([]time.Duration, error) { return t.drive(ctx, client, l, "", span) })
 			if err != nil {
 				return nil, err
 			}
-			s.bare = bare
+			s.bare = bare[t.operation()]
 			if round > 0 {
-				all[i] = append(all[i], s)
+				samples[i] = append(samples[i], s)
 			}
 		}
 		b.progress("%d connections, %d KiB: round %d of %d", l.connections, l.kib, round, rounds)
 	}
 	rows := make([]row, len(targets))
 	for i, t := range targets {
-		rows[i] = newRow(t, l, all[i], all[0])
+		rows[i] = newRow(t, samples[i], samples[0])
 	}
 	return rows, nil
 }
 
 // sample drives a target for a while that does not count, because a process that
 // was idle has to fetch its memory again, and then for the span that counts.
-func (b *bench) sample(t *target, drive func(time.Duration) ([]time.Duration, error)) (s sample, err error) {
-	if _, err := drive(b.span / 3); err != nil {
+func (t *target) sample(span time.Duration, drive func(time.Duration) ([]time.Duration, error)) (s sample, err error) {
+	if _, err := drive(span / 3); err != nil {
 		return s, err
 	}
-	pid := t.process.cmd.Process.Pid
-	before, err := cpuTime(pid)
+	before, err := cpuTime(t.cmd.Process.Pid)
 	if err != nil {
 		return s, err
 	}
 	began := time.Now()
-	if s.took, err = drive(b.span); err != nil {
+	took, err := drive(span)
+	if err != nil {
 		return s, err
 	}
-	s.span = time.Since(began)
-	after, err := cpuTime(pid)
-	s.cpu = us(after-before) / float64(len(s.took))
-	return s, err
+	elapsed := time.Since(began)
+	after, err := cpuTime(t.cmd.Process.Pid)
+	n := float64(len(took))
+	return sample{requests: n / elapsed.Seconds(), p50: percentile(took, 50), p99: percentile(took, 99), cpu: us(after-before) / n}, err
 }
 
-// newRow makes a row out of the samples of a target and of the plain proxy.
-func newRow(t *target, l load, samples, base []sample) row {
-	over := func(f func(i int, s sample) float64) float64 {
+// newRow makes a row of the samples of a target and, in the same rounds, of the
+// plain proxy.
+func newRow(t *target, samples, base []sample) row {
+	over := func(f func(s, base sample) float64) float64 {
 		values := make([]float64, len(samples))
 		for i, s := range samples {
-			values[i] = f(i, s)
+			values[i] = f(s, base[i])
 		}
 		return median(values)
 	}
-	bare := func(i int) float64 { return base[i].bare[t.operation()] }
 	r := row{
-		Name: t.name, Scheme: t.provider.scheme, Load: l,
-		Requests: over(func(_ int, s sample) float64 { return float64(len(s.took)) / s.span.Seconds() }),
-		P50:      over(func(_ int, s sample) float64 { return percentile(s.took, 50) }),
-		P99:      over(func(_ int, s sample) float64 { return percentile(s.took, 99) }),
-		CPU:      over(func(_ int, s sample) float64 { return s.cpu }),
-		ToPlain:  over(func(i int, s sample) float64 { return s.cpu / base[i].cpu }),
-		Bare:     over(func(i int, _ sample) float64 { return bare(i) }),
-		Start:    us(t.start) / 1000, Idle: t.idle, Loaded: t.process.resident(),
+		Name:     t.name,
+		Requests: over(func(s, _ sample) float64 { return s.requests }),
+		P50:      over(func(s, _ sample) float64 { return s.p50 }),
+		P99:      over(func(s, _ sample) float64 { return s.p99 }),
+		CPU:      over(func(s, _ sample) float64 { return s.cpu }),
+		ToPlain:  over(func(s, base sample) float64 { return s.cpu / base.cpu }),
+		Bare:     over(func(s, _ sample) float64 { return s.bare }),
+		Start:    us(t.start) / 1000, Idle: t.idle, Loaded: t.resident(),
 	}
 	if r.Bare > 0 {
-		r.ToFloor = over(func(i int, s sample) float64 { return s.cpu / (base[i].cpu + bare(i)) })
+		r.ToFloor = over(func(s, base sample) float64 { return s.cpu / (base.cpu + s.bare) })
 	}
 	return r
 }
@@ -215,3 +190,18 @@ func median(values []float64) float64 {
 	slices.Sort(values)
 	return (values[(len(values)-1)/2] + values[len(values)/2]) / 2
 }
+
+// percentile returns the p-th percentile of durations, which it sorts, in
+// microseconds; 0 of none.
+func percentile(all []time.Duration, p int) float64 {
+	if len(all) == 0 {
+		return 0
+	}
+	slices.Sort(all)
+	return us(all[(len(all)-1)*p/100])
+}
+
+func us(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
+
+// operation names the bare RSA operations of an exchange, in what bareRSA returns.
+func (t *target) operation() string { return fmt.Sprint(t.bare, t.provider.rsaBits) }
