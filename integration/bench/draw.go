@@ -23,11 +23,21 @@ var colours = []string{"#7f7f7f", "#0072b2", "#d55e00"}
 func (r *report) draw() string {
 	var s strings.Builder
 	top := 50
-	for i, most := 0, r.most(); i < len(r.Rows); i++ {
-		m := r.Rows[i]
+	most := 0.0
+	for _, m := range r.Rows {
+		most = max(most, m.CPU)
+	}
+	for _, m := range r.Rows {
+		colour := 2
+		switch {
+		case strings.HasPrefix(m.Name, "Caddy"):
+			colour = 0
+		case strings.HasPrefix(m.Name, "sidecar"):
+			colour = 1
+		}
 		length := m.CPU / most * (width - labels - 120)
 		text(&s, labels-8, top+14, "end", m.Name)
-		fmt.Fprintf(&s, `<rect x="%d" y="%d" width="%.1f" height="16" fill="%s"/>`+"\n", labels, top+1, length, colours[colourOf(m)])
+		fmt.Fprintf(&s, `<rect x="%d" y="%d" width="%.1f" height="16" fill="%s"/>`+"\n", labels, top+1, length, colours[colour])
 		text(&s, labels+int(length)+6, top+14, "start", fmt.Sprintf("%.0f µs (%.2f)", m.CPU, m.ToPlain))
 		top += barStep
 	}
@@ -39,25 +49,6 @@ func (r *report) draw() string {
 	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" font-family="sans-serif" font-size="13">`+"\n"+
 		`<rect width="100%%" height="100%%" fill="white"/>`+"\n", width, top+30) +
 		fmt.Sprintf(`<text x="20" y="28" font-size="16">CPU time of an exchange, and its ratio to a plain reverse_proxy</text>`+"\n") + s.String() + "</svg>\n"
-}
-
-func (r *report) most() (most float64) {
-	for _, m := range r.Rows {
-		most = max(most, m.CPU)
-	}
-	return most
-}
-
-// colourOf tells the plain proxy, the sidecar and its peers apart.
-func colourOf(m row) int {
-	switch {
-	case strings.HasPrefix(m.Name, "Caddy"):
-		return 0
-	case strings.HasPrefix(m.Name, "sidecar"):
-		return 1
-	default:
-		return 2
-	}
 }
 
 // draw draws the CPU time of an exchange over what grows, both in logarithms.

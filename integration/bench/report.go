@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 )
@@ -65,11 +66,10 @@ func dash(format string, v float64) string {
 
 // verdicts set the figures beside what is wanted of them.
 func (r *report) verdicts() (lines []string) {
-	rows := make(map[string]row)
-	digest := 0.0
+	cpu, digest := make(map[string]float64), 0.0
 	for _, m := range r.Rows {
-		rows[m.Name] = m
-		if m.Bare == 0 && !strings.Contains(m.Name, "audit") {
+		cpu[m.Name] = m.CPU
+		if slices.Contains([]string{"sidecar, jeepay", "sidecar, hkrt", "sidecar, hbsk"}, m.Name) {
 			digest = max(digest, m.ToPlain)
 		}
 	}
@@ -80,9 +80,9 @@ func (r *report) verdicts() (lines []string) {
 		lines = append(lines, "")
 		say("MD5 and HMAC, CPU to the plain proxy", digest, 1.30)
 	}
-	ours := rows["sidecar, hongwen, fast-rsa"].CPU
+	ours := cpu["sidecar, hongwen, fast-rsa"]
 	for _, other := range []string{"Node sidecar, hongwen", "Node in process, hongwen"} {
-		if theirs := rows[other].CPU; ours > 0 && theirs > 0 {
+		if theirs := cpu[other]; ours > 0 && theirs > 0 {
 			say("hongwen with fast-rsa, CPU to "+other, ours/theirs, 0.90)
 		}
 	}
