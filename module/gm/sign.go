@@ -75,13 +75,13 @@ func VerifyRaw(public *ecdsa.PublicKey, uid, text, signature []byte) bool {
 // Everything else must be as DER has it: one sequence of two integers, in
 // minimal lengths and nothing behind.
 func DERToRaw(der []byte) ([]byte, error) {
-	var signature struct{ R, S asn1.RawValue }
-	rest, err := asn1.Unmarshal(der, &signature)
-	if err != nil || len(rest) != 0 {
+	var numbers []asn1.RawValue // not a struct: what is behind its fields would be skipped
+	rest, err := asn1.Unmarshal(der, &numbers)
+	if err != nil || len(rest) != 0 || len(numbers) != 2 {
 		return nil, errSignature
 	}
 	raw := make([]byte, 2*scalarSize)
-	for i, number := range []asn1.RawValue{signature.R, signature.S} {
+	for i, number := range numbers {
 		digits := bytes.TrimLeft(number.Bytes, "\x00")
 		if number.Class != asn1.ClassUniversal || number.Tag != asn1.TagInteger || number.IsCompound || len(digits) > scalarSize {
 			return nil, errSignature
