@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
 
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/signature"
@@ -46,7 +47,7 @@ func (a *App) setUpAudit(ctx caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("audit chain: %w", err)
 	}
-	ring, err := a.Use(chain.Source, reference, nil)
+	ring, err := a.Use(chain.Source, reference, a.checkAuditKey)
 	if err != nil {
 		return fmt.Errorf("audit chain: %w", err)
 	}
@@ -60,11 +61,25 @@ func (a *App) setUpAudit(ctx caddy.Context) error {
 	return nil
 }
 
+// checkAuditKey logs why a key set cannot sign checkpoints.
+func (a *App) checkAuditKey(set *keys.Set) {
+	err := set.Need(keys.Sign)
+	if err == nil && set.Sign.Public == nil {
+		err = fmt.Errorf("%s is not an RSA key", set.Sign.Origin)
+	}
+	if err != nil {
+		a.logger.Error("the audit chain has no checkpoints: its key set cannot sign them", zap.Error(err))
+	}
+}
+
 // signWithin signs with the role sign of a set. Where the key computes elsewhere
 // it does not wait longer than the context lasts.
 func signWithin(ctx context.Context, set *keys.Set, message []byte) (auditchain.Signature, error) {
 	if err := set.Need(keys.Sign); err != nil {
 		return auditchain.Signature{}, err
+	}
+	if set.Sign.Public == nil {
+		return auditchain.Signature{}, fmt.Errorf("%s is not an RSA key", set.Sign.Origin)
 	}
 	der, err := x509.MarshalPKIXPublicKey(set.Sign.Public)
 	if err != nil {

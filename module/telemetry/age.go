@@ -8,31 +8,31 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// The outcomes of a look at the keys of a source.
+// The outcomes of a refresh of the keys of a source.
 const (
 	RefreshOK      = "ok"
 	RefreshUnknown = "unknown" // the reference names nothing
 	RefreshError   = "error"
 )
 
-// Refreshed counts one look at the keys of a source.
+// Refreshed counts one refresh of the keys of a source.
 func Refreshed(source, outcome string) { refreshes.WithLabelValues(source, outcome).Inc() }
 
-// Aged is something that grows old: the keys of a source.
+// Aged is what has an age: the keys of a source.
 type Aged interface{ Age() time.Duration }
 
-// ageCollector asks for ages at the moment of the scrape: a gauge that is set
-// at each refresh would stand still just when refreshing does.
+// ageCollector computes ages when metrics are scraped: a gauge that is set at each
+// refresh would not change while refreshes fail.
 type ageCollector struct {
 	desc *prometheus.Desc
 	mu   sync.Mutex
-	// All that is watched under one name, the newest last. There is more than
-	// one while a reload is under way, and if it fails the older one goes on.
+	// The sources by name, the newest last. There is more than one during a
+	// reload; if the reload fails, the older one stays.
 	sources map[string][]Aged
 }
 
-// WatchSource shows the age of a source's keys, in place of what was shown
-// under that name before, and has its counters begin at zero.
+// WatchSource makes the age of a source's keys the value of the metric for that
+// name, and creates its counters with the value zero.
 func WatchSource(source string, aged Aged) {
 	for _, outcome := range []string{RefreshOK, RefreshUnknown, RefreshError} {
 		refreshes.WithLabelValues(source, outcome)
@@ -43,8 +43,8 @@ func WatchSource(source string, aged Aged) {
 	ages.sources[source] = append(others, aged)
 }
 
-// UnwatchSource ends WatchSource. What was shown under that name before is
-// shown again if it is still watched.
+// UnwatchSource undoes WatchSource. The metric then has the age of the source
+// that was watched under that name before, if it still is.
 func UnwatchSource(source string, aged Aged) {
 	ages.mu.Lock()
 	defer ages.mu.Unlock()

@@ -12,7 +12,8 @@ const (
 	EventVerificationFailed = "countersign.verification_failed"
 )
 
-// Emit tells the events app of the running configuration, where there is one.
+// Emit sends an event to the events app of the running configuration, if there is
+// one.
 func Emit(name string, data map[string]any) {
 	ctx := caddy.ActiveContext()
 	if ctx.Context == nil {

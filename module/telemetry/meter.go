@@ -11,8 +11,8 @@ import (
 )
 
 // Meter counts and traces what one scheme does under one profile. Its labels
-// are resolved once, and every outcome is there from the start as a zero:
-// Prometheus does not see a counter's first step where that step makes the
+// are resolved once, and every outcome exists from the start with the value zero:
+// Prometheus does not see the first increase of a counter if it creates the
 // series.
 type Meter struct {
 	count              func(outcome string) prometheus.Counter

@@ -1,5 +1,8 @@
-// Package telemetry has what operators see of the sidecar: metrics, the audit
-// log, spans and events. Nothing in it ever holds a value of a body or a key.
+// Package telemetry has the metrics, the audit log, the spans and the events of
+// the sidecar. None of them holds a value of a body or a key.
+//
+// Loggers of this package put a queue in front of Caddy's, so that a log that
+// stalls or fails holds no payment; see Audit and NewLogger.
 package telemetry
 
 import (
@@ -11,8 +14,8 @@ import (
 // Caddy makes a new registry at every reload. The vectors live as long as the
 // process and are registered with each new registry, so that counters go on.
 //
-// Every label comes from the configuration or from a fixed list. A value out of
-// a request never is one: neither a path nor a key reference.
+// Every label value comes from the configuration or from a fixed list, never from
+// a request.
 var (
 	exchanges = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "caddy_countersign_exchanges_total",
@@ -29,7 +32,7 @@ var (
 	}, []string{"scheme", "profile", "stage"})
 	refreshes = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "caddy_countersign_key_refreshes_total",
-		Help: "Looks at the keys of a source by outcome: ok, unknown or error.",
+		Help: "Refreshes of the keys of a source by outcome: ok, unknown or error.",
 	}, []string{"source", "outcome"})
 	auditLost = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "caddy_countersign_audit_lost_total",

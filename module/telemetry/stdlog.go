@@ -10,7 +10,7 @@ import (
 // library's log, which Caddy puts into its own. Where an answer is longer than
 // it said, net/http's client finds the rest on the idle connection and logs it
 // as it is ("Unsolicited response received on idle HTTP channel starting with
-// ..."); it has no option to be quiet.
+// ..."); that cannot be turned off.
 //
 // Caddy sets the output of that log anew with some configurations, so this is
 // called before every use of the client. It costs next to nothing.
