@@ -9,7 +9,7 @@ import (
 	"sync"
 )
 
-// ledger is what the clients were told and what reached the providers, by the
+// ledger is what was reported to the clients and what reached the providers, by the
 // id of the order.
 type ledger struct {
 	mu     sync.Mutex
@@ -19,7 +19,7 @@ type ledger struct {
 // order is one request.
 type order struct {
 	scheme    string
-	told      string // to the client: "ok", "not_sent/<code>", "unknown/<code>", ..., or "hung up"
+	reported  string // to the client: "ok", "not_sent/<code>", "unknown/<code>", ..., or "hung up"
 	arrived   int    // how often its request line reached a provider
 	delivered int    // how often it reached a provider whole
 	refused   string // why the provider did not take its seal, or ""
@@ -36,11 +36,11 @@ func (l *ledger) of(id string) *order {
 	return o
 }
 
-func (l *ledger) tell(id, scheme, told string) {
+func (l *ledger) report(id, scheme, reported string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	o := l.of(id)
-	o.scheme, o.told = scheme, told
+	o.scheme, o.reported = scheme, reported
 }
 
 func (l *ledger) arrive(id string) {
@@ -59,21 +59,21 @@ func (l *ledger) deliver(id, refused string) {
 	}
 }
 
-// print counts what the clients were told, and how much of it had arrived.
+// print counts what was reported to the clients, and how much of it had arrived.
 func (l *ledger) print(out io.Writer) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	type count struct{ all, delivered int }
 	counts := make(map[string]count)
 	for _, o := range l.orders {
-		c := counts[o.told]
+		c := counts[o.reported]
 		c.all++
 		c.delivered += o.delivered
-		counts[o.told] = c
+		counts[o.reported] = c
 	}
 	_, _ = fmt.Fprintf(out, "%d orders:\n", len(l.orders))
-	for _, told := range slices.Sorted(maps.Keys(counts)) {
-		_, _ = fmt.Fprintf(out, "  %-42s %7d, of which %d reached a provider whole\n", told, counts[told].all, counts[told].delivered)
+	for _, reported := range slices.Sorted(maps.Keys(counts)) {
+		_, _ = fmt.Fprintf(out, "  %-42s %7d, of which %d reached a provider whole\n", reported, counts[reported].all, counts[reported].delivered)
 	}
 }
 
@@ -90,20 +90,20 @@ func (l *ledger) judge(before, after vitals) error {
 	oks := 0
 	for id, o := range l.orders {
 		switch {
-		case o.told == "":
+		case o.reported == "":
 			complain("order %s reached a provider and no client knows of it", id)
 		case o.refused != "":
-			complain("order %s (%s, %s) was sealed wrongly: %s", id, o.scheme, o.told, o.refused)
+			complain("order %s (%s, %s) was sealed wrongly: %s", id, o.scheme, o.reported, o.refused)
 		case o.arrived > 1:
-			complain("order %s (%s, %s) reached a provider %d times", id, o.scheme, o.told, o.arrived)
-		case outcomeOf(o.told) == "not_sent" && o.arrived > 0:
-			complain("order %s (%s) was told %s and had been sent", id, o.scheme, o.told)
-		case outcomeOf(o.told) == "ok" && o.delivered != 1:
-			complain("order %s (%s) was told ok and was delivered %d times", id, o.scheme, o.delivered)
-		case !slices.Contains([]string{"ok", "not_sent", "unknown", "unverified", "hung up"}, outcomeOf(o.told)):
-			complain("order %s (%s) was told %q", id, o.scheme, o.told)
+			complain("order %s (%s, %s) reached a provider %d times", id, o.scheme, o.reported, o.arrived)
+		case outcomeOf(o.reported) == "not_sent" && o.arrived > 0:
+			complain("order %s (%s) was reported as %s and had been sent", id, o.scheme, o.reported)
+		case outcomeOf(o.reported) == "ok" && o.delivered != 1:
+			complain("order %s (%s) was reported as ok and was delivered %d times", id, o.scheme, o.delivered)
+		case !slices.Contains([]string{"ok", "not_sent", "unknown", "unverified", "hung up"}, outcomeOf(o.reported)):
+			complain("order %s (%s) was reported as %q", id, o.scheme, o.reported)
 		}
-		if o.told == "ok" {
+		if o.reported == "ok" {
 			oks++
 		}
 	}

@@ -30,7 +30,7 @@ func (w *world) load(ctx context.Context, clients int) {
 }
 
 // pay posts one order, hangs up in the middle if it is to, and writes down what
-// it was told.
+// was reported of it.
 func (w *world) pay(ctx context.Context, s *shop, hangUp bool) string {
 	w.orders.Lock()
 	w.next++
@@ -41,12 +41,12 @@ func (w *world) pay(ctx context.Context, s *shop, hangUp bool) string {
 		ctx, cancel = context.WithTimeout(ctx, time.Duration(1+w.next%15)*time.Millisecond)
 		defer cancel()
 	}
-	told := w.post(ctx, s, id)
+	reported := w.post(ctx, s, id)
 	if hangUp && ctx.Err() != nil {
-		told = "hung up"
+		reported = "hung up"
 	}
-	w.ledger.tell(id, s.scheme, told)
-	return told
+	w.ledger.report(id, s.scheme, reported)
+	return reported
 }
 
 func (w *world) post(ctx context.Context, s *shop, id string) string {
@@ -76,28 +76,28 @@ func (w *world) post(ctx context.Context, s *shop, id string) string {
 		}
 		return "ok"
 	}
-	var problem struct{ Code, Outcome string }
+	var problem struct{ Type, Outcome string }
 	if err := json.Unmarshal(text, &problem); err != nil || problem.Outcome != res.Header.Get("Countersign-Outcome") {
 		return fmt.Sprintf("broken: status %d without a problem", res.StatusCode)
 	}
-	return problem.Outcome + "/" + problem.Code
+	return problem.Outcome + "/" + strings.TrimPrefix(problem.Type, "urn:countersign:problem:")
 }
 
-// outcomeOf is the first part of what a client was told.
-func outcomeOf(told string) string {
-	outcome, _, _ := strings.Cut(told, "/")
+// outcomeOf is the first part of what was reported to a client.
+func outcomeOf(reported string) string {
+	outcome, _, _ := strings.Cut(reported, "/")
 	return outcome
 }
 
 // recovered waits until every scheme pays again, by itself.
 func (w *world) recovered(ctx context.Context) error {
 	for _, s := range w.shops {
-		var told string
-		for start := time.Now(); told != "ok"; time.Sleep(200 * time.Millisecond) {
+		var reported string
+		for start := time.Now(); reported != "ok"; time.Sleep(200 * time.Millisecond) {
 			if time.Since(start) > time.Minute || ctx.Err() != nil {
-				return errors.New(s.scheme + " does not recover: " + told)
+				return errors.New(s.scheme + " does not recover: " + reported)
 			}
-			told = w.pay(ctx, s, false)
+			reported = w.pay(ctx, s, false)
 		}
 	}
 	return nil

@@ -1,5 +1,5 @@
 // Command soak puts the sidecar under mixed load while everything around it
-// misbehaves, and then compares two ledgers: what the clients were told and
+// misbehaves, and then compares two ledgers: what was reported to the clients and
 // what reached the providers.
 //
 //	go run ./integration/soak -for 30m

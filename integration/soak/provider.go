@@ -136,5 +136,5 @@ func reset(w http.ResponseWriter) {
 	_ = conn.Close()
 }
 
-// publicKeys are keys that a provider has been told of.
+// publicKeys are keys that a provider has been reported of.
 type publicKeys []*rsa.PublicKey

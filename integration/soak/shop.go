@@ -53,7 +53,7 @@ func seedSecret(s *shop, v *vaulttest.Server) error {
 
 // rotateSecret has the provider take a new secret besides the old one, then the
 // sidecar. The provider goes on signing with the old one, as providers do until
-// they are told.
+// they are reported.
 func rotateSecret(s *shop, v *vaulttest.Server) error {
 	next := rand.Text()
 	s.mu.Lock()
@@ -86,7 +86,7 @@ func seedRSA(s *shop, v *vaulttest.Server) error {
 }
 
 // rotateRSA rotates the merchant's signing key and the provider's: the other
-// side is told of the new public key first.
+// side is reported of the new public key first.
 func rotateRSA(s *shop, v *vaulttest.Server) error {
 	merchant, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -123,7 +123,7 @@ func seedTransit(s *shop, v *vaulttest.Server) error {
 	return s.write(v)
 }
 
-// rotateTransit makes a new version of the Transit key. The provider is told at
+// rotateTransit makes a new version of the Transit key. The provider is reported at
 // once, which the test can and a merchant cannot: it looks at the version before
 // the sidecar does.
 func rotateTransit(s *shop, v *vaulttest.Server) error {

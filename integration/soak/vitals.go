@@ -42,8 +42,8 @@ func (v vitals) comparedTo(before vitals) error {
 func (w *world) settle(ctx context.Context) (vitals, error) {
 	for range 100 {
 		for _, s := range w.shops {
-			if told := w.pay(ctx, s, false); told != "ok" {
-				return vitals{}, fmt.Errorf("a quiet exchange of %s ended with %s", s.scheme, told)
+			if reported := w.pay(ctx, s, false); reported != "ok" {
+				return vitals{}, fmt.Errorf("a quiet exchange of %s ended with %s", s.scheme, reported)
 			}
 		}
 	}
