@@ -1,5 +1,6 @@
 #!/bin/sh
-# Builds Caddy with the modules of this repository, and runs it.
+# Builds Caddy with the modules of this repository, runs it, tests it, and packs
+# it as an image and as packages.
 set -eu
 
 usage() {
@@ -13,11 +14,30 @@ usage:
       keys, in a third of the time (Linux only; needs a C compiler and OpenSSL's
       headers to build, and libcrypto.so.3 to run). Arguments such as --with
       MODULE, for more plugins, are for xcaddy, which must be on PATH then.
+  ./xcaddy.sh test [go test arguments]
+      builds the servers that tests need, then runs every test
+  ./xcaddy.sh image [-o FILE] [--fast-rsa]
+      writes an OCI image as a tar file, by default dist/image.tar
+  ./xcaddy.sh package [-o DIR]
+      writes a .deb and an .rpm, by default to dist
+GOOS and GOARCH are respected, and COUNTERSIGN_VERSION replaces what git says
+about the version.
 USAGE
 }
 
+case ${LC_ALL:-${LC_MESSAGES:-${LANG-}}} in
+zh*) chinese=yes ;;
+*) chinese= ;;
+esac
+
+# say prints its first argument on standard error, or the second one, which is
+# the same in Chinese, where the locale is Chinese.
 say() {
-	printf 'xcaddy.sh: %s\n' "$*" >&2
+	if [ -n "$chinese" ]; then
+		printf 'xcaddy.sh: %s\n' "$2" >&2
+	else
+		printf 'xcaddy.sh: %s\n' "$1" >&2
+	fi
 }
 
 die() {
@@ -32,12 +52,21 @@ misused() {
 }
 
 module=github.com/countersign/caddy-countersign
-main=$module/module/cmd/caddy
+# The name of the module that build_pinned makes, and so of its binaries.
+main=caddy-countersign
 # The tags of Caddy's own releases: they leave out databases of a certificate
 # authority.
 tags=nobadger,nomysql,nopgx
 caller=$PWD
 root=$(CDPATH='' cd -P -- "$(dirname -- "$0")" && pwd)
+
+# Temporary directories, removed at the end.
+staging=
+work=
+remove_temporary='rm -rf ${staging:+"$staging"} ${work:+"$work"}'
+trap "$remove_temporary" EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 
 # from_caller prints a path that the caller gave as it is seen from anywhere.
 from_caller() {
@@ -55,21 +84,51 @@ quote() {
 	esac
 }
 
+# need_go ends the script unless the go command is there and new enough for
+# go.mod, or able to fetch a toolchain that is.
 need_go() {
-	command -v go >/dev/null || die "the go command is not on PATH; install Go from https://go.dev/dl/ (go.mod names the version)"
+	wanted=$(sed -n 's/^go //p' "$root/go.mod")
+	command -v go >/dev/null || die \
+		"the go command is not on PATH; install Go $wanted or later from https://go.dev/dl/" \
+		"PATH 中没有 go 命令;请从 https://golang.google.cn/dl/ 安装 Go $wanted 或更新版本"
+	(cd "$root" && go list -m >/dev/null 2>&1) && return
+	have=$(cd / && GOTOOLCHAIN=local go env GOVERSION 2>/dev/null) || have='go'
+	die "$have is too old, and the newer toolchain could not be fetched; install Go $wanted or later from https://go.dev/dl/" \
+		"$have 版本过旧,且无法自动下载新的工具链;请从 https://golang.google.cn/dl/ 安装 Go $wanted 或更新版本"
+}
+
+# need_modules downloads what a package imports, in the current directory. It
+# ends the script, with the command that mends it, if that fails.
+need_modules() {
+	if complaint=$(go list -mod=readonly -deps -tags="$tags" -f '{{if .Incomplete}}{{.ImportPath}}{{end}}' "$@" 2>&1); then
+		return
+	fi
+	printf '%s\n' "$complaint" >&2
+	proxy=$(go env GOPROXY)
+	case $complaint in
+	*'dial tcp'* | *'Get "http'* | *timeout* | *'no such host'* | *'onnection re'* | *'server response'* | *'GOPROXY'*)
+		die "the module proxy $proxy cannot be reached; name one that can: go env -w GOPROXY=https://proxy.golang.org,direct (in mainland China: go env -w GOPROXY=https://goproxy.cn,direct)" \
+			"无法访问模块代理 $proxy;请换一个可以访问的代理:go env -w GOPROXY=https://goproxy.cn,direct"
+		;;
+	esac
+	die "the modules cannot be loaded; see above" "无法加载依赖模块,原因见上"
 }
 
 # use_fast_rsa sets the environment and the tags of the flavour in which the
 # system's libcrypto computes with private keys.
 use_fast_rsa() {
 	system=$(go env GOOS)
-	[ "$system" = linux ] || die "--fast-rsa exists on Linux only, this build is for $system; leave it out"
+	[ "$system" = linux ] || die \
+		"--fast-rsa exists on Linux only, this build is for $system; leave it out" \
+		"--fast-rsa 仅支持 Linux,当前构建目标是 $system;请去掉该参数"
 	compiler=$(go env CC)
-	command -v "${compiler%% *}" >/dev/null ||
-		die "--fast-rsa needs cgo, and the C compiler $compiler is not on PATH; install it (Debian: apt-get install gcc libc6-dev) or leave --fast-rsa out"
+	command -v "${compiler%% *}" >/dev/null || die \
+		"--fast-rsa needs cgo, and the C compiler $compiler is not on PATH; install it (Debian: apt-get install gcc libc6-dev) or leave --fast-rsa out" \
+		"--fast-rsa 需要 cgo,而 PATH 中没有 C 编译器 $compiler;请安装(Debian:apt-get install gcc libc6-dev)或去掉 --fast-rsa"
 	# $compiler may hold arguments: it is not quoted.
-	echo '#include <openssl/evp.h>' | $compiler -E - >/dev/null 2>&1 ||
-		die "--fast-rsa needs the headers of OpenSSL 3, and $compiler does not find them; install them (Debian: apt-get install libssl-dev) or leave --fast-rsa out"
+	echo '#include <openssl/evp.h>' | $compiler -E - >/dev/null 2>&1 || die \
+		"--fast-rsa needs the headers of OpenSSL 3, and $compiler does not find them; install them (Debian: apt-get install libssl-dev) or leave --fast-rsa out" \
+		"--fast-rsa 需要 OpenSSL 3 的头文件,而 $compiler 找不到;请安装(Debian:apt-get install libssl-dev)或去掉 --fast-rsa"
 	export GOEXPERIMENT='' CGO_ENABLED=1
 	tags=$tags,fastrsa
 }
@@ -80,15 +139,50 @@ use_plain() {
 	export GOEXPERIMENT='' CGO_ENABLED=0
 }
 
+# version prints the version of this module: COUNTERSIGN_VERSION, or the tag that
+# git finds, with the distance from it, or a pseudo-version where there is none.
+version() {
+	found=${COUNTERSIGN_VERSION-}
+	if [ -z "$found" ] && command -v git >/dev/null && [ -e "$root/.git" ]; then
+		found=$(git -C "$root" describe --tags --dirty --match 'v[0-9]*.[0-9]*.[0-9]*' 2>/dev/null) ||
+			found=$(TZ=UTC git -C "$root" log -1 --abbrev=12 --date=format-local:%Y%m%d%H%M%S --format=v0.0.0-%cd-%h 2>/dev/null) ||
+			found=
+	fi
+	case $found in
+	v[0-9]*) printf '%s\n' "$found" ;;
+	[0-9]*) printf 'v%s\n' "$found" ;;
+	*) printf 'v0.0.0-%s\n' "${found:-unknown}" ;;
+	esac
+}
+
+# version_flag prints the linker's flag that makes `caddy version` name this
+# module's version beside Caddy's.
+version_flag() {
+	printf -- '-X github.com/caddyserver/caddy/v2.CustomVersion=caddy-countersign@%s\n' "$1"
+}
+
 # build_pinned builds the main package of this module with the versions that
 # go.sum pins. The flags leave out what differs between two machines: paths,
 # the state of the checkout, build ids.
+#
+# `caddy list-modules --versions` knows the version of dependencies, not of the
+# main module. So the main package is built in a module of its own, with this
+# one as a dependency that lies in the directory above.
 build_pinned() {
+	staging=$(mktemp -d "$root/.xcaddy.XXXXXX")
+	built_version=$(version)
+	sed "s|^module .*|module $main|" "$root/go.mod" >"$staging/go.mod"
+	cp "$root/go.sum" "$root/module/cmd/caddy/main.go" "$staging"
 	(
-		cd "$root"
-		go build -mod=readonly -trimpath -buildvcs=false -ldflags='-s -w -buildid=' \
-			-tags="$tags" -o "$1" ./module/cmd/caddy
+		cd "$staging"
+		go mod edit -require="$module@$built_version" -replace="$module=.."
+		need_modules .
+		go build -mod=readonly -trimpath -buildvcs=false \
+			-ldflags="-s -w -buildid= $(version_flag "$built_version")" \
+			-tags="$tags" -o "$1" .
 	)
+	rm -rf "$staging"
+	staging=
 }
 
 # build_with_xcaddy runs xcaddy with the arguments given, in the caller's
@@ -97,19 +191,18 @@ build_pinned() {
 build_with_xcaddy() {
 	output=$1
 	shift
-	command -v xcaddy >/dev/null ||
-		die "xcaddy is not on PATH, and these arguments are for it: $*
-Install it with: go install github.com/caddyserver/xcaddy/cmd/xcaddy@latest"
+	command -v xcaddy >/dev/null || die \
+		"xcaddy is not on PATH, and these arguments are for it: $*; install it with: go install github.com/caddyserver/xcaddy/cmd/xcaddy@latest" \
+		"PATH 中没有 xcaddy,而这些参数是给它的:$*;请安装:go install github.com/caddyserver/xcaddy/cmd/xcaddy@latest"
 	: "${CADDY_VERSION:=$(cd "$root" && go list -m -f '{{.Version}}' github.com/caddyserver/caddy/v2)}"
 	export CADDY_VERSION
-	if [ -n "$fast_rsa" ]; then
-		case ${XCADDY_GO_BUILD_FLAGS-} in
-		'') XCADDY_GO_BUILD_FLAGS="-trimpath -ldflags='-s -w' -tags=$tags" ;;
-		*fastrsa*) ;;
-		*) die "XCADDY_GO_BUILD_FLAGS is set, and its -tags lack fastrsa; add it, or unset the variable" ;;
-		esac
-		export XCADDY_GO_BUILD_FLAGS
-	fi
+	case $fast_rsa,${XCADDY_GO_BUILD_FLAGS-} in
+	*,) XCADDY_GO_BUILD_FLAGS="-trimpath -ldflags='-s -w $(version_flag "$(version)")' -tags=$tags" ;;
+	,* | *fastrsa*) ;;
+	*) die "XCADDY_GO_BUILD_FLAGS is set, and its -tags lack fastrsa; add it, or unset the variable" \
+		"已设置 XCADDY_GO_BUILD_FLAGS,但其 -tags 中没有 fastrsa;请补上,或取消该变量" ;;
+	esac
+	export XCADDY_GO_BUILD_FLAGS
 	xcaddy build "$@" --with "$module/module" --replace "$module=$root" --output "$output"
 }
 
@@ -125,7 +218,7 @@ build() {
 		left=$((left - 1))
 		case $argument in
 		-o | --output)
-			[ "$left" -gt 0 ] || misused "$argument needs a file"
+			[ "$left" -gt 0 ] || misused "$argument needs a file" "$argument 后面缺少文件名"
 			output=$(from_caller "$1")
 			shift
 			left=$((left - 1))
@@ -149,43 +242,192 @@ build() {
 # another flavour stays in it; one with more plugins stays as it is.
 refresh() {
 	if [ ! -x "$root/caddy" ]; then
-		say "building ./caddy; the first time this takes some minutes"
+		say "building ./caddy; the first time this takes some minutes" "正在构建 ./caddy;首次构建需要几分钟"
 		build
 		return
 	fi
 	if ! command -v go >/dev/null; then
-		say "no go command on PATH: running ./caddy as it is"
+		say "no go command on PATH: running ./caddy as it is" "PATH 中没有 go 命令:直接运行现有的 ./caddy"
 		return
 	fi
 	info=$(go version -m "$root/caddy" 2>/dev/null || true)
 	case $info in
 	*"path	$main"*fastrsa*) build --fast-rsa ;;
 	*"path	$main"*) build ;;
-	*) say "./caddy was built with other plugins: running it as it is; build it again to take up changes" ;;
+	*) say "./caddy was built with other plugins: running it as it is; build it again to take up changes" \
+		"./caddy 带有其他插件:直接运行现有的文件;要使修改生效请重新构建" ;;
 	esac
 }
 
-# suggest prints the request to try, where the Caddyfile serves it by a sandbox.
+# listeners prints the addresses that a Caddyfile listens on, as host:port.
+listeners() {
+	./caddy adapt --config "$1" --adapter caddyfile 2>/dev/null | tr '{' '\n' |
+		sed -n 's/.*"listen":\[\([^]]*\)\].*/\1/p' | tr -d '"' | tr ',' '\n' |
+		sed -n 's/^:\([0-9][0-9]*\)$/127.0.0.1:\1/p; /^[^/]*:[0-9][0-9]*$/p' | grep -v '^:' || true
+}
+
+# answers reports whether something listens at an address. Without curl nothing
+# is known, and nothing is said.
+answers() {
+	command -v curl >/dev/null || return 1
+	code=0
+	curl -s -o /dev/null --noproxy '*' --max-time 2 "http://$1/" || code=$?
+	case $code in
+	6 | 7) return 1 ;;
+	esac
+}
+
+# need_ports ends the script if an address that the Caddyfile listens on is taken.
+need_ports() {
+	for address in $(listeners "$1"); do
+		if answers "$address"; then
+			die "$address is taken by another program; stop that (ss -ltnp 'sport = :${address##*:}' names it), or change the port in $1" \
+				"$address 已被其他程序占用;请停掉它(ss -ltnp 'sport = :${address##*:}' 可以查到),或修改 $1 中的端口"
+		fi
+	done
+}
+
+# suggest waits until the port serves and prints the request to try, where the
+# Caddyfile serves it by a sandbox. Caddy's own lines about its start are out by
+# then. It ends when process $2, which is to serve, does.
 suggest() {
-	if grep -q '/easypay/' "$1" && grep -q 'countersign_sandbox easypay' "$1" && grep -q ':8080' "$1"; then
-		printf 'Try it, from another terminal:\n\n%s %s %s\n\n' \
-			"curl -sS -H 'Content-Type: application/json' --data-binary" \
-			"$(quote "@$root/caddyfiles/samples/easypay.json")" \
-			http://127.0.0.1:8080/easypay/ledger/mpos
+	if ! grep -q '/easypay/' "$1" || ! grep -q 'countersign_sandbox easypay' "$1" || ! grep -q ':8080' "$1"; then
+		return
 	fi
+	while ! answers 127.0.0.1:8080; do
+		sleep 1
+		kill -0 "$2" 2>/dev/null || return 0
+		command -v curl >/dev/null || break
+	done
+	sleep 1
+	if [ -n "$chinese" ]; then
+		printf '\n已启动。请在另一个终端中执行:\n\n'
+	else
+		printf '\nReady. Try it, from another terminal:\n\n'
+	fi
+	printf '%s %s %s\n\n' \
+		"curl -i -sS -H 'Content-Type: application/json' --data-binary" \
+		"$(quote "@$root/caddyfiles/samples/easypay.json")" \
+		http://127.0.0.1:8080/easypay/ledger/mpos
 }
 
 run() {
-	[ $# -le 1 ] || misused "run takes one Caddyfile"
+	[ $# -le 1 ] || misused "run takes one Caddyfile" "run 只接受一个 Caddyfile"
 	caddyfile=caddyfiles/quickstart.Caddyfile
 	if [ $# -eq 1 ]; then
 		caddyfile=$(from_caller "$1")
 	fi
 	cd "$root"
-	[ -f "$caddyfile" ] || die "there is no Caddyfile $caddyfile"
+	[ -f "$caddyfile" ] || die "there is no Caddyfile $caddyfile" "找不到 Caddyfile:$caddyfile"
 	refresh
-	suggest "$caddyfile"
+	need_ports "$caddyfile"
+	# Caddy takes the place of this shell and gets its signals. The inner
+	# process is nobody's child, so that Caddy need not wait for it.
+	( (suggest "$caddyfile" $$) & )
 	exec ./caddy run --config "$caddyfile" --adapter caddyfile
+}
+
+# run_tests builds what tests run, which takes minutes the first time and so has
+# no place within a test's time limit; then it runs the tests.
+run_tests() {
+	need_go
+	cd "$root"
+	need_modules -test ./...
+	go run ./integration/programs/build
+	everything=yes
+	limit='-timeout=120m'
+	for argument; do
+		case $argument in
+		-timeout* | --timeout* | -test.timeout*) limit= ;;
+		./* | . | ... | "$module"*) everything= ;;
+		esac
+	done
+	if [ -z "$everything" ]; then
+		go test $limit "$@"
+		return
+	fi
+	go test $limit ./... "$@"
+	# What only tools and tests need lies in modules of its own.
+	for directory in integration/*/go.mod; do
+		[ -f "$directory" ] || continue
+		directory=${directory%/go.mod}
+		say "the tests of $directory" "$directory 的测试"
+		(cd "$directory" && GOWORK=off go test $limit ./... "$@")
+	done
+}
+
+# pack_tool runs a command of integration/package, a module of its own.
+pack_tool() {
+	say "building the packer; the first time this takes a minute" "正在构建打包工具;首次构建需要约一分钟"
+	(
+		cd "$root/integration/package"
+		tags=
+		need_modules .
+		GOWORK=off GOFLAGS='' go build -mod=readonly -o "$work/pack" .
+	)
+	(cd "$root" && "$work/pack" "$@")
+}
+
+# for_host runs a function for this machine, whatever GOOS and GOARCH say.
+for_host() (
+	unset GOOS GOARCH
+	trap 'rm -rf ${staging:+"$staging"}' EXIT # a subshell has no traps of its parent
+	"$@"
+)
+
+image() {
+	archive=$root/dist/image.tar
+	flavour=
+	while [ $# -gt 0 ]; do
+		case $1 in
+		-o | --output)
+			[ $# -gt 1 ] || misused "$1 needs a file" "$1 后面缺少文件名"
+			archive=$(from_caller "$2")
+			shift
+			;;
+		-o=* | --output=*) archive=$(from_caller "${1#*=}") ;;
+		--fast-rsa) flavour=--fast-rsa ;;
+		*) misused "image does not take $1" "image 不接受参数 $1" ;;
+		esac
+		shift
+	done
+	need_go
+	if [ -n "$flavour" ]; then
+		command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || die \
+			"image --fast-rsa takes libraries out of Debian's packages, and apt-get or dpkg-deb is missing; run it on Debian, or leave --fast-rsa out" \
+			"image --fast-rsa 需要从 Debian 软件包中取库文件,而本机没有 apt-get 或 dpkg-deb;请在 Debian 上运行,或去掉 --fast-rsa"
+	fi
+	work=$(mktemp -d)
+	export GOOS=linux
+	build -o "$work/caddy" $flavour
+	for_host pack_tool image -binary "$work/caddy" -version "$(version)" -o "$archive" ${flavour:+-debian}
+}
+
+package() {
+	directory=$root/dist
+	while [ $# -gt 0 ]; do
+		case $1 in
+		-o | --output)
+			[ $# -gt 1 ] || misused "$1 needs a directory" "$1 后面缺少目录名"
+			directory=$(from_caller "$2")
+			shift
+			;;
+		-o=* | --output=*) directory=$(from_caller "${1#*=}") ;;
+		*) misused "package does not take $1" "package 不接受参数 $1" ;;
+		esac
+		shift
+	done
+	need_go
+	work=$(mktemp -d)
+	export GOOS=linux
+	build -o "$work/caddy"
+	# Caddy writes its own man pages, so one is needed that runs here.
+	host=$work/caddy
+	if ! "$host" version >/dev/null 2>&1; then
+		host=$work/caddy-host
+		for_host build -o "$host"
+	fi
+	for_host pack_tool package -binary "$work/caddy" -documentation "$host" -version "$(version)" -o "$directory"
 }
 
 command=${1-}
@@ -193,7 +435,10 @@ command=${1-}
 case $command in
 run) run "$@" ;;
 build) build "$@" ;;
+test) run_tests "$@" ;;
+image) image "$@" ;;
+package) package "$@" ;;
 help | -h | --help) usage ;;
-'') misused "a command is missing" ;;
-*) misused "unknown command: $command" ;;
+'') misused "a command is missing" "缺少子命令" ;;
+*) misused "unknown command: $command" "未知的子命令:$command" ;;
 esac

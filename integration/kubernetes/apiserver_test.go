@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/countersign/caddy-countersign/integration/programs"
 )
 
 // cluster is a real kube-apiserver with its etcd: everything that keeps objects
@@ -33,7 +35,10 @@ type cluster struct {
 
 func startCluster(t *testing.T) *cluster {
 	t.Helper()
-	apiserver, etcd := buildCluster(t)
+	apiserver, err := programs.Path(t.Context(), programs.APIServer)
+	require.NoError(t, err)
+	etcd, err := programs.Path(t.Context(), programs.Etcd)
+	require.NoError(t, err)
 	dir := t.TempDir()
 	port, clients, peers := freePort(t), freePort(t), freePort(t)
 	storage := "http://127.0.0.1:" + clients
@@ -75,23 +80,6 @@ func startCluster(t *testing.T) *cluster {
 		return err == nil && status == http.StatusOK
 	}, 90*time.Second, 200*time.Millisecond, "the API server is ready; its log: %s", log)
 	return c
-}
-
-// buildCluster compiles both servers from the module in cluster/server.
-func buildCluster(t *testing.T) (apiserver, etcd string) {
-	t.Helper()
-	apiserver, etcd = filepath.Join(scratch, "kube-apiserver"), filepath.Join(scratch, "etcd")
-	for output, main := range map[string]string{
-		apiserver: "k8s.io/kubernetes/cmd/kube-apiserver",
-		etcd:      "go.etcd.io/etcd/server/v3",
-	} {
-		build := exec.Command("go", "build", "-ldflags=-s -w", "-o", output, main)
-		build.Dir = "cluster/server"
-		build.Env = append(os.Environ(), "GOWORK=off")
-		text, err := build.CombinedOutput()
-		require.NoError(t, err, "%s", text)
-	}
-	return apiserver, etcd
 }
 
 // run starts a server that ends with the test and returns its log file.

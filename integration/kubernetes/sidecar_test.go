@@ -21,35 +21,12 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/countersign/caddy-countersign/integration/programs"
 )
 
 // repository is the top of the repository, where keys-dev is.
 const repository = "../.."
-
-// scratch outlives the tests that share the binary in it.
-var scratch string
-
-func TestMain(m *testing.M) {
-	var err error
-	if scratch, err = os.MkdirTemp("", "countersign-kubernetes-"); err != nil {
-		panic(err)
-	}
-	code := m.Run()
-	os.RemoveAll(scratch)
-	os.Exit(code)
-}
-
-// caddyBinary is Caddy with the modules of this repository.
-var caddyBinary = sync.OnceValues(func() (string, error) {
-	binary := filepath.Join(scratch, "caddy")
-	build := exec.Command("go", "build", "-o", binary, "./module/cmd/caddy")
-	build.Dir = repository
-	output, err := build.CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("building Caddy: %w\n%s", err, output)
-	}
-	return binary, nil
-})
 
 // process is a Caddy that runs.
 type process struct {
@@ -62,7 +39,7 @@ type process struct {
 // startCaddy runs Caddy on the Caddyfile in dir, from there, as the pod does.
 func startCaddy(t *testing.T, dir string, env ...string) *process {
 	t.Helper()
-	binary, err := caddyBinary()
+	binary, err := programs.Path(t.Context(), programs.Caddy)
 	require.NoError(t, err)
 	p := &process{
 		command: exec.Command(binary, "run", "--config", "Caddyfile"),

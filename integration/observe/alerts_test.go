@@ -17,6 +17,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/countersign/caddy-countersign/integration/programs"
 )
 
 // evaluation is what Prometheus' engine made of scrapes; see the command in
@@ -51,11 +53,8 @@ var ageLine = regexp.MustCompile(`(?m)^(caddy_countersign_key_age_seconds\{[^}]*
 // evaluate asks what the alert rules and the dashboard make of the scrapes.
 func (c *scrapes) evaluate(t *testing.T) *evaluation {
 	t.Helper()
-	binary := filepath.Join(t.TempDir(), "promql")
-	build := exec.Command("go", "build", "-o", binary, ".")
-	build.Dir = "promql"
-	output, err := build.CombinedOutput()
-	require.NoError(t, err, string(output))
+	binary, err := programs.Path(t.Context(), programs.PromQL)
+	require.NoError(t, err)
 
 	type scrape struct {
 		At   float64 `json:"at"`

@@ -101,14 +101,15 @@ func binaryOrBuild(ctx context.Context, asked string) (string, func(), error) {
 	return binary, cleanup, nil
 }
 
-// build runs xcaddy.sh in the checkout.
-func build(ctx context.Context, checkout, binary string) error {
+// build runs xcaddy.sh in the checkout, with env added to the environment.
+func build(ctx context.Context, checkout, binary string, env ...string) error {
 	absolute, err := filepath.Abs(binary)
 	if err != nil {
 		return err
 	}
 	cmd := exec.CommandContext(ctx, "./xcaddy.sh", "build", "-o", absolute)
 	cmd.Dir = checkout
+	cmd.Env = append(os.Environ(), env...)
 	cmd.Stderr = os.Stderr
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("building in %s: %w", checkout, err)

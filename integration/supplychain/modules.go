@@ -42,11 +42,15 @@ func findModules(ctx context.Context, info *buildinfo.BuildInfo) ([]module, erro
 		source := effective(dep)
 		found := module{path: source.Path, version: source.Version, sum: source.Sum}
 		dir := dirs[source.Path+"@"+source.Version]
-		if source.Version == "" {
+		if source.Version == "" || source.Version == "(devel)" {
 			// A checkout stands in for it, as xcaddy --replace does: it
-			// keeps its name, and no sum vouches for it.
+			// keeps its name, and no sum vouches for it. xcaddy.sh builds in
+			// a directory of this repository, which is the current one.
 			found = module{path: dep.Path, version: dep.Version}
-			dir.Dir = source.Path
+			dir = downloaded{Dir: source.Path}
+			if source.Path == ".." {
+				dir.Dir = "."
+			}
 		}
 		if dir.Sum != found.sum {
 			return nil, fmt.Errorf("the module cache's %s@%s is not what the binary was built from: %q there, %q in the binary", found.path, found.version, dir.Sum, found.sum)
@@ -85,7 +89,7 @@ func moduleDirs(ctx context.Context, deps []*debug.Module) (map[string]downloade
 	args := []string{"mod", "download", "-json"}
 	for _, dep := range deps {
 		dep = effective(dep)
-		if dep.Version != "" {
+		if dep.Version != "" && dep.Version != "(devel)" {
 			args = append(args, dep.Path+"@"+dep.Version)
 		}
 	}

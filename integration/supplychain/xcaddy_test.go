@@ -5,8 +5,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -21,18 +23,45 @@ type checkout struct {
 
 const fakeGo = `#!/bin/sh
 case "$*" in
-"env GOOS") echo "${FAKE_OS:-linux}" ;;
+"env GOOS") echo "${GOOS:-${FAKE_OS:-linux}}" ;;
 "env CC") echo "${FAKE_CC:-compiler -x}" ;;
-"list -m"*) echo v2.99.0 ;;
+"env GOPROXY") echo https://proxy.example ;;
+"env GOVERSION") echo go1.21.3 ;;
+"list -m") [ -z "$FAKE_OLD" ] ;;
+"list -m "*) echo v2.99.0 ;;
+"list -mod="*) [ -z "$FAKE_OFFLINE" ] || { echo "$FAKE_OFFLINE"; exit 1; } ;;
 "version -m"*) cat "$3" ;;
+"mod edit "*) printf '<%s>\n' "$@" ;;
 *)
 	printf 'go CGO_ENABLED=%s GOEXPERIMENT=%s\n' "$CGO_ENABLED" "$GOEXPERIMENT"
-	printf '<%s>\n' "$PWD" "$@"
+	printf '<%s>\n' "${PWD%.*}" "$@"
 	while [ "$1" != -o ]; do shift; done
-	printf '#!/bin/sh\nprintf "caddy\\n"; printf "<%%s>\\n" "$PWD" "$@"\n# path\tgithub.com/countersign/caddy-countersign/module/cmd/caddy\n' >"$2"
-	chmod +x "$2"
+	cp "$(dirname "$0")/built" "$2"
 	;;
 esac
+`
+
+// builtCaddy stands for the Caddy that is built. It says how it is called, and
+// serves, which is to say that curl finds it, until the file "stop" is there.
+const builtCaddy = `#!/bin/sh
+if [ "$1" = adapt ]; then
+	echo '{"apps":{"http":{"servers":{"srv0":{"listen":["127.0.0.1:8080"],"routes":[{"dial":"127.0.0.1:9090"}]},"srv1":{"listen":[":8081"]}}}}}'
+	exit
+fi
+echo caddy
+printf '<%s>\n' "$PWD" "$@"
+touch serving
+while [ ! -e stop ]; do sleep 0.1; done
+# path	caddy-countersign
+`
+
+// fakeCurl connects to what runs in the checkout, and to what $FAKE_TAKEN names.
+const fakeCurl = `#!/bin/sh
+for url; do :; done
+case $url in
+*"${FAKE_TAKEN:-nothing}"*) exit 0 ;;
+esac
+[ -e serving ] || exit 7
 `
 
 // fakeCompiler preprocesses any header that is not told to be missing.
@@ -57,12 +86,17 @@ func newCheckout(t *testing.T) checkout {
 	require.NoError(t, err)
 	c.write(t, filepath.Join(c.root, "xcaddy.sh"), string(script))
 	c.write(t, filepath.Join(c.bin, "go"), fakeGo)
+	c.write(t, filepath.Join(c.bin, "built"), builtCaddy)
+	c.write(t, filepath.Join(c.bin, "curl"), fakeCurl)
 	c.write(t, filepath.Join(c.bin, "compiler"), fakeCompiler)
+	c.write(t, filepath.Join(c.root, "go.mod"), "module github.com/countersign/caddy-countersign\n\ngo 1.99.0\n")
+	c.write(t, filepath.Join(c.root, "go.sum"), "")
+	c.write(t, filepath.Join(c.root, "module", "cmd", "caddy", "main.go"), "package main\n")
 	c.write(t, filepath.Join(c.root, "caddyfiles", "quickstart.Caddyfile"),
 		":8080 {\n\thandle_path /easypay/* {\n\t}\n}\n:9090 {\n\tcountersign_sandbox easypay\n}\n")
 	require.NoError(t, os.Mkdir(c.caller, 0o700))
 	// Nothing else is on PATH: a real xcaddy must not be found.
-	for _, tool := range []string{"sh", "dirname", "grep", "sed", "cat", "chmod"} {
+	for _, tool := range []string{"sh", "dirname", "grep", "sed", "cat", "chmod", "cp", "rm", "mktemp", "tr", "sleep", "touch"} {
 		path, err := exec.LookPath(tool)
 		require.NoError(t, err)
 		require.NoError(t, os.Symlink(path, filepath.Join(c.bin, tool)))
@@ -92,28 +126,36 @@ func (c checkout) run(t *testing.T, env []string, args ...string) (stdout, stder
 	return out.String(), errs.String(), 0
 }
 
+const versionFlag = "-X github.com/caddyserver/caddy/v2.CustomVersion=caddy-countersign@v1.2.3"
+
 func TestBuildPinned(t *testing.T) {
 	tests := []struct {
 		name   string
 		args   []string
 		output func(checkout) string
-		first  string
+		cgo    string
 		tags   string
 	}{
-		{"plain", nil, func(c checkout) string { return filepath.Join(c.root, "caddy") }, "go CGO_ENABLED=0 GOEXPERIMENT=\n", "nobadger,nomysql,nopgx"},
-		{"to a file of the caller", []string{"-o", "mine"}, func(c checkout) string { return filepath.Join(c.caller, "mine") }, "go CGO_ENABLED=0 GOEXPERIMENT=\n", "nobadger,nomysql,nopgx"},
-		{"fast RSA", []string{"--fast-rsa", "--output=mine"}, func(c checkout) string { return filepath.Join(c.caller, "mine") }, "go CGO_ENABLED=1 GOEXPERIMENT=\n", "nobadger,nomysql,nopgx,fastrsa"},
+		{"plain", nil, func(c checkout) string { return filepath.Join(c.root, "caddy") }, "0", "nobadger,nomysql,nopgx"},
+		{"to a file of the caller", []string{"-o", "mine"}, func(c checkout) string { return filepath.Join(c.caller, "mine") }, "0", "nobadger,nomysql,nopgx"},
+		{"fast RSA", []string{"--fast-rsa", "--output=mine"}, func(c checkout) string { return filepath.Join(c.caller, "mine") }, "1", "nobadger,nomysql,nopgx,fastrsa"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			c := newCheckout(t)
 			// A flavour in the environment has no say.
-			out, stderr, code := c.run(t, []string{"CGO_ENABLED=", "GOEXPERIMENT=other"}, append([]string{"build"}, test.args...)...)
+			out, stderr, code := c.run(t, []string{"CGO_ENABLED=", "GOEXPERIMENT=other", "COUNTERSIGN_VERSION=1.2.3"}, append([]string{"build"}, test.args...)...)
 			require.Zero(t, code, stderr)
-			assert.True(t, strings.HasPrefix(out, test.first), out)
-			for _, part := range []string{"<" + c.root + ">", "<-mod=readonly>", "<-trimpath>", "<-buildvcs=false>", "<-ldflags=-s -w -buildid=>", "<-tags=" + test.tags + ">", "<-o>\n<" + test.output(c) + ">", "<./module/cmd/caddy>"} {
+			for _, part := range []string{
+				"<-require=github.com/countersign/caddy-countersign@v1.2.3>", "<-replace=github.com/countersign/caddy-countersign=..>",
+				"go CGO_ENABLED=" + test.cgo + " GOEXPERIMENT=\n<" + c.root + "/.xcaddy>", "<-mod=readonly>", "<-trimpath>", "<-buildvcs=false>",
+				"<-ldflags=-s -w -buildid= " + versionFlag + ">", "<-tags=" + test.tags + ">", "<-o>\n<" + test.output(c) + ">",
+			} {
 				assert.Contains(t, out, part+"\n")
 			}
+			left, err := filepath.Glob(filepath.Join(c.root, ".xcaddy*"))
+			require.NoError(t, err)
+			assert.Empty(t, left)
 		})
 	}
 }
@@ -126,10 +168,12 @@ func TestBuildWithPlugins(t *testing.T) {
 	assert.Contains(t, stderr, "go install github.com/caddyserver/xcaddy/cmd/xcaddy@latest")
 
 	c.write(t, filepath.Join(c.bin, "xcaddy"), fakeXcaddy)
-	out, stderr, code = c.run(t, nil, "build", "--with", "example.com/plugin=./mine", "-o", "out", "--embed", "a b")
+	version := []string{"COUNTERSIGN_VERSION=v1.2.3"}
+	out, stderr, code = c.run(t, version, "build", "--with", "example.com/plugin=./mine", "-o", "out", "--embed", "a b")
 	require.Zero(t, code, stderr)
 	assert.Equal(t, strings.Join([]string{
 		"xcaddy CADDY_VERSION=v2.99.0",
+		"CGO_ENABLED=", "[-trimpath]", "[-ldflags=-s -w " + versionFlag + "]", "[-tags=nobadger,nomysql,nopgx]",
 		"<" + c.caller + ">", "<build>",
 		"<--with>", "<example.com/plugin=./mine>", "<--embed>", "<a b>",
 		"<--with>", "<github.com/countersign/caddy-countersign/module>",
@@ -137,9 +181,9 @@ func TestBuildWithPlugins(t *testing.T) {
 		"<--output>", "<" + filepath.Join(c.caller, "out") + ">", "",
 	}, "\n"), out)
 
-	out, stderr, code = c.run(t, nil, "build", "--fast-rsa", "--with", "example.com/plugin")
+	out, stderr, code = c.run(t, version, "build", "--fast-rsa", "--with", "example.com/plugin")
 	require.Zero(t, code, stderr)
-	assert.Contains(t, out, "\nCGO_ENABLED=1\n[-trimpath]\n[-ldflags=-s -w]\n[-tags=nobadger,nomysql,nopgx,fastrsa]\n<")
+	assert.Contains(t, out, "\nCGO_ENABLED=1\n[-trimpath]\n[-ldflags=-s -w "+versionFlag+"]\n[-tags=nobadger,nomysql,nopgx,fastrsa]\n<")
 	out, stderr, code = c.run(t, []string{"XCADDY_GO_BUILD_FLAGS=-race -tags=fastrsa,mine"}, "build", "--fast-rsa", "--with", "example.com/plugin")
 	require.Zero(t, code, stderr)
 	assert.Contains(t, out, "[-race]\n[-tags=fastrsa,mine]\n")
@@ -155,49 +199,85 @@ func TestBuildWithPlugins(t *testing.T) {
 
 func TestBuildSaysWhatIsMissing(t *testing.T) {
 	tests := []struct {
-		name string
-		env  []string
-		want string
+		name, flag string
+		env        []string
+		want       []string
 	}{
-		{"system", []string{"FAKE_OS=plan9"}, "plan9"},
-		{"compiler", []string{"FAKE_CC=no-such-compiler -x"}, "no-such-compiler"},
-		{"headers", []string{"FAKE_MISSING=openssl/evp.h"}, "libssl-dev"},
+		{"system", "--fast-rsa", []string{"FAKE_OS=plan9"}, []string{"plan9"}},
+		{"compiler", "--fast-rsa", []string{"FAKE_CC=no-such-compiler -x"}, []string{"no-such-compiler", "apt-get install gcc"}},
+		{"headers", "--fast-rsa", []string{"FAKE_MISSING=openssl/evp.h"}, []string{"libssl-dev"}},
+		{"old Go", "-o=mine", []string{"FAKE_OLD=yes"}, []string{"go1.21.3", "Go 1.99.0", "/dl/"}},
+		{"proxy", "-o=mine", []string{"FAKE_OFFLINE=dial tcp: lookup proxy.example: no such host"}, []string{"https://proxy.example", "go env -w GOPROXY=https://goproxy.cn,direct"}},
 	}
 	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			out, stderr, code := newCheckout(t).run(t, test.env, "build", "--fast-rsa")
-			assert.Equal(t, 1, code)
-			assert.Empty(t, out)
-			assert.Contains(t, stderr, test.want)
-		})
+		for _, language := range []string{"en_GB.UTF-8", "zh_CN.UTF-8"} {
+			t.Run(test.name+" in "+language, func(t *testing.T) {
+				out, stderr, code := newCheckout(t).run(t, append(test.env, "LANG="+language), "build", test.flag)
+				assert.Equal(t, 1, code)
+				assert.NotContains(t, out, "CGO_ENABLED", "nothing is built")
+				lines := strings.Split(strings.TrimSpace(stderr), "\n")
+				said := lines[len(lines)-1]
+				for _, want := range test.want {
+					assert.Contains(t, said, want)
+				}
+				assert.Equal(t, language[:2] == "zh", regexp.MustCompile(`\p{Han}`).MatchString(said), said)
+			})
+		}
 	}
+	t.Run("no Go", func(t *testing.T) {
+		c := newCheckout(t)
+		require.NoError(t, os.Remove(filepath.Join(c.bin, "go")))
+		_, stderr, code := c.run(t, nil, "build")
+		assert.Equal(t, 1, code)
+		assert.Contains(t, stderr, "https://go.dev/dl/")
+	})
+}
+
+// stopAfter ends what builtCaddy serves when there was time to print the request.
+func (c checkout) stopAfter(t *testing.T, d time.Duration) {
+	time.AfterFunc(d, func() { _ = os.WriteFile(filepath.Join(c.root, "stop"), nil, 0o600) })
 }
 
 func TestRun(t *testing.T) {
 	c := newCheckout(t)
+	c.stopAfter(t, 4*time.Second)
 	out, stderr, code := c.run(t, nil, "run")
 	require.Zero(t, code, stderr)
-	assert.Contains(t, out, "\ncaddy\n<"+c.root+">\n<run>\n<--config>\n<caddyfiles/quickstart.Caddyfile>\n<--adapter>\n<caddyfile>\n")
+	started := "\ncaddy\n<" + c.root + ">\n<run>\n<--config>\n<caddyfiles/quickstart.Caddyfile>\n<--adapter>\n<caddyfile>\n"
+	require.Contains(t, out, started)
 
-	// The line to try is one that a shell understands, alone on its line.
-	var lines []string
-	for line := range strings.Lines(out) {
-		if strings.HasPrefix(line, "curl ") {
-			lines = append(lines, line)
-		}
-	}
-	require.Len(t, lines, 1)
-	words, err := exec.CommandContext(t.Context(), "sh", "-c", `curl() { printf '%s\n' "$@"; }; `+lines[0]).Output()
+	// The line to try comes when Caddy serves, and nothing after it. A shell
+	// understands it.
+	lines := strings.Split(strings.TrimSpace(out[strings.Index(out, started)+len(started):]), "\n")
+	line := lines[len(lines)-1]
+	require.True(t, strings.HasPrefix(line, "curl "), out)
+	words, err := exec.CommandContext(t.Context(), "sh", "-c", `curl() { printf '%s\n' "$@"; }; `+line).Output()
 	require.NoError(t, err)
 	assert.Equal(t, []string{
-		"-sS", "-H", "Content-Type: application/json",
+		"-i", "-sS", "-H", "Content-Type: application/json",
 		"--data-binary", "@" + c.root + "/caddyfiles/samples/easypay.json",
 		"http://127.0.0.1:8080/easypay/ledger/mpos",
 	}, strings.Split(strings.TrimSuffix(string(words), "\n"), "\n"))
 }
 
+func TestRunSaysThatAPortIsTaken(t *testing.T) {
+	for language, want := range map[string]string{"C": "is taken", "zh_CN.UTF-8": "已被其他程序占用"} {
+		c := newCheckout(t)
+		out, stderr, code := c.run(t, []string{"LANG=" + language, "FAKE_TAKEN=:8081/"}, "run")
+		assert.Equal(t, 1, code)
+		assert.NotContains(t, out, "\ncaddy\n")
+		assert.Contains(t, stderr, "127.0.0.1:8081 "+want)
+	}
+	// A provider that the Caddyfile only connects to may well be there.
+	c := newCheckout(t)
+	c.stopAfter(t, 0)
+	_, stderr, code := c.run(t, []string{"FAKE_TAKEN=:9090/"}, "run")
+	assert.Zero(t, code, stderr)
+}
+
 func TestRunOwnCaddyfile(t *testing.T) {
 	c := newCheckout(t)
+	c.stopAfter(t, 3*time.Second)
 	c.write(t, filepath.Join(c.caller, "Caddyfile"), ":8080 {\n\trespond ok\n}\n")
 	out, stderr, code := c.run(t, nil, "run", "Caddyfile")
 	require.Zero(t, code, stderr)
@@ -215,14 +295,15 @@ func TestRunKeepsTheFlavour(t *testing.T) {
 	tests := []struct {
 		name, binary, want string
 	}{
-		{"pinned", binary + "# path\tgithub.com/countersign/caddy-countersign/module/cmd/caddy\n", "go CGO_ENABLED=0"},
-		{"fast RSA", binary + "# path\tgithub.com/countersign/caddy-countersign/module/cmd/caddy\n# build\t-tags=nobadger,fastrsa\n", "<-tags=nobadger,nomysql,nopgx,fastrsa>"},
+		{"pinned", binary + "# path\tcaddy-countersign\n", "go CGO_ENABLED=0"},
+		{"fast RSA", binary + "# path\tcaddy-countersign\n# build\t-tags=nobadger,fastrsa\n", "<-tags=nobadger,nomysql,nopgx,fastrsa>"},
 		{"plugins", binary + "# path\tcaddy\n", "caddy of before"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			c := newCheckout(t)
 			c.write(t, filepath.Join(c.root, "caddy"), test.binary)
+			c.stopAfter(t, 0)
 			out, stderr, code := c.run(t, nil, "run")
 			require.Zero(t, code, stderr)
 			assert.Contains(t, out, test.want)
