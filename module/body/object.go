@@ -67,16 +67,6 @@ func (o *Object) Text(name string) (string, bool) {
 	return string(m.Text()), true
 }
 
-// Decode keeps the text of the string called name, for those who ask for a long
-// one more than once. It must not be called while others read the object.
-func (o *Object) Decode(name string) {
-	for i, m := range o.members {
-		if string(m.name) == name && m.Kind() == String {
-			o.members[i].text = m.Text()
-		}
-	}
-}
-
 // Has reports whether there is a member called name that is neither null nor
 // the empty string.
 func (o *Object) Has(name string) bool {

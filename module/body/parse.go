@@ -24,27 +24,9 @@ var (
 // Parse reads src, which must hold one JSON object and nothing else but white
 // space. The object refers to src: src must not be changed while it is in use.
 //
-// What is not of the usual kind, jsontext judges, of the whole text and before
-// anything is taken from it. Where its members stand is then found without asking
-// again.
+// jsontext judges the whole text before anything is taken from it. The members
+// are then found without checking again.
 func Parse(src []byte) (*Object, error) {
-	if o := usualObject(src); o != nil {
-		return o, nil
-	}
-	return readAny(src)
-}
-
-// Inner reads the text of a value as Parse reads a body.
-func (m Member) Inner() (*Object, error) {
-	text := m.Text()
-	if o := usualObjectIn(text); o != nil {
-		return o, nil
-	}
-	return readAny(text)
-}
-
-// readAny reads a text of any kind.
-func readAny(src []byte) (*Object, error) {
 	if err := check(src); err != nil {
 		return nil, err
 	}
@@ -58,12 +40,12 @@ func readAny(src []byte) (*Object, error) {
 	return objectAt(src, start), nil
 }
 
+// Inner reads the text of a value as Parse reads a body.
+func (m Member) Inner() (*Object, error) { return Parse(m.Text()) }
+
 // Valid reports why text is not one JSON value as Parse would read it in a member
 // of an object, or nil.
 func Valid(text []byte) error {
-	if usual(text) {
-		return nil
-	}
 	if err := check(text); err != nil {
 		return err
 	}

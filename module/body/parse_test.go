@@ -262,20 +262,6 @@ func TestParseIsIndependent(t *testing.T) {
 	}
 }
 
-func TestDecode(t *testing.T) {
-	o := parse(t, `{"a":"x\u0041\n","b":1,"c":"plain"}`)
-	for _, name := range []string{"a", "b", "c", "missing"} {
-		before, _ := o.Text(name)
-		o.Decode(name)
-		after, _ := o.Text(name)
-		assert.Equal(t, before, after)
-	}
-	m, _ := o.Get("a")
-	assert.Equal(t, "xA\n", string(m.Text()))
-	assert.Equal(t, `"x\u0041\n"`, string(m.Raw()))
-	assert.Same(t, &m.Text()[0], &m.Text()[0], "it is decoded once")
-}
-
 // What stands in a string is read as a body is.
 func TestInner(t *testing.T) {
 	for _, text := range []string{`{"a":"分账","b":{"c":[1.10]}}`, `{"a":1,"a":2}`, `{"\u0061":1}`, `{"a":"\ud800"}`, `[]`, `{"a":`, ``, nested(101, `{"a":`, "}"), "{\"a\":\"\n\"}"} {

@@ -38,21 +38,3 @@ func FuzzQuote(f *testing.F) {
 		}
 	})
 }
-
-// TestQuoteEverywhere has each two ASCII characters at each place of a text, and
-// of eight bytes of it.
-func TestQuoteEverywhere(t *testing.T) {
-	for first := range utf8.RuneSelf {
-		for second := range utf8.RuneSelf {
-			for at := range 10 {
-				text := []byte("分账abcdefghijkl")
-				text[6+at], text[7+at] = byte(first), byte(second)
-				want, err := jsontext.AppendQuote(nil, text)
-				require.NoError(t, err)
-				if got := AppendQuote(nil, text); string(got) != string(want) {
-					t.Fatalf("%q in the place of %q", got, want)
-				}
-			}
-		}
-	}
-}

@@ -1,46 +1,21 @@
 package body
 
-import (
-	"bytes"
-	"sync"
-)
+import "bytes"
 
-// What is here finds its way in a text that was found valid, and so
-// asks no more than it needs to know: where a string ends, and how deep it is.
+// The functions here read a text that was found valid, and so look only for
+// where strings end and how deep the text nests.
 
 // objectAt finds the members of the object that begins at src[start].
 func objectAt(src []byte, start int) *Object {
 	o := &Object{src: src, open: start + 1}
-	room := rooms.Get().(*[many]Member)
-	n, at := 0, spaceEnd(src, o.open)
-	for ; src[at] != '}' && n < many; n++ {
-		at = room[n].read(src, at)
-	}
-	o.members = make([]Member, n+membersFrom(src, at))
-	copy(o.members, room[:n])
-	clear(room[:n])
-	rooms.Put(room)
-	for ; src[at] != '}'; n++ {
-		at = o.members[n].read(src, at)
+	at := spaceEnd(src, o.open)
+	for src[at] != '}' {
+		var m Member
+		at = m.read(src, at)
+		o.members = append(o.members, m)
 	}
 	o.end = at + 1
 	return o
-}
-
-// many members are counted before they are kept, so that an object of more is in
-// memory once.
-const many = 64
-
-// rooms are where members stand until it is known how many they are.
-var rooms = sync.Pool{New: func() any { return new([many]Member) }}
-
-// membersFrom is how many members there are from src[at] on.
-func membersFrom(src []byte, at int) (n int) {
-	var m Member
-	for ; src[at] != '}'; n++ {
-		at = m.read(src, at)
-	}
-	return n
 }
 
 // read makes m the member that begins at src[at], and returns where the next one

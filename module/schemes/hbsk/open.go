@@ -43,7 +43,6 @@ func (s *Scheme) verify(answer scheme.Answer, key string) (*scheme.Opened, error
 	if err != nil {
 		return nil, err
 	}
-	answer.Body.Decode(memberData)
 	m, err := s.responseMessage.fill(answer.Body, key)
 	if err != nil {
 		return nil, err
