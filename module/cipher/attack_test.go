@@ -290,7 +290,7 @@ func FuzzDecrypt(f *testing.F) {
 			if _, err := c.Decrypt(key, ciphertext, p); err != nil {
 				require.Equal(t, ErrDecrypt, err)
 			}
-			if out, err := c.Encrypt(key, ciphertext, p); err == nil && len(out) > 0 {
+			if out, err := c.Encrypt(key, ciphertext, p); err == nil && len(ciphertext) > 0 {
 				p.Binary = true
 				_, err := c.Decrypt(key, out, p)
 				require.NoError(t, err)

@@ -30,7 +30,8 @@ type symmetric struct {
 }
 
 // Encrypt encrypts text with a [Symmetric] cipher. The ciphertext of GCM ends
-// with its tag of 16 bytes.
+// with its tag of 16 bytes. An empty text has no block under the paddings space,
+// zero and none, and does not decrypt again.
 func (c Cipher) Encrypt(key, text []byte, p Params) ([]byte, error) {
 	block, err := c.block(key)
 	if err != nil {
