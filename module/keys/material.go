@@ -133,19 +133,18 @@ func (s *Set) addPlain(role Role, id string, value Value) error {
 		}
 		s.Encrypt = public[0]
 	case SharedSecret:
-		secret := trimNewline(value.Text)
-		s.Secret = NewSecret(secret, value.Origin)
-		s.VerifySecrets = append([]*Secret{s.Secret}, s.VerifySecrets...)
-	case VerifySecret:
-		var secrets []*Secret
-		for line := range bytes.Lines(value.Text) {
-			secret := trimNewline(line)
-			if len(secret) == 0 {
-				return errors.New("there is an empty line; every line is one secret")
-			}
-			secrets = append(secrets, NewSecret(secret, value.Origin))
+		secret, warnings, err := parseSecret(value)
+		if err != nil {
+			return err
 		}
-		s.VerifySecrets = append(s.VerifySecrets, secrets...)
+		s.Secret, s.Warnings = secret, append(s.Warnings, warnings...)
+		s.VerifySecrets = append([]*Secret{secret}, s.VerifySecrets...)
+	case VerifySecret:
+		secrets, warnings, err := parseSecrets(value)
+		if err != nil {
+			return err
+		}
+		s.VerifySecrets, s.Warnings = append(s.VerifySecrets, secrets...), append(s.Warnings, warnings...)
 	default:
 		return fmt.Errorf("there is no role %s", role)
 	}
@@ -180,13 +179,4 @@ func (s *Set) finish(now time.Time) {
 			s.Warnings = append(s.Warnings, fmt.Sprintf("the certificate in %s has expired on %s; ask the provider for its new one", key.Origin, key.Expires.UTC().Format(time.DateOnly)))
 		}
 	}
-}
-
-// trimNewline removes one trailing LF or CRLF, and nothing else: a secret may
-// begin or end with white space.
-func trimNewline(text []byte) []byte {
-	if cut, found := bytes.CutSuffix(text, []byte("\n")); found {
-		text, _ = bytes.CutSuffix(cut, []byte("\r"))
-	}
-	return bytes.Clone(text)
 }

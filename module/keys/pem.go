@@ -1,44 +1,127 @@
 package keys
 
 import (
-	"bytes"
 	"encoding/base64"
-	"encoding/pem"
 	"errors"
+	"regexp"
+	"strings"
 )
 
 // encoded is one key or certificate of a value.
 type encoded struct {
-	label string // of the PEM block, or "" for bare Base64
+	label string // of the PEM block, or "" for what stood in none
 	der   []byte
 }
 
-// ders returns the DER of every key in text: PEM, or the bare Base64 that
-// providers hand out.
-func ders(text []byte) (out []encoded, err error) {
-	text = bytes.TrimPrefix(text, []byte("\ufeff")) // some editors begin a file with it
-	if !bytes.Contains(text, []byte("-----BEGIN")) {
-		der, err := base64.StdEncoding.DecodeString(string(bytes.Join(bytes.Fields(text), nil)))
-		if err != nil || len(der) == 0 {
-			return nil, errors.New("it is neither PEM nor Base64; give PEM (PKCS#8, PKCS#1, PKIX or a certificate) or the provider's bare Base64")
-		}
-		return []encoded{{"", der}}, nil
+// ders returns the DER of every key in text: PEM, bare Base64 as providers hand
+// it out, or DER itself. PEM is taken as people have it: on one line, with blanks
+// or a literal \n for its line breaks, indented, in quotes, with text around it.
+// What could lose a key in silence is an error.
+func ders(text []byte) ([]encoded, error) {
+	if isDER(text) {
+		return []encoded{{"", text}}, nil
 	}
-	// pem.Decode skips what it cannot read, and a half-written file must not
-	// lose a key in silence: every beginning has to become a block.
-	for begun := bytes.Count(text, []byte("-----BEGIN")); begun > 0; begun-- {
-		found, rest := pem.Decode(text)
-		if found == nil || bytes.Count(rest, []byte("-----BEGIN")) != begun-1 {
-			return nil, errors.New("a PEM block is incomplete; write the file whole and rename it into place")
+	plain, err := plainText(text)
+	if err != nil {
+		return nil, err
+	}
+	if why := foreignText(plain); why != "" {
+		return nil, errors.New(why)
+	}
+	if strings.Contains(plain, pemBegin) {
+		return pemBlocks(plain)
+	}
+	return bareKeys(plain)
+}
+
+const (
+	pemBegin = "-----BEGIN "
+	pemEnd   = "-----END "
+	hyphens  = "-----"
+)
+
+var (
+	errIncomplete = errors.New("a PEM block is incomplete; write the file whole and rename it into place")
+	errPassPhrase = errors.New("the key is encrypted with a pass phrase; store it decrypted, protected by the source: caddy countersign keys import decrypts it")
+	errBlock      = errors.New("a PEM block holds something between BEGIN and END that is not whole Base64; copy the key anew")
+	errBeside     = errors.New("beside a PEM block stands Base64 without BEGIN and END; give every key as a block of its own")
+)
+
+// header is one header of a PEM block, as RFC 1421 allows them.
+var header = regexp.MustCompile(`(?m)^\s*[A-Za-z][A-Za-z0-9-]*:.*$`)
+
+// pemBlocks reads every block of a text. Package encoding/pem skips what it
+// cannot read; here every beginning must become a block.
+func pemBlocks(text string) ([]encoded, error) {
+	var out []encoded
+	for {
+		before, rest, found := strings.Cut(text, pemBegin)
+		if err := around(before, found); err != nil {
+			return nil, err
 		}
-		if found.Headers["DEK-Info"] != "" || found.Type == "ENCRYPTED PRIVATE KEY" {
-			return nil, errors.New("the key is encrypted with a pass phrase; store it decrypted, protected by the source")
+		if !found && len(out) == 0 {
+			return nil, errors.New("it holds the parameters of a curve and no key; copy the whole file")
 		}
-		out = append(out, encoded{found.Type, found.Bytes})
+		if !found {
+			return out, nil
+		}
+		label, rest, ok1 := strings.Cut(rest, hyphens)
+		body, rest, ok2 := strings.Cut(rest, pemEnd)
+		end, rest, ok3 := strings.Cut(rest, hyphens)
+		if !ok1 || !ok2 || !ok3 || !isLabel(label) || !isLabel(end) || strings.Contains(body, pemBegin) {
+			return nil, errIncomplete
+		}
 		text = rest
+		if why := foreign[label]; why != "" {
+			return nil, errors.New(why)
+		}
+		if strings.Contains(body, "ENCRYPTED") {
+			return nil, errPassPhrase
+		}
+		if strings.HasSuffix(label, " PARAMETERS") {
+			continue // openssl writes the curve before the key
+		}
+		der, ok := decodeBase64(header.ReplaceAllString(body, ""))
+		if !ok {
+			return nil, errBlock
+		}
+		if missing, extra := derLength(der); missing > 0 || extra > 0 {
+			return nil, errBlock
+		}
+		out = append(out, encoded{label, der})
 	}
-	if len(bytes.TrimSpace(text)) > 0 {
-		return nil, errors.New("something follows the last PEM block; write the file whole and rename it into place")
+}
+
+// isLabel reports whether text can stand behind BEGIN or END. Whether the two
+// agree is not looked at: the DER says what it is.
+func isLabel(text string) bool {
+	return strings.Trim(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 ") == ""
+}
+
+// around looks at the text beside blocks, which may say anything but hold a key.
+// At the end of the text a further block may have begun.
+func around(text string, inside bool) error {
+	if strings.Contains(text, hyphens) {
+		return errIncomplete
 	}
-	return out, nil
+	for _, word := range strings.Fields(text) {
+		if len(word) >= 16 && word[0] == 'M' && strings.Trim(word, base64Letters) == "" {
+			return errBeside
+		}
+	}
+	line := text[strings.LastIndexByte(text, '\n')+1:]
+	if !inside && line != "" && strings.HasPrefix(pemBegin, line) {
+		return errIncomplete
+	}
+	return nil
+}
+
+const base64Letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
+
+// decodeBase64 decodes Base64 with blanks and line breaks anywhere, with or
+// without padding.
+func decodeBase64(text string) ([]byte, bool) {
+	packed := strings.TrimRight(strings.Join(strings.Fields(text), ""), "=")
+	der, err := base64.RawStdEncoding.DecodeString(packed)
+	return der, err == nil && len(der) > 0
 }

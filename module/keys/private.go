@@ -21,10 +21,10 @@ func parsePrivate(value Value) ([]*PrivateKey, error) {
 		return nil, err
 	}
 	var out []*PrivateKey
-	var beside []*x509.Certificate
+	var beside []*PublicKey
 	for _, block := range blocks {
-		if certificate, err := x509.ParseCertificate(block.der); err == nil {
-			beside = append(beside, certificate)
+		if public, err := publicKey(block, value.Origin); err == nil {
+			beside = append(beside, public)
 			continue
 		}
 		key, err := privateKey(block, value.Origin)
@@ -33,40 +33,61 @@ func parsePrivate(value Value) ([]*PrivateKey, error) {
 		}
 		out = append(out, key)
 	}
-	if len(out) == 0 {
+	switch {
+	case len(out) == 0:
 		return nil, errPublic
+	case len(beside) > 0 && !match(out, beside):
+		return nil, errors.New("beside the private key stands the certificate or public key of another key; put the right one there, or none")
 	}
-	for _, certificate := range beside {
-		for _, key := range out {
-			if Fingerprint(certificate.PublicKey) == key.Fingerprint {
-				key.Serial = hexSerial(certificate.SerialNumber)
+	return out, nil
+}
+
+// match gives private keys the serial numbers of their certificates. It
+// returns false if none of the public keys belongs to one of them.
+func match(private []*PrivateKey, public []*PublicKey) bool {
+	found := false
+	for _, p := range public {
+		for _, key := range private {
+			if p.Fingerprint != key.Fingerprint {
+				continue
+			}
+			found = true
+			if p.Serial != "" {
+				key.Serial = p.Serial
 			}
 		}
 	}
-	return out, nil
+	return found
 }
 
 var errPublic = errors.New("it is a public key, and this role needs the private one")
 
 func privateKey(block encoded, origin string) (*PrivateKey, error) {
-	switch block.label {
-	case "PUBLIC KEY", "RSA PUBLIC KEY", "CERTIFICATE":
-		return nil, errPublic
-	}
-	var key any
-	var err error
-	if key, err = x509.ParsePKCS8PrivateKey(block.der); err != nil {
-		if key, err = x509.ParsePKCS1PrivateKey(block.der); err != nil {
-			key, err = x509.ParseECPrivateKey(block.der)
-		}
-	}
+	key, err := parsePrivateDER(block.der)
 	if err == nil {
 		return newPrivateKey(key, origin)
 	}
-	if _, _, err := publicKey(block.der); err == nil {
-		return nil, errPublic
+	if _, _, err := parsePublicDER(block.der); err == nil {
+		return nil, errPublic // of a kind that is not taken
+	}
+	if why := foreignDER(block.der); why != "" {
+		return nil, errors.New(why)
 	}
 	return nil, errors.New("it is not a valid private key in PKCS#8, PKCS#1 or SEC 1 form")
+}
+
+func parsePrivateDER(der []byte) (any, error) {
+	if key, err := x509.ParsePKCS8PrivateKey(der); err == nil {
+		return key, nil
+	}
+	if key, err := x509.ParsePKCS1PrivateKey(der); err == nil {
+		return key, nil
+	}
+	key, err := x509.ParseECPrivateKey(der)
+	if err != nil {
+		return nil, err
+	}
+	return key, nil
 }
 
 // newPrivateKey describes a private key of any kind that is held in memory.

@@ -27,32 +27,51 @@ func parsePublic(value Value) ([]*PublicKey, []*x509.Certificate, error) {
 	var found []*PublicKey
 	var certificates []*x509.Certificate
 	for _, block := range blocks {
-		switch block.label {
-		case "PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY":
-			return nil, nil, errPrivate
-		}
-		public, certificate, err := publicKey(block.der)
+		key, err := publicKey(block, value.Origin)
 		if err != nil {
 			return nil, nil, err
 		}
-		if err := checkPublic(public); err != nil {
-			return nil, nil, err
-		}
-		key := NewPublicKey(public, value.Origin)
-		if certificate != nil {
-			key.Certificate, key.CertificateDER = certificate, certificate.Raw
-			key.Serial, key.Expires = hexSerial(certificate.SerialNumber), certificate.NotAfter
-			certificates = append(certificates, certificate)
+		if key.Certificate != nil {
+			certificates = append(certificates, key.Certificate)
 		}
 		found = append(found, key)
 	}
-	return found, certificates, nil
+	return distinct(found), certificates, nil
+}
+
+// distinct leaves out keys without a certificate that stand in one as well.
+func distinct(keys []*PublicKey) []*PublicKey {
+	return slices.DeleteFunc(slices.Clone(keys), func(key *PublicKey) bool {
+		return key.CertificateDER == nil && slices.ContainsFunc(keys, func(other *PublicKey) bool {
+			return other.CertificateDER != nil && other.Fingerprint == key.Fingerprint
+		})
+	})
 }
 
 var errPrivate = errors.New("it is a private key, and this role holds the peer's public one; the peer's private key must never be here")
 
-// publicKey reads DER: PKIX, PKCS#1 or a certificate.
-func publicKey(der []byte) (crypto.PublicKey, *x509.Certificate, error) {
+// publicKey reads PKIX, PKCS#1 or a certificate.
+func publicKey(from encoded, origin string) (*PublicKey, error) {
+	switch from.label {
+	case "PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY":
+		return nil, errPrivate
+	}
+	public, certificate, err := parsePublicDER(from.der)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkPublic(public); err != nil {
+		return nil, err
+	}
+	key := NewPublicKey(public, origin)
+	if certificate != nil {
+		key.Certificate, key.CertificateDER = certificate, certificate.Raw
+		key.Serial, key.Expires = hexSerial(certificate.SerialNumber), certificate.NotAfter
+	}
+	return key, nil
+}
+
+func parsePublicDER(der []byte) (crypto.PublicKey, *x509.Certificate, error) {
 	if key, err := x509.ParsePKIXPublicKey(der); err == nil {
 		return key, nil, nil
 	}
@@ -63,11 +82,11 @@ func publicKey(der []byte) (crypto.PublicKey, *x509.Certificate, error) {
 	if err == nil {
 		return certificate.PublicKey, certificate, nil
 	}
-	_, err8 := x509.ParsePKCS8PrivateKey(der)
-	_, err1 := x509.ParsePKCS1PrivateKey(der)
-	_, errEC := x509.ParseECPrivateKey(der)
-	if err8 == nil || err1 == nil || errEC == nil {
+	if _, err := parsePrivateDER(der); err == nil {
 		return nil, nil, errPrivate
+	}
+	if why := foreignDER(der); why != "" {
+		return nil, nil, errors.New(why)
 	}
 	return nil, nil, errors.New("it is not a valid public key or certificate")
 }

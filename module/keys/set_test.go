@@ -114,7 +114,6 @@ func TestSerials(t *testing.T) {
 		"a certificate of verify":        {map[Role]string{Verify: block("CERTIFICATE", certificateOf(t, public, 0xA0B))}, Verify, "0A0B", "2571"},
 		"the only key with an id":        {map[Role]string{"verify@PUB_KEY_ID_01": bare(pkix8(public))}, Verify, "PUB_KEY_ID_01", ""},
 		"none":                           {map[Role]string{Verify: bare(pkix8(public))}, Verify, "", ""},
-		"a certificate of another key":   {map[Role]string{Sign: block("PRIVATE KEY", pkcs8(key)) + block("CERTIFICATE", certificateOf(t, &two().PublicKey, 7))}, Sign, "", ""},
 		"a plain key and one with an id": {map[Role]string{Verify: bare(pkix8(public)), "verify@AA": bare(pkix8(&two().PublicKey))}, Verify, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {

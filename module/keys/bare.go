@@ -1,0 +1,96 @@
+package keys
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+var errNeither = errors.New("it is neither PEM nor Base64; give PEM (PKCS#8, PKCS#1, PKIX or a certificate) or the provider's bare Base64")
+
+// bareKeys reads keys without BEGIN and END: one, in as many lines as it likes,
+// or several, each on a line or separated by empty lines. SM2 keys may be in
+// hex.
+func bareKeys(text string) ([]encoded, error) {
+	text = strings.Trim(text, " \t\n\"'`,;")
+	if key, ok := bareKey(text); ok {
+		return []encoded{key}, nil
+	}
+	for _, separator := range []string{"\n\n", "\n"} {
+		if all, ok := bareParts(strings.Split(text, separator)); ok {
+			return all, nil
+		}
+	}
+	der, ok := decodeBase64(text)
+	if !ok {
+		return nil, errNeither
+	}
+	missing, extra := derLength(der)
+	switch {
+	case der[0] != 0x30 && len(strings.Join(strings.Fields(text), ""))%4 != 0:
+		return nil, errNeither
+	case missing > 0:
+		return nil, fmt.Errorf("it is cut off: %d bytes are missing at its end; copy the key anew, and write the file whole and rename it into place", missing)
+	case extra > 0:
+		return nil, fmt.Errorf("something follows the key: %d bytes; give several keys each on a line of its own or as PEM", extra)
+	default:
+		return []encoded{{"", der}}, nil // what it is not, whoever needs a key says
+	}
+}
+
+func bareParts(parts []string) ([]encoded, bool) {
+	var out []encoded
+	for _, part := range parts {
+		if part = strings.Trim(part, " \t\n\"'`,;"); part == "" {
+			continue
+		}
+		key, ok := bareKey(part)
+		if !ok {
+			return nil, false
+		}
+		out = append(out, key)
+	}
+	return out, len(out) > 1
+}
+
+// bareKey reads one key. Hex comes first: its digits are Base64 letters too.
+func bareKey(text string) (encoded, bool) {
+	packed := strings.Join(strings.Fields(text), "")
+	if raw, err := hex.DecodeString(packed); err == nil && isRaw(raw) {
+		return encoded{"", raw}, true
+	}
+	der, ok := decodeBase64(packed)
+	return encoded{"", der}, ok && (isDER(der) || isRaw(der))
+}
+
+// isRaw reports whether b has a length that an SM2 key has without ASN.1.
+func isRaw(b []byte) bool {
+	return len(b) == 32 || len(b) == 64 || len(b) == 65 && b[0] == 4
+}
+
+// isDER reports whether b is one whole ASN.1 sequence.
+func isDER(b []byte) bool {
+	missing, extra := derLength(b)
+	return len(b) > 2 && b[0] == 0x30 && missing == 0 && extra == 0
+}
+
+// derLength tells how many bytes are missing from the ASN.1 sequence with which
+// b begins, and how many follow it. What is no sequence lacks nothing.
+func derLength(b []byte) (missing, extra int) {
+	if len(b) < 2 || b[0] != 0x30 {
+		return 0, 0
+	}
+	length, header := int(b[1]), 2
+	if length >= 0x80 {
+		n := length - 0x80
+		if n == 0 || n > 3 || len(b) < 2+n {
+			return 0, 0
+		}
+		length, header = 0, 2+n
+		for _, digit := range b[2 : 2+n] {
+			length = length<<8 | int(digit)
+		}
+	}
+	return max(0, header+length-len(b)), max(0, len(b)-header-length)
+}
