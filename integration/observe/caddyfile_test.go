@@ -21,6 +21,7 @@ func globalWithKeys(sources, more string) string {
 	countersign {
 		keys file $REPO/keys-dev/merchant {
 			refresh 50ms
+			settle 1ms
 		}
 		keys file $REPO/keys-dev/provider {
 			name provider
@@ -32,7 +33,7 @@ func globalWithKeys(sources, more string) string {
 
 // source is a key source of a folder, with that folder's name.
 func source(dir string) string {
-	return "keys file " + dir + " {\nname " + filepath.Base(dir) + "\nrefresh 20ms\n}\n"
+	return "keys file " + dir + " {\nname " + filepath.Base(dir) + "\nrefresh 20ms\nsettle 1ms\n}\n"
 }
 
 // auditTo sends the audit entries, and nothing else, to an output.

@@ -55,6 +55,7 @@ func keysCaddyfile(address, dir string, references ...string) string {
 	countersign {
 		keys file ` + dir + ` {
 			refresh 50ms
+			settle 1ms
 		}
 	}
 }

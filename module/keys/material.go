@@ -24,7 +24,8 @@ type Value struct {
 	Private []*PrivateKey
 }
 
-var errEmpty = errors.New("it is empty")
+// ErrEmpty says that nothing stands where a key or a secret should.
+var ErrEmpty = errors.New("it is empty")
 
 var errSeveral = errors.New("there are several keys; only verify and decrypt may hold more than one")
 
@@ -43,7 +44,8 @@ func Parse(reference, version string, material Material) (*Set, error) {
 	}
 	set.finish(now)
 	if len(set.Broken) > 0 && len(set.Roles()) == 0 {
-		return nil, set.Broken[slices.Sorted(maps.Keys(set.Broken))[0]] // a *BrokenError
+		return nil, set.worst()
+
 	}
 	return set, nil
 }
@@ -55,11 +57,23 @@ func (s *Set) Lost(previous *Set) error {
 		return nil
 	}
 	for _, role := range slices.Sorted(maps.Keys(s.Broken)) {
-		if err := s.Broken[role]; !errors.Is(err, errEmpty) && len(previous.exactly(role)) > 0 {
+		if err := s.Broken[role]; !errors.Is(err, ErrEmpty) && len(previous.exactly(role)) > 0 {
 			return err
 		}
 	}
 	return nil
+}
+
+// worst is the error of the first role that is broken, of one that is not just
+// empty if there is one.
+func (s *Set) worst() error {
+	roles := slices.Sorted(maps.Keys(s.Broken))
+	for _, role := range roles {
+		if err := s.Broken[role]; !errors.Is(err, ErrEmpty) {
+			return err
+		}
+	}
+	return s.Broken[roles[0]]
 }
 
 func (s *Set) breaks(role Role, err error) {
@@ -74,7 +88,7 @@ func (s *Set) add(role Role, value Value) error {
 		return s.addSerial(Role(plain), value)
 	}
 	if value.Private == nil && len(bytes.TrimSpace(value.Text)) == 0 {
-		return errEmpty
+		return ErrEmpty
 	}
 	plain, id := role.Split()
 	into := s

@@ -68,7 +68,7 @@ func pemBlocks(text string) ([]encoded, error) {
 		label, rest, ok1 := strings.Cut(rest, hyphens)
 		body, rest, ok2 := strings.Cut(rest, pemEnd)
 		end, rest, ok3 := strings.Cut(rest, hyphens)
-		if !ok1 || !ok2 || !ok3 || !isLabel(label) || !isLabel(end) || strings.Contains(body, pemBegin) {
+		if !ok1 || !ok2 || !ok3 || !isLabel(label) || !isLabel(end) || strings.Contains(body, pemBegin) || strings.HasPrefix(rest, "BEGIN ") {
 			return nil, errIncomplete
 		}
 		text = rest

@@ -15,7 +15,7 @@ import (
 func parseSecret(value Value) (secret *Secret, warnings []string, err error) {
 	text := trimNewline(value.Text)
 	if len(text) == 0 {
-		return nil, nil, errEmpty
+		return nil, nil, ErrEmpty
 	}
 	if err := checkSecret(text); err != nil {
 		return nil, nil, err
@@ -30,7 +30,7 @@ func parseSecret(value Value) (secret *Secret, warnings []string, err error) {
 func parseSecrets(value Value) (secrets []*Secret, warnings []string, err error) {
 	for line := range bytes.Lines(value.Text) {
 		secret, doubts, err := parseSecret(Value{Text: line, Origin: value.Origin})
-		if errors.Is(err, errEmpty) {
+		if errors.Is(err, ErrEmpty) {
 			return nil, nil, errors.New("there is an empty line; every line is one secret")
 		}
 		if err != nil {

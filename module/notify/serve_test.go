@@ -50,6 +50,7 @@ const globals = `{
 	countersign {
 		keys file %[1]s {
 			refresh 50ms
+			settle 1ms
 		}
 	}
 	log {

@@ -15,9 +15,6 @@ import (
 	"github.com/countersign/caddy-countersign/module/keysource"
 )
 
-// privateRoles are the roles whose files nobody else may read.
-var privateRoles = []keys.Role{keys.Sign, keys.Decrypt, keys.SharedSecret, keys.VerifySecret}
-
 // Diagnose looks at the modes of the files: who can read a private key can sign
 // in the merchant's name, and who can write a public one decides whose answers
 // are believed.
@@ -32,10 +29,18 @@ func (s *Source) Diagnose(_ context.Context, references []string) []keysource.Fi
 		for _, place := range []string{s.Dir, dir} {
 			found = append(found, writable(place)...)
 		}
-		for _, role := range keys.Roles {
-			path := filepath.Join(dir, fileName(role))
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			found = append(found, unreadable(dir, err))
+		}
+		for _, entry := range entries {
+			role, ok := keys.ParseFileName(entry.Name())
+			if !ok {
+				continue
+			}
+			path := filepath.Join(dir, entry.Name())
 			found = append(found, writable(path)...)
-			if slices.Contains(privateRoles, role) {
+			if role.IsPrivate() {
 				found = append(found, readable(path)...)
 			}
 		}
@@ -51,6 +56,10 @@ func finding(subject string, status keysource.Status, reason, advice string) key
 	return keysource.Finding{Check: "file permissions", Subject: subject, Status: status, Reason: reason, Advice: advice}
 }
 
+func unreadable(path string, err error) keysource.Finding {
+	return finding(path, keysource.Failure, "it cannot be looked at: "+err.Error(), "let the user that Caddy runs as read it")
+}
+
 // writable finds a file or folder that others can change.
 func writable(path string) []keysource.Finding {
 	info, err := os.Stat(path)
@@ -58,7 +67,7 @@ func writable(path string) []keysource.Finding {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
-		return []keysource.Finding{finding(path, keysource.Failure, "it cannot be looked at: "+err.Error(), "let the user that Caddy runs as read it")}
+		return []keysource.Finding{unreadable(path, err)}
 	case info.Mode().Perm()&0o022 != 0 && info.Mode()&fs.ModeSticky == 0:
 		return []keysource.Finding{finding(path, keysource.Failure,
 			fmt.Sprintf("mode %04o: others than the owner can put other keys in the place of these", info.Mode().Perm()), "chmod go-w "+path)}
@@ -99,7 +108,7 @@ func (s *Source) References(ctx context.Context, limit int) ([]string, error) {
 		if reference = filepath.ToSlash(reference); keys.CheckReference(reference) != nil {
 			return nil //nolint:nilerr // a folder whose name is no reference holds no key set
 		}
-		if seen, err := look(path); err == nil && len(seen) > 0 {
+		if seen, err := s.look(path); err == nil && len(seen) > 0 {
 			found = append(found, reference)
 		}
 		return nil

@@ -6,23 +6,23 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/maphash"
-	"io"
-	"io/fs"
 	"os"
-	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
-	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/keysource"
 )
 
 func init() {
 	caddy.RegisterModule(new(Source))
 }
+
+// settle is the default of Source.Settle: longer than people and scripts take
+// between two writes to one file (3 s was seen).
+const settle = 3500 * time.Millisecond
 
 // maxFile is the largest key file that is read, in bytes.
 const maxFile = 256 << 10
@@ -32,9 +32,13 @@ const maxFile = 256 << 10
 // verify_secret.
 //
 // A file holds PEM (PKCS#8, PKCS#1, PKIX or a certificate) or the bare Base64
-// that providers hand out; verify and decrypt may hold several PEM blocks.
-// Changed files are taken up while serving. A file that is half-written or
-// wrong keeps the old set in use, and the log says so.
+// that providers hand out; verify and decrypt may hold several keys. Further
+// keys of a role have an id: <role>@<id>.pem, secret@<id>.
+//
+// Changed files are taken up while serving: at once where they were renamed or
+// linked into place, otherwise when nobody has written to them for a while
+// (settle). A file that is half-written or wrong keeps the old set in use, and
+// the log says so.
 type Source struct {
 	// The folder. Required.
 	Dir string `json:"dir"`
@@ -44,6 +48,12 @@ type Source struct {
 
 	// How often the files are looked at. Default: 1s.
 	Refresh caddy.Duration `json:"refresh,omitempty"`
+
+	// How long a file that was written in place must have been left alone before
+	// it is taken. Default: 3.5s.
+	Settle caddy.Duration `json:"settle,omitempty"`
+
+	pending sync.Map // reference -> pending
 }
 
 // CaddyModule returns the Caddy module information.
@@ -59,6 +69,7 @@ func (*Source) CaddyModule() caddy.ModuleInfo {
 //	keys file <dir> {
 //	    name    <name>
 //	    refresh <duration>
+//	    settle  <duration>
 //	}
 func (s *Source) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the word "file"
@@ -77,17 +88,18 @@ func (s *Source) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				return d.Err("name is given twice")
 			}
 			s.Name = value
-		case "refresh":
-			if s.Refresh != 0 {
-				return d.Err("refresh is given twice")
+		case "refresh", "settle":
+			into := map[string]*caddy.Duration{"refresh": &s.Refresh, "settle": &s.Settle}[option]
+			if *into != 0 {
+				return d.Errf("%s is given twice", option)
 			}
-			every, err := caddy.ParseDuration(value)
-			if err != nil || every <= 0 {
-				return d.Errf("refresh must be a duration such as 1s, not %q", value)
+			duration, err := caddy.ParseDuration(value)
+			if err != nil || duration <= 0 {
+				return d.Errf("%s must be a duration such as 1s, not %q", option, value)
 			}
-			s.Refresh = caddy.Duration(every)
+			*into = caddy.Duration(duration)
 		default:
-			return d.Errf("unknown option %q of keys file; it has name and refresh", option)
+			return d.Errf("unknown option %q of keys file; it has name, refresh and settle", option)
 		}
 	}
 	return nil
@@ -102,6 +114,9 @@ func (s *Source) Provision(caddy.Context) error {
 	s.Dir = dir
 	if s.Refresh == 0 {
 		s.Refresh = caddy.Duration(time.Second)
+	}
+	if s.Settle == 0 {
+		s.Settle = caddy.Duration(settle)
 	}
 	return nil
 }
@@ -127,174 +142,9 @@ func (s *Source) Probe(context.Context) error {
 		return fmt.Errorf("looking at the folder of the key files: %w", err)
 	}
 	if !info.IsDir() {
-		return fmt.Errorf("%s is no folder; keys file needs the folder that holds the key sets", s.Dir)
+		return fmt.Errorf("%s is not a folder; keys file needs the folder that holds the key sets", s.Dir)
 	}
 	return nil
-}
-
-// Load reads the files of a reference, or returns previous if none changed. It
-// reads until two looks at the files agree, so that it never mixes the files
-// of two versions when a folder is swapped.
-//
-// A file that is written twice within one tick of the file system's clock can
-// look the same. So files that look the same are read again while they are
-// young.
-func (s *Source) Load(_ context.Context, reference string, previous *keys.Set) (*keys.Set, error) {
-	dir := filepath.Join(s.Dir, filepath.FromSlash(reference))
-	seen, err := look(dir)
-	if err != nil {
-		return nil, err
-	}
-	var before state
-	if previous != nil {
-		before, _ = previous.Stamp.(state)
-		if before.files.equal(seen) && time.Since(seen.newest()) > time.Second+2*time.Duration(s.Refresh) {
-			return previous, nil
-		}
-	}
-	for range 5 {
-		material, err := read(dir, seen)
-		if err != nil {
-			return nil, err
-		}
-		again, err := look(dir)
-		if err != nil {
-			return nil, err
-		}
-		if !seen.equal(again) {
-			seen = again
-			continue
-		}
-		sum := digest(material)
-		if before.files.equal(seen) && before.sum == sum {
-			return previous, nil
-		}
-		set, err := keys.Parse(reference, seen.version(), material)
-		if err == nil {
-			err = set.Lost(previous)
-		}
-		if err != nil {
-			return nil, err
-		}
-		set.Stamp = state{seen, sum}
-		return set, nil
-	}
-	return nil, fmt.Errorf("the files in %s keep changing while they are read", dir)
-}
-
-// state is what a set remembers of the files that it was made of.
-type state struct {
-	files stamp
-	sum   uint64
-}
-
-var seed = maphash.MakeSeed()
-
-// digest tells one state of all texts from another, and outside of this process
-// it tells nothing.
-func digest(material keys.Material) uint64 {
-	var h maphash.Hash
-	h.SetSeed(seed)
-	for _, role := range keys.Roles {
-		text := material[role].Text
-		_, _ = fmt.Fprintf(&h, "%s %d\n", role, len(text))
-		_, _ = h.Write(text)
-	}
-	return h.Sum64()
-}
-
-// stamp is what the file system tells of a reference's files.
-type stamp map[keys.Role]fs.FileInfo
-
-func (s stamp) equal(t stamp) bool {
-	if len(s) != len(t) {
-		return false
-	}
-	for role, a := range s {
-		b, ok := t[role]
-		if !ok || !os.SameFile(a, b) || a.Size() != b.Size() || !a.ModTime().Equal(b.ModTime()) {
-			return false
-		}
-	}
-	return true
-}
-
-// newest is the time of the newest file.
-func (s stamp) newest() time.Time {
-	var newest time.Time
-	for _, info := range s {
-		if info.ModTime().After(newest) {
-			newest = info.ModTime()
-		}
-	}
-	return newest
-}
-
-func (s stamp) version() string { return s.newest().UTC().Format(time.RFC3339Nano) }
-
-func fileName(role keys.Role) string {
-	if role == keys.SharedSecret || role == keys.VerifySecret {
-		return string(role)
-	}
-	return string(role) + ".pem"
-}
-
-// look finds the files of a reference. It follows symbolic links, which is how
-// Kubernetes swaps all files of a mounted Secret at once.
-func look(dir string) (stamp, error) {
-	info, err := os.Stat(dir)
-	switch {
-	case errors.Is(err, fs.ErrNotExist), err == nil && !info.IsDir():
-		return nil, fmt.Errorf("%w: there is no folder %s", keys.ErrUnknown, dir)
-	case err != nil:
-		return nil, fmt.Errorf("looking at the key files: %w", err)
-	}
-	seen := make(stamp)
-	for _, role := range keys.Roles {
-		info, err := os.Stat(filepath.Join(dir, fileName(role)))
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-		case err != nil:
-			return nil, fmt.Errorf("looking at the key files: %w", err)
-		case !info.Mode().IsRegular():
-			return nil, fmt.Errorf("%s is not a regular file", filepath.Join(dir, fileName(role)))
-		default:
-			seen[role] = info
-		}
-	}
-	if len(seen) == 0 {
-		return nil, fmt.Errorf("the folder %s holds no key; it may hold sign.pem, verify.pem, encrypt.pem, decrypt.pem, secret and verify_secret", dir)
-	}
-	return seen, nil
-}
-
-func read(dir string, seen stamp) (keys.Material, error) {
-	material := make(keys.Material)
-	for role := range seen {
-		path := filepath.Join(dir, fileName(role))
-		text, err := readFile(path)
-		if err != nil {
-			return nil, fmt.Errorf("reading the %s key: %w", role, err)
-		}
-		material[role] = keys.Value{Text: text, Origin: "file " + path}
-	}
-	return material, nil
-}
-
-func readFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close() //nolint:errcheck // it was only read
-	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(text) > maxFile {
-		return nil, fmt.Errorf("%s is larger than %d bytes, which no key is", path, maxFile)
-	}
-	return text, nil
 }
 
 var (

@@ -1,6 +1,7 @@
 package file
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/rsa"
@@ -109,6 +110,8 @@ func TestLoadFails(t *testing.T) {
 	f.write("broken/sign.pem", private(1)[:100])
 	f.write("wrong/verify.pem", private(1))
 	f.write("empty/README", nil)
+	f.write("emptied/secret", []byte("\n"))
+	f.write("emptied/sign.pem", nil)
 	f.write("large/secret", make([]byte, maxFile+1))
 	f.write("file", []byte("x"))
 	require.NoError(t, os.MkdirAll(f.path("directory/secret"), 0o700))
@@ -120,7 +123,6 @@ func TestLoadFails(t *testing.T) {
 	for reference, want := range map[string]string{
 		"broken":    "reading the sign key from file " + f.path("broken/sign.pem") + ": a PEM block is incomplete",
 		"wrong":     "must never be here",
-		"empty":     "holds no key; it may hold sign.pem",
 		"large":     "larger than 262144 bytes",
 		"directory": "is not a regular file",
 		"fifo":      "is not a regular file",
@@ -130,13 +132,14 @@ func TestLoadFails(t *testing.T) {
 		assert.Nil(t, set)
 		require.ErrorContains(t, err, want, reference)
 		assert.NotErrorIs(t, err, keys.ErrUnknown, "%s is there, and wrong", reference)
+		assert.ErrorIs(t, err, keys.ErrBroken, "nobody need wait for %s", reference)
 	}
-	for _, reference := range []string{"missing", "missing/1", "file", "broken/1"} {
+	for _, reference := range []string{"missing", "missing/1", "file", "broken/1", "empty", "emptied"} {
 		set, err := f.source().Load(t.Context(), reference, nil)
 		assert.Nil(t, set)
 		assert.ErrorIs(t, err, keys.ErrUnknown, reference)
 	}
-	f.write("large/secret", make([]byte, maxFile))
+	f.write("large/secret", bytes.Repeat([]byte("x"), maxFile))
 	_, err := f.source().Load(t.Context(), "large", nil)
 	assert.NoError(t, err)
 }
@@ -300,7 +303,6 @@ func TestChangesWhileServing(t *testing.T) {
 	for text, want := range map[string]string{
 		string(private(2)[:200]): "incomplete",
 		string(public(2)):        "needs the private one",
-		"":                       "it is empty",
 		"rm -rf":                 "neither PEM nor Base64",
 	} {
 		f.write("easypay/1/sign.pem", []byte(text))
@@ -336,19 +338,17 @@ func TestFolderThatComesLate(t *testing.T) {
 	f.dir = filepath.Join(f.dir, "later")
 	assert.Error(t, f.source().Probe(t.Context()))
 	r, _ := f.serve("1")
-	_, err := r.Get(t.Context(), "1")
-	require.ErrorIs(t, err, keys.ErrUnknown)
 	f.write("1/sign.pem", private(1))
 	require.Eventually(t, signs(t, r, "1", fingerprint(t, 1)), 5*time.Second, 2*time.Millisecond)
 	assert.NoError(t, f.source().Probe(t.Context()))
 	f.write("x", nil)
-	assert.ErrorContains(t, (&Source{Dir: f.path("x")}).Probe(t.Context()), "is no folder")
+	assert.ErrorContains(t, (&Source{Dir: f.path("x")}).Probe(t.Context()), "is not a folder")
 }
 
 func TestUnmarshalCaddyfile(t *testing.T) {
 	s := new(Source)
-	require.NoError(t, s.UnmarshalCaddyfile(caddyfile.NewTestDispenser("file keys {\n name a\n refresh 5s\n}")))
-	assert.Equal(t, &Source{Dir: "keys", Name: "a", Refresh: caddy.Duration(5 * time.Second)}, s)
+	require.NoError(t, s.UnmarshalCaddyfile(caddyfile.NewTestDispenser("file keys {\n name a\n refresh 5s\n settle 1s\n}")))
+	assert.Equal(t, &Source{Dir: "keys", Name: "a", Refresh: caddy.Duration(5 * time.Second), Settle: caddy.Duration(time.Second)}, s)
 	for text, want := range map[string]string{
 		"file":                               "exactly one folder",
 		"file a b":                           "exactly one folder",
@@ -360,6 +360,7 @@ func TestUnmarshalCaddyfile(t *testing.T) {
 		"file a {\n refresh 0s\n}":           "refresh must be a duration",
 		"file a {\n refresh -1s\n}":          "refresh must be a duration",
 		"file a {\n refresh 1s\nrefresh 2s}": "refresh is given twice",
+		"file a {\n settle 0s\n}":            "settle must be a duration",
 	} {
 		err := new(Source).UnmarshalCaddyfile(caddyfile.NewTestDispenser(text))
 		assert.ErrorContains(t, err, want, text)
@@ -377,6 +378,7 @@ func TestProvision(t *testing.T) {
 	assert.Equal(t, "x", terms.Name)
 	assert.Equal(t, "file", terms.Kind)
 	assert.Equal(t, time.Second, terms.Refresh)
+	assert.Greater(t, time.Duration(s.Settle), 3*time.Second)
 	assert.Zero(t, terms.MaxStale)
 
 	assert.Error(t, (&Source{Dir: "{env.COUNTERSIGN_TEST_NOT_SET}"}).Provision(caddy.Context{}), "an empty folder name would be the working directory")

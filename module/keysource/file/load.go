@@ -1,0 +1,146 @@
+package file
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/countersign/caddy-countersign/module/keys"
+)
+
+// Load reads the files of a reference, or returns previous if none changed, or
+// if those that changed may still be written. It reads until two looks at the
+// files agree, so that it never mixes the files of two versions when a folder
+// is swapped.
+//
+// A file that is written twice within one tick of the file system's clock can
+// look the same. So files that look the same are read again while they are
+// young.
+func (s *Source) Load(ctx context.Context, reference string, previous *keys.Set) (*keys.Set, error) {
+	dir := filepath.Join(s.Dir, filepath.FromSlash(reference))
+	var before state
+	if previous != nil {
+		before, _ = previous.Stamp.(state)
+	}
+	seen, err := s.look(dir)
+	if err != nil && !errors.Is(err, keys.ErrUnknown) {
+		return nil, err
+	}
+	if previous != nil && before.files.equal(seen) && time.Since(seen.newest()) > time.Second+2*time.Duration(s.Refresh) {
+		s.pending.Delete(reference)
+		return previous, nil
+	}
+	if previous != nil && !s.still(reference, before.files, seen) {
+		return previous, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if previous == nil {
+		s.pending.Delete(reference)
+		if err := s.pause(ctx, seen); err != nil {
+			return nil, err
+		}
+	}
+	for range 5 {
+		material, err := read(dir, seen)
+		if err != nil {
+			return nil, err
+		}
+		again, err := s.look(dir)
+		if err != nil {
+			return nil, err
+		}
+		if !seen.equal(again) {
+			if previous != nil && !s.still(reference, before.files, again) {
+				return previous, nil
+			}
+			seen = again
+			continue
+		}
+		sum := digest(material)
+		if before.files.equal(seen) && before.sum == sum {
+			return previous, nil
+		}
+		set, err := parse(reference, seen, material, previous)
+		if err != nil {
+			return nil, err
+		}
+		set.Stamp = state{seen, sum}
+		return set, nil
+	}
+	return nil, fmt.Errorf("the files in %s keep changing while they are read", dir)
+}
+
+// parse makes a set. Where every file is empty there is none: that is how some
+// take keys away.
+func parse(reference string, seen stamp, material keys.Material, previous *keys.Set) (*keys.Set, error) {
+	set, err := keys.Parse(reference, seen.version(), material)
+	if errors.Is(err, keys.ErrEmpty) {
+		return nil, fmt.Errorf("%w: %w", keys.ErrUnknown, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := set.Lost(previous); err != nil {
+		return nil, err
+	}
+	return set, nil
+}
+
+// state is what a set remembers of the files that it was made of.
+type state struct {
+	files stamp
+	sum   uint64
+}
+
+var seed = maphash.MakeSeed()
+
+// digest tells one state of all texts from another, and outside of this process
+// it tells nothing.
+func digest(material keys.Material) uint64 {
+	var h maphash.Hash
+	h.SetSeed(seed)
+	for _, role := range slices.Sorted(maps.Keys(material)) {
+		text := material[role].Text
+		_, _ = fmt.Fprintf(&h, "%s %d\n", role, len(text))
+		_, _ = h.Write(text)
+	}
+	return h.Sum64()
+}
+
+func read(dir string, seen stamp) (keys.Material, error) {
+	material := make(keys.Material)
+	for role := range seen {
+		path := filepath.Join(dir, role.FileName())
+		text, err := readFile(path)
+		if err != nil {
+			return nil, &keys.BrokenError{Err: fmt.Errorf("reading the %s key: %w", role, err)}
+		}
+		material[role] = keys.Value{Text: text, Origin: "file " + path}
+	}
+	return material, nil
+}
+
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() //nolint:errcheck // it was only read
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(text) > maxFile {
+		return nil, fmt.Errorf("%s is larger than %d bytes, which no key is", path, maxFile)
+	}
+	return text, nil
+}
