@@ -4,6 +4,8 @@ import (
 	"crypto/x509"
 	"encoding/asn1"
 	"strings"
+
+	"github.com/countersign/caddy-countersign/module/gm"
 )
 
 // foreign says what to do with PEM blocks that hold neither a key nor a
@@ -54,6 +56,9 @@ func foreignText(text string) string {
 func foreignDER(der []byte) string {
 	if _, err := x509.ParseCertificateRequest(der); err == nil {
 		return isRequest
+	}
+	if gm.IsCFCA(der) {
+		return "it is a .sm2 file of CFCA with a password" + toImport
 	}
 	var outer []asn1.RawValue
 	if rest, err := asn1.Unmarshal(der, &outer); err != nil || len(rest) > 0 || len(outer) < 2 {

@@ -11,6 +11,8 @@ import (
 	"encoding/hex"
 	"fmt"
 	"time"
+
+	"github.com/countersign/caddy-countersign/module/gm"
 )
 
 // The kinds of keys.
@@ -78,8 +80,11 @@ func KindOf(public crypto.PublicKey) string {
 	case ed25519.PublicKey:
 		return KindEd25519
 	case *ecdsa.PublicKey:
-		if key.Curve == elliptic.P256() {
+		switch {
+		case key.Curve == elliptic.P256():
 			return KindECDSA
+		case gm.IsPublicKey(key):
+			return KindSM2
 		}
 	}
 	return ""
@@ -107,6 +112,9 @@ func Fingerprint(public crypto.PublicKey) string {
 // MarshalPublicKey returns the PKIX form (SubjectPublicKeyInfo) of a public key
 // of any kind, as DER.
 func MarshalPublicKey(public crypto.PublicKey) ([]byte, error) {
+	if key, ok := public.(*ecdsa.PublicKey); ok && gm.IsPublicKey(key) {
+		return gm.MarshalPublicKey(key)
+	}
 	return x509.MarshalPKIXPublicKey(public)
 }
 

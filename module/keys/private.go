@@ -8,6 +8,8 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+
+	"github.com/countersign/caddy-countersign/module/gm"
 )
 
 // parsePrivate reads the private keys of a value. A certificate beside a key
@@ -83,7 +85,10 @@ func parsePrivateDER(der []byte) (any, error) {
 	if key, err := x509.ParsePKCS1PrivateKey(der); err == nil {
 		return key, nil
 	}
-	key, err := x509.ParseECPrivateKey(der)
+	if key, err := x509.ParseECPrivateKey(der); err == nil {
+		return key, nil
+	}
+	key, err := gm.ParsePrivateKey(der)
 	if err != nil {
 		return nil, err
 	}
@@ -105,6 +110,8 @@ func newPrivateKey(key any, origin string) (*PrivateKey, error) {
 		return NewPrivateKey(key, nil, &key.PublicKey, origin), nil
 	case ed25519.PrivateKey:
 		return NewPrivateKey(key, nil, key.Public(), origin), nil
+	case gm.PrivateKey:
+		return NewPrivateKey(key, key, key.Public(), origin), nil
 	default:
 		return nil, fmt.Errorf("it is a %T; RSA, ECDSA P-256, Ed25519 and SM2 keys are taken", key)
 	}

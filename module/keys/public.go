@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/countersign/caddy-countersign/module/gm"
 )
 
 // The sizes of RSA keys that are taken, in bits. Some providers' test
@@ -64,6 +66,11 @@ func publicKey(from encoded, origin string) (*PublicKey, error) {
 		return nil, err
 	}
 	key := NewPublicKey(public, origin)
+	if certificate == nil && key.Kind == KindSM2 {
+		if c, err := gm.ParseCertificate(from.der); err == nil {
+			key.CertificateDER, key.Serial, key.Expires = c.Raw, hexSerial(c.SerialNumber), c.NotAfter
+		}
+	}
 	if certificate != nil {
 		key.Certificate, key.CertificateDER = certificate, certificate.Raw
 		key.Serial, key.Expires = hexSerial(certificate.SerialNumber), certificate.NotAfter
@@ -81,6 +88,12 @@ func parsePublicDER(der []byte) (crypto.PublicKey, *x509.Certificate, error) {
 	certificate, err := x509.ParseCertificate(der)
 	if err == nil {
 		return certificate.PublicKey, certificate, nil
+	}
+	if key, err := gm.ParsePublicKey(der); err == nil {
+		return key, nil, nil
+	}
+	if c, err := gm.ParseCertificate(der); err == nil {
+		return c.PublicKey, nil, nil
 	}
 	if _, err := parsePrivateDER(der); err == nil {
 		return nil, nil, errPrivate
