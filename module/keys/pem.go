@@ -42,7 +42,7 @@ const (
 
 var (
 	errIncomplete = errors.New("a PEM block is incomplete; write the file whole and rename it into place")
-	errPassPhrase = errors.New("the key is encrypted with a pass phrase; store it decrypted, protected by the source: caddy countersign keys import decrypts it")
+	errPassPhrase = errors.New("the key is encrypted with a pass phrase; store it decrypted, protected by the source: openssl pkcs8 -topk8 -nocrypt -in FILE -out sign.pem")
 	errBlock      = errors.New("a PEM block holds something between BEGIN and END that is not whole Base64; copy the key anew")
 	errBeside     = errors.New("beside a PEM block stands Base64 without BEGIN and END; give every key as a block of its own")
 )

@@ -1,0 +1,107 @@
+package keyscmd
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/countersign/caddy-countersign/module/keys"
+)
+
+func importCommand() *cobra.Command {
+	var to place
+	var role, passwordFile string
+	var force bool
+	cmd := &cobra.Command{
+		Use:   "import --role R --dir DIR --ref REF [--password-file F] [--force] FILE",
+		Short: "Brings a key as people get it into a key set",
+		Long: `Reads .pfx, .p12, .jks, CFCA's .sm2, DER, .cer, PEM or bare Base64, writes it as
+the role of the key set, and says what it is.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			into, ok := keys.ParseRole(role)
+			if !ok {
+				return fmt.Errorf("--role %s: there is no such role; there are sign, verify, encrypt, decrypt, secret and verify_secret, each also as <role>@<id>", role)
+			}
+			data, err := os.ReadFile(args[0])
+			if err != nil {
+				return err
+			}
+			text, err := read(into, data, func() ([]byte, error) { return password(cmd, passwordFile) })
+			if err != nil {
+				return fmt.Errorf("reading %s as %s: %w", args[0], into, err)
+			}
+			set, err := keys.Parse(to.reference, "", keys.Material{into: {Text: text, Origin: args[0]}})
+			if err != nil {
+				return err
+			}
+			path, err := to.write(into, text, force)
+			if err != nil {
+				return err
+			}
+			cmd.SetOut(cmd.OutOrStdout())
+			describe(cmd, set, into)
+			for _, warning := range set.Warnings {
+				cmd.PrintErrln("warning: " + warning)
+			}
+			cmd.Println("written to " + path)
+			return nil
+		},
+	}
+	to.flags(cmd)
+	cmd.Flags().StringVar(&role, "role", "", "role of the key: sign, verify, encrypt, decrypt, secret, verify_secret, or <role>@<id>")
+	_ = cmd.MarkFlagRequired("role") // it is there
+	cmd.Flags().StringVar(&passwordFile, "password-file", "", "file that holds the password of the key store (default: asked for)")
+	cmd.Flags().BoolVar(&force, "force", false, "replace a key that is there")
+	return cmd
+}
+
+// read returns the text that a role of a key set holds.
+func read(role keys.Role, data []byte, password func() ([]byte, error)) ([]byte, error) {
+	if plain, _ := role.Split(); plain == keys.SharedSecret || plain == keys.VerifySecret {
+		return bytes.TrimSpace(bytes.TrimPrefix(data, []byte("\ufeff"))), nil
+	}
+	if strings.HasSuffix(string(role), ".serial") {
+		return bytes.TrimSpace(data), nil
+	}
+	found, isStore, err := openStore(data, password)
+	if err != nil {
+		return nil, err
+	}
+	if !isStore {
+		return keys.Normalize(data)
+	}
+	if role.IsPrivate() {
+		if found.key == nil {
+			return nil, errors.New("it holds no private key; certificates go to verify or encrypt")
+		}
+		return found.private()
+	}
+	if len(found.certificates) == 0 {
+		return nil, errors.New("it holds no certificate; a private key goes to sign or decrypt")
+	}
+	return found.public(), nil
+}
+
+// password reads the password of a key store from a file or a prompt.
+func password(cmd *cobra.Command, file string) ([]byte, error) {
+	if file != "" {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		text = bytes.TrimPrefix(text, []byte("\ufeff"))
+		return bytes.TrimRight(text, "\r\n"), nil
+	}
+	if !term.IsTerminal(int(os.Stdin.Fd())) { //nolint:gosec // a file descriptor is small
+		return nil, errors.New("the key store needs its password; give --password-file")
+	}
+	cmd.PrintErr("Password of the key store: ")
+	defer cmd.PrintErrln()
+	return term.ReadPassword(int(os.Stdin.Fd())) //nolint:gosec // a file descriptor is small
+}
