@@ -12,18 +12,23 @@ import (
 	"strings"
 
 	"github.com/countersign/caddy-countersign/module/keys"
+	"github.com/countersign/caddy-countersign/module/keys/devkeys"
 	"github.com/countersign/caddy-countersign/module/keysource"
 )
 
 // Diagnose looks at the modes of the files: who can read a private key can sign
 // in the merchant's name, and who can write a public one decides whose answers
 // are believed.
-func (s *Source) Diagnose(_ context.Context, references []string) []keysource.Finding {
+func (s *Source) Diagnose(ctx context.Context, references []string) []keysource.Finding {
 	var found []keysource.Finding
 	for _, reference := range references {
 		dir := filepath.Join(s.Dir, filepath.FromSlash(reference))
 		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 			continue // that it is missing shows where it is loaded
+		}
+		if s.published(ctx, reference) {
+			found = append(found, finding(s.Dir, keysource.OK, "it holds the keys of keys-dev, which everybody has: the modes of its files protect nothing", ""))
+			continue
 		}
 		before := len(found)
 		for _, place := range []string{s.Dir, dir} {
@@ -50,6 +55,32 @@ func (s *Source) Diagnose(_ context.Context, references []string) []keysource.Fi
 	}
 	slices.SortStableFunc(found, func(a, b keysource.Finding) int { return cmp.Compare(a.Subject, b.Subject) })
 	return slices.Compact(found) // the folder of all is looked at for each reference
+}
+
+// published reports whether a set below a folder keys-dev holds nothing but the
+// keys that are published there. A clone has the modes of its user's umask.
+func (s *Source) published(ctx context.Context, reference string) bool {
+	dir, err := filepath.Abs(s.Dir)
+	if err != nil || !slices.Contains(strings.Split(filepath.ToSlash(dir), "/"), "keys-dev") {
+		return false
+	}
+	set, err := s.Load(ctx, reference, nil)
+	if err != nil || len(set.Broken) > 0 {
+		return false
+	}
+	for _, role := range set.Roles() {
+		plain, id := role.Split()
+		for _, key := range set.Info(role) {
+			known := devkeys.Known(key.Fingerprint)
+			if plain == keys.SharedSecret {
+				known = devkeys.Known(set.NamedSecret(id).SHA256())
+			}
+			if !known {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 func finding(subject string, status keysource.Status, reason, advice string) keysource.Finding {

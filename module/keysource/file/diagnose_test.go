@@ -87,3 +87,23 @@ func TestReferences(t *testing.T) {
 	_, err = (&Source{Dir: filepath.Join(s.Dir, "nowhere")}).References(t.Context(), 10)
 	assert.ErrorContains(t, err, "listing the key sets")
 }
+
+// A clone with umask 002 has files that a group can write. What everybody has is
+// judged once, and only in keys-dev.
+func TestPublishedKeysAreJudgedOnce(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "keys-dev", "merchant")
+	references := []string{"hkrt/405544499f016a9b3d8f57000f", "jeepay/M1623997351"}
+	require.NoError(t, os.CopyFS(dir, os.DirFS("../../../keys-dev/merchant")))
+	for _, reference := range references {
+		require.NoError(t, os.Chmod(filepath.Join(dir, reference, "secret"), 0o664))
+	}
+	s := &Source{Dir: dir}
+	found := s.Diagnose(t.Context(), references)
+	require.Len(t, found, 1)
+	assert.Equal(t, keysource.OK, found[0].Status)
+
+	require.NoError(t, os.WriteFile(filepath.Join(dir, references[0], "secret"), []byte("a real one"), 0o664))
+	require.NoError(t, os.Chmod(filepath.Join(dir, references[0], "secret"), 0o664))
+	found = s.Diagnose(t.Context(), references)
+	assert.True(t, len(found) > 1 && found[len(found)-1].Status != keysource.OK, "%v", found)
+}
