@@ -33,7 +33,7 @@ func (r *Ring) run() {
 			e.mu.Lock()
 			switch {
 			case e.running:
-			case e.pins == 0 && now.UnixNano()-e.used.Load() > int64(idleFor):
+			case e.pins == 0 && e.idle(now):
 				r.drop(e)
 			case !e.next.After(now):
 				r.begin(e)
@@ -58,23 +58,60 @@ func (r *Ring) begin(e *entry) {
 	}
 }
 
+// idle reports whether nobody has asked for e for long. It is called with e.mu
+// held.
+func (e *entry) idle(now time.Time) bool {
+	unused := now.UnixNano() - e.used.Load()
+	return unused > int64(idleFor) || e.first && e.waiters == 0 && unused > int64(idleFirst)
+}
+
 // load asks the source once for one reference. The caller has set e.running.
 func (r *Ring) load(ctx context.Context, e *entry) {
-	select {
-	case r.slots <- struct{}{}:
-	case <-ctx.Done():
+	release, ok := r.acquire(ctx, e)
+	if !ok {
+		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
 	previous := e.set.Load()
 	set, err := r.source.Load(ctx, e.reference, previous)
 	cancel()
-	select {
-	case <-r.slots:
-	default:
-	}
+	release()
 	if r.ctx.Err() == nil {
 		r.settle(e, previous, set, err)
 	}
+}
+
+// acquire waits until e may be loaded. It returns false where e was dropped or
+// the ring closed first.
+func (r *Ring) acquire(ctx context.Context, e *entry) (release func(), ok bool) {
+	e.mu.Lock()
+	first := e.first
+	e.queued = true
+	e.mu.Unlock()
+	slots := r.slots
+	if first {
+		slots = r.first.slots
+	}
+	select {
+	case slots <- struct{}{}:
+	case <-e.gone:
+		return nil, false
+	case <-ctx.Done():
+		return nil, false
+	}
+	release = func() { <-slots }
+	if first && !r.first.wait(ctx, e.gone) {
+		release()
+		return nil, false
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.queued = false
+	if e.dropped {
+		release()
+		return nil, false
+	}
+	return release, true
 }
 
 // settle records what a load brought and wakes those who wait for it.
@@ -88,25 +125,26 @@ func (r *Ring) settle(e *entry, previous, set *Set, err error) {
 	forget := false
 	switch {
 	case err == nil:
-		e.failures, e.gone = 0, 0
+		e.failures, e.missing = 0, 0
+		r.known(e)
 		e.confirmed.Store(now.UnixNano())
 		e.set.Store(set)
-		e.next = now.Add(jitter(r.options.Refresh))
+		e.next = now.Add(Jitter(r.options.Refresh))
 	case errors.Is(err, ErrUnknown) && previous == nil:
-		e.next = now.Add(jitter(min(r.options.Refresh, unknownFor)))
+		e.next = now.Add(Jitter(min(r.options.Refresh, unknownFor)))
 		forget = e.pins == 0
-	case errors.Is(err, ErrUnknown) && e.gone > 0:
+	case errors.Is(err, ErrUnknown) && e.missing > 0:
 		// Twice in a row: the set was taken away, not just replaced.
 		e.set.Store(nil)
-		e.next = now.Add(jitter(min(r.options.Refresh, unknownFor)))
+		e.next = now.Add(Jitter(min(r.options.Refresh, unknownFor)))
 		forget = e.pins == 0
 	default:
 		if errors.Is(err, ErrUnknown) {
-			e.gone++
+			e.missing++
 		}
 		backoff := min(minBackoff<<min(e.failures, 10), maxBackoff, max(r.options.Refresh, minBackoff))
 		e.failures++
-		e.next = now.Add(jitter(backoff))
+		e.next = now.Add(Jitter(backoff))
 	}
 	e.running = false
 	waiting := e.attempt

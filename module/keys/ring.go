@@ -26,7 +26,8 @@ const (
 	idleFor     = 30 * time.Minute // a set that no request has used for so long is let go
 	WaitForLoad = 5 * time.Second  // how long a request waits for a first load
 	loadTimeout = 20 * time.Second // of one load
-	parallel    = 8                // loads at once
+	idleFirst   = time.Minute      // the same for a set that never loaded
+	parallel    = 8                // loads at once of sets that the configuration names or that have loaded
 	minBackoff  = 250 * time.Millisecond
 	maxBackoff  = 15 * time.Second
 )
@@ -64,6 +65,7 @@ type Ring struct {
 	count   atomic.Int64 // of entries
 	mu      sync.Mutex
 	unknown map[string]time.Time // reference -> until when
+	first   *admission           // of references that only a request has named
 
 	answered atomic.Int64 // when the source last answered, in Unix nanoseconds
 	wake     chan struct{}
@@ -85,12 +87,17 @@ type entry struct {
 
 	mu       sync.Mutex
 	pins     int
+	waiters  int  // requests that wait for the first load
+	first    bool // only requests have named it, and it never loaded
+	queued   bool // its load waits for a slot
+	dropped  bool // it is no longer in the ring
 	born     time.Time
 	next     time.Time     // when to load again
 	attempt  chan struct{} // closed when the load that runs, or the next one, ends
 	running  bool
 	failures int
-	gone     int // loads in a row that said ErrUnknown while set was there
+	missing  int           // loads in a row that said ErrUnknown while set was there
+	gone     chan struct{} // closed when it is dropped
 	err      error
 }
 
@@ -99,8 +106,8 @@ func NewRing(source Source, options Options) *Ring {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Ring{
 		source: source, options: options,
-		unknown: make(map[string]time.Time),
-		wake:    make(chan struct{}, 1), slots: make(chan struct{}, parallel),
+		unknown: make(map[string]time.Time), first: newAdmission(),
+		wake: make(chan struct{}, 1), slots: make(chan struct{}, parallel),
 		ctx: ctx, stop: cancel,
 	}
 }
@@ -126,10 +133,18 @@ func (r *Ring) Close() {
 // Pin keeps a reference loaded until Unpin, whether it is asked for or not. The
 // empty reference stands for the source itself: it is asked, no set is kept.
 func (r *Ring) Pin(reference string) {
-	e := r.entry(reference)
-	e.mu.Lock()
-	e.pins++
-	e.mu.Unlock()
+	for {
+		e, _ := r.entry(reference, true) // a pin is always admitted
+		e.mu.Lock()
+		if e.dropped { // since it was found
+			e.mu.Unlock()
+			continue
+		}
+		e.pins++
+		r.known(e)
+		e.mu.Unlock()
+		return
+	}
 }
 
 // Unpin takes back one Pin. The set is then kept as long as it is used.
@@ -143,8 +158,8 @@ func (r *Ring) Unpin(reference string) {
 }
 
 // Get returns the set that a reference names. It waits up to WaitForLoad for
-// the first load and then fails with an error that wraps ErrUnknown,
-// ErrNotLoaded or ErrStale.
+// the first load, but not for a set that the source has found broken, and then
+// fails with an error that wraps ErrUnknown, ErrNotLoaded or ErrStale.
 func (r *Ring) Get(ctx context.Context, reference string) (*Set, error) {
 	now := time.Now()
 	e := r.lookup(reference)
@@ -152,7 +167,10 @@ func (r *Ring) Get(ctx context.Context, reference string) (*Set, error) {
 		if r.isUnknown(reference, now) {
 			return nil, fmt.Errorf("%w: %q in source %q", ErrUnknown, reference, r.options.Name)
 		}
-		e = r.entry(reference)
+		var err error
+		if e, err = r.entry(reference, false); err != nil {
+			return nil, err
+		}
 	}
 	e.used.Store(now.UnixNano())
 	if set := e.set.Load(); set != nil {
@@ -177,8 +195,14 @@ func (r *Ring) Newer(set *Set) *Set {
 
 func (r *Ring) wait(ctx context.Context, e *entry) (*Set, error) {
 	e.mu.Lock()
+	if e.dropped { // since it was found
+		e.mu.Unlock()
+		return r.Get(ctx, e.reference)
+	}
+	e.waiters++
 	deadline := e.born.Add(WaitForLoad)
 	e.mu.Unlock()
+	defer r.leave(e)
 	timer := time.NewTimer(max(0, time.Until(deadline)))
 	defer timer.Stop()
 	for {
@@ -190,6 +214,9 @@ func (r *Ring) wait(ctx context.Context, e *entry) (*Set, error) {
 		}
 		if errors.Is(err, ErrUnknown) {
 			return nil, fmt.Errorf("%w: %q in source %q", ErrUnknown, e.reference, r.options.Name)
+		}
+		if errors.Is(err, ErrBroken) {
+			return nil, fmt.Errorf("%w: %w", ErrNotLoaded, err)
 		}
 		select {
 		case <-attempt:
@@ -213,50 +240,89 @@ func (r *Ring) lookup(reference string) *entry {
 	return nil
 }
 
+// leave ends a wait. A load that has not begun and that nobody waits for any
+// more is dropped: the client may have gone, and anybody can name a reference.
+func (r *Ring) leave(e *entry) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.waiters--; e.waiters == 0 && e.queued && e.first {
+		r.drop(e)
+	}
+}
+
 // entry returns the entry of a reference. It makes it if need be, and then
-// begins to load it.
-func (r *Ring) entry(reference string) *entry {
+// begins to load it. Of references that only requests have named and that never
+// loaded there is a bounded number; beyond it the error wraps ErrNotLoaded.
+func (r *Ring) entry(reference string, pin bool) (*entry, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if e := r.lookup(reference); e != nil {
-		return e
+		return e, nil
+	}
+	if !pin && r.first.full() && !r.evict(func(e *entry) bool { return e.first && e.waiters == 0 && !e.running }) {
+		return nil, fmt.Errorf("%w: requests name too many references at once that source %q has not loaded yet", ErrNotLoaded, r.options.Name)
 	}
 	if r.count.Load() >= MaxSets {
-		r.evict()
+		r.evict(func(e *entry) bool { return e.pins == 0 })
 	}
 	now := time.Now()
-	e := &entry{reference: reference, born: now, attempt: make(chan struct{})}
+	e := &entry{reference: reference, born: now, attempt: make(chan struct{}), gone: make(chan struct{}), first: !pin}
 	e.used.Store(now.UnixNano())
 	delete(r.unknown, reference)
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.first {
+		r.first.count.Add(1)
+	}
 	r.entries.Store(reference, e)
 	r.count.Add(1)
 	r.begin(e)
-	return e
+	return e, nil
 }
 
-// evict lets go of the set that was not used for the longest time. It is
-// called with r.mu held.
-func (r *Ring) evict() {
+// known ends the special treatment of a reference that only requests have
+// named. It is called with e.mu held.
+func (r *Ring) known(e *entry) {
+	if e.first {
+		e.first = false
+		r.first.count.Add(-1)
+	}
+}
+
+// evict drops the entry that was not used for the longest time, of those that
+// may be dropped, and reports whether there was one. It is called with r.mu held.
+func (r *Ring) evict(may func(*entry) bool) bool {
 	var oldest *entry
 	for _, v := range r.entries.Range {
 		e := v.(*entry)
 		e.mu.Lock()
-		if e.pins == 0 && (oldest == nil || e.used.Load() < oldest.used.Load()) {
+		if may(e) && (oldest == nil || e.used.Load() < oldest.used.Load()) {
 			oldest = e
 		}
 		e.mu.Unlock()
 	}
-	if oldest != nil {
-		r.drop(oldest)
+	if oldest == nil {
+		return false
 	}
+	oldest.mu.Lock()
+	defer oldest.mu.Unlock()
+	if !may(oldest) { // since it was looked at
+		return false
+	}
+	r.drop(oldest)
+	return true
 }
 
+// drop takes an entry out of the ring. It is called with e.mu held.
 func (r *Ring) drop(e *entry) {
-	if r.entries.CompareAndDelete(e.reference, e) {
-		r.count.Add(-1)
+	if e.dropped {
+		return
 	}
+	e.dropped = true
+	close(e.gone)
+	r.known(e)
+	r.entries.CompareAndDelete(e.reference, e)
+	r.count.Add(-1)
 }
 
 func (r *Ring) isUnknown(reference string, now time.Time) bool {
@@ -285,6 +351,8 @@ func (r *Ring) forget(e *entry) {
 		}
 	}
 	r.unknown[e.reference] = now.Add(unknownFor)
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	r.drop(e)
 }
 
@@ -295,8 +363,9 @@ func (r *Ring) nudge() {
 	}
 }
 
-// jitter shortens a pause at random by up to a tenth. It never makes it longer:
-// what is new is taken up within Refresh.
-func jitter(d time.Duration) time.Duration {
+// Jitter shortens a pause at random by up to a tenth, so that many who wait do
+// not ask at the same moment. It never makes a pause longer: what is new is taken
+// up within Refresh.
+func Jitter(d time.Duration) time.Duration {
 	return time.Duration(float64(d) * (0.9 + 0.1*rand.Float64())) //nolint:gosec // spreads load, hides nothing
 }

@@ -139,6 +139,7 @@ func TestUnknownMemoryIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := started(newFake())
 		defer r.Close()
+		r.first.every = 0
 		for i := range maxUnknown + 500 {
 			_, err := r.Get(t.Context(), strconv.Itoa(i))
 			require.ErrorIs(t, err, ErrUnknown)
@@ -160,6 +161,7 @@ func TestSetsAreBounded(t *testing.T) {
 		}
 		r := started(f, func(o *Options) { o.Refresh = time.Hour })
 		defer r.Close()
+		r.first.every = 0
 		r.Pin("pinned")
 		for i := range MaxSets - 1 {
 			require.Equal(t, "1", version(t, r, strconv.Itoa(i)))
@@ -226,7 +228,7 @@ func TestPinsOverlap(t *testing.T) {
 	})
 }
 
-// After Close nothing runs, and those who wait are told. The bubble fails if a
+// After Close nothing runs, and those who wait get an error. The bubble fails if a
 // goroutine is left.
 func TestClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
