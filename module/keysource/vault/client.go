@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -29,49 +30,41 @@ const (
 // maxAnswer is the largest answer of Vault that is read, in bytes.
 const maxAnswer = 4 << 20
 
-// client makes requests to Vault. The api module's own client reads VAULT_*
-// from the environment whatever it is told, and does not start if one of them
-// is nonsense; so only the answers are read with that module.
+// client makes requests to one Vault.
 type client struct {
-	base      url.URL
-	namespace string
-	http      *http.Client
+	api       *api.Client
+	transport *http.Transport
 	session   *session
 }
 
 func newClient(s *Source) (*client, error) {
+	if errShared != nil {
+		return nil, fmt.Errorf("keys vault: making a client: %w", errShared)
+	}
 	// HTTP/1.1 only: a connection on which nobody answers is closed with the
 	// request that waited, where HTTP/2 would go on using it. And no proxy: the
-	// environment has no say in who sees the keys.
+	// environment does not decide who sees the keys.
 	transport := &http.Transport{
 		DialContext:         (&net.Dialer{Timeout: dialTimeout}).DialContext,
 		MaxIdleConnsPerHost: 64,
 		IdleConnTimeout:     time.Minute,
 	}
-	c := &client{namespace: s.Namespace, http: &http.Client{
-		Transport: transport,
-		Timeout:   requestTimeout,
-		CheckRedirect: func(*http.Request, []*http.Request) error {
-			return http.ErrUseLastResponse // a token must not follow
-		},
-	}}
+	address := s.Address
 	if path, ok := strings.CutPrefix(s.Address, "unix://"); ok {
-		c.base = url.URL{Scheme: "http", Host: "localhost"}
+		address = "http://localhost"
 		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "unix", path)
 		}
-	} else {
-		base, err := url.Parse(s.Address)
-		if err != nil {
-			return nil, fmt.Errorf("keys vault: the address %q: %w", s.Address, err)
-		}
-		c.base = url.URL{Scheme: base.Scheme, Host: base.Host}
 	}
 	if _, err := readCA(s.CA); err != nil {
 		return nil, err
 	}
 	transport.DialTLSContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 		return dialTLS(ctx, network, address, s.CA)
+	}
+	c := &client{api: shared.WithNamespace(s.Namespace), transport: transport}
+	if err := c.api.SetAddress(strings.TrimRight(address, "/")); err != nil {
+		return nil, fmt.Errorf("keys vault: the address %q: %w", s.Address, err)
 	}
 	c.session = newSession(c, s.Auth)
 	return c, nil
@@ -110,24 +103,23 @@ func readCA(file string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// request is something to ask of Vault.
+// request is one request to Vault.
 type request struct {
-	method string
-	path   string     // below /v1/, not escaped
-	query  url.Values // or nil
-	body   any        // or nil
-	root   bool       // it is asked of the root namespace
-	once   bool       // it must not be sent again where the connection broke
+	path  string     // below /v1/, not escaped
+	query url.Values // of a read, or nil
+	body  any        // of a write; nil makes the request a read
+	root  bool       // it is asked of the root namespace
+	once  bool       // it must not be sent again where the connection broke
 }
 
 // read reads a path with the session's token.
 func (c *client) read(ctx context.Context, path string) (*api.Secret, error) {
-	return c.ask(ctx, request{method: http.MethodGet, path: path})
+	return c.ask(ctx, request{path: path})
 }
 
 // write writes to a path with the session's token.
 func (c *client) write(ctx context.Context, path string, body any) (*api.Secret, error) {
-	return c.ask(ctx, request{method: http.MethodPost, path: path, body: body})
+	return c.ask(ctx, request{path: path, body: body})
 }
 
 // ask makes a request with the session's token. Where Vault denies it because
@@ -157,7 +149,7 @@ func (c *client) ask(ctx context.Context, r request) (*api.Secret, error) {
 const pathSelf = "auth/token/lookup-self"
 
 func (c *client) lookup(ctx context.Context, token string) error {
-	_, err := c.do(ctx, request{method: http.MethodGet, path: pathSelf}, token)
+	_, err := c.do(ctx, request{path: pathSelf}, token)
 	return err
 }
 
@@ -179,44 +171,38 @@ func (c *client) do(ctx context.Context, r request, token string) (*api.Secret, 
 
 // raw makes one request and returns the answer as it came.
 func (c *client) raw(ctx context.Context, r request, token string) ([]byte, error) {
-	var payload io.Reader
-	if r.body != nil {
-		text, err := json.Marshal(r.body)
-		if err != nil {
-			return nil, fmt.Errorf("writing a request to vault for %s: %w", r.path, err)
+	ctx = context.WithValue(ctx, routeKey{}, route{c.transport, r.once})
+	target := c.api
+	if r.root {
+		target = target.WithNamespace("")
+	}
+	logical := target.WithRequestCallbacks(func(r *api.Request) { r.ClientToken = token }).Logical()
+	var res *api.Response
+	var err error
+	if r.body == nil {
+		res, err = logical.ReadRawWithDataWithContext(ctx, r.path, r.query)
+	} else {
+		text, marshalErr := json.Marshal(r.body)
+		if marshalErr != nil {
+			return nil, fmt.Errorf("writing a request to vault for %s: %w", r.path, marshalErr)
 		}
-		payload = bytes.NewReader(text)
+		res, err = logical.WriteRawWithContext(ctx, r.path, text)
 	}
-	target := c.base
-	target.Path, target.RawQuery = "/v1/"+r.path, r.query.Encode()
-	req, err := http.NewRequestWithContext(ctx, r.method, target.String(), payload)
-	if err != nil {
-		return nil, fmt.Errorf("making a request to vault for %s: the path is not usable", r.path)
+	if res != nil && res.Body != nil {
+		defer res.Body.Close() //nolint:errcheck // it was only read
 	}
-	req.Header.Set("X-Vault-Request", "true")
-	if token != "" {
-		req.Header.Set("X-Vault-Token", token)
+	if refused, ok := errors.AsType[*api.ResponseError](err); ok {
+		return nil, newStatusError(r, refused.StatusCode, refused.Errors)
 	}
-	if c.namespace != "" && !r.root {
-		req.Header.Set("X-Vault-Namespace", c.namespace)
-	}
-	if !r.once {
-		// Reading, signing and decrypting may be asked twice: net/http then does
-		// so by itself where an idle connection turned out to be dead. An empty
-		// value is not sent.
-		req.Header["X-Idempotency-Key"] = nil
-	}
-	res, err := c.http.Do(req)
 	if err != nil {
 		return nil, fmt.Errorf("asking vault for %s: %w", r.path, describe(err))
 	}
-	defer res.Body.Close() //nolint:errcheck // it was only read
-	text, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	if res.StatusCode >= http.StatusMultipleChoices { // the api passes redirects as answers
+		return nil, newStatusError(r, res.StatusCode, nil)
+	}
+	text, err := io.ReadAll(res.Body)
 	if err != nil {
 		return nil, fmt.Errorf("reading vault's answer for %s: %w", r.path, describe(err))
-	}
-	if res.StatusCode >= http.StatusMultipleChoices {
-		return nil, &statusError{request: r, status: res.StatusCode, body: text}
 	}
 	return text, nil
 }

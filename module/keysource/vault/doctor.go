@@ -38,7 +38,7 @@ func (s *Source) Diagnose(ctx context.Context, references []string) []keysource.
 }
 
 func (s *Source) diagnoseAddress() []keysource.Finding {
-	if strings.HasPrefix(s.Address, "http://") && !loopback(s.client.base.Hostname()) {
+	if s.plaintext() {
 		return []keysource.Finding{{Check: checkAddress, Subject: s.Address, Status: keysource.Warning,
 			Reason: "keys and tokens travel in plaintext", Advice: "give Vault a certificate, and https:// here"}}
 	}

@@ -1,21 +1,28 @@
 package vault
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
+	"strings"
 )
 
-// statusError is an answer of Vault that is no success. Its text holds nothing
-// of what Vault wrote, which may quote the request.
+// statusError is an answer of Vault that is no success. It keeps nothing of what
+// Vault wrote, which may quote the request.
 type statusError struct {
 	request
-	status int
-	body   []byte
+	status   int
+	noEngine bool // a 404 that is about the mount, not about what is in it
+}
+
+func newStatusError(r request, status int, texts []string) *statusError {
+	return &statusError{r, status, slices.ContainsFunc(texts, func(text string) bool {
+		return strings.Contains(text, "no handler for route")
+	})}
 }
 
 // Error says what was asked, what the status means, and what to change.
@@ -24,7 +31,7 @@ func (e *statusError) Error() string {
 	case http.StatusForbidden:
 		return e.lacking().String()
 	case http.StatusNotFound:
-		if e.noEngine() {
+		if e.noEngine {
 			return fmt.Sprintf("vault has no engine mounted for %s; check the mount", e.path)
 		}
 		return "vault has nothing at " + e.path
@@ -41,14 +48,11 @@ func (e *statusError) Error() string {
 
 // lacking is what the policy must have for the request.
 func (e *statusError) lacking() need {
-	if e.method == http.MethodPost {
+	if e.body != nil {
 		return need{e.path, "update"}
 	}
 	return need{e.path, "read"}
 }
-
-// noEngine reports whether a 404 is about the mount, not about what is in it.
-func (e *statusError) noEngine() bool { return bytes.Contains(e.body, []byte("no handler for route")) }
 
 func isStatus(err error, status int) bool {
 	e, ok := errors.AsType[*statusError](err)
@@ -59,7 +63,7 @@ func isStatus(err error, status int) bool {
 // asked for.
 func isNothing(err error) bool {
 	e, ok := errors.AsType[*statusError](err)
-	return ok && e.status == http.StatusNotFound && !e.noEngine()
+	return ok && e.status == http.StatusNotFound && !e.noEngine
 }
 
 // caError is a failure to read the ca file. It names the file, not what is in

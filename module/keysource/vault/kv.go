@@ -84,7 +84,7 @@ func (s *Source) version(ctx context.Context, reference string) (version, error)
 
 // fields reads one version of a secret, or the current one for number 0.
 func (s *Source) fields(ctx context.Context, reference string, number int) (map[string]any, version, error) {
-	r := request{method: http.MethodGet, path: s.path("data", reference)}
+	r := request{path: s.path("data", reference)}
 	if number != 0 {
 		r.query = url.Values{"version": {strconv.Itoa(number)}}
 	}

@@ -28,7 +28,7 @@ func (s *session) login(ctx context.Context) (grant, error) {
 		return grant{}, err
 	}
 	secret, err := s.client.do(ctx, request{
-		method: http.MethodPost, path: "auth/" + s.auth.Mount + "/login", body: body,
+		path: "auth/" + s.auth.Mount + "/login", body: body,
 		once: true, // a secret id may be good for one login only
 	}, "")
 	if isStatus(err, http.StatusBadRequest) || isStatus(err, http.StatusForbidden) {
@@ -50,7 +50,7 @@ func (s *session) loginByToken(ctx context.Context) (grant, error) {
 	if err != nil {
 		return grant{}, err
 	}
-	secret, err := s.client.do(ctx, request{method: http.MethodGet, path: pathSelf}, token)
+	secret, err := s.client.do(ctx, request{path: pathSelf}, token)
 	if isStatus(err, http.StatusForbidden) {
 		return grant{}, fmt.Errorf("vault does not take the token in %s; it has ended, or it lacks the policy default: write another one", s.auth.TokenFile)
 	}
@@ -63,7 +63,7 @@ func (s *session) loginByToken(ctx context.Context) (grant, error) {
 
 // renew makes a token live longer.
 func (s *session) renew(ctx context.Context, current grant) (grant, error) {
-	secret, err := s.client.do(ctx, request{method: http.MethodPost, path: "auth/token/renew-self", body: map[string]any{}}, current.token)
+	secret, err := s.client.do(ctx, request{path: "auth/token/renew-self", body: map[string]any{}}, current.token)
 	if err != nil {
 		return grant{}, fmt.Errorf("renewing the token: %w", err)
 	}

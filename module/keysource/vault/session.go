@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net/http"
 	"sync"
 	"time"
+
+	"github.com/countersign/caddy-countersign/module/keys"
 )
 
 // The life of a token.
@@ -137,7 +137,7 @@ func (s *session) fly(ctx context.Context, f *flight, current grant, denied bool
 	} else {
 		pause := min(minRetry<<min(s.failures, 10), maxRetry)
 		s.failures++
-		s.err, s.retryAt = err, time.Now().Add(jitter(pause))
+		s.err, s.retryAt = err, time.Now().Add(keys.Jitter(pause))
 		if s.grant.serves(time.Now()) {
 			s.arm(pause)
 		}
@@ -172,7 +172,7 @@ func (s *session) arm(pause time.Duration) {
 	if s.closed || s.grant.lease == 0 {
 		return
 	}
-	s.timer = time.AfterFunc(jitter(pause), func() {
+	s.timer = time.AfterFunc(keys.Jitter(pause), func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if !s.closed && s.grant.token != "" {
@@ -218,9 +218,9 @@ func (s *session) revoke() {
 		ctx, cancel := context.WithTimeout(context.Background(), dialTimeout)
 		defer cancel()
 		// If that fails the token ends with its lease.
-		_, _ = s.client.do(ctx, request{method: http.MethodPost, path: "auth/token/revoke-self"}, token)
+		_, _ = s.client.do(ctx, request{path: "auth/token/revoke-self", body: map[string]any{}}, token)
 	}
-	s.client.http.CloseIdleConnections()
+	s.client.transport.CloseIdleConnections()
 }
 
 // wait waits for the end of a flight.
@@ -231,10 +231,4 @@ func (f *flight) wait(ctx context.Context) (string, error) {
 	case <-ctx.Done():
 		return "", fmt.Errorf("logging in to vault: %w", describe(ctx.Err()))
 	}
-}
-
-// jitter shortens a pause at random by up to a tenth, so that replicas do not
-// ask at the same moment.
-func jitter(d time.Duration) time.Duration {
-	return time.Duration(float64(d) * (0.9 + 0.1*rand.Float64())) //nolint:gosec // spreads load, hides nothing
 }

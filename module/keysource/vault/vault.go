@@ -75,6 +75,7 @@ type Source struct {
 	Line string `json:"line,omitempty"`
 
 	client *client
+	health health
 	lent   atomic.Bool // keys were handed out that need the token when they are used
 }
 
@@ -179,10 +180,16 @@ func (s *Source) checkAddress() error {
 	if u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || u.RawQuery != "" || strings.Trim(u.Path, "/") != "" {
 		return fmt.Errorf("keys vault: the address must look like https://vault.example:8200, not %q", u.Redacted())
 	}
-	if u.Scheme == "http" && !s.AllowPlaintextUpstream && !loopback(u.Hostname()) {
+	if !s.AllowPlaintextUpstream && s.plaintext() {
 		return fmt.Errorf("keys vault: %s would be reached in plaintext, and every key with it; use https://, or accept the risk with allow_plaintext_upstream", s.Address)
 	}
 	return nil
+}
+
+// plaintext reports whether the keys would leave the machine unencrypted.
+func (s *Source) plaintext() bool {
+	u, err := url.Parse(s.Address)
+	return err == nil && u.Scheme == "http" && !loopback(u.Hostname())
 }
 
 func loopback(host string) bool {
@@ -257,7 +264,7 @@ func (s *Source) Close() error {
 		grace = 0
 	}
 	s.client.session.close(grace)
-	s.client.http.CloseIdleConnections()
+	s.client.transport.CloseIdleConnections()
 	return nil
 }
 

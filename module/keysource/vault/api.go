@@ -1,0 +1,97 @@
+package vault
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/vault/api"
+
+	"github.com/countersign/caddy-countersign/module/keys"
+)
+
+// shared is the client of Vault's api module that every source uses, each with
+// an address and a namespace of its own (api.Client.WithNamespace).
+//
+// api.NewClient reads the variables VAULT_* whatever configuration it is given,
+// and fails where one of them is not valid. There is no other way to make a
+// client. So one is made while the package is initialized, when nothing else
+// runs yet, with those variables hidden for so long.
+var shared, errShared = newShared()
+
+func newShared() (*api.Client, error) {
+	for _, pair := range os.Environ() {
+		name, value, _ := strings.Cut(pair, "=")
+		if strings.HasPrefix(name, "VAULT_") && os.Unsetenv(name) == nil {
+			defer os.Setenv(name, value) //nolint:errcheck // it was set to this before
+		}
+	}
+	return api.NewClient(&api.Config{
+		Address: api.DefaultAddress,
+		HttpClient: &http.Client{
+			Transport: router{},
+			Timeout:   requestTimeout,
+			CheckRedirect: func(*http.Request, []*http.Request) error {
+				return http.ErrUseLastResponse // a token must not follow
+			},
+		},
+		DisableRedirects: true,
+		MaxRetries:       1000, // retry and the deadline of the context end them
+		CheckRetry:       retry,
+		Backoff:          func(time.Duration, time.Duration, int, *http.Response) time.Duration { return keys.Jitter(limitPause) },
+	})
+}
+
+// limitPause is how long a request waits that Vault has refused for its rate,
+// before it is sent again.
+const limitPause = 250 * time.Millisecond
+
+// retry has a request sent again that a rate limit of Vault's refused, while
+// there is time: Vault has done nothing then. What else fails is tried again by
+// those who asked.
+func retry(ctx context.Context, res *http.Response, err error) (bool, error) {
+	if err != nil || res.StatusCode != http.StatusTooManyRequests || ctx.Err() != nil {
+		return false, nil
+	}
+	deadline, ok := ctx.Deadline()
+	return ok && time.Until(deadline) > 2*limitPause, nil
+}
+
+// route is where a request goes.
+type route struct {
+	transport *http.Transport
+	once      bool
+}
+
+type routeKey struct{}
+
+// router sends each request over the transport of its source, which is in the
+// request's context.
+type router struct{}
+
+// RoundTrip makes one request, and bounds the answer that is read.
+func (router) RoundTrip(req *http.Request) (*http.Response, error) {
+	to := req.Context().Value(routeKey{}).(route)
+	if !to.once {
+		// Reading, signing and decrypting may be asked twice: net/http then does
+		// so by itself where an idle connection turned out to be dead. An empty
+		// value is not sent.
+		req = req.Clone(req.Context())
+		req.Header["X-Idempotency-Key"] = nil
+	}
+	res, err := to.transport.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	res.Body = bounded{io.LimitReader(res.Body, maxAnswer), res.Body}
+	return res, nil
+}
+
+// bounded is a body that is read up to a length.
+type bounded struct {
+	io.Reader
+	io.Closer
+}
