@@ -108,6 +108,7 @@ type request struct {
 	path  string     // below /v1/, not escaped
 	query url.Values // of a read, or nil
 	body  any        // of a write; nil makes the request a read
+	list  bool       // a read lists what is below the path
 	root  bool       // it is asked of the root namespace
 	once  bool       // it must not be sent again where the connection broke
 }
@@ -180,7 +181,11 @@ func (c *client) raw(ctx context.Context, r request, token string) ([]byte, erro
 	var res *api.Response
 	var err error
 	if r.body == nil {
-		res, err = logical.ReadRawWithDataWithContext(ctx, r.path, r.query)
+		query := r.query
+		if r.list {
+			query = url.Values{"list": {"true"}}
+		}
+		res, err = logical.ReadRawWithDataWithContext(ctx, r.path, query)
 	} else {
 		text, marshalErr := json.Marshal(r.body)
 		if marshalErr != nil {

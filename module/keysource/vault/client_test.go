@@ -192,7 +192,7 @@ func TestMissingEngineIsNoUnknownReference(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	_, err := against(t, server.URL).Load(t.Context(), "a", nil)
-	require.ErrorContains(t, err, "vault has no engine mounted for secret/metadata/a; check the mount")
+	require.ErrorContains(t, err, "vault has no engine mounted for secret/data/a; check the mount")
 	require.NotErrorIs(t, err, keys.ErrUnknown)
 }
 

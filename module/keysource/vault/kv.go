@@ -2,11 +2,13 @@ package vault
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/vault/api"
 
@@ -22,15 +24,26 @@ type version struct {
 
 // Load reads the secret of a reference, or returns previous if neither it nor
 // a Transit key that it names has another version.
+//
+// A first load reads the secret itself, which says its version: a start with
+// many sets costs one request for each. Later ones look at the version first.
 func (s *Source) Load(ctx context.Context, reference string, previous *keys.Set) (*keys.Set, error) {
-	var before stamp
-	known := false
+	set, err := s.load(ctx, reference, previous)
+	if e, ok := errors.AsType[*statusError](err); ok && (e.noEngine || e.status == http.StatusForbidden) {
+		return nil, &keys.BrokenError{Err: err} // asking again does not help
+	}
+	return set, err
+}
+
+func (s *Source) load(ctx context.Context, reference string, previous *keys.Set) (*keys.Set, error) {
+	before, known := stamp{}, false
 	if previous != nil {
 		before, known = previous.Stamp.(stamp)
 	}
-	var now version
-	var fields map[string]any
-	blind := known && before.blind
+	if !known {
+		return s.firstLoad(ctx, reference)
+	}
+	now, blind := version{}, before.blind
 	if !blind {
 		var err error
 		now, err = s.version(ctx, reference)
@@ -38,26 +51,39 @@ func (s *Source) Load(ctx context.Context, reference string, previous *keys.Set)
 			return nil, err
 		}
 	}
-	if blind || !known || now != before.version {
+	var fields map[string]any
+	if blind || now != before.version {
 		var err error
 		if fields, now, err = s.fields(ctx, reference, now.number); err != nil {
 			return nil, err
 		}
 	}
-	if known && now == before.version {
-		if same, err := s.sameTransit(ctx, before); err != nil {
-			return nil, err
-		} else if same {
-			return previous, nil
+	if now == before.version {
+		if same, err := s.sameTransit(ctx, before); err != nil || same {
+			return previous, err
 		}
-		if fields == nil {
-			var err error
-			if fields, now, err = s.fields(ctx, reference, now.number); err != nil {
-				return nil, err
-			}
+	}
+	if fields == nil {
+		var err error
+		if fields, now, err = s.fields(ctx, reference, now.number); err != nil {
+			return nil, err
 		}
 	}
 	return s.assemble(ctx, reference, previous, fields, stamp{version: now, blind: blind})
+}
+
+func (s *Source) firstLoad(ctx context.Context, reference string) (*keys.Set, error) {
+	if s.absent(ctx, reference) {
+		return nil, s.unknown(reference)
+	}
+	fields, now, err := s.fields(ctx, reference, 0)
+	if err != nil {
+		if errors.Is(err, keys.ErrUnknown) {
+			s.list.missed(reference)
+		}
+		return nil, err
+	}
+	return s.assemble(ctx, reference, nil, fields, stamp{version: now})
 }
 
 // version is the current version of a secret. Where the policy does not show
@@ -74,12 +100,22 @@ func (s *Source) version(ctx context.Context, reference string) (version, error)
 	versions, _ := secret.Data["versions"].(map[string]any)
 	of, _ := versions[strconv.Itoa(number)].(map[string]any)
 	destroyed, _ := of["destroyed"].(bool)
-	deleted, _ := of["deletion_time"].(string)
 	created, _ := of["created_time"].(string)
-	if number == 0 || destroyed || deleted != "" {
+	if number == 0 || destroyed || deleted(of["deletion_time"], time.Now()) {
 		return version{}, s.unknown(reference)
 	}
 	return version{number, created}, nil
+}
+
+// deleted reports whether a version's deletion_time has passed. Vault also gives
+// the time at which a version will be deleted (delete_version_after).
+func deleted(deletionTime any, now time.Time) bool {
+	text, _ := deletionTime.(string)
+	if text == "" {
+		return false
+	}
+	when, err := time.Parse(time.RFC3339Nano, text)
+	return err != nil || !now.Before(when)
 }
 
 // fields reads one version of a secret, or the current one for number 0.
@@ -97,7 +133,7 @@ func (s *Source) fields(ctx context.Context, reference string, number int) (map[
 	}
 	fields, metadata, ok := parts(secret)
 	if !ok {
-		return nil, version{}, fmt.Errorf("vault's %s is no KV version 2 secret; give the mount of a KV version 2 engine in the option kv", r.path)
+		return nil, version{}, &keys.BrokenError{Err: fmt.Errorf("vault's %s is no KV version 2 secret; give the mount of a KV version 2 engine in the option kv", r.path)}
 	}
 	created, _ := metadata["created_time"].(string)
 	return fields, version{whole(metadata["version"]), created}, nil

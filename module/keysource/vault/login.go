@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -50,9 +51,12 @@ func (s *session) loginByToken(ctx context.Context) (grant, error) {
 	if err != nil {
 		return grant{}, err
 	}
+	if strings.HasPrefix(token, "{") {
+		return grant{}, fmt.Errorf("%s holds JSON, as a Vault Agent writes a wrapped token, and the sidecar needs the token itself; %s", s.auth.TokenFile, adviceWrapping)
+	}
 	secret, err := s.client.do(ctx, request{path: pathSelf}, token)
 	if isStatus(err, http.StatusForbidden) {
-		return grant{}, fmt.Errorf("vault does not take the token in %s; it has ended, or it lacks the policy default: write another one", s.auth.TokenFile)
+		return grant{}, s.refusedToken(ctx, token)
 	}
 	if err != nil {
 		return grant{}, fmt.Errorf("trying the token in %s: %w", s.auth.TokenFile, err)
@@ -60,6 +64,19 @@ func (s *session) loginByToken(ctx context.Context) (grant, error) {
 	renewable, _ := secret.Data["renewable"].(bool)
 	return newGrant(token, renewable, whole(secret.Data["ttl"])), nil
 }
+
+// refusedToken says why Vault does not take the token of the file. A wrapping
+// token is not exchanged for the token in it: that works once, and the file is
+// read again after a restart, and by "caddy countersign doctor".
+func (s *session) refusedToken(ctx context.Context, token string) error {
+	_, err := s.client.do(ctx, request{path: "sys/wrapping/lookup", body: map[string]any{"token": token}}, "")
+	if err == nil {
+		return fmt.Errorf("%s holds a wrapping token, and the sidecar needs the token itself; %s", s.auth.TokenFile, adviceWrapping)
+	}
+	return fmt.Errorf("vault does not take the token in %s; it has ended, or it lacks the policy default, or it is a wrapping token that was used: write another one", s.auth.TokenFile)
+}
+
+const adviceWrapping = "remove wrap_ttl from the sink of the Vault Agent, or unwrap it first (vault unwrap)"
 
 // renew makes a token live longer.
 func (s *session) renew(ctx context.Context, current grant) (grant, error) {
@@ -112,16 +129,25 @@ func (a *Auth) rotated() func(current string) bool {
 	return func(current string) bool { return err == nil && token != current }
 }
 
-// readSmall reads a file that holds one short text. Its errors name the file,
-// never what is in it.
+// readSmall reads a file that holds one short text of visible ASCII, which is
+// what tokens and ids are, on one line or as JSON. It skips a byte order mark.
+// Its errors name the file, never what is in it.
 func readSmall(path, what string) (string, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return "", fmt.Errorf("reading %s: %w", what, err)
 	}
-	value := strings.TrimSpace(string(text))
-	if value == "" || len(value) > 64<<10 || strings.ContainsAny(value, "\r\n\x00") {
+	if bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) {
+		return "", fmt.Errorf("%s, %s, is UTF-16; save it as UTF-8 or ASCII", what, path)
+	}
+	value := strings.TrimSpace(string(bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))))
+	switch {
+	case strings.HasPrefix(value, "{"):
+		return value, nil
+	case value == "" || len(value) > 64<<10 || strings.ContainsAny(value, "\r\n\x00"):
 		return "", fmt.Errorf("%s, %s, must hold one text on one line", what, path)
+	case strings.ContainsFunc(value, func(r rune) bool { return r < '!' || r > '~' }):
+		return "", fmt.Errorf("%s, %s, holds a blank or a character that is not ASCII; write nothing but the text itself", what, path)
 	}
 	return value, nil
 }

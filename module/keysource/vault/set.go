@@ -36,7 +36,7 @@ func (s *Source) assemble(ctx context.Context, reference string, previous *keys.
 		field := fields[name]
 		text, ok := field.(string)
 		if !ok {
-			return nil, fmt.Errorf("the field %s of vault's %s is not a string", role, path)
+			return nil, &keys.BrokenError{Err: fmt.Errorf("the field %s of vault's %s is not a string", role, path)}
 		}
 		value := keys.Value{Text: []byte(text), Origin: fmt.Sprintf("vault %s version %d field %s", path, seen.version.number, role)}
 		if where, ok := strings.CutPrefix(strings.TrimSpace(text), transitPrefix); ok {
@@ -49,7 +49,7 @@ func (s *Source) assemble(ctx context.Context, reference string, previous *keys.
 				asked[where], seen.transit[where] = key, key.state()
 				name += fmt.Sprintf(", transit:%s version %d", where, key.latest)
 			}
-			private, lacks, err := s.play(ctx, key, role)
+			private, lacks, err := s.privateKeys(ctx, key, role)
 			if err != nil {
 				return nil, fmt.Errorf("the field %s of vault's %s: %w", role, path, err)
 			}
@@ -59,7 +59,7 @@ func (s *Source) assemble(ctx context.Context, reference string, previous *keys.
 		material[role] = value
 	}
 	if len(material) == 0 {
-		return nil, fmt.Errorf("vault's %s has none of the fields sign, verify, encrypt, decrypt, secret and verify_secret", path)
+		return nil, fmt.Errorf("%w: vault's %s has none of the fields sign, verify, encrypt, decrypt, secret and verify_secret", keys.ErrUnknown, path)
 	}
 	set, err := keys.Parse(reference, name, material)
 	if err == nil {

@@ -23,6 +23,7 @@ type transitKey struct {
 	mount, name string
 	latest      int
 	versions    map[int]*rsa.PublicKey // those that may still decrypt
+	successor   successor
 }
 
 func (k *transitKey) path() string        { return k.mount + "/keys/" + k.name }
@@ -43,10 +44,10 @@ func (k *transitKey) state() string {
 	return out.String()
 }
 
-// play makes the private keys with which a Transit key plays a role: to sign
+// privateKeys makes the private keys with which a Transit key serves a role: to sign
 // its latest version, to decrypt every version that it still allows, the
 // latest first. It returns what the policy must grant for that as well.
-func (s *Source) play(ctx context.Context, key *transitKey, role keys.Role) ([]*keys.PrivateKey, need, error) {
+func (s *Source) privateKeys(ctx context.Context, key *transitKey, role keys.Role) ([]*keys.PrivateKey, need, error) {
 	switch plain, _ := role.Split(); plain {
 	case keys.Sign:
 		return []*keys.PrivateKey{s.use(key, key.latest)}, need{key.signPath(), "update"}, nil

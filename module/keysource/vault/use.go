@@ -9,6 +9,8 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"go.uber.org/zap"
 
@@ -32,13 +34,27 @@ func (t *transitUse) String() string {
 // Public is the public key.
 func (t *transitUse) Public() crypto.PublicKey { return t.public }
 
-// Sign has Vault sign a SHA-256 digest (PKCS #1 v1.5).
+// Sign has Vault sign a SHA-256 digest (PKCS #1 v1.5). Where Vault refuses the
+// version, the key is read once and its latest version signs.
 func (t *transitUse) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 	if _, pss := opts.(*rsa.PSSOptions); pss || opts.HashFunc() != crypto.SHA256 {
 		return nil, errors.New("vault is asked for PKCS#1 v1.5 signatures with SHA-256 only")
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), useTimeout)
 	defer cancel()
+	current := t.key.current(t)
+	signature, err := current.sign(ctx, digest)
+	if !isStatus(err, http.StatusBadRequest) {
+		return signature, err
+	}
+	latest, renewErr := t.key.renew(ctx, current)
+	if renewErr != nil || latest == current {
+		return nil, err
+	}
+	return latest.sign(ctx, digest)
+}
+
+func (t *transitUse) sign(ctx context.Context, digest []byte) ([]byte, error) {
 	secret, err := t.source.client.write(ctx, t.key.signPath(), map[string]any{
 		"input": encoding.EncodeBase64(digest), "prehashed": true,
 		"signature_algorithm": "pkcs1v15", "key_version": t.version,
@@ -52,6 +68,42 @@ func (t *transitUse) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([
 		return nil, errors.New("vault's answer holds no good signature")
 	}
 	return signature, nil
+}
+
+// successor is the version that signs where Vault refuses the one that was the
+// latest when the set was loaded: after a rotation min_encryption_version may
+// forbid it at once.
+type successor struct {
+	mu  sync.Mutex // held while Vault is asked
+	use atomic.Pointer[transitUse]
+}
+
+// current is what signs in the place of a version that was loaded.
+func (k *transitKey) current(loaded *transitUse) *transitUse {
+	if use := k.successor.use.Load(); use != nil {
+		return use
+	}
+	return loaded
+}
+
+// renew looks for a later version than one that Vault has refused. Vault is
+// asked once for all payments that were refused.
+func (k *transitKey) renew(ctx context.Context, refused *transitUse) (*transitUse, error) {
+	k.successor.mu.Lock()
+	defer k.successor.mu.Unlock()
+	if use := k.successor.use.Load(); use != nil && use.version > refused.version {
+		return use, nil
+	}
+	now, err := refused.source.transitKey(ctx, k.mount+"/"+k.name)
+	if err != nil {
+		return nil, err
+	}
+	if now.latest <= refused.version {
+		return refused, nil
+	}
+	use := &transitUse{source: refused.source, key: k, version: now.latest, public: now.versions[now.latest]}
+	k.successor.use.Store(use)
+	return use, nil
 }
 
 // Decrypt has Vault decrypt (PKCS #1 v1.5).
