@@ -35,6 +35,11 @@ type App struct {
 	// through a queue of 10000.
 	Audit *telemetry.AuditConfig `json:"audit,omitempty"`
 
+	// The language of problems where a request prefers none: "zh" or "en".
+	// Default: en.
+	Language string `json:"language,omitempty"`
+
+	labels  map[string]bool // of the sources, while a Caddyfile is read
 	sources []*source
 	audit   *telemetry.Audit
 	signer  telemetry.Signer // of the audit chain, or nil
@@ -43,7 +48,6 @@ type App struct {
 	mu     sync.Mutex
 	wanted []want
 	stop   context.CancelFunc
-	save   func() // memory again
 }
 
 // source is a configured key source with its ring, which the next
@@ -57,7 +61,7 @@ type source struct {
 
 // want is a key set that a handler of this configuration needs.
 type want struct {
-	ring      *keys.Ring
+	*source
 	reference string // "" for a reference that depends on the request
 	check     func(*keys.Set)
 }
@@ -72,6 +76,9 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 
 // Provision sets up the sources. It asks none of them anything.
 func (a *App) Provision(ctx caddy.Context) error {
+	if !slices.Contains([]string{"", "zh", "en"}, a.Language) {
+		return fmt.Errorf("the language of problems is zh or en, not %q", a.Language)
+	}
 	if err := telemetry.Register(ctx.GetMetricsRegistry()); err != nil {
 		return fmt.Errorf("registering the metrics: %w", err)
 	}
@@ -115,7 +122,7 @@ func (a *App) Start() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	ctx, stop := context.WithCancel(context.Background())
-	a.stop, a.save = stop, spendMemory()
+	a.stop = stop
 	for _, w := range a.wanted {
 		w.ring.Pin(w.reference)
 		if w.check != nil && w.reference != "" {
@@ -163,7 +170,6 @@ func (a *App) halt() {
 		return
 	}
 	a.stop()
-	a.save()
 	for _, w := range a.wanted {
 		w.ring.Unpin(w.reference)
 	}
@@ -178,7 +184,7 @@ func (a *App) Use(name string, reference keys.Template, check func(*keys.Set)) (
 	if s == nil {
 		return nil, a.unknownSource(name)
 	}
-	w := want{ring: s.ring, check: check}
+	w := want{source: s, check: check}
 	if !reference.Dynamic() {
 		w.reference = reference.String()
 	}
@@ -221,9 +227,7 @@ func (a *App) names() string {
 // and not too old, and the source of every reference that depends on the
 // request has answered lately.
 func (a *App) Ready() bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for _, w := range a.wanted {
+	for _, w := range a.wants() {
 		if w.reference == "" && !w.ring.Answering() || w.reference != "" && !w.ring.Usable(w.reference) {
 			return false
 		}
@@ -231,7 +235,40 @@ func (a *App) Ready() bool {
 	return true
 }
 
-// Source tells of one key source.
+// Operable reports whether every source with keys that never leave it, as
+// Vault's Transit keys, can sign and decrypt now. Sets that are loaded but not
+// usable without their source are the ones that Ready does not notice.
+func (a *App) Operable(ctx context.Context) bool {
+	asked := make(map[*source]bool)
+	for _, w := range a.wants() {
+		src, ok := w.Source.(keysource.Operable)
+		if !ok || asked[w.source] || !w.ring.Remote() {
+			continue
+		}
+		asked[w.source] = true
+		if src.Operable(ctx) != nil {
+			return false
+		}
+	}
+	return true
+}
+
+func (a *App) wants() []want {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.wanted)
+}
+
+// ProblemLanguage is the language of problems where a request prefers none: "zh"
+// or "en".
+func (a *App) ProblemLanguage() string {
+	if a.Language == "" {
+		return "en"
+	}
+	return a.Language
+}
+
+// Source is one key source.
 type Source struct {
 	keysource.Source
 	Ring *keys.Ring

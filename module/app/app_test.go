@@ -8,8 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
-	"runtime/metrics"
 	"testing"
 	"time"
 
@@ -121,39 +119,9 @@ func TestReady(t *testing.T) {
 	assert.True(t, ready(t, address), "nobody names it any more")
 }
 
-// A Caddy that only has the modules in its binary collects garbage as any other.
-func TestMemoryIsSpentWhileTheAppRuns(t *testing.T) {
-	t.Setenv("GOGC", "")
-	before := debug.SetGCPercent(100)
-	t.Cleanup(func() { debug.SetGCPercent(before) })
-	percent := func() uint64 {
-		runtime.GC()
-		now := []metrics.Sample{{Name: "/gc/gogc:percent"}}
-		metrics.Read(now)
-		return now[0].Value.Uint64()
-	}
-	address := testcaddy.FreeAddress(t)
-	without := "http://" + address + " {\nbind 127.0.0.1\nrespond ok\n}\n"
-	c := testcaddy.Run(t, without)
-	usual := func() {
-		t.Helper()
-		for range 3 {
-			assert.EqualValues(t, 100, percent())
-			time.Sleep(5 * time.Millisecond)
-		}
-	}
-	usual()
-	for range 2 { // over a reload, too
-		require.NoError(t, c.Reload(keysCaddyfile(address, t.TempDir(), "a")))
-		eventually(t, func() bool { return percent() > 100 })
-	}
-	require.NoError(t, c.Reload(without))
-	usual()
-}
-
 // A reference that is looked for twenty times a second, and is not there, fills
 // no log.
-func TestAMissingFolderIsToldOnce(t *testing.T) {
+func TestAMissingFolderIsLoggedOnce(t *testing.T) {
 	dir := t.TempDir()
 	address := testcaddy.FreeAddress(t)
 	c := testcaddy.Run(t, keysCaddyfile(address, dir, "a"))
@@ -162,7 +130,7 @@ func TestAMissingFolderIsToldOnce(t *testing.T) {
 	time.Sleep(500 * time.Millisecond)
 	assert.Len(t, c.Logs.Message(missing), 1)
 
-	// What changes is told.
+	// What changes is logged.
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "a"), 0o700))
 	eventually(t, func() bool { return len(c.Logs.Message(broken)) > 0 })
 	time.Sleep(500 * time.Millisecond)

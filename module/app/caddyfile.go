@@ -1,6 +1,10 @@
 package app
 
 import (
+	"maps"
+	"slices"
+	"strings"
+
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -14,6 +18,14 @@ func init() {
 	httpcaddyfile.RegisterGlobalOption("countersign", parseGlobal)
 }
 
+// globals are the options of the global block, by their first word. Each parser
+// finds the dispenser at that word.
+var globals = map[string]func(*App, *caddyfile.Dispenser) error{
+	"audit":    (*App).parseAudit,
+	"keys":     (*App).parseKeys,
+	"language": (*App).parseLanguage,
+}
+
 // parseGlobal sets up the app from the global options. Syntax:
 //
 //	countersign {
@@ -23,6 +35,7 @@ func init() {
 //	    audit {
 //	        ...
 //	    }
+//	    language zh|en
 //	}
 func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
 	d.Next() // the word "countersign"
@@ -30,47 +43,17 @@ func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
 		return nil, d.Err("countersign is given twice; put all keys into one block")
 	}
 	app := new(App)
-	names := make(map[string]bool)
 	if d.NextArg() {
 		return nil, d.ArgErr()
 	}
 	for d.NextBlock(0) {
-		if d.Val() == "audit" {
-			if app.Audit != nil {
-				return nil, d.Err("audit is given twice; put all its options into one block")
-			}
-			var err error
-			if app.Audit, err = telemetry.ParseAudit(d); err != nil {
-				return nil, err
-			}
-			continue
+		parse, ok := globals[d.Val()]
+		if !ok {
+			return nil, d.Errf("unknown option %q of countersign; it has %s", d.Val(), list(slices.Sorted(maps.Keys(globals))))
 		}
-		if d.Val() != "keys" {
-			return nil, d.Errf("unknown option %q of countersign; it has keys and audit", d.Val())
-		}
-		at := d.NewFromNextSegment()
-		at.Next() // the word "keys"
-		if !at.NextArg() {
-			return nil, at.Err("keys needs a source, such as file or vault")
-		}
-		kind := at.Val()
-		id := keysource.Namespace + "." + kind
-		if _, err := caddy.GetModule(id); err != nil {
-			return nil, at.Errf("unknown key source %q; known are %s", kind, known(keysource.Namespace))
-		}
-		unmarshaled, err := caddyfile.UnmarshalModule(at, id)
-		if err != nil {
+		if err := parse(app, d); err != nil {
 			return nil, err
 		}
-		src, ok := unmarshaled.(keysource.Source)
-		if !ok {
-			return nil, at.Errf("module %s is no key source", id)
-		}
-		if label := src.Terms().Label(); names[label] {
-			return nil, at.Errf("two key sources are called %q; give each a name of its own", src.Terms().Label())
-		}
-		names[src.Terms().Label()] = true
-		app.SourcesRaw = append(app.SourcesRaw, caddyconfig.JSONModuleObject(src, "source", kind, nil))
 	}
 	if len(app.SourcesRaw) == 0 {
 		return nil, d.Err("countersign has no keys; add `keys file <dir>` or `keys vault <address>`")
@@ -78,14 +61,67 @@ func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
 	return httpcaddyfile.App{Name: "countersign", Value: caddyconfig.JSON(app, nil)}, nil
 }
 
+func (a *App) parseAudit(d *caddyfile.Dispenser) error {
+	if a.Audit != nil {
+		return d.Err("audit is given twice; put all its options into one block")
+	}
+	var err error
+	a.Audit, err = telemetry.ParseAudit(d)
+	return err
+}
+
+func (a *App) parseLanguage(d *caddyfile.Dispenser) error {
+	if a.Language != "" {
+		return d.Err("language is given twice")
+	}
+	if !d.AllArgs(&a.Language) || a.Language != "zh" && a.Language != "en" {
+		return d.Err("language takes zh or en, the language of problems where a request prefers none")
+	}
+	return nil
+}
+
+func (a *App) parseKeys(d *caddyfile.Dispenser) error {
+	at := d.NewFromNextSegment()
+	at.Next() // the word "keys"
+	if !at.NextArg() {
+		return at.Err("keys needs a source, such as file or vault")
+	}
+	kind := at.Val()
+	id := keysource.Namespace + "." + kind
+	if _, err := caddy.GetModule(id); err != nil {
+		return at.Errf("unknown key source %q; known are %s", kind, known(keysource.Namespace))
+	}
+	unmarshaled, err := caddyfile.UnmarshalModule(at, id)
+	if err != nil {
+		return err
+	}
+	src, ok := unmarshaled.(keysource.Source)
+	if !ok {
+		return at.Errf("module %s is not a key source", id)
+	}
+	label := src.Terms().Label()
+	if a.labels[label] {
+		return at.Errf("two key sources are called %q; give each a name of its own", label)
+	}
+	if a.labels == nil {
+		a.labels = make(map[string]bool)
+	}
+	a.labels[label] = true
+	a.SourcesRaw = append(a.SourcesRaw, caddyconfig.JSONModuleObject(src, "source", kind, nil))
+	return nil
+}
+
+// list joins words as a sentence does.
+func list(words []string) string {
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " and " + words[last]
+}
+
 // known lists the modules of a namespace by their last names.
 func known(namespace string) string {
-	list := ""
+	var names []string
 	for _, info := range caddy.GetModules(namespace) {
-		if list != "" {
-			list += ", "
-		}
-		list += info.ID.Name()
+		names = append(names, info.ID.Name())
 	}
-	return list
+	return strings.Join(names, ", ")
 }

@@ -14,9 +14,15 @@ func init() {
 
 // MatchReady matches while every key set that the configuration names is
 // loaded and not older than max_stale. For a reference with {body.…} it matches
-// while the source has answered within max_stale. It is made for a readiness
-// probe.
+// while the source has answered within max_stale. Where a key set has keys that
+// never leave Vault, it matches only while Vault is unsealed and answers. It is
+// made for a readiness probe.
 type MatchReady struct {
+	// Only looks at whether the keys are loaded: a sealed Vault does not make
+	// everything unready where one provider of many signs with Transit.
+	// Default: false.
+	LoadedOnly bool `json:"loaded_only,omitempty"`
+
 	app *App
 }
 
@@ -30,11 +36,17 @@ func (*MatchReady) CaddyModule() caddy.ModuleInfo {
 
 // UnmarshalCaddyfile sets up the matcher from Caddyfile tokens. Syntax:
 //
-//	countersign_ready
-func (*MatchReady) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+//	countersign_ready [loaded_only]
+func (m *MatchReady) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	for d.Next() {
+		if d.NextArg() {
+			if d.Val() != "loaded_only" {
+				return d.Errf("countersign_ready takes nothing or loaded_only, not %q", d.Val())
+			}
+			m.LoadedOnly = true
+		}
 		if d.NextArg() || d.NextBlock(d.Nesting()) {
-			return d.Err("countersign_ready takes no arguments")
+			return d.Err("countersign_ready takes no arguments but loaded_only")
 		}
 	}
 	return nil
@@ -48,10 +60,12 @@ func (m *MatchReady) Provision(ctx caddy.Context) error {
 }
 
 // MatchWithError reports whether the keys are ready.
-func (m *MatchReady) MatchWithError(*http.Request) (bool, error) { return m.app.Ready(), nil }
+func (m *MatchReady) MatchWithError(r *http.Request) (bool, error) { return m.Match(r), nil }
 
 // Match reports whether the keys are ready.
-func (m *MatchReady) Match(*http.Request) bool { return m.app.Ready() }
+func (m *MatchReady) Match(r *http.Request) bool {
+	return m.app.Ready() && (m.LoadedOnly || m.app.Operable(r.Context()))
+}
 
 // Of finds the app of a configuration.
 func Of(ctx caddy.Context) (*App, error) {

@@ -41,11 +41,11 @@ func (p *pooled) Destruct() error {
 func shared(src keysource.Source, raw json.RawMessage) (*keys.Ring, string, error) {
 	key := poolKey(src, raw)
 	value, _, err := rings.LoadOrNew(key, func() (caddy.Destructor, error) {
-		terms, said := src.Terms(), new(recital)
+		terms, seen := src.Terms(), new(repeats)
 		return &pooled{Ring: keys.NewRing(probing{src}, keys.Options{
 			Name: terms.Label(), Refresh: terms.Refresh, MaxStale: terms.MaxStale,
 			Loaded:    func(set *keys.Set) { loaded(terms, set) },
-			Refreshed: func(reference string, err error) { refreshed(terms, said, reference, err) },
+			Refreshed: func(reference string, err error) { refreshed(terms, seen, reference, err) },
 		}), source: src, label: terms.Label()}, nil
 	})
 	if err != nil {
@@ -94,21 +94,21 @@ func loaded(terms keysource.Terms, set *keys.Set) {
 	})
 }
 
-// refreshed counts a load, and tells the log if it failed.
-func refreshed(terms keysource.Terms, said *recital, reference string, err error) {
+// refreshed counts a load, and logs it if it failed.
+func refreshed(terms keysource.Terms, seen *repeats, reference string, err error) {
 	outcome := telemetry.RefreshOK
 	switch {
 	case err == nil:
-		said.over(reference)
+		seen.clear(reference)
 	case errors.Is(err, keys.ErrUnknown):
 		outcome = telemetry.RefreshUnknown
 		// Anyone may name a reference that is not there: no alarm.
-		if said.isNews(reference, err.Error(), time.Now()) {
+		if seen.admit(reference, err.Error(), time.Now()) {
 			logger().Warn("no such key set", zap.String("source", terms.Label()), zap.String("reference", reference), zap.Error(err))
 		}
 	default:
 		outcome = telemetry.RefreshError
-		if said.isNews(reference, err.Error(), time.Now()) {
+		if seen.admit(reference, err.Error(), time.Now()) {
 			logger().Error("loading keys failed; the last good ones stay in use",
 				zap.String("source", terms.Label()), zap.String("reference", reference), zap.Error(err))
 		}

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Status is what may be told of one reference.
+// Status is what may be shown of one reference.
 type Status struct {
 	Reference  string        // the reference
 	Configured bool          // it stands in the configuration, not only in a request
@@ -16,7 +16,7 @@ type Status struct {
 	Error      string        // why the last load failed, or why a role cannot be used, or ""
 }
 
-// Status tells of every reference, sorted by name.
+// Status is the status of every reference, sorted by name.
 func (r *Ring) Status() []Status {
 	now := time.Now()
 	var out []Status
@@ -80,4 +80,40 @@ func (r *Ring) Age() time.Duration {
 		}
 	}
 	return oldest
+}
+
+// Remote reports whether a loaded set has a key that its source computes with.
+func (r *Ring) Remote() bool {
+	for _, v := range r.entries.Range {
+		if set := v.(*entry).set.Load(); set != nil && set.remote() {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Set) remote() bool {
+	keys := append(s.DecryptKeys(""), matching(s, "", func(s *Set) []*PrivateKey { return optional(s.Sign) })...)
+	return slices.ContainsFunc(keys, func(k *PrivateKey) bool { return k.Remote })
+}
+
+// Expiries calls report with the time at which the first certificate of a role
+// expires, for the sets that the configuration names.
+func (r *Ring) Expiries(report func(reference, role string, expires time.Time)) {
+	for _, status := range r.Status() {
+		if !status.Configured || status.Set == nil {
+			continue
+		}
+		for _, role := range status.Set.Roles() {
+			var first time.Time
+			for _, info := range status.Set.Info(role) {
+				if !info.Expires.IsZero() && (first.IsZero() || info.Expires.Before(first)) {
+					first = info.Expires
+				}
+			}
+			if !first.IsZero() {
+				report(status.Reference, string(role), first)
+			}
+		}
+	}
 }

@@ -31,6 +31,13 @@ type Source interface {
 	Terms() Terms
 }
 
+// Operable is a source with keys that never leave it. It is asked for a
+// readiness probe, and answers within a second.
+type Operable interface {
+	// Operable reports why the source can neither sign nor decrypt now, or nil.
+	Operable(ctx context.Context) error
+}
+
 // Terms are how a source is named and how its sets are kept.
 type Terms struct {
 	Name     string        // "" for the default source

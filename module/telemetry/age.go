@@ -25,7 +25,9 @@ type Aged interface{ Age() time.Duration }
 // refresh would not change while refreshes fail.
 type ageCollector struct {
 	desc *prometheus.Desc
-	mu   sync.Mutex
+	// expiry describes a second metric: when certificates expire.
+	expiry *prometheus.Desc
+	mu     sync.Mutex
 	// The sources by name, the newest last. There is more than one during a
 	// reload; if the reload fails, the older one stays.
 	sources map[string][]Aged
@@ -56,15 +58,29 @@ func UnwatchSource(source string, aged Aged) {
 	ages.sources[source] = others
 }
 
-// Describe sends the description of the metric.
-func (c *ageCollector) Describe(ch chan<- *prometheus.Desc) { ch <- c.desc }
+// expiring is a source whose configured sets have certificates.
+type expiring interface {
+	Expiries(report func(reference, role string, expires time.Time))
+}
 
-// Collect asks each source for its age.
+// Describe sends the descriptions of the metrics.
+func (c *ageCollector) Describe(ch chan<- *prometheus.Desc) {
+	ch <- c.desc
+	ch <- c.expiry
+}
+
+// Collect asks each source for its age, and for when its certificates expire.
 func (c *ageCollector) Collect(ch chan<- prometheus.Metric) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for source, watched := range c.sources {
-		age := watched[len(watched)-1].Age()
+		newest := watched[len(watched)-1]
+		age := newest.Age()
 		ch <- prometheus.MustNewConstMetric(c.desc, prometheus.GaugeValue, age.Seconds(), source)
+		if e, ok := newest.(expiring); ok {
+			e.Expiries(func(reference, role string, expires time.Time) {
+				ch <- prometheus.MustNewConstMetric(c.expiry, prometheus.GaugeValue, float64(expires.Unix()), source, reference, role)
+			})
+		}
 	}
 }

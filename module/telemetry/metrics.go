@@ -45,6 +45,9 @@ var (
 	ages = &ageCollector{
 		desc: prometheus.NewDesc("caddy_countersign_key_age_seconds",
 			"Time since the source last confirmed its keys; the oldest of its key sets counts.", []string{"source"}, nil),
+		expiry: prometheus.NewDesc("caddy_countersign_key_expiry_timestamp_seconds",
+			"When the first certificate of a role expires, of the key sets that the configuration names.",
+			[]string{"source", "reference", "role"}, nil),
 		sources: make(map[string][]Aged),
 	}
 )

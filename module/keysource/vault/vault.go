@@ -270,7 +270,8 @@ func (s *Source) Close() error {
 }
 
 var (
-	_ keysource.Source  = (*Source)(nil)
-	_ caddy.Provisioner = (*Source)(nil)
-	_ io.Closer         = (*Source)(nil)
+	_ keysource.Source   = (*Source)(nil)
+	_ keysource.Operable = (*Source)(nil)
+	_ caddy.Provisioner  = (*Source)(nil)
+	_ io.Closer          = (*Source)(nil)
 )
