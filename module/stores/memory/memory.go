@@ -32,7 +32,9 @@ const (
 // Beyond a bound the oldest answer is forgotten first, and the log says so: a
 // repeat of it would reach the application.
 type Store struct {
-	// How many notifications are remembered at most. Default: 100000.
+	// How many notifications are remembered at most. Ten times as many budgets
+	// and orders are held; beyond it payments are refused with
+	// store_unavailable. Default: 100000.
 	MaxEntries int `json:"max_entries,omitempty"`
 
 	// How many bytes they may take up, their answers included. Default: 64 MiB.

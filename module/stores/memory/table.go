@@ -30,6 +30,8 @@ type table struct {
 	order   *list.List // of the finished entries, the oldest first
 	bytes   int64
 	warned  time.Time
+
+	ledger *ledger
 }
 
 type entry struct {
@@ -41,7 +43,7 @@ type entry struct {
 }
 
 func newTable(maxEntries int, maxBytes int64) *table {
-	return &table{maxEntries: maxEntries, maxBytes: maxBytes, entries: make(map[string]*entry), order: list.New()}
+	return &table{maxEntries: maxEntries, maxBytes: maxBytes, entries: make(map[string]*entry), order: list.New(), ledger: newLedger(maxEntries)}
 }
 
 // Destruct lets go of nothing: a claim that is held may still be finished.
