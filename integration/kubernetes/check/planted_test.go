@@ -187,6 +187,9 @@ func TestErrorsPlantedInKustomizationsAreFound(t *testing.T) {
 		{"file of the application missing", "example/kustomization.yaml", "keys.caddyfile", "key.caddyfile", "key.caddyfile"},
 		{"ConfigMap of another name", "example/kustomization.yaml", "name: countersign", "name: countersing", "cannot merge or replace"},
 		{"rule for Vault moved", "component/network-policy.yaml", "port: 8200", "port: 8201", "testing value"},
+		{"label forgotten", "example/application/application.yaml", "    countersign/sidecar: enabled\n", "", "countersign~1sidecar"},
+		{"label misspelt", "example/application/application.yaml", "countersign/sidecar: enabled", "countersign/sidcar: enabled", "countersign~1sidecar"},
+		{"label of another value", "example/application/application.yaml", "countersign/sidecar: enabled", "countersign/sidecar: yes-please", "countersign~1sidecar"},
 		{"member twice", "example/application/application.yaml", "  replicas: 2", "  replicas: 2\n  replicas: 3", "already defined"},
 	} {
 		t.Run(test.mistake, func(t *testing.T) {
