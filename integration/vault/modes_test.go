@@ -150,7 +150,7 @@ func TestUnknownReferences(t *testing.T) {
 		assert.Equal(t, "unknown_key_set", a.code())
 		assert.Equal(t, "not_sent", a.outcome())
 	}
-	assert.Equal(t, 1, s.proxy.Count("/v1/payments/metadata/easypay/nobody"), "remembered for a while")
+	assert.Equal(t, 1, s.proxy.Count("/v1/payments/data/easypay/nobody"), "remembered for a while")
 	for _, org := range []string{"..", "kv/../transit", "a%2fb", "", "k v"} {
 		assert.Equal(t, "unknown_key_set", pay(org).code(), org)
 	}

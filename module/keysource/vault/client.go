@@ -177,7 +177,10 @@ func (c *client) raw(ctx context.Context, r request, token string) ([]byte, erro
 	if r.root {
 		target = target.WithNamespace("")
 	}
-	logical := target.WithRequestCallbacks(func(r *api.Request) { r.ClientToken = token }).Logical()
+	logical := target.WithRequestCallbacks(func(r *api.Request) {
+		r.ClientToken = token
+		r.WrapTTL = "" // which the api takes from VAULT_WRAP_TTL at each request
+	}).Logical()
 	var res *api.Response
 	var err error
 	if r.body == nil {

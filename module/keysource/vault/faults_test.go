@@ -354,3 +354,23 @@ func TestRateLimitThatDoesNotEnd(t *testing.T) {
 	_, err := s.client.do(ctx, request{path: pathSelf}, filepath.Base(secretToken))
 	require.ErrorContains(t, err, "429 (too many requests)")
 }
+
+// The api reads some variables at each request, others when a client is made.
+// integration/vault has a process that starts with all of them.
+func TestEnvironmentOfARequest(t *testing.T) {
+	for _, name := range []string{"VAULT_WRAP_TTL", "VAULT_TOKEN", "VAULT_NAMESPACE", "VAULT_HEADERS", "VAULT_MAX_RETRIES", "VAULT_ADDR"} {
+		t.Setenv(name, "nonsense")
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		assert.Equal(t, secretToken, r.Header.Get("X-Vault-Token"))
+		for _, name := range []string{"X-Vault-Wrap-Ttl", "X-Vault-Namespace"} {
+			assert.Empty(t, r.Header.Values(name))
+		}
+		_, _ = w.Write([]byte(self))
+	}))
+	t.Cleanup(server.Close)
+	s := against(t, server.URL)
+	require.NoError(t, s.Probe(t.Context()))
+	_, err := s.client.write(t.Context(), "auth/approle/login", map[string]any{})
+	require.NoError(t, err)
+}
