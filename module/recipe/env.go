@@ -1,0 +1,258 @@
+package recipe
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/keys"
+	"github.com/countersign/caddy-countersign/module/message"
+	"github.com/countersign/caddy-countersign/module/scheme"
+)
+
+// env is what placeholders are filled in from: a message, the keys, the time, and
+// what is fresh for each attempt.
+type env struct {
+	p       *Program
+	m       *message.Message
+	form    *body.Tree // the fields beside a wrapped payload, or nil
+	request *env       // of the request as it left, in an answer, or nil
+	keys    *keys.Set
+	now     time.Time
+	zone    *time.Location
+
+	// Bytes of the body, as {body} has them.
+	bytes func() ([]byte, error)
+
+	fresh     map[string]string // nonces of this attempt
+	signature string            // behind "as" only
+
+	secret *keys.Secret // what stands for {secret}
+	hole   bool         // {secret} is written as itself
+}
+
+// append appends the value of a placeholder.
+func (e *env) append(dst []byte, p part) ([]byte, error) {
+	if p.request {
+		if e.request == nil {
+			return nil, scheme.Failf(scheme.Invalid, "the signature covers a part of the request, which is not known here")
+		}
+		p.request = false
+		return e.request.append(dst, p)
+	}
+	switch p.name {
+	case "body":
+		if p.path == nil {
+			text, err := e.bytes()
+			return append(dst, text...), err
+		}
+		return e.appendMember(dst, p)
+	case "header":
+		return e.appendHeader(dst, p)
+	case "query":
+		if p.arg == "" {
+			return append(dst, e.m.Query...), nil
+		}
+		value, _, err := e.m.Param(p.arg)
+		return append(dst, value...), invalid(err)
+	case "form":
+		m, _ := e.fields().Get(body.Path{p.arg})
+		return appendText(dst, m), nil
+	case "method":
+		return append(dst, e.m.Method...), nil
+	case "path":
+		return append(dst, e.m.Path...), nil
+	case "uri":
+		return append(dst, e.m.URI()...), nil
+	case "host":
+		return append(dst, e.m.Host...), nil
+	case "url":
+		return append(dst, e.m.URL()...), nil
+	case "status":
+		return fmt.Appendf(dst, "%d", e.m.Status), nil
+	case "time":
+		return append(dst, formatTime(e.now, p.arg, e.zone)...), nil
+	case "nonce", "uuid":
+		return append(dst, e.nonce(p)...), nil
+	case "text":
+		return e.p.texts[p.arg].append(dst, e)
+	case "sign", "verify", "encrypt":
+		return e.appendSerial(dst, p)
+	case "signature":
+		return append(dst, e.signature...), nil
+	case "secret":
+		return e.appendSecret(dst, p)
+	}
+	return nil, fmt.Errorf("placeholder {%s} has no value", p.name)
+}
+
+// fields are the fields beside a wrapped payload, or where nothing is wrapped the
+// payload itself.
+func (e *env) fields() *body.Tree {
+	switch {
+	case e.form != nil:
+		return e.form
+	case e.m.Payload != nil:
+		return e.m.Payload
+	}
+	return emptyTree()
+}
+
+func emptyTree() *body.Tree {
+	o, err := body.Parse([]byte("{}"))
+	if err != nil {
+		panic("recipe: " + err.Error())
+	}
+	return body.NewTree(o)
+}
+
+// appendMember appends the text of a member. A request without it is refused; in
+// an answer or a notification, whose signature decides, it is the empty text.
+func (e *env) appendMember(dst []byte, p part) ([]byte, error) {
+	if e.m.Payload != nil {
+		if m, ok := e.m.Payload.Get(p.path); ok {
+			return appendText(dst, m), nil
+		}
+	}
+	if p.bare && e.request != nil {
+		return e.request.appendMember(dst, part{name: "body", path: p.path})
+	}
+	if e.m.Kind == message.Request && !e.p.reading {
+		return nil, scheme.Failf(scheme.Invalid, "the request needs the member %s, which is signed", p.path)
+	}
+	return dst, nil
+}
+
+// appendText appends the decoded text of a string, the token of a number, and the
+// compact text of an object or a list. Null is the empty text.
+func appendText(dst []byte, m body.Member) []byte {
+	switch {
+	case m.IsAbsent() || m.IsNull():
+		return dst
+	case m.IsScalar():
+		return append(dst, m.Text()...)
+	}
+	return append(dst, m.Compact()...)
+}
+
+func (e *env) appendHeader(dst []byte, p part) ([]byte, error) {
+	if p.key == "" {
+		value, err := e.m.HeaderValue(p.arg)
+		return append(dst, value...), invalid(err)
+	}
+	values, err := e.m.HeaderPart(p.arg, p.key)
+	switch {
+	case err != nil:
+		return nil, invalid(err)
+	case len(values) > 1:
+		return nil, scheme.Failf(scheme.Invalid, "the header %s has %s twice", p.arg, p.key)
+	case len(values) == 0:
+		return dst, nil
+	}
+	return append(dst, values[0]...), nil
+}
+
+// invalid makes of an error that a message caused one with the reason Invalid.
+func invalid(err error) error {
+	if err == nil {
+		return nil
+	}
+	var already *scheme.Error
+	if errors.As(err, &already) {
+		return err
+	}
+	return scheme.Failf(scheme.Invalid, "%w", err)
+}
+
+// nonce is a fresh text, the same for the same placeholder in one attempt.
+func (e *env) nonce(p part) string {
+	name := p.name + "." + p.arg
+	if text, ok := e.fresh[name]; ok {
+		return text
+	}
+	if e.fresh == nil {
+		e.fresh = make(map[string]string)
+	}
+	text := fresh(p)
+	e.fresh[name] = text
+	return text
+}
+
+// nonceLetters are the 62 characters of nonces.
+const nonceLetters = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+func fresh(p part) string {
+	if p.name == "uuid" {
+		raw := random(16)
+		raw[6], raw[8] = raw[6]&0x0f|0x40, raw[8]&0x3f|0x80 // RFC 9562, version 4
+		return fmt.Sprintf("%x-%x-%x-%x-%x", raw[:4], raw[4:6], raw[6:8], raw[8:10], raw[10:])
+	}
+	if p.hex {
+		return hex.EncodeToString(random((p.n + 1) / 2))[:p.n]
+	}
+	var text strings.Builder
+	for text.Len() < p.n {
+		for _, b := range random(p.n) {
+			if int(b) < 4*len(nonceLetters) && text.Len() < p.n { // else the first letters were likelier
+				text.WriteByte(nonceLetters[int(b)%len(nonceLetters)])
+			}
+		}
+	}
+	return text.String()
+}
+
+func random(n int) []byte {
+	raw := make([]byte, n)
+	_, _ = rand.Read(raw) // it never fails
+	return raw
+}
+
+func (e *env) appendSerial(dst []byte, p part) ([]byte, error) {
+	role := keys.Role(p.name)
+	serial, ok := e.keys.Serial(role)
+	if p.arg == "serial.decimal" {
+		serial, ok = e.keys.SerialDecimal(role)
+	}
+	if !ok {
+		return nil, scheme.Failf(scheme.NeedsKeys, "the key set does not tell the serial of its %s key; put the certificate beside the key, or the serial into %s.serial", role, role)
+	}
+	return append(dst, serial...), nil
+}
+
+// appendSecret appends a secret, or where only the hole is wanted a mark that
+// survives URL-encoding and a change of case; see restoreHoles.
+func (e *env) appendSecret(dst []byte, p part) ([]byte, error) {
+	if e.hole {
+		return append(dst, holeMark(p.arg)...), nil
+	}
+	secret := e.secret
+	if p.arg != "" {
+		secret = e.keys.NamedSecret(p.arg)
+	}
+	if secret == nil {
+		return nil, scheme.Failf(scheme.NeedsKeys, "%w", e.keys.Need(p.secretName()))
+	}
+	return append(dst, secret.Bytes()...), nil
+}
+
+// holeMark stands for a secret until the text is made.
+func holeMark(name string) string { return "zq9" + hex.EncodeToString([]byte(name)) + "x9qz" }
+
+// restoreHoles writes {secret} where the marks stand.
+func restoreHoles(text []byte, names []string) []byte {
+	out := string(text)
+	for _, name := range names {
+		hole := "{secret}"
+		if name != "" {
+			hole = "{secret." + name + "}"
+		}
+		mark := holeMark(name)
+		out = strings.ReplaceAll(out, mark, hole)
+		out = strings.ReplaceAll(out, strings.ToUpper(mark), hole)
+	}
+	return []byte(out)
+}

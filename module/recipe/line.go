@@ -1,0 +1,99 @@
+package recipe
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+)
+
+// Line is one line of a recipe: its words, and the lines of the block that it
+// opens.
+type Line struct {
+	Words []string `json:"words"`
+	Block []Line   `json:"block,omitempty"`
+
+	// Where the line stands, as file:line, for errors.
+	At string `json:"at,omitempty"`
+}
+
+// Recipe is a provider's protocol as a list of lines, which the package
+// documentation describes.
+type Recipe struct {
+	// The lines of the recipe, in their order.
+	Lines []Line `json:"lines"`
+
+	// Where the recipe stands, as file:line, for errors.
+	At string `json:"at,omitempty"`
+}
+
+// MaxLines bounds a recipe, and how deep its blocks nest is bounded by maxNesting.
+const (
+	MaxLines   = 2000
+	maxNesting = 8
+)
+
+// UnmarshalCaddyfile reads the block of a recipe. The dispenser stands at the
+// word "recipe". Syntax:
+//
+//	recipe <name> {
+//	    <lines>
+//	}
+func (r *Recipe) UnmarshalCaddyfile(d *caddyfile.Dispenser) (name string, err error) {
+	r.At = where(d)
+	if !d.NextArg() || d.Val() == "" {
+		return "", d.Err("recipe needs a name, as in: recipe acme { … }")
+	}
+	name = d.Val()
+	if !isName(name) {
+		return "", d.Errf("the name of a recipe is made of lower-case letters, digits and hyphens, not %q", name)
+	}
+	if d.NextArg() {
+		return "", d.Errf("recipe takes one name; %q is too much", d.Val())
+	}
+	left := MaxLines
+	r.Lines, err = readBlock(d, &left, 0)
+	if err == nil && len(r.Lines) == 0 {
+		err = fmt.Errorf("the recipe %s is empty; it needs at least one of the blocks request, answer and notification, at %s", name, r.At)
+	}
+	return name, err
+}
+
+func readBlock(d *caddyfile.Dispenser, left *int, depth int) ([]Line, error) {
+	if depth > maxNesting {
+		return nil, d.Err("the blocks of a recipe nest too deep")
+	}
+	var lines []Line
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if *left--; *left < 0 {
+			return nil, d.Errf("a recipe has at most %d lines", MaxLines)
+		}
+		line := Line{Words: []string{d.Val()}, At: where(d)}
+		line.Words = append(line.Words, d.RemainingArgs()...)
+		block, err := readBlock(d, left, depth+1)
+		if err != nil {
+			return nil, err
+		}
+		line.Block = block
+		lines = append(lines, line)
+	}
+	return lines, nil
+}
+
+// isName reports whether a text is a name of a recipe or an option.
+func isName(text string) bool {
+	return text != "" && !slices.ContainsFunc([]byte(text), func(c byte) bool {
+		return (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_'
+	})
+}
+
+func where(d *caddyfile.Dispenser) string { return fmt.Sprintf("%s:%d", d.File(), d.Line()) }
+
+// errorf makes an error that names the place of the line.
+func (l Line) errorf(format string, args ...any) error {
+	err := fmt.Errorf(format, args...)
+	if l.At == "" {
+		return err
+	}
+	return fmt.Errorf("%w, at %s", err, l.At)
+}

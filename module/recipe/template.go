@@ -1,0 +1,255 @@
+package recipe
+
+import (
+	"fmt"
+	"net/textproto"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/keys"
+)
+
+// template is a text with placeholders.
+type template []part
+
+// part is a literal text, or a placeholder.
+type part struct {
+	literal string
+	name    string // of the placeholder, such as "body" or "time"; "" for a literal
+	path    body.Path
+	arg     string // the rest of the name
+	key     string // of a header's part
+	n       int    // of a nonce
+	hex     bool
+	request bool // {request.…}
+	bare    bool // {x} of a template that an option gives
+}
+
+// caddyNames are what Caddy makes of short placeholders in a site block.
+var caddyNames = strings.NewReplacer(
+	"{http.request.uri.query.", "{query.", "{http.request.header.", "{header.", "{http.request.method}", "{method}",
+	"{http.request.uri.path}", "{path}", "{http.request.uri.query}", "{query}", "{http.request.uri}", "{uri}",
+	"{http.request.host}", "{host}", "{http.request.uuid}", "{uuid}",
+)
+
+// parseTemplate reads a template. Literal braces are written "\{" and "\}". Where
+// the text comes from an option a name without a dot is that of a member.
+func (c *compiler) parseTemplate(text string, fromOption bool) (template, error) {
+	text = caddyNames.Replace(text)
+	var t template
+	var literal strings.Builder
+	flush := func() {
+		if literal.Len() > 0 {
+			t = append(t, part{literal: literal.String()})
+			literal.Reset()
+		}
+	}
+	for i := 0; i < len(text); i++ {
+		switch ch := text[i]; ch {
+		case '\\':
+			i++
+			if i == len(text) {
+				return nil, fmt.Errorf(`the text ends in a single \; write \\`)
+			}
+			switch text[i] {
+			case 'n':
+				literal.WriteByte('\n')
+			case 't':
+				literal.WriteByte('\t')
+			case 'r':
+				literal.WriteByte('\r')
+			case '\\', '{', '}', '"':
+				literal.WriteByte(text[i])
+			default:
+				return nil, fmt.Errorf(`unknown escape \%c; there are \n, \t, \r, \\, \{ and \}`, text[i])
+			}
+		case '{':
+			end := strings.IndexByte(text[i:], '}')
+			if end < 0 {
+				return nil, fmt.Errorf(`a { has no }; a literal brace is written \{`)
+			}
+			p, err := c.placeholder(text[i+1:i+end], fromOption)
+			if err != nil {
+				return nil, err
+			}
+			if p.name == "" {
+				literal.WriteString(p.literal)
+			} else {
+				flush()
+				t = append(t, p)
+			}
+			i += end
+		default:
+			literal.WriteByte(ch)
+		}
+	}
+	flush()
+	return t, nil
+}
+
+// maxNonce bounds the length of a nonce.
+const maxNonce = 256
+
+// placeholder reads the name between two braces.
+func (c *compiler) placeholder(name string, fromOption bool) (part, error) {
+	unknown := fmt.Errorf(`unknown placeholder {%s}; see the list in the documentation of recipes, and write a literal brace as \{`, name)
+	head, rest, dotted := strings.Cut(name, ".")
+	if !dotted && fromOption && head != "body" && head != "secret" {
+		return part{name: "body", path: body.Path{head}, bare: true}, nil
+	}
+	p := part{name: head, arg: rest}
+	switch head {
+	case "body":
+		if !dotted {
+			return p, nil
+		}
+		path, err := body.ParsePath(rest)
+		if err != nil || path.HasAny() {
+			return p, fmt.Errorf("{%s} names no single member", name)
+		}
+		p.path = path
+	case "header":
+		p.arg, p.key, _ = strings.Cut(rest, ".")
+		if !isHeaderName(p.arg) {
+			return p, unknown
+		}
+		p.arg = textproto.CanonicalMIMEHeaderKey(p.arg)
+	case "query":
+	case "method", "path", "uri", "host", "url", "status", "uuid", "signature":
+		if dotted {
+			return p, unknown
+		}
+	case "form":
+		if rest == "" {
+			return p, unknown
+		}
+	case "request":
+		inner, err := c.placeholder(rest, false)
+		if err != nil || inner.request || !slices.Contains([]string{"body", "header", "query", "method", "path", "uri", "host", "url", "form"}, inner.name) {
+			return p, unknown
+		}
+		inner.request = true
+		return inner, nil
+	case "time":
+		if rest == "" {
+			return p, unknown
+		}
+	case "nonce":
+		length, format, hasFormat := strings.Cut(rest, ".")
+		n, err := strconv.Atoi(length)
+		if err != nil || n < 1 || n > maxNonce || hasFormat && format != "hex" {
+			return p, fmt.Errorf("{%s} is no nonce; write {nonce.32} or {nonce.32.hex}, up to %d characters", name, maxNonce)
+		}
+		p.n, p.hex = n, hasFormat
+	case "option":
+		o, ok := c.options[rest]
+		if !ok {
+			return p, fmt.Errorf("{%s}: the recipe has no option %s; add: option %s", name, rest, rest)
+		}
+		c.usedOptions[rest] = true
+		return part{literal: strings.Join(c.settings[o.Name], ",")}, nil
+	case "text":
+		if c.textLines[rest] == nil {
+			return p, fmt.Errorf("{%s}: the recipe has no text %s", name, rest)
+		}
+		c.usedTexts[rest] = true
+	case "sign", "verify", "encrypt":
+		if rest != "serial" && rest != "serial.decimal" {
+			return p, unknown
+		}
+	case "secret":
+	default:
+		return p, unknown
+	}
+	return p, nil
+}
+
+// unset reports whether a value names an option that is not set.
+func (c *compiler) unset(text string) bool {
+	for name := range c.options {
+		if strings.Contains(text, "{option."+name+"}") && strings.Join(c.settings[name], "") == "" {
+			c.usedOptions[name] = true
+			return true
+		}
+	}
+	return false
+}
+
+// literalOnly is the template's text if it has no placeholders.
+func (t template) literalOnly() (string, bool) {
+	switch {
+	case len(t) == 0:
+		return "", true
+	case len(t) == 1 && t[0].name == "":
+		return t[0].literal, true
+	}
+	return "", false
+}
+
+// has reports whether a placeholder of that name stands in the template.
+func (t template) has(name string) bool {
+	return slices.ContainsFunc(t, func(p part) bool { return p.name == name })
+}
+
+// appendTo appends the template with its placeholders filled in.
+func (t template) appendTo(dst []byte, e *env) ([]byte, error) {
+	var err error
+	for _, p := range t {
+		if p.name == "" {
+			dst = append(dst, p.literal...)
+			continue
+		}
+		if dst, err = e.append(dst, p); err != nil {
+			return nil, err
+		}
+	}
+	return dst, nil
+}
+
+// text is the template with its placeholders filled in.
+func (t template) text(e *env) (string, error) {
+	text, err := t.appendTo(nil, e)
+	return string(text), err
+}
+
+// china is China Standard Time. It is fixed, as an image may have no zone data.
+var china = time.FixedZone("CST", 8*60*60)
+
+// formatTime writes a time in one of the units or in a Go layout.
+func formatTime(t time.Time, layout string, zone *time.Location) string {
+	switch layout {
+	case "unix":
+		return strconv.FormatInt(t.Unix(), 10)
+	case "unix_ms":
+		return strconv.FormatInt(t.UnixMilli(), 10)
+	}
+	return t.In(zone).Format(layout)
+}
+
+// parseTime reads a time in one of the units or in a Go layout.
+func parseTime(text, layout string, zone *time.Location) (time.Time, bool) {
+	switch layout {
+	case "unix", "unix_ms":
+		n, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
+		if err != nil || n < 0 {
+			return time.Time{}, false
+		}
+		if layout == "unix" {
+			return time.Unix(n, 0), true
+		}
+		return time.UnixMilli(n), true
+	}
+	t, err := time.ParseInLocation(layout, text, zone)
+	return t, err == nil
+}
+
+// secretName is the role of a placeholder {secret} or {secret.name}.
+func (p part) secretName() keys.Role {
+	if p.arg == "" {
+		return keys.SharedSecret
+	}
+	return keys.SharedSecret + keys.Role("@"+p.arg)
+}

@@ -1,0 +1,77 @@
+package scheme
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
+	"strings"
+	"time"
+
+	"github.com/countersign/caddy-countersign/module/keys"
+)
+
+// verify returns the key of a certificate that came with a message. It is checked by
+// hand because some providers' authorities sign with SHA-1, which
+// x509.Certificate.Verify refuses.
+func (c *Certificate) verify(set *keys.Set, now time.Time) (key any, fingerprint string, err error) {
+	leaf, err := parseCertificate(c.Text)
+	if err != nil {
+		return nil, "", Failf(BadSignature, "the certificate in the message is not valid: %w", err)
+	}
+	roots := set.Roots()
+	if len(roots) == 0 {
+		return nil, "", Failf(NeedsKeys, "the key set has no certificate in the role verify, in which the chain of the message's certificate could end")
+	}
+	if !trusted(leaf, roots, now) {
+		return nil, "", Failf(BadSignature, "the certificate in the message was not issued by a certificate of the key set's role verify, or is not valid now")
+	}
+	for _, subject := range c.Subject {
+		if !subject.matches(leaf.Subject.CommonName) {
+			return nil, "", Failf(BadSignature, "the certificate in the message belongs to another subject than the recipe names")
+		}
+	}
+	return leaf.PublicKey, keys.FingerprintOf(leaf.PublicKey), nil
+}
+
+// trusted reports whether a certificate that is valid now is one of the key set's
+// own, or was issued by one of them that is valid as well.
+func trusted(cert *x509.Certificate, own []*x509.Certificate, now time.Time) bool {
+	if !validAt(cert, now) {
+		return false
+	}
+	for _, issuer := range own {
+		if cert.Equal(issuer) {
+			return true
+		}
+		if issuer.IsCA && validAt(issuer, now) && bytes.Equal(issuer.RawSubject, cert.RawIssuer) &&
+			issuer.CheckSignature(cert.SignatureAlgorithm, cert.RawTBSCertificate, cert.Signature) == nil {
+			return true
+		}
+	}
+	return false
+}
+
+func validAt(cert *x509.Certificate, now time.Time) bool {
+	return !now.Before(cert.NotBefore) && !now.After(cert.NotAfter)
+}
+
+func parseCertificate(text []byte) (*x509.Certificate, error) {
+	if block, _ := pem.Decode(text); block != nil {
+		return x509.ParseCertificate(block.Bytes)
+	}
+	der, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(string(text)), ""))
+	if err != nil {
+		return nil, err
+	}
+	return x509.ParseCertificate(der)
+}
+
+// matches reports whether a common name is the one that is wanted.
+func (s Subject) matches(name string) bool {
+	if s.Field == 0 {
+		return name == s.Text
+	}
+	fields := strings.Split(name, "@")
+	return s.Field-1 < len(fields) && fields[s.Field-1] == s.Text
+}

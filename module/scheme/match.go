@@ -1,0 +1,64 @@
+package scheme
+
+import (
+	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/message"
+)
+
+// checkMatch returns an Error with the reason Mismatch where an answer names
+// another order than its request. A member that neither has, or that is null or
+// empty in one of them, says nothing.
+func checkMatch(paths []body.Path, request *Sealed, answer *message.Message) error {
+	if answer.Payload == nil || request.plain == nil || request.plain.Source() == nil {
+		return nil
+	}
+	asked := body.NewTree(request.plain.Source())
+	for _, path := range paths {
+		got, ok := scalar(answer.Payload, path)
+		if !ok {
+			continue
+		}
+		for _, candidate := range requestPaths(path, request.Memory.Strings) {
+			if want, ok := scalar(asked, candidate); ok {
+				if string(want.Text()) != string(got.Text()) {
+					return Failf(Mismatch, "the answer names another %s than the request", path[len(path)-1])
+				}
+				break
+			}
+		}
+	}
+	return nil
+}
+
+// requestPaths is where a request may have what an answer has at a path: at the
+// same path, beside it at the top, or in a member that went out as a string.
+func requestPaths(path body.Path, strings []body.Path) []body.Path {
+	name := path[len(path)-1]
+	paths := []body.Path{path, {name}}
+	for _, wrapped := range strings {
+		paths = append(paths, append(append(body.Path{}, wrapped...), name))
+	}
+	return paths
+}
+
+// scalar is the value at a path that is neither an object nor a list, neither
+// null nor empty. The path may lead through strings that hold JSON.
+func scalar(tree *body.Tree, path body.Path) (body.Member, bool) {
+	for i := range path {
+		m, ok := tree.Get(path[:i+1])
+		if !ok {
+			return m, false
+		}
+		if i == len(path)-1 {
+			return m, m.IsScalar() && !m.IsEmpty()
+		}
+		if m.Kind() == body.String {
+			inner, err := m.Inner()
+			if err != nil {
+				return m, false
+			}
+			return scalar(body.NewTree(inner), path[i+1:])
+		}
+	}
+	return body.Member{}, false
+}

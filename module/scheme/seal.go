@@ -1,0 +1,192 @@
+package scheme
+
+import (
+	"crypto/sha256"
+	"time"
+
+	"github.com/countersign/caddy-countersign/module/algorithm"
+	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/keys"
+	"github.com/countersign/caddy-countersign/module/message"
+)
+
+// Request is a plain request to be sealed.
+type Request struct {
+	Message *message.Message // as the application sent it; it is not changed
+	Keys    *keys.Set
+	Now     time.Time
+}
+
+// Draft is a message on its way out: a request that a Scheme completes, or an
+// acknowledgement that it signs.
+type Draft struct {
+	Message *message.Message // to be edited
+	Keys    *keys.Set
+	Now     time.Time
+
+	Memory Memory
+
+	made         []made
+	fingerprints []string
+	tokens       int
+}
+
+// Memory is what opening an answer needs of its request.
+type Memory struct {
+	// Strings are the members that the application gave as JSON and that went
+	// out as strings holding that JSON.
+	Strings []body.Path
+	// Texts are the encrypted members that the application gave as strings.
+	Texts []body.Path
+	// JSON are the encrypted members that it gave as other JSON.
+	JSON []body.Path
+	// Envelopes are the symmetric keys and the form in which they travelled.
+	Envelopes []Envelope
+}
+
+// Envelope is a symmetric key, and where and how it travelled.
+type Envelope struct {
+	Wrapped string
+	Key     []byte
+}
+
+// made is a signature that was made.
+type made struct {
+	text      Text
+	symmetric bool
+	digest    [sha256.Size]byte // of the canonical string
+}
+
+// Sealed is a request as it leaves, and what opening its answer needs.
+type Sealed struct {
+	Message      *message.Message // Wire is the body that leaves
+	Fingerprints []string         // of the keys that were used, the signature's first
+	Memory       Memory
+
+	plain *message.Message
+	made  []made
+	keys  *keys.Set
+}
+
+// Canonical is the canonical string of the last signature, which covers the most,
+// without secrets; nil where only a token authenticates the request.
+func (s *Sealed) Canonical() []byte {
+	if len(s.made) == 0 {
+		return nil
+	}
+	return s.made[len(s.made)-1].text.Canonical
+}
+
+// Hole is the text that was digested for the last signature, with {secret} where
+// a secret stands.
+func (s *Sealed) Hole() []byte {
+	if len(s.made) == 0 {
+		return nil
+	}
+	return s.made[len(s.made)-1].text.Hole
+}
+
+// Seal completes and signs a request. Its errors are *Error. A scheme that
+// neither signs nor sends a token is refused: nothing leaves unsigned.
+func Seal(s Scheme, request Request) (*Sealed, error) {
+	if s.Describe().Request == nil {
+		return nil, Failf(Invalid, "%s serves notifications only; it has no requests", s.Describe().Name)
+	}
+	d := &Draft{Message: request.Message.Fresh(), Keys: request.Keys, Now: request.Now}
+	if err := s.Complete(d); err != nil {
+		return nil, err
+	}
+	if len(d.made) == 0 && d.tokens == 0 {
+		return nil, Failf(Signing, "the scheme has made no signature")
+	}
+	return &Sealed{
+		Message: d.Message, Fingerprints: d.fingerprints, Memory: d.Memory,
+		plain: request.Message, made: d.made, keys: request.Keys,
+	}, nil
+}
+
+// Sign makes a signature and returns it encoded. The scheme puts it where it
+// belongs.
+func (d *Draft) Sign(s Signature) (string, error) {
+	role := signRole(s)
+	if err := d.Keys.Need(role); err != nil {
+		return "", Failf(NeedsKeys, "%w", err)
+	}
+	raw, fingerprint, err := sign(d.Keys, s)
+	if err != nil {
+		return "", err
+	}
+	d.made = append(d.made, made{s.Text, s.Algorithm.Kind() != algorithm.Public, sha256.Sum256(s.Text.Canonical)})
+	d.fingerprints = append(d.fingerprints, fingerprint)
+	return s.Encoding.Encode(raw), nil
+}
+
+// Token is a secret that leaves as it is.
+func (d *Draft) Token(name string) (*keys.Secret, error) {
+	secret := d.Keys.NamedSecret(name)
+	if secret == nil {
+		return nil, Failf(NeedsKeys, "%w", d.Keys.Need(secretRole(name)))
+	}
+	d.tokens++
+	d.fingerprints = append(d.fingerprints, secret.Fingerprint)
+	return secret, nil
+}
+
+// Used notes a key that was used besides those of signatures.
+func (d *Draft) Used(fingerprint string) { d.fingerprints = append(d.fingerprints, fingerprint) }
+
+func signRole(s Signature) keys.Role {
+	switch {
+	case s.Role != "":
+		return s.Role
+	case s.Algorithm.Kind() == algorithm.Public:
+		return keys.Sign
+	default:
+		return keys.SharedSecret
+	}
+}
+
+func secretRole(name string) keys.Role {
+	if name == "" {
+		return keys.SharedSecret
+	}
+	return keys.SharedSecret + keys.Role("@"+name)
+}
+
+// sign makes a signature with the keys of a set.
+func sign(set *keys.Set, s Signature) (raw []byte, fingerprint string, err error) {
+	if s.Algorithm.Kind() == algorithm.Public {
+		key := set.SignKey(s.Key)
+		if key == nil {
+			return nil, "", Failf(NeedsKeys, "the key set has no key sign@%s", s.Key)
+		}
+		text, err := s.Text.with(nil)
+		if err != nil {
+			return nil, "", err
+		}
+		raw, err := s.Algorithm.Sign(key.Signer, text, s.Options)
+		if err != nil {
+			return nil, "", signingFailed(err)
+		}
+		return raw, key.Fingerprint, nil
+	}
+	secret := set.NamedSecret(s.Key)
+	if secret == nil && s.Algorithm.Kind() == algorithm.MAC {
+		return nil, "", Failf(NeedsKeys, "%w", set.Need(secretRole(s.Key)))
+	}
+	text, err := s.Text.with(secret)
+	if err != nil {
+		return nil, "", err
+	}
+	if secret == nil { // only named secrets stand in the text
+		return s.Algorithm.Sum(nil, text), set.AnySecret().Fingerprint, nil
+	}
+	return s.Algorithm.Sum(secret.Bytes(), text), secret.Fingerprint, nil
+}
+
+func (t Text) with(secret *keys.Secret) ([]byte, error) {
+	if t.With == nil {
+		return t.Canonical, nil
+	}
+	return t.With(secret)
+}
