@@ -130,6 +130,9 @@ func (m Member) IsScalar() bool { k := m.Kind(); return k != Obj && k != Array }
 // IsNull reports whether the value is null.
 func (m Member) IsNull() bool { return m.Kind() == Null }
 
+// IsAbsent reports whether the member is the zero Member, which stands for none.
+func (m Member) IsAbsent() bool { return m.src == nil }
+
 // IsEmpty reports whether the value is null or the empty string.
 func (m Member) IsEmpty() bool { return m.IsNull() || string(m.Raw()) == `""` }
 

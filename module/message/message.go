@@ -54,7 +54,13 @@ type Message struct {
 	// no members.
 	Payload *body.Tree
 
-	source *body.Object
+	// Form are the fields beside a payload that travels as one field, or nil.
+	Form *body.Tree
+
+	// Inner is that payload as it stands in its field.
+	Inner []byte
+
+	source, outer *body.Object
 }
 
 // New is a message without a body.
@@ -81,6 +87,9 @@ func (m *Message) Fresh() *Message {
 		fresh.Header = make(http.Header)
 	}
 	fresh.SetPayload(m.source)
+	if m.outer != nil {
+		fresh.Form = body.NewTree(m.outer)
+	}
 	return &fresh
 }
 

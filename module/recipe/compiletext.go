@@ -391,6 +391,7 @@ func (c *compiler) change(t *text, l Line) (change, error) {
 		var name string
 		if name, err = a.one(words[0] + " takes the encoding of the digest: hex, hex-upper or base64"); err == nil {
 			s.run, err = digestStep(words[0], name)
+			s.digest = true
 		}
 	case "url":
 		mode := "rfc3986"

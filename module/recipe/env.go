@@ -19,8 +19,7 @@ import (
 type env struct {
 	p       *Program
 	m       *message.Message
-	form    *body.Tree // the fields beside a wrapped payload, or nil
-	request *env       // of the request as it left, in an answer, or nil
+	request *env // of the request as it left, in an answer, or nil
 	keys    *keys.Set
 	now     time.Time
 	zone    *time.Location
@@ -94,8 +93,8 @@ func (e *env) append(dst []byte, p part) ([]byte, error) {
 // payload itself.
 func (e *env) fields() *body.Tree {
 	switch {
-	case e.form != nil:
-		return e.form
+	case e.m.Form != nil:
+		return e.m.Form
 	case e.m.Payload != nil:
 		return e.m.Payload
 	}
@@ -121,7 +120,7 @@ func (e *env) appendMember(dst []byte, p part) ([]byte, error) {
 	if p.bare && e.request != nil {
 		return e.request.appendMember(dst, part{name: "body", path: p.path})
 	}
-	if e.m.Kind == message.Request && !e.p.reading {
+	if e.m.Kind == message.Request {
 		return nil, scheme.Failf(scheme.Invalid, "the request needs the member %s, which is signed", p.path)
 	}
 	return dst, nil

@@ -42,6 +42,7 @@ type change struct {
 	run      canonical.Change
 	template template // of prepend and append
 	prepend  bool
+	digest   bool // what was before cannot be told from what it has made
 }
 
 // namedPart is a placeholder of a member behind "name=".

@@ -31,7 +31,7 @@ func (c *Certificate) verify(set *keys.Set, now time.Time) (key any, fingerprint
 			return nil, "", Failf(BadSignature, "the certificate in the message belongs to another subject than the recipe names")
 		}
 	}
-	return leaf.PublicKey, keys.FingerprintOf(leaf.PublicKey), nil
+	return leaf.PublicKey, keys.Fingerprint(leaf.PublicKey), nil
 }
 
 // trusted reports whether a certificate that is valid now is one of the key set's
@@ -69,9 +69,9 @@ func parseCertificate(text []byte) (*x509.Certificate, error) {
 
 // matches reports whether a common name is the one that is wanted.
 func (s Subject) matches(name string) bool {
-	if s.Field == 0 {
+	if !s.Split {
 		return name == s.Text
 	}
 	fields := strings.Split(name, "@")
-	return s.Field-1 < len(fields) && fields[s.Field-1] == s.Text
+	return s.Field < len(fields) && fields[s.Field] == s.Text
 }

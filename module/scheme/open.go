@@ -2,7 +2,6 @@ package scheme
 
 import (
 	"bytes"
-	"crypto/hmac"
 	"crypto/sha256"
 	"regexp"
 	"strings"
@@ -122,7 +121,7 @@ func (v *Verified) Note() string { return v.note }
 // *Error.
 func Open(s Scheme, in Incoming) (*Verified, error) {
 	d := s.Describe()
-	direction, err := d.of(in.Message.Kind)
+	direction, err := d.direction(in.Message.Kind)
 	if err != nil {
 		return nil, err
 	}
@@ -174,9 +173,12 @@ func Open(s Scheme, in Incoming) (*Verified, error) {
 	return v, nil
 }
 
-// of is what the description says of a kind of messages.
-func (d *Description) of(kind message.Kind) (*Direction, error) {
+// direction is what the description says of a kind of messages.
+func (d *Description) direction(kind message.Kind) (*Direction, error) {
 	direction := map[message.Kind]*Direction{message.Request: d.Request, message.Answer: d.Answer, message.Notification: d.Notification}[kind]
+	if direction == nil && kind == message.Answer {
+		return nil, Failf(Unsigned, "%s has no rule for answers, which the provider does not sign", d.Name)
+	}
 	if direction == nil {
 		return nil, Failf(Invalid, "%s has no rule for a message that is a %s", d.Name, kind)
 	}
@@ -237,9 +239,11 @@ func (c candidate) verify(in *Incoming, s Signature, raw []byte) (bool, error) {
 	}
 	var secret []byte
 	if c.secret != nil {
-		secret = c.secret.Bytes()
+		if secret, err = s.key(c.secret); err != nil {
+			return false, err
+		}
 	}
-	return hmac.Equal(s.Algorithm.Sum(secret, text), raw), nil
+	return s.Algorithm.VerifySum(secret, text, raw), nil
 }
 
 // candidates are the keys that may have made a signature.
@@ -274,24 +278,17 @@ func (in *Incoming) candidates(s Signature) ([]candidate, error) {
 // secrets are the shared secrets that may have made a signature: those that are
 // accepted besides the secret while it is rotated are among them.
 func (in *Incoming) secrets(s Signature) ([]candidate, error) {
-	if s.Key != "" {
-		secret := in.Keys.NamedSecret(s.Key)
-		if secret == nil {
-			return nil, Failf(NeedsKeys, "%w", in.Keys.Need(secretRole(s.Key)))
-		}
-		return []candidate{{secret: secret, fingerprint: secret.Fingerprint}}, nil
-	}
 	var found []candidate
-	for _, secret := range in.Keys.VerifySecrets {
+	for _, secret := range in.Keys.Secrets(s.Key) {
 		found = append(found, candidate{secret: secret, fingerprint: secret.Fingerprint})
 	}
-	if len(found) == 0 && s.Algorithm.Kind() == algorithm.Digest && s.Text.With != nil {
-		if secret := in.Keys.AnySecret(); secret != nil { // only named secrets stand in the text
+	if len(found) == 0 && s.Key == "" && s.Algorithm.Kind() == algorithm.Digest && s.Text.With != nil {
+		if secret := anySecret(in.Keys); secret != nil { // only named secrets stand in the text
 			return []candidate{{fingerprint: secret.Fingerprint}}, nil
 		}
 	}
 	if len(found) == 0 {
-		return nil, Failf(NeedsKeys, "%w", in.Keys.Need(keys.SharedSecret))
+		return nil, Failf(NeedsKeys, "%w", in.Keys.Need(secretRole(s.Key)))
 	}
 	return found, nil
 }

@@ -75,6 +75,9 @@ type Description struct {
 // Direction is what a scheme says of its requests, its answers or its
 // notifications.
 type Direction struct {
+	// Format is how the payload travels.
+	Format message.Format
+
 	Part  string      // what is signed, for Countersign-Signed: "*", or names of members
 	Roles []keys.Role // that are needed
 
@@ -104,7 +107,6 @@ type UnsignedRule struct {
 // NotifyRule is how a provider's notifications look.
 type NotifyRule struct {
 	Methods []string // POST, and GET where the parameters may stand in the query
-	Format  string   // "json", "form", "query", "xml" or "text"
 
 	Ack        string // what the application must answer, or "" for any 2xx
 	IgnoreCase bool   // Ack is compared in any case
@@ -154,6 +156,9 @@ type Signature struct {
 	// Key is the serial or the name of the key, or "" for each key of the role.
 	Key string
 
+	// Derive makes of a secret the key of a MAC; nil: it is the key.
+	Derive func(secret []byte) ([]byte, error)
+
 	// Where is where the signature stands, as "body.sign".
 	Where string
 
@@ -181,8 +186,10 @@ type Certificate struct {
 	Subject []Subject
 }
 
-// Subject is what the common name of a certificate must be.
+// Subject is what the common name of a certificate must be: the whole of it, or
+// one of its fields, counted from 0, where "@" separates fields.
 type Subject struct {
 	Text  string
-	Field int // if above 0, the field of that number where "@" separates fields
+	Split bool
+	Field int
 }

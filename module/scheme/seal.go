@@ -2,6 +2,8 @@ package scheme
 
 import (
 	"crypto/sha256"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/countersign/caddy-countersign/module/algorithm"
@@ -179,9 +181,38 @@ func sign(set *keys.Set, s Signature) (raw []byte, fingerprint string, err error
 		return nil, "", err
 	}
 	if secret == nil { // only named secrets stand in the text
-		return s.Algorithm.Sum(nil, text), set.AnySecret().Fingerprint, nil
+		any := anySecret(set)
+		if any == nil {
+			return nil, "", Failf(NeedsKeys, "%w", set.Need(keys.SharedSecret))
+		}
+		return s.Algorithm.Sum(nil, text), any.Fingerprint, nil
 	}
-	return s.Algorithm.Sum(secret.Bytes(), text), secret.Fingerprint, nil
+	key, err := s.key(secret)
+	if err != nil {
+		return nil, "", err
+	}
+	return s.Algorithm.Sum(key, text), secret.Fingerprint, nil
+}
+
+// key is the key that a secret stands for.
+func (s Signature) key(secret *keys.Secret) ([]byte, error) {
+	if s.Derive == nil || secret == nil {
+		return secret.Bytes(), nil
+	}
+	return s.Derive(secret.Bytes())
+}
+
+// anySecret is the secret, or one of the named ones, or nil.
+func anySecret(set *keys.Set) *keys.Secret {
+	if set.Secret != nil {
+		return set.Secret
+	}
+	for _, id := range slices.Sorted(maps.Keys(set.Named)) {
+		if secret := set.NamedSecret(id); secret != nil {
+			return secret
+		}
+	}
+	return nil
 }
 
 func (t Text) with(secret *keys.Secret) ([]byte, error) {

@@ -1,0 +1,222 @@
+package message
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+
+	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/wire"
+)
+
+// The formats in which a payload travels.
+const (
+	JSON  = "json"
+	Form  = "form"
+	Query = "query"
+	XML   = "xml"
+	Text  = "text"
+)
+
+// Formats are all of them.
+var Formats = []string{JSON, Form, Query, XML, Text}
+
+// Format is how a payload travels.
+type Format struct {
+	Kind    string // JSON, Form, Query, XML or Text; "" is JSON
+	Options wire.Options
+
+	// Wrap, if set, says that the whole payload is one field of another body.
+	Wrap *Wrap
+
+	// Sealed says that the payload is encrypted as a whole, so that it has no
+	// members before it is decrypted.
+	Sealed bool
+
+	// AsWire says that an application gets what came, and not JSON.
+	AsWire bool
+}
+
+// Wrap is the field that holds a whole payload, beside other fields.
+type Wrap struct {
+	Kind  string // Form or JSON; "" means that the whole body is URL-encoded
+	Field string
+	URL   bool // the payload is URL-encoded in the field
+}
+
+// MediaType is the Content-Type of a body in the format.
+func (f Format) MediaType() string {
+	kind := f.Kind
+	if f.Wrap != nil {
+		kind = f.Wrap.Kind
+	}
+	charset := f.Options.Charset
+	switch kind {
+	case Form:
+		return "application/x-www-form-urlencoded" + charsetOf(charset)
+	case XML:
+		return "text/xml" + charsetOf(charset)
+	case Text:
+		return "text/plain" + charsetOf(charset)
+	}
+	return "application/json"
+}
+
+func charsetOf(charset string) string {
+	if charset == "" {
+		return ""
+	}
+	return "; charset=" + charset
+}
+
+// IsJSON reports whether the body is JSON as a whole.
+func (f Format) IsJSON() bool {
+	return (f.Kind == "" || f.Kind == JSON) && (f.Wrap == nil || f.Wrap.Kind == JSON)
+}
+
+var byteOrderMark = []byte("\ufeff")
+
+// Read reads the payload of a message from its Wire, and of a query from its
+// Query. A body that is empty has none. One byte order mark is skipped.
+func (f Format) Read(m *Message) error {
+	raw := bytes.TrimPrefix(m.Wire, byteOrderMark)
+	m.Form = nil
+	m.SetPayload(nil)
+	if f.Kind == Query || f.Kind == Form && m.Kind == Notification && m.Method == "GET" {
+		return f.parse(m, []byte(m.Query))
+	}
+	if len(bytes.TrimSpace(raw)) == 0 {
+		return nil
+	}
+	if f.Kind == Form {
+		if err := m.checkQuery(raw); err != nil {
+			return err
+		}
+	}
+	if f.Wrap != nil {
+		return f.unwrap(m, raw)
+	}
+	if f.Sealed {
+		m.Inner = raw
+		return nil
+	}
+	return f.parse(m, raw)
+}
+
+// parse reads the payload itself.
+func (f Format) parse(m *Message, raw []byte) error {
+	o, err := f.Parse(raw)
+	if err == nil {
+		m.SetPayload(o)
+	}
+	return err
+}
+
+// Parse reads a payload in the format.
+func (f Format) Parse(raw []byte) (*body.Object, error) {
+	text, err := raw, error(nil)
+	switch f.Kind {
+	case Form, Query:
+		text, err = wire.ParseForm(raw, f.Options)
+	case XML:
+		text, err = wire.ParseXML(raw, f.Options)
+	case Text:
+		text, err = wire.ParseText(raw, f.Options)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return body.Parse(text)
+}
+
+// unwrap reads the fields of a body, one of which is the payload.
+func (f Format) unwrap(m *Message, raw []byte) error {
+	outer := Format{Kind: f.Wrap.Kind}
+	if f.Wrap.Kind == "" { // the whole body is URL-encoded
+		text, err := url.QueryUnescape(string(raw))
+		if err != nil {
+			return errors.New("the body is not URL-encoded")
+		}
+		return f.inner(m, []byte(text))
+	}
+	o, err := outer.Parse(raw)
+	if err != nil {
+		return err
+	}
+	m.Form = body.NewTree(o)
+	m.outer = o
+	field, ok := m.Form.Get(body.Path{f.Wrap.Field})
+	if !ok || field.IsEmpty() {
+		return fmt.Errorf("the body has no field %s", f.Wrap.Field)
+	}
+	text := field.Text()
+	if f.Wrap.URL {
+		decoded, err := url.QueryUnescape(string(text))
+		if err != nil {
+			return fmt.Errorf("the field %s is not URL-encoded", f.Wrap.Field)
+		}
+		text = []byte(decoded)
+	}
+	return f.inner(m, text)
+}
+
+func (f Format) inner(m *Message, text []byte) error {
+	m.Inner = text
+	if f.Sealed {
+		return nil
+	}
+	return f.parse(m, text)
+}
+
+// checkQuery refuses a form that has a parameter of the query as well: two readers
+// may take two values.
+func (m *Message) checkQuery(raw []byte) error {
+	params, err := m.Params()
+	if err != nil || len(params) == 0 {
+		return err
+	}
+	for piece := range bytes.SplitSeq(raw, []byte("&")) {
+		name, _, _ := bytes.Cut(piece, []byte("="))
+		decoded, err := url.QueryUnescape(string(name))
+		if err != nil {
+			continue // ParseForm refuses it
+		}
+		if slices.ContainsFunc(params, func(p Param) bool { return p.Name == decoded }) {
+			return errors.New("a parameter stands in the body and in the query")
+		}
+	}
+	return nil
+}
+
+// Write writes a payload in the format, without the fields beside it.
+func (f Format) Write(payload *body.Tree) ([]byte, error) {
+	if payload == nil {
+		return nil, nil
+	}
+	switch f.Kind {
+	case Form, Query:
+		return wire.FormatForm(payload.Members(), f.Options)
+	case XML:
+		return wire.FormatXML(payload.Members(), f.Options)
+	case Text:
+		return wire.FormatText(payload.Members(), f.Options)
+	}
+	return payload.Text(), nil
+}
+
+// WriteWrapped writes the fields, the payload among them.
+func (f Format) WriteWrapped(fields *body.Tree, payload []byte) ([]byte, error) {
+	if f.Wrap.Kind == "" {
+		return []byte(url.QueryEscape(string(payload))), nil
+	}
+	text := string(payload)
+	if f.Wrap.URL {
+		text = url.QueryEscape(text)
+	}
+	if err := fields.SetString(body.Path{f.Wrap.Field}, text); err != nil {
+		return nil, err
+	}
+	return Format{Kind: f.Wrap.Kind}.Write(fields)
+}

@@ -1,0 +1,406 @@
+package recipe
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/message"
+	"github.com/countersign/caddy-countersign/module/scheme"
+)
+
+// incomingBlock is how an answer or a notification is opened.
+type incomingBlock struct {
+	line     Line
+	kind     message.Kind
+	format   message.Format
+	zone     *time.Location
+	before   []*encryption // decrypted before the signature is verified
+	verifies []*signature
+	after    []*encryption
+	strings  []body.Path // members that the request made strings of
+	single   []body.Path // lists that hold exactly one element
+	sealed   bool        // the payload is encrypted as a whole
+}
+
+// incomingBlock compiles the block of answers or of notifications.
+func (c *compiler) incomingBlock(l Line, kind message.Kind) error {
+	b := &incomingBlock{line: l, kind: kind, zone: china}
+	if kind == message.Answer {
+		c.p.answer = b
+	} else {
+		c.p.notification = b
+	}
+	lines, err := c.kept(l.Block)
+	if err != nil {
+		return err
+	}
+	for _, line := range lines { // they count wherever they stand
+		switch line.Words[0] {
+		case "receive":
+			var words []string
+			if words, err = c.words(line); err == nil {
+				err = readFormat(&b.format, &arguments{line: line, words: words[1:], raw: line.Words[1:]})
+			}
+		case "unwrap":
+			b.format.Wrap, err = c.wrapping(line)
+		case "zone":
+			b.zone, err = readZone(line)
+		case "as":
+			if len(line.Words) != 2 || line.Words[1] != "wire" {
+				err = line.errorf("as is followed by wire: the application gets what came")
+			}
+			b.format.AsWire = true
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for _, line := range lines {
+		if err := c.incomingLine(b, line); err != nil {
+			return err
+		}
+	}
+	if len(b.verifies) == 0 {
+		return l.errorf("%s has no verify: anybody could send one; add: verify body.sign <algorithm> <encoding> <text>", kind)
+	}
+	b.format.Sealed = b.sealed
+	return nil
+}
+
+func (c *compiler) incomingLine(b *incomingBlock, l Line) error {
+	d := &c.p.description
+	switch word := l.Words[0]; word {
+	case "receive", "unwrap", "zone", "as":
+		return nil
+	case "warn":
+		return c.header(l)
+	case "verify":
+		return c.verify(b, l)
+	case "decrypt", "open":
+		return c.decrypt(b, l)
+	case "match", "result", "unsigned":
+		if b.kind != message.Answer {
+			return l.errorf("%s belongs to answers", word)
+		}
+		return c.answerLine(b, l)
+	case "ack", "time", "single", "identity":
+		if b.kind != message.Notification {
+			return l.errorf("%s belongs to notifications", word)
+		}
+		return c.notificationLine(b, l, &d.Notify)
+	default:
+		return l.errorf("unknown word %q in %s; there are receive, unwrap, verify, decrypt, open, zone, warn, and for answers match, result and unsigned, for notifications ack, time, single and identity", word, b.kind)
+	}
+}
+
+// verify compiles "verify <source> <algorithm> <encoding> <text> { … }".
+func (c *compiler) verify(b *incomingBlock, l Line) error {
+	if len(b.after) > 0 {
+		return l.errorf("verify stands below %s: nothing is decrypted before it has verified; move verify up, or write %s … before verify where the protocol signs the plaintext", b.after[0].line.Words[0], b.after[0].line.Words[0])
+	}
+	s, rest, err := c.signatureLine(l)
+	if err != nil {
+		return err
+	}
+	if len(rest) > 0 {
+		return l.errorf("verify does not take %q; as belongs to sign", rest[0])
+	}
+	b.verifies = append(b.verifies, s)
+	return c.signatureBlock(s)
+}
+
+// decrypt compiles "decrypt <cipher> <encoding> <member>|body { … } [before verify]"
+// and "open <member>|body... <cipher> <encoding> { … } [before verify]".
+func (c *compiler) decrypt(b *incomingBlock, l Line) error {
+	before := false
+	if n := len(l.Words); n > 3 && l.Words[n-2] == "before" && l.Words[n-1] == "verify" {
+		before = true
+		l.Words = l.Words[:n-2]
+	}
+	var e *encryption
+	var err error
+	if l.Words[0] == "open" {
+		e, err = c.sealLine(l)
+	} else {
+		e, err = c.encryptLine(l)
+	}
+	if err != nil {
+		return err
+	}
+	e.role = decryptRole(e)
+	if err := c.encryptionBlock(e); err != nil {
+		return err
+	}
+	if l.Words[0] == "open" && e.envelope == nil {
+		return l.errorf("open needs to know how its key travels; add: wrap rsa-pkcs1 base64 body.encryptKey")
+	}
+	e.before = before
+	e.roles = e.decryptRoles()
+	if e.whole {
+		b.sealed = true
+	}
+	if before {
+		b.before = append(b.before, e)
+	} else {
+		b.after = append(b.after, e)
+	}
+	return nil
+}
+
+// covers says what the signatures cover. Where the protocol signs the plaintext,
+// it is decrypted first; nothing of it is released before it has verified.
+func (b *incomingBlock) covers(e *env, in *scheme.Incoming) ([]scheme.Signature, error) {
+	for _, d := range b.before {
+		if err := b.decrypt(e, in, d); err != nil {
+			return nil, err
+		}
+	}
+	signatures := make([]scheme.Signature, len(b.verifies))
+	for i, s := range b.verifies {
+		var err error
+		if signatures[i], err = s.incoming(e); err != nil {
+			return nil, err
+		}
+	}
+	for _, path := range b.single {
+		if e.m.Payload == nil {
+			return nil, scheme.Failf(scheme.Invalid, "the notification has no list %s", path)
+		}
+		if list := e.m.Payload.At(path); list == nil || !list.IsList() || len(list.Members()) != 1 {
+			return nil, scheme.Failf(scheme.Invalid, "%s is not a list of exactly one element", path)
+		}
+	}
+	return signatures, nil
+}
+
+// reveal decrypts what is encrypted, and makes JSON again of what the request
+// made strings of.
+func (b *incomingBlock) reveal(e *env, in *scheme.Incoming) error {
+	for _, d := range b.after {
+		if err := b.decrypt(e, in, d); err != nil {
+			return err
+		}
+	}
+	return b.unstring(e, in)
+}
+
+// decrypt decrypts members, or the payload as a whole.
+func (b *incomingBlock) decrypt(e *env, in *scheme.Incoming, d *encryption) error {
+	if d.whole {
+		return b.decryptWhole(e, in, d)
+	}
+	if e.m.Payload == nil || !hasAny(e.m.Payload, d.paths) {
+		if d.implied || d.envelope != nil || e.m.Payload == nil && b.kind == message.Answer {
+			return nil
+		}
+		if b.kind == message.Notification {
+			return scheme.DecryptionFailed()
+		}
+		return nil
+	}
+	all, err := d.decrypters(e, in)
+	if err == nil {
+		err = b.decryptMembers(e, in, d, all)
+	}
+	switch {
+	case err == nil:
+		return nil
+	case scheme.ReasonOf(err) == scheme.NeedsKeys:
+		return err
+	case d.envelope != nil && in.Request == nil && b.kind == message.Answer:
+		in.Note("verified, not decryptable: the envelope does not open with these keys and options; an echoed envelope opens only with the key of its request; if it is not echoed, look at the options for what the provider puts before the symmetric key and how it fills up the text")
+		return nil
+	}
+	return scheme.DecryptionFailed()
+}
+
+// decryptMembers tries one key after the other, each on all members.
+func (b *incomingBlock) decryptMembers(e *env, in *scheme.Incoming, d *encryption, all []decrypter) error {
+	for _, key := range all {
+		plain, err := d.texts(e.m.Payload, key)
+		if err != nil {
+			continue
+		}
+		for _, p := range plain {
+			if err := b.place(e, in, d, p); err != nil {
+				return err
+			}
+		}
+		if key.fingerprint != "" {
+			in.Used(key.fingerprint)
+		}
+		return nil
+	}
+	return errOpen
+}
+
+// plaintext is a member that was decrypted.
+type plaintext struct {
+	at   body.Path
+	text []byte
+}
+
+// texts decrypts the members with one key.
+func (d *encryption) texts(tree *body.Tree, key decrypter) ([]plaintext, error) {
+	var out []plaintext
+	var failed error
+	for _, path := range d.paths {
+		eachPath(tree, path, func(at body.Path, r body.Ref) {
+			m := r.Member()
+			if m.IsEmpty() || failed != nil {
+				return
+			}
+			if m.Kind() != body.String {
+				failed = errOpen
+				return
+			}
+			ciphertext, err := d.encoding.Decode(m.Text())
+			if err != nil {
+				failed = errOpen
+				return
+			}
+			text, err := key.decrypt(ciphertext)
+			if err != nil || !validUTF8(string(text)) {
+				failed = errOpen
+				return
+			}
+			out = append(out, plaintext{at, text})
+		})
+	}
+	return out, failed
+}
+
+// place puts a plaintext where it belongs: as JSON or as a string, as the
+// application sent the same member. Where it sent none, an object or a list is
+// JSON and everything else a string.
+func (b *incomingBlock) place(e *env, in *scheme.Incoming, d *encryption, p plaintext) error {
+	memory := in.Memory()
+	isJSON := body.Valid(p.text) == nil
+	asText := contains(memory.Texts, p.at)
+	asJSON := contains(memory.JSON, p.at)
+	if asJSON && !isJSON {
+		return errOpen
+	}
+	raw := p.text
+	if asText || !asJSON && (!isJSON || !isContainer(p.text)) {
+		raw = body.AppendQuote(nil, p.text)
+	}
+	target := p.at
+	if d.into != nil {
+		if d.into.path == nil {
+			o, err := b.format.Parse(p.text)
+			if err != nil {
+				return errOpen
+			}
+			e.m.SetPayload(o)
+			return nil
+		}
+		target = d.into.path
+	}
+	if err := e.m.Payload.Set(target, raw); err != nil {
+		return errOpen
+	}
+	return nil
+}
+
+func isContainer(text []byte) bool {
+	first := strings.TrimLeft(string(text[:min(len(text), 16)]), " \t\r\n")
+	return first != "" && (first[0] == '{' || first[0] == '[')
+}
+
+func contains(paths []body.Path, path body.Path) bool {
+	return slices.ContainsFunc(paths, func(p body.Path) bool { return slices.Equal(p, path) })
+}
+
+// decryptWhole decrypts the payload and reads it.
+func (b *incomingBlock) decryptWhole(e *env, in *scheme.Incoming, d *encryption) error {
+	source := e.m.Inner
+	if source == nil {
+		source = e.m.Wire
+	}
+	ciphertext, err := d.encoding.Decode([]byte(strings.TrimSpace(string(source))))
+	if err != nil || len(ciphertext) == 0 {
+		return scheme.DecryptionFailed()
+	}
+	all, err := d.decrypters(e, in)
+	if scheme.ReasonOf(err) == scheme.NeedsKeys {
+		return err
+	}
+	for _, key := range all {
+		text, err := key.decrypt(ciphertext)
+		if err != nil {
+			continue
+		}
+		o, err := b.format.Parse(text)
+		if err != nil {
+			continue
+		}
+		e.m.SetPayload(o)
+		e.m.Inner = text
+		if key.fingerprint != "" {
+			in.Used(key.fingerprint)
+		}
+		return nil
+	}
+	return scheme.DecryptionFailed()
+}
+
+// unstring makes JSON again of members that the application gave as JSON and that
+// went out as strings, where the answer has them as strings that hold an object,
+// a list or null. An answer may have such a member beside the others that are
+// signed.
+func (b *incomingBlock) unstring(e *env, in *scheme.Incoming) error {
+	if e.m.Payload == nil {
+		return nil
+	}
+	for _, path := range in.Memory().Strings {
+		name := path[len(path)-1]
+		candidates := []body.Path{path, {name}}
+		for _, part := range b.parts() {
+			candidates = append(candidates, append(slices.Clone(part), name))
+		}
+		for _, at := range candidates {
+			if !e.p.description.Answer.Covers(at) {
+				continue
+			}
+			if err := unstringAt(e.m.Payload, at); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// parts are the objects that the signatures cover.
+func (b *incomingBlock) parts() []body.Path {
+	var paths []body.Path
+	for _, s := range b.verifies {
+		for _, p := range s.text.covers.parts {
+			if p.members != nil && len(p.path) > 0 {
+				paths = append(paths, p.path)
+			}
+		}
+	}
+	return paths
+}
+
+func unstringAt(tree *body.Tree, at body.Path) error {
+	m, ok := tree.Get(at)
+	if !ok || m.Kind() != body.String {
+		return nil
+	}
+	text := m.Text()
+	if start := strings.TrimLeft(string(text[:min(len(text), 32)]), " \t\r\n"); start == "" || !strings.ContainsAny(start[:1], "{[n") {
+		return nil
+	}
+	switch err := body.Valid(text); {
+	case err == nil:
+		return invalid(tree.Set(at, text))
+	case !errors.Is(err, body.ErrSyntax):
+		return scheme.Failf(scheme.Invalid, "the JSON in the member %s is refused: %w", at, err)
+	}
+	return nil
+}

@@ -1,0 +1,134 @@
+// Package recipe compiles recipes: descriptions of a provider's protocol in about
+// twenty lines of Caddyfile.
+//
+// A recipe is a list of lines that are carried out in their order. It has no
+// loops and no expressions, and nothing is decided by a message, so that what
+// each signature covers is known when the recipe is loaded. [Compile] makes of a
+// recipe a [Program], which is a [scheme.Scheme].
+package recipe
+
+import (
+	"slices"
+	"time"
+
+	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/keys"
+	"github.com/countersign/caddy-countersign/module/message"
+	"github.com/countersign/caddy-countersign/module/scheme"
+)
+
+// Program is a compiled recipe. It is used by many goroutines at once.
+type Program struct {
+	name             string
+	title            string
+	proof, proofNote string
+	sources          []string
+	options          []Option
+	methods          []string
+	warnings         []string
+	texts            map[string]*text
+
+	ackRoles     []keys.Role
+	request      *requestBlock
+	answer       *incomingBlock
+	notification *incomingBlock
+
+	description scheme.Description
+}
+
+// Title is the recipe's title.
+func (p *Program) Title() string { return p.title }
+
+// Proof is how sure the rule is, and a note on it.
+func (p *Program) Proof() (proof, note string) { return p.proof, p.proofNote }
+
+// Sources are where the rule was read.
+func (p *Program) Sources() []string { return p.sources }
+
+// Options are the recipe's options.
+func (p *Program) Options() []Option { return p.options }
+
+// OptionNames are the names of the options.
+func (p *Program) OptionNames() []string {
+	names := make([]string, len(p.options))
+	for i, o := range p.options {
+		names[i] = o.Name
+	}
+	return names
+}
+
+// Describe says what does not depend on a message.
+func (p *Program) Describe() *scheme.Description { return &p.description }
+
+// Complete adds, encrypts and signs what the recipe says.
+func (p *Program) Complete(d *scheme.Draft) error {
+	s := &sealing{block: p.request, draft: d}
+	s.env = env{p: p, m: d.Message, keys: d.Keys, now: d.Now, zone: p.request.zone, bytes: s.payload}
+	return s.run()
+}
+
+// Covers says what the signatures of a message cover.
+func (p *Program) Covers(in *scheme.Incoming) ([]scheme.Signature, error) {
+	b := p.block(in.Message.Kind)
+	return b.covers(p.incoming(in), in)
+}
+
+// Reveal decrypts and unwraps what has verified.
+func (p *Program) Reveal(in *scheme.Incoming) error {
+	b := p.block(in.Message.Kind)
+	return b.reveal(p.incoming(in), in)
+}
+
+// block is the block for answers or for notifications.
+func (p *Program) block(kind message.Kind) *incomingBlock {
+	if kind == message.Notification {
+		return p.notification
+	}
+	return p.answer
+}
+
+// incoming is the environment of a message that came in.
+func (p *Program) incoming(in *scheme.Incoming) *env {
+	m := in.Message
+	e := &env{p: p, m: m, keys: in.Keys, now: in.Now, zone: p.block(m.Kind).zone}
+	e.bytes = func() ([]byte, error) { return m.Wire, nil }
+	if in.Request != nil {
+		r := in.Request.Message
+		e.request = &env{p: p, m: r, keys: in.Keys, now: in.Now, zone: e.zone, bytes: func() ([]byte, error) { return r.Wire, nil }}
+	}
+	return e
+}
+
+// needs are the roles that the exchange of a request may need.
+func (p *Program) needs(m *message.Message) []keys.Role {
+	roles := slices.Clone(p.description.Request.Roles)
+	if p.description.Answer != nil {
+		roles = append(roles, p.description.Answer.Roles...)
+	}
+	for _, e := range p.request.encrypted {
+		if m.Payload == nil || !e.whole && !hasAny(m.Payload, e.paths) {
+			continue
+		}
+		roles = append(roles, e.roles...)
+	}
+	slices.Sort(roles)
+	return slices.Compact(roles)
+}
+
+// hasAny reports whether one of the paths leads to a value that is neither null
+// nor empty.
+func hasAny(tree *body.Tree, paths []body.Path) bool {
+	for _, path := range paths {
+		found := false
+		tree.Each(path, func(r body.Ref) bool {
+			found = !r.Member().IsEmpty()
+			return !found
+		})
+		if found {
+			return true
+		}
+	}
+	return false
+}
+
+var _ scheme.Scheme = (*Program)(nil)
