@@ -18,6 +18,7 @@ import (
 
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/keysource"
+	"github.com/countersign/caddy-countersign/module/protocol"
 	"github.com/countersign/caddy-countersign/module/telemetry"
 )
 
@@ -38,6 +39,9 @@ type App struct {
 	// The language of problems where a request prefers none: "zh" or "en".
 	// Default: en.
 	Language string `json:"language,omitempty"`
+
+	// Providers that are described here, by name. A name that ships is refused.
+	Recipes protocol.Recipes `json:"recipes,omitempty"`
 
 	labels  map[string]bool // of the sources, while a Caddyfile is read
 	sources []*source
@@ -81,6 +85,11 @@ func (a *App) Provision(ctx caddy.Context) error {
 	}
 	if err := telemetry.Register(ctx.GetMetricsRegistry()); err != nil {
 		return fmt.Errorf("registering the metrics: %w", err)
+	}
+	for name, r := range a.Recipes {
+		if err := checkRecipe(name, r); err != nil {
+			return err
+		}
 	}
 	raw := slices.Clone(a.SourcesRaw) // LoadModule empties it
 	loaded, err := ctx.LoadModule(a, "SourcesRaw")

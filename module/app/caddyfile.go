@@ -1,6 +1,8 @@
 package app
 
 import (
+	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -11,6 +13,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
 	"github.com/countersign/caddy-countersign/module/keysource"
+	"github.com/countersign/caddy-countersign/module/protocol"
+	"github.com/countersign/caddy-countersign/module/recipe"
 	"github.com/countersign/caddy-countersign/module/telemetry"
 )
 
@@ -24,6 +28,7 @@ var globals = map[string]func(*App, *caddyfile.Dispenser) error{
 	"audit":    (*App).parseAudit,
 	"keys":     (*App).parseKeys,
 	"language": (*App).parseLanguage,
+	"recipe":   (*App).parseRecipe,
 }
 
 // parseGlobal sets up the app from the global options. Syntax:
@@ -36,6 +41,9 @@ var globals = map[string]func(*App, *caddyfile.Dispenser) error{
 //	        ...
 //	    }
 //	    language zh|en
+//	    recipe <name> {
+//	        <lines of the recipe>
+//	    }
 //	}
 func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
 	d.Next() // the word "countersign"
@@ -68,6 +76,50 @@ func (a *App) parseAudit(d *caddyfile.Dispenser) error {
 	var err error
 	a.Audit, err = telemetry.ParseAudit(d)
 	return err
+}
+
+// parseRecipe reads a recipe and compiles it, so that its mistakes are known with
+// their lines.
+func (a *App) parseRecipe(d *caddyfile.Dispenser) error {
+	var r recipe.Recipe
+	name, err := r.UnmarshalCaddyfile(d)
+	if err != nil {
+		return err
+	}
+	if _, twice := a.Recipes[name]; twice {
+		return d.Errf("the recipe %s stands twice", name)
+	}
+	if a.Recipes == nil {
+		a.Recipes = make(protocol.Recipes)
+	}
+	a.Recipes[name] = r
+	return checkRecipe(name, r)
+}
+
+// checkRecipe refuses a recipe that does not compile, or has the name of one that
+// ships.
+func checkRecipe(name string, r recipe.Recipe) error {
+	if protocol.Exists(name) {
+		return fmt.Errorf("a recipe of the name %s ships; call yours another name, at %s", name, r.At)
+	}
+	_, err := recipe.Compile(name, r, nil)
+	return err
+}
+
+// RecipesOf returns the recipes of the global options of a Caddyfile, given what
+// httpcaddyfile.Helper.Option("countersign") has.
+func RecipesOf(option any) protocol.Recipes {
+	global, ok := option.(httpcaddyfile.App)
+	if !ok {
+		return nil
+	}
+	var app struct {
+		Recipes protocol.Recipes `json:"recipes"`
+	}
+	if err := json.Unmarshal(global.Value, &app); err != nil {
+		return nil // it was written by parseGlobal
+	}
+	return app.Recipes
 }
 
 func (a *App) parseLanguage(d *caddyfile.Dispenser) error {

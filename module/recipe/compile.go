@@ -12,14 +12,12 @@ import (
 
 // compiler makes a Program of a recipe and the values of its options.
 type compiler struct {
-	p           *Program
-	options     map[string]Option
-	settings    Settings
-	usedOptions map[string]bool
-	textLines   map[string]*Line
-	texts       map[string]*text
-	usedTexts   map[string]bool
-	visiting    map[string]bool
+	p         *Program
+	options   map[string]Option
+	settings  Settings
+	textLines map[string]*Line
+	texts     map[string]*text
+	visiting  map[string]bool
 }
 
 // Compile compiles a recipe. Settings are the values of its options; an option
@@ -28,8 +26,8 @@ type compiler struct {
 func Compile(name string, r Recipe, settings Settings) (*Program, error) {
 	c := &compiler{
 		p:       &Program{name: name, methods: []string{"POST"}},
-		options: make(map[string]Option), usedOptions: make(map[string]bool), settings: make(Settings),
-		textLines: make(map[string]*Line), texts: make(map[string]*text), usedTexts: make(map[string]bool), visiting: make(map[string]bool),
+		options: make(map[string]Option), settings: make(Settings),
+		textLines: make(map[string]*Line), texts: make(map[string]*text), visiting: make(map[string]bool),
 	}
 	if err := c.declare(r, settings); err != nil {
 		return nil, fmt.Errorf("recipe %s: %w", name, err)
@@ -103,7 +101,6 @@ func (c *compiler) kept(lines []Line) ([]Line, error) {
 				return nil, l.errorf("when %s %s: the option has the values %s", o.Name, value, strings.Join(o.Values, ", "))
 			}
 		}
-		c.usedOptions[o.Name] = true
 		inner, err := c.kept(l.Block) // also where it is dropped: it must be well formed
 		if err != nil {
 			return nil, err
@@ -184,11 +181,27 @@ func (c *compiler) compileBlocks(r Recipe, blocks map[string]Line, texts map[str
 		}
 	}
 	for name, l := range texts {
-		if !c.usedTexts[name] {
+		if !r.mentions(name, "{text."+name+"}", l) {
 			return l.errorf("text %s is never used; remove it, or name it in sign or verify", name)
 		}
 	}
-	return c.finish()
+	return c.finish(r)
+}
+
+// mentions reports whether a line of the recipe other than that of the declaration
+// names something: in lines that the options drop too, so that what other values
+// of the options need is not called unused.
+func (r Recipe) mentions(word, placeholder string, declaration *Line) bool {
+	var in func(lines []Line) bool
+	in = func(lines []Line) bool {
+		return slices.ContainsFunc(lines, func(l Line) bool {
+			if declaration != nil && l.Words[0] == declaration.Words[0] && l.At == declaration.At {
+				return false
+			}
+			return slices.ContainsFunc(l.Words[1:], func(w string) bool { return w == word || strings.Contains(w, placeholder) }) || in(l.Block)
+		})
+	}
+	return in(r.Lines)
 }
 
 // header compiles a line that is no block.
@@ -264,7 +277,6 @@ func (c *compiler) members(l Line, words []string) ([]string, error) {
 			out = append(out, filled)
 			continue
 		}
-		c.usedOptions[name] = true
 		for i, value := range c.settings[name] {
 			if value == "" || slices.Contains(c.settings[name][:i], value) {
 				return nil, l.errorf("the option %s names %q twice, or nothing", name, value)
@@ -294,7 +306,6 @@ func (c *compiler) fill(word string) (string, error) {
 		if _, known := c.options[name]; !known {
 			return "", fmt.Errorf("{option.%s}: the recipe has no option %s; add: option %s", name, name, name)
 		}
-		c.usedOptions[name] = true
 		value := strings.Join(c.settings[name], ",")
 		if strings.Contains(value, "{option.") {
 			return "", fmt.Errorf("the value of the option %s holds the name of an option", name)
@@ -355,7 +366,6 @@ func textsIn(l Line) []string {
 // textOf is the text that a statement names, or a template.
 func (c *compiler) textOf(l Line, word string) (*text, error) {
 	if c.textLines[word] != nil {
-		c.usedTexts[word] = true
 		return c.text(word)
 	}
 	if isName(word) {

@@ -155,7 +155,7 @@ func (c *compiler) ackSign(l Line, rule *scheme.NotifyRule) error {
 }
 
 // finish fills in the description, once all blocks are compiled.
-func (c *compiler) finish() error {
+func (c *compiler) finish(r Recipe) error {
 	p, d := c.p, &c.p.description
 	if b := p.request; b != nil {
 		d.Request = c.requestDirection(b)
@@ -185,7 +185,7 @@ func (c *compiler) finish() error {
 		}
 	}
 	for name, o := range c.options {
-		if name != "match" && !c.usedOptions[name] {
+		if name != "match" && !r.mentions(name, "{option."+name+"}", &Line{Words: []string{"option"}, At: o.At}) {
 			return Line{At: o.At}.errorf("option %s is never used; remove it, or write {option.%s}", name, name)
 		}
 	}

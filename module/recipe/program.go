@@ -9,7 +9,6 @@ package recipe
 
 import (
 	"slices"
-	"time"
 
 	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/keys"

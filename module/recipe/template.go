@@ -149,13 +149,11 @@ func (c *compiler) placeholder(name string, fromOption bool) (part, error) {
 		if !ok {
 			return p, fmt.Errorf("{%s}: the recipe has no option %s; add: option %s", name, rest, rest)
 		}
-		c.usedOptions[rest] = true
 		return part{literal: strings.Join(c.settings[o.Name], ",")}, nil
 	case "text":
 		if c.textLines[rest] == nil {
 			return p, fmt.Errorf("{%s}: the recipe has no text %s", name, rest)
 		}
-		c.usedTexts[rest] = true
 	case "sign", "verify", "encrypt":
 		if rest != "serial" && rest != "serial.decimal" {
 			return p, unknown
@@ -171,7 +169,6 @@ func (c *compiler) placeholder(name string, fromOption bool) (part, error) {
 func (c *compiler) unset(text string) bool {
 	for name := range c.options {
 		if strings.Contains(text, "{option."+name+"}") && strings.Join(c.settings[name], "") == "" {
-			c.usedOptions[name] = true
 			return true
 		}
 	}
