@@ -71,6 +71,7 @@ func (s *shop) startProvider() {
 	countersign {
 		keys file `+s.dir+`/provider {
 			refresh 50ms
+			settle 1ms
 		}
 	}
 }

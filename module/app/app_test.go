@@ -132,7 +132,7 @@ func TestAMissingFolderIsLoggedOnce(t *testing.T) {
 
 	// What changes is logged.
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "a"), 0o700))
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "a", "secret"), nil, 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "a", "encrypt@x.pem"), []byte("broken"), 0o600))
 	eventually(t, func() bool { return len(c.Logs.Message(broken)) > 0 })
 	time.Sleep(500 * time.Millisecond)
 	assert.Len(t, c.Logs.Message(broken), 1)

@@ -1,9 +1,11 @@
 package vault
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/countersign/caddy-countersign/module/keys"
@@ -24,17 +26,12 @@ const transitPrefix = "transit:"
 func (s *Source) assemble(ctx context.Context, reference string, previous *keys.Set, fields map[string]any, seen stamp) (*keys.Set, error) {
 	path := s.path("data", reference)
 	material := make(keys.Material)
-	name := fmt.Sprintf("version %d", seen.version.number)
+	state := fmt.Sprintf("version %d", seen.version.number)
 	asked := make(map[string]*transitKey)
 	seen.transit = make(map[string]string)
 	var needs []need
-	for name := range fields {
-		role, ok := keys.ParseRole(name)
-		if !ok {
-			continue
-		}
-		field := fields[name]
-		text, ok := field.(string)
+	for _, role := range roles(fields) {
+		text, ok := fields[string(role)].(string)
 		if !ok {
 			return nil, &keys.BrokenError{Err: fmt.Errorf("the field %s of vault's %s is not a string", role, path)}
 		}
@@ -47,7 +44,7 @@ func (s *Source) assemble(ctx context.Context, reference string, previous *keys.
 					return nil, fmt.Errorf("the field %s of vault's %s: %w", role, path, err)
 				}
 				asked[where], seen.transit[where] = key, key.state()
-				name += fmt.Sprintf(", transit:%s version %d", where, key.latest)
+				state += fmt.Sprintf(", transit:%s version %d", where, key.latest)
 			}
 			private, lacks, err := s.privateKeys(ctx, key, role)
 			if err != nil {
@@ -61,7 +58,7 @@ func (s *Source) assemble(ctx context.Context, reference string, previous *keys.
 	if len(material) == 0 {
 		return nil, fmt.Errorf("%w: vault's %s has none of the fields sign, verify, encrypt, decrypt, secret and verify_secret", keys.ErrUnknown, path)
 	}
-	set, err := keys.Parse(reference, name, material)
+	set, err := keys.Parse(reference, state, material)
 	if err == nil {
 		err = set.Lost(previous)
 	}
@@ -71,6 +68,23 @@ func (s *Source) assemble(ctx context.Context, reference string, previous *keys.
 	set.Stamp = seen
 	s.report(ctx, reference, needs)
 	return set, nil
+}
+
+// roles are the roles that the fields of a secret name, in the order in which
+// they are shown.
+func roles(fields map[string]any) []keys.Role {
+	var out []keys.Role
+	for name := range fields {
+		if role, ok := keys.ParseRole(name); ok {
+			out = append(out, role)
+		}
+	}
+	place := func(role keys.Role) int {
+		plain, _ := role.Split()
+		return slices.Index(keys.Roles, plain)
+	}
+	slices.SortFunc(out, func(a, b keys.Role) int { return cmp.Or(place(a)-place(b), cmp.Compare(a, b)) })
+	return out
 }
 
 // sameTransit reports whether the Transit keys of a set still have the
