@@ -420,8 +420,8 @@ func (s *signature) roles(kind message.Kind) []keys.Role {
 		if role = keys.Verify; kind == message.Request {
 			role = keys.Sign
 		}
-		if s.key != nil {
-			return nil // any key of the role; which one the message says
+		if s.key != nil || s.certificate != nil {
+			return []keys.Role{role} // any of them; which one the message says
 		}
 	}
 	if s.algorithm.Kind() == algorithm.Digest {

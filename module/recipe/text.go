@@ -321,15 +321,16 @@ func matchOne(tree *body.Tree, path body.Path) (body.Path, error) {
 	if outer == nil {
 		return path, nil
 	}
-	head, tail, _ := strings.Cut(last, "*")
+	head, tail, _ := strings.Cut(strings.ToLower(last), "*")
 	var found body.Path
 	for _, m := range outer.Members() {
-		name := string(m.Name())
+		// In any case: a reader that ignores case could take another member.
+		name := strings.ToLower(string(m.Name()))
 		if len(name) >= len(head)+len(tail) && strings.HasPrefix(name, head) && strings.HasSuffix(name, tail) {
 			if found != nil {
 				return nil, scheme.Failf(scheme.Ambiguous, "the message can be read in two ways: several members match %s", path)
 			}
-			found = append(slices.Clone(path[:len(path)-1]), name)
+			found = append(slices.Clone(path[:len(path)-1]), string(m.Name()))
 		}
 	}
 	if found == nil {
