@@ -17,10 +17,15 @@ type Tree struct {
 	root       bool
 
 	parent *Tree
-	nodes  []node
 	read   bool
 	edited bool
 	dirty  bool // edited since the parent has last asked for the text
+
+	// Until something in it is edited a tree reads the members that src has, which
+	// it shares with the object that it was made of.
+	members []Member
+	inner   []*Tree // those that were opened, or nil
+	nodes   []node  // of a tree that is edited
 }
 
 // node is one member or element.
@@ -33,15 +38,38 @@ type node struct {
 
 // NewTree begins to edit an object. The object's text must not change meanwhile.
 func NewTree(o *Object) *Tree {
-	return &Tree{src: o.src, start: o.open - 1, end: o.end, root: true, nodes: nodesOf(o.members), read: true}
+	return &Tree{src: o.src, start: o.open - 1, end: o.end, root: true, members: o.members, read: true}
 }
 
-func nodesOf(members []Member) []node {
-	nodes := make([]node, len(members), len(members)+4) // a protocol adds a few members
-	for i, m := range members {
-		nodes[i] = node{Member: m, kept: i}
+// own gives a tree that is about to be edited nodes of its own.
+func (t *Tree) own() {
+	t.load()
+	if t.nodes != nil {
+		return
 	}
-	return nodes
+	t.nodes = make([]node, len(t.members), len(t.members)+4) // a protocol adds a few members
+	for i, m := range t.members {
+		t.nodes[i] = node{Member: m, kept: i}
+		if t.inner != nil {
+			t.nodes[i].inner = t.inner[i]
+		}
+	}
+	t.members, t.inner = nil, nil
+}
+
+// size is how many members there are, removed ones included.
+func (t *Tree) size() int { return max(len(t.members), len(t.nodes)) }
+
+// at is a member as the edits have made it, and whether it was not removed.
+func (t *Tree) at(i int) (Member, bool) {
+	if t.nodes == nil {
+		if t.inner != nil && t.inner[i] != nil && t.inner[i].edited {
+			t.own()
+			return t.nodes[i].value(), true
+		}
+		return t.members[i], true
+	}
+	return t.nodes[i].value(), !t.nodes[i].removed
 }
 
 // innerTree is the tree of a value that is an object or a list.
@@ -57,12 +85,12 @@ func (t *Tree) load() {
 	}
 	t.read = true
 	if !t.isList() {
-		t.nodes = nodesOf(objectAt(t.src, t.start).members)
+		t.members = objectAt(t.src, t.start).members
 		return
 	}
 	value := Member{src: t.src, start: t.start, end: t.end}
 	for m := range value.Elements {
-		t.nodes = append(t.nodes, node{Member: m, kept: len(t.nodes)})
+		t.members = append(t.members, m)
 	}
 }
 
@@ -80,6 +108,15 @@ func (n *node) value() Member {
 
 // open is the tree of a node that is an object or a list, or nil.
 func (t *Tree) open(i int) *Tree {
+	if t.nodes == nil {
+		if t.inner == nil {
+			t.inner = make([]*Tree, len(t.members))
+		}
+		if t.inner[i] == nil && !t.members[i].IsScalar() {
+			t.inner[i] = innerTree(t.members[i], t)
+		}
+		return t.inner[i]
+	}
 	n := &t.nodes[i]
 	if n.inner == nil && !n.IsScalar() {
 		n.inner = innerTree(n.Member, t)
@@ -91,18 +128,25 @@ func (t *Tree) open(i int) *Tree {
 func (t *Tree) index(name string) int {
 	t.load()
 	if t.isList() {
-		if i, ok := element(name); ok && i < len(t.nodes) && !t.nodes[i].removed {
+		if i, ok := element(name); ok && i < t.size() && (t.nodes == nil || !t.nodes[i].removed) {
 			return i
 		}
 		return -1
+	}
+	if t.nodes == nil {
+		return slices.IndexFunc(t.members, func(m Member) bool { return string(m.name) == name })
 	}
 	return slices.IndexFunc(t.nodes, func(n node) bool { return !n.removed && string(n.name) == name })
 }
 
 // Members are the members of the object, or the elements of the list, as the
-// edits have made them.
+// edits have made them. They must not be changed.
 func (t *Tree) Members() []Member {
 	t.load()
+	if !t.edited {
+		return t.members
+	}
+	t.own()
 	members := make([]Member, 0, len(t.nodes))
 	for i := range t.nodes {
 		if !t.nodes[i].removed {
@@ -120,7 +164,7 @@ func (t *Tree) Get(path Path) (Member, bool) {
 			return Member{}, false
 		}
 		if i == len(path)-1 {
-			return t.nodes[at].value(), true
+			return t.at(at)
 		}
 		if t = t.open(at); t == nil {
 			return Member{}, false
@@ -154,8 +198,8 @@ func (t *Tree) Each(path Path, yield func(Ref) bool) bool {
 	if len(path) == 0 {
 		return true
 	}
-	for i := range t.nodes {
-		if t.nodes[i].removed {
+	for i := range t.size() {
+		if t.nodes != nil && t.nodes[i].removed {
 			continue
 		}
 		if path[0] != Any && i != t.index(path[0]) {
@@ -182,10 +226,14 @@ type Ref struct {
 }
 
 // Member is the value as the edits have made it.
-func (r Ref) Member() Member { return r.tree.nodes[r.at].value() }
+func (r Ref) Member() Member {
+	m, _ := r.tree.at(r.at)
+	return m
+}
 
 // Set gives the member another value, which must be valid JSON.
 func (r Ref) Set(raw []byte) {
+	r.tree.own()
 	n := &r.tree.nodes[r.at]
 	n.Member, n.inner = fresh(n.name, raw), nil
 	r.tree.mark()
@@ -196,6 +244,7 @@ func (r Ref) SetString(text []byte) { r.Set(AppendQuote(nil, text)) }
 
 // Remove removes the member.
 func (r Ref) Remove() {
+	r.tree.own()
 	r.tree.nodes[r.at].removed = true
 	r.tree.mark()
 }
@@ -225,13 +274,14 @@ func (t *Tree) Set(path Path, raw []byte) error {
 			for _, outer := range slices.Backward(path[i+1:]) {
 				raw = slices.Concat([]byte("{"), AppendQuote(nil, outer), []byte(":"), raw, []byte("}"))
 			}
+			t.own()
 			t.nodes = append(t.nodes, node{Member: fresh([]byte(name), raw), kept: -1})
 			t.mark()
 			return nil
 		}
 		inner := t.open(at)
 		if inner == nil {
-			if t.nodes[at].IsEmpty() { // null and "" give way to an object
+			if m, _ := t.at(at); m.IsEmpty() { // null and "" give way to an object
 				for _, outer := range slices.Backward(path[i+1:]) {
 					raw = slices.Concat([]byte("{"), AppendQuote(nil, outer), []byte(":"), raw, []byte("}"))
 				}
@@ -266,6 +316,7 @@ func (t *Tree) Text() []byte {
 	if !t.edited {
 		return t.src[from:to:to]
 	}
+	t.own()
 	size := to - from
 	for i := range t.nodes {
 		m := t.nodes[i].value()

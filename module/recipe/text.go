@@ -130,7 +130,7 @@ func (b builder) ambiguous(e *env) error {
 func (t *text) signed(e *env) (text scheme.Text, ambiguous, err error) {
 	if len(t.secrets) == 0 {
 		made, ambiguous, err := t.run(e, len(t.steps))
-		return scheme.Text{Canonical: made, Hole: made}, ambiguous, err
+		return scheme.Text{Canonical: made}, ambiguous, err
 	}
 	if t.tail < 0 {
 		return t.signedAnywhere(e)
@@ -140,13 +140,13 @@ func (t *text) signed(e *env) (text scheme.Text, ambiguous, err error) {
 		return scheme.Text{}, nil, err
 	}
 	base = slices.Clip(base)
-	holes := *e
-	holes.hole = true
-	hole, err := t.finish(base, &holes)
-	if err != nil {
-		return scheme.Text{}, nil, err
+	hole := func() ([]byte, error) {
+		holes := *e
+		holes.hole = true
+		made, err := t.finish(base, &holes)
+		return restoreHoles(made, t.secrets), err
 	}
-	return scheme.Text{Canonical: base, Hole: restoreHoles(hole, t.secrets), With: func(secret *keys.Secret) ([]byte, error) {
+	return scheme.Text{Canonical: base, Hole: hole, With: func(secret *keys.Secret) ([]byte, error) {
 		with := *e
 		with.secret = secret
 		return t.finish(base, &with)
@@ -180,7 +180,7 @@ func (t *text) signedAnywhere(e *env) (text scheme.Text, ambiguous, err error) {
 			canonicalString = bytes.TrimSuffix(canonicalString, []byte("{secret}"))
 		}
 	}
-	return scheme.Text{Canonical: canonicalString, Hole: hole, With: func(secret *keys.Secret) ([]byte, error) {
+	return scheme.Text{Canonical: canonicalString, Hole: func() ([]byte, error) { return hole, nil }, With: func(secret *keys.Secret) ([]byte, error) {
 		with := *e
 		with.secret = secret
 		made, _, err := t.run(&with, len(t.steps))

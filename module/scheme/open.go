@@ -100,7 +100,7 @@ func (v *Verified) Hole() []byte {
 	if len(v.texts) == 0 {
 		return nil
 	}
-	return v.texts[len(v.texts)-1].Hole
+	return v.texts[len(v.texts)-1].hole()
 }
 
 // Fingerprints are those of the keys that were used, the signature's first.

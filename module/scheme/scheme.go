@@ -129,8 +129,9 @@ type Text struct {
 	// and elsewhere {secret} stands where a secret stands.
 	Canonical []byte
 
-	// Hole is the whole text with {secret} where a secret stands.
-	Hole []byte
+	// Hole makes the whole text with {secret} where a secret stands; nil where it
+	// is the canonical string. It is for people, who compare texts.
+	Hole func() ([]byte, error)
 
 	// With is the text that is digested, with the secret in it; nil where it is
 	// the canonical string. Its argument stands for {secret}.

@@ -85,7 +85,7 @@ func (s *Sealed) Hole() []byte {
 	if len(s.made) == 0 {
 		return nil
 	}
-	return s.made[len(s.made)-1].text.Hole
+	return s.made[len(s.made)-1].text.hole()
 }
 
 // Seal completes and signs a request. Its errors are *Error. A scheme that
@@ -213,6 +213,18 @@ func anySecret(set *keys.Set) *keys.Secret {
 		}
 	}
 	return nil
+}
+
+// hole is the text with {secret} in it, or the canonical string.
+func (t Text) hole() []byte {
+	if t.Hole == nil {
+		return t.Canonical
+	}
+	text, err := t.Hole()
+	if err != nil {
+		return t.Canonical // it was made once, with the secret
+	}
+	return text
 }
 
 func (t Text) with(secret *keys.Secret) ([]byte, error) {
