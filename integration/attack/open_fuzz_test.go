@@ -11,7 +11,6 @@ import (
 	"github.com/countersign/caddy-countersign/module/encoding"
 	"github.com/countersign/caddy-countersign/module/envelope"
 	"github.com/countersign/caddy-countersign/module/keys"
-	"github.com/countersign/caddy-countersign/module/notify"
 	"github.com/countersign/caddy-countersign/module/oldscheme"
 )
 
@@ -126,7 +125,7 @@ func FuzzNotification(f *testing.F) {
 		rule := s.Notification()
 		var err error
 		if rule.Form {
-			n.Form, err = notify.ParseForm("", text)
+			n.Form, err = scheme.ParseForm("", text)
 		} else {
 			n.Body, err = body.Parse([]byte(text))
 		}

@@ -51,6 +51,7 @@ type App struct {
 
 	mu     sync.Mutex
 	wanted []want
+	alike  map[string]int // how many there are, for Ordinal
 	stop   context.CancelFunc
 }
 
@@ -68,6 +69,20 @@ type want struct {
 	*source
 	reference string // "" for a reference that depends on the request
 	check     func(*keys.Set)
+}
+
+// Ordinal counts those of a configuration that say the same of themselves, from 0,
+// in the order in which they are provisioned. It tells two handlers apart whose
+// options are alike, and stays the same over a reload.
+func (a *App) Ordinal(of string) int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.alike == nil {
+		a.alike = make(map[string]int)
+	}
+	n := a.alike[of]
+	a.alike[of]++
+	return n
 }
 
 // CaddyModule returns the Caddy module information.

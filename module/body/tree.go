@@ -188,6 +188,9 @@ func (t *Tree) At(path Path) *Tree {
 	return t
 }
 
+// Edited reports whether something in the tree was edited.
+func (t *Tree) Edited() bool { return t.edited }
+
 // IsList reports whether the tree is a list.
 func (t *Tree) IsList() bool { return t.isList() }
 

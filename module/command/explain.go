@@ -73,7 +73,6 @@ func (e explainer) would(what string, found []diagnosis.Variation) int {
 	return len(found)
 }
 
-
 // count is a number with its noun.
 func count(n int, noun string) string {
 	if n == 1 {

@@ -4,6 +4,7 @@ package directive
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -99,4 +100,29 @@ func At(d *caddyfile.Dispenser) func(format string, args ...any) error {
 	return func(format string, args ...any) error {
 		return fmt.Errorf(format+", at %s", append(args, place)...)
 	}
+}
+
+// Option is an option that takes its arguments.
+type Option func(args []string) error
+
+// Enum is an option that takes one of the values.
+func Enum(name string, target *string, values ...string) Option {
+	return func(args []string) error {
+		if len(args) != 1 {
+			return fmt.Errorf("%s takes exactly one value, not %d", name, len(args))
+		}
+		if !slices.Contains(values, args[0]) {
+			return fmt.Errorf("%s cannot be %q; it is one of %s", name, args[0], strings.Join(values, ", "))
+		}
+		*target = args[0]
+		return nil
+	}
+}
+
+// Take has an option take its arguments.
+func Take(d *caddyfile.Dispenser, o Option) error {
+	if err := o(d.RemainingArgs()); err != nil {
+		return d.WrapErr(err)
+	}
+	return nil
 }

@@ -16,7 +16,7 @@ import (
 
 	"github.com/countersign/caddy-countersign/module/problem"
 	"github.com/countersign/caddy-countersign/module/proxy"
-	"github.com/countersign/caddy-countersign/module/oldscheme"
+	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
 // The headers that tell the application what was verified.
@@ -28,13 +28,14 @@ const (
 // handOver makes of a request that was read and verified the one that the
 // application gets. It changes the request itself and not a copy: Caddy's
 // placeholders, such as {header.Countersign-Verified}, look at this one.
-func (n *notification) handOver(r *http.Request, m *message, opened *scheme.Opened) {
-	n.text = m.raw
+func (n *notification) handOver(r *http.Request, v *scheme.Verified) {
+	n.text = v.Wire()
 	switch {
-	case !n.h.rule.Form:
-		n.text = opened.Body
-	case n.h.As == "json":
-		n.text = formJSON(m.Form)
+	case !n.h.asJSON(v):
+	case n.h.rules.Notification.Format.IsJSON():
+		n.text = v.Body()
+	default:
+		n.text = v.Body()
 		r.Method = http.MethodPost
 		r.Header.Set("Content-Type", "application/json")
 	}
@@ -44,7 +45,7 @@ func (n *notification) handOver(r *http.Request, m *message, opened *scheme.Open
 		}
 	}
 	r.Header.Set(headerVerified, "true")
-	r.Header.Set(headerSigned, opened.Signed)
+	r.Header.Set(headerSigned, v.Part())
 	r.Header.Del("Connection") // it could name one of those for removal, or ask for an upgrade
 	r.Header.Del("Expect")     // the body is here
 	if n.h.holdBack {
@@ -56,6 +57,19 @@ func (n *notification) handOver(r *http.Request, m *message, opened *scheme.Open
 	if len(n.text) > 0 {
 		r.Header.Set("Content-Length", strconv.Itoa(len(n.text))) // for FastCGI
 	}
+}
+
+// asJSON reports whether the application gets the payload as JSON, and not what
+// came.
+func (h *Handler) asJSON(v *scheme.Verified) bool {
+	format := h.rules.Notification.Format
+	switch {
+	case h.As != "":
+		return h.As == "json"
+	case format.AsWire:
+		return false
+	}
+	return format.IsJSON() && !format.Sealed || v.Revealed()
 }
 
 // cgi makes of a header's name what CGI variables and their like make of it.
@@ -190,5 +204,23 @@ func (h *Handler) acknowledged(answer *answerWriter) bool {
 	if answer.status < 200 || answer.status > 299 {
 		return false
 	}
-	return h.Ack == "" || !h.holdBack || answer.whole() && string(bytes.TrimSpace(answer.held)) == h.Ack
+	return h.ack.text == "" || !h.holdBack || answer.whole() && h.ack.matches(answer.held)
+}
+
+// ackRule is the text that acknowledges a notification.
+type ackRule struct {
+	text       string
+	ignoreCase bool
+	exact      bool // compared as it is, without trimming
+}
+
+func (a ackRule) matches(answer []byte) bool {
+	got := string(answer)
+	if !a.exact {
+		got = strings.TrimSpace(got)
+	}
+	if a.ignoreCase {
+		return strings.EqualFold(got, a.text)
+	}
+	return got == a.text
 }

@@ -10,14 +10,16 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/countersign/caddy-countersign/module/app"
 	"github.com/countersign/caddy-countersign/module/directive"
-	"github.com/countersign/caddy-countersign/module/oldscheme"
+	"github.com/countersign/caddy-countersign/module/protocol"
+	"github.com/countersign/caddy-countersign/module/scheme"
 	"github.com/countersign/caddy-countersign/module/stores"
 )
 
 func init() {
 	httpcaddyfile.RegisterHandlerDirective("countersign_notify", func(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
-		handler := new(Handler)
+		handler := &Handler{recipes: app.RecipesOf(h.Option("countersign"))}
 		return handler, handler.UnmarshalCaddyfile(h.Dispenser)
 	})
 	// Before every directive that answers: behind "handle" or "respond" a
@@ -32,7 +34,7 @@ func init() {
 //	    profile                <name>
 //	    max_request_body       <size>
 //	    timeout                <duration>
-//	    as                     json
+//	    as                     json|wire
 //	    window                 <duration>
 //	    ack                    <text>
 //	    once                   <duration> [<store> [<argument>...] {
@@ -48,35 +50,30 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	h.Line = directive.Where(d)
 	at := directive.At(d)
 	if !d.NextArg() {
-		return d.Errf("countersign_notify needs a scheme: %s", strings.Join(scheme.Names(), ", "))
+		return d.Errf("countersign_notify needs a scheme: %s", strings.Join(protocol.Names(h.recipes), ", "))
 	}
 	name := d.Val()
-	made, err := scheme.New(name)
-	if err != nil {
-		return d.WrapErr(err)
-	}
-	s, err := notifier(made)
-	if err != nil {
+	h.Scheme.Name = name
+	if _, err := protocol.Options(name, h.recipes); err != nil {
 		return d.WrapErr(err)
 	}
 	if d.NextArg() {
 		return d.Errf("countersign_notify takes one scheme and no more; the application stands behind it, for instance as: reverse_proxy %s", d.Val())
 	}
-	p := &parser{h: h, scheme: s}
+	p := &parser{h: h}
 	if err := p.parse(d); err != nil {
 		return err
 	}
-	h.SchemeRaw = caddyconfig.JSONModuleObject(s, "name", name, nil)
-	// Validate fills in defaults, which do not belong into the configuration.
-	if err := s.Validate(); err != nil {
-		return at("scheme %s: %w", name, err)
+	s, err := notifier(h.Scheme, h.recipes)
+	if err != nil {
+		return at("%w", err)
 	}
 	if h.Reference == "" {
 		return at("countersign_notify %s needs keys; add: keys <reference>", name)
 	}
 	// What the scheme signs can depend on all of its options.
 	for _, check := range p.later {
-		if err := check(s.Notification()); err != nil {
+		if err := check(s.Describe()); err != nil {
 			return err
 		}
 	}
@@ -85,9 +82,8 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 
 // parser reads the options of the directive.
 type parser struct {
-	h      *Handler
-	scheme scheme.Notifier
-	later  []func(scheme.NotificationRule) error
+	h     *Handler
+	later []func(*scheme.Description) error
 }
 
 func (p *parser) parse(d *caddyfile.Dispenser) error {
@@ -119,11 +115,11 @@ func (p *parser) option(d *caddyfile.Dispenser, option string) (err error) {
 	case "timeout":
 		err = directive.Duration(d, option, &h.Timeout)
 	case "as":
-		err = directive.Args(d, scheme.Enum(option, &h.As, "json"))
+		err = directive.Take(d, directive.Enum(option, &h.As, "json", "wire"))
 	case "window":
 		err = directive.Duration(d, option, &h.Window)
-		p.later = append(p.later, func(rule scheme.NotificationRule) error {
-			return placed(at, checkWindow(h.Window, p.scheme, rule))
+		p.later = append(p.later, func(rules *scheme.Description) error {
+			return placed(at, checkWindow(h.Window, rules))
 		})
 	case "ack":
 		if err = directive.Text(d, option, &h.Ack); err == nil && strings.TrimSpace(h.Ack) == "" {
@@ -138,15 +134,13 @@ func (p *parser) option(d *caddyfile.Dispenser, option string) (err error) {
 		}
 		e := Expectation{Member: args[0], Value: args[1]}
 		h.Expect = append(h.Expect, e)
-		p.later = append(p.later, func(rule scheme.NotificationRule) error {
-			return placed(at, e.check(p.scheme, rule))
+		p.later = append(p.later, func(rules *scheme.Description) error {
+			return placed(at, e.check(rules))
 		})
 	default:
-		o, ok := scheme.Find(p.scheme, option)
-		if !ok {
-			return d.Errf("unknown option %q; besides the common ones, %s has %s", option, scheme.Name(p.scheme), strings.Join(scheme.OptionNames(p.scheme), ", "))
+		if err := h.Scheme.Set(h.recipes, option, d.RemainingArgs()); err != nil {
+			return d.WrapErr(err)
 		}
-		err = directive.Args(d, o)
 	}
 	return err
 }

@@ -41,7 +41,7 @@ func TestAdapt(t *testing.T) {
 	for name, test := range map[string]struct{ directive, want string }{
 		"least": {
 			"countersign_notify easypay {\n keys easypay/1\n}",
-			`{"handler":"countersign_notify","line":"Caddyfile:22","reference":"easypay/1","scheme":{"name":"easypay"}}`,
+			`{"handler":"countersign_notify","line":"Caddyfile:23","reference":"easypay/1","scheme":{"name":"easypay"}}`,
 		},
 		"all": {
 			`countersign_notify jeepay {
@@ -63,14 +63,14 @@ func TestAdapt(t *testing.T) {
 				sign_type RSA2
 			}`,
 			`{"ack":"done","as":"json","expect":[{"member":"mchNo","value":"M1"},{"member":"mchNo","value":"M2*"},{"member":"amount","value":"1"}],` +
-				`"handler":"countersign_notify","line":"Caddyfile:22","max_request_body":65536,` +
+				`"handler":"countersign_notify","line":"Caddyfile:23","max_request_body":65536,` +
 				`"once":{"for":86400000000000,"store":{"address":"redis://127.0.0.1:6379/0","name":"redis","password":"{env.REDIS_PASSWORD}","prefix":"east:"}},` +
 				`"profile":"east","reference":"jeepay/{body.mchNo}","scheme":{"match":"off","name":"jeepay","sign_type":"RSA2"},"source":"vault",` +
 				`"timeout":5000000000,"window":600000000000}`,
 		},
 		"memory": {
 			"countersign_notify easypay {\n keys easypay/1\n once 30m memory {\n max_entries 10\n max_bytes 1MiB\n}\n}",
-			`{"handler":"countersign_notify","line":"Caddyfile:22","once":{"for":1800000000000,"store":{"max_bytes":1048576,"max_entries":10,"name":"memory"}},` +
+			`{"handler":"countersign_notify","line":"Caddyfile:23","once":{"for":1800000000000,"store":{"max_bytes":1048576,"max_entries":10,"name":"memory"}},` +
 				`"reference":"easypay/1","scheme":{"name":"easypay"}}`,
 		},
 	} {
@@ -85,46 +85,46 @@ func TestAdapt(t *testing.T) {
 // Every mistake names its line.
 func TestMistakes(t *testing.T) {
 	for name, test := range map[string]struct{ directive, want, line string }{
-		"no scheme":            {"countersign_notify", "needs a scheme", ":22"},
-		"unknown scheme":       {"countersign_notify alipay {\n keys x\n}", `unknown scheme "alipay"; known are easypay`, ":22"},
-		"more than a scheme":   {"countersign_notify easypay 127.0.0.1:80 {\n keys x\n}", "one scheme and no more", ":22"},
-		"no block":             {"countersign_notify easypay", "needs keys", ":22"},
-		"no keys":              {"countersign_notify easypay {\n profile x\n}", "needs keys", ":22"},
-		"empty keys":           {"countersign_notify easypay {\n keys \"\"\n}", "not empty", ":23"},
-		"bad keys":             {"countersign_notify easypay {\n keys ../x\n}", "plain relative path", ":23"},
-		"unfinished keys":      {"countersign_notify easypay {\n keys x/{body.\n}", "unfinished", ":23"},
-		"keys twice":           {"countersign_notify easypay {\n keys x\n keys y\n}", "keys is given twice", ":24"},
-		"unknown option":       {"countersign_notify easypay {\n keys x\n\n colour red\n}", `unknown option "colour"`, ":25"},
-		"an option of another": {"countersign_notify easypay {\n keys x\n empty_list keep\n}", `unknown option "empty_list"`, ":24"},
-		"an option's value":    {"countersign_notify easypay {\n keys x\n empty maybe\n}", "empty cannot be", ":24"},
-		"as":                   {"countersign_notify jeepay {\n keys x\n as xml\n}", "as cannot be", ":24"},
-		"size":                 {"countersign_notify jeepay {\n keys x\n max_request_body much\n}", "must be a size", ":24"},
-		"timeout":              {"countersign_notify jeepay {\n keys x\n timeout -1s\n}", "must be a duration", ":24"},
-		"window":               {"countersign_notify jeepay {\n keys x\n window soon\n}", "must be a duration", ":24"},
-		"window without stamp": {"countersign_notify easypay {\n keys x\n window 5m\n}", "window cannot be given: easypay signs no time stamp", ":24"},
-		"window, hkrt":         {"countersign_notify hkrt {\n keys x\n window 5m\n}", "hkrt signs no time stamp", ":24"},
-		"window, template":     {"countersign_notify hbsk {\n keys x\n window 5m\n response_message {data}\n}", "hbsk signs no time stamp", ":24"},
-		"ack":                  {"countersign_notify easypay {\n keys x\n ack a b\n}", "exactly one value", ":24"},
-		"empty ack":            {"countersign_notify easypay {\n keys x\n ack \" \"\n}", "not only white space", ":24"},
-		"once":                 {"countersign_notify easypay {\n keys x\n once\n}", "takes a duration", ":24"},
-		"once, no duration":    {"countersign_notify easypay {\n keys x\n once memory\n}", `not "memory"`, ":24"},
-		"once, zero":           {"countersign_notify easypay {\n keys x\n once 0s\n}", `not "0s"`, ":24"},
-		"once twice":           {"countersign_notify easypay {\n keys x\n once 1h\n once 2h\n}", "once is given twice", ":25"},
-		"unknown store":        {"countersign_notify easypay {\n keys x\n once 1h etcd\n}", `unknown store "etcd"; known are broken, memory, redis`, ":24"},
-		"a store's option":     {"countersign_notify easypay {\n keys x\n once 1h memory {\n size 5\n}\n}", `unknown option "size" of the store memory`, ":25"},
-		"a store's argument":   {"countersign_notify easypay {\n keys x\n once 1h redis\n}", "takes one address", ":24"},
-		"expect":               {"countersign_notify easypay {\n keys x\n expect bizData.x\n}", "expect takes a signed member and its value", ":24"},
-		"expect nothing":       {"countersign_notify easypay {\n keys x\n expect bizData.x \"\"\n}", "needs a member and a value", ":24"},
-		"expect anything":      {"countersign_notify jeepay {\n keys x\n expect mchNo *\n}", "takes every value", ":24"},
-		"expect, white space":  {"countersign_notify easypay {\n keys x\n expect \"bizData. \" 1\n}", `cannot name "bizData. "`, ":24"},
-		"expect, half a path":  {"countersign_notify easypay {\n keys x\n expect bizData. 1\n}", `cannot name "bizData."`, ":24"},
-		"expect, a gap":        {"countersign_notify hkrt {\n keys x\n expect a..c 1.10\n}", `cannot name "a..c"`, ":24"},
-		"expect unsigned":      {"countersign_notify easypay {\n keys x\n expect orgId ORG1\n}", "easypay does not sign it", ":24"},
-		"expect the part":      {"countersign_notify easypay {\n keys x\n expect bizData x\n}", "easypay does not sign it", ":24"},
-		"expect a path beside": {"countersign_notify easypay {\n keys x\n expect x.bizData.y x\n}", "easypay does not sign it", ":24"},
-		"expect the signature": {"countersign_notify jeepay {\n keys x\n expect sign x\n}", "jeepay does not sign it", ":24"},
-		"the second expect":    {"countersign_notify easypay {\n keys x\n expect bizData.x 1\n expect orgId 1\n}", "does not sign it", ":25"},
-		"expect, hbsk":         {"countersign_notify hbsk {\n keys x\n expect code 0\n}", "hbsk does not sign it", ":24"},
+		"no scheme":            {"countersign_notify", "needs a scheme", ":23"},
+		"unknown scheme":       {"countersign_notify alipay {\n keys x\n}", `unknown scheme "alipay"; known are easypay`, ":23"},
+		"more than a scheme":   {"countersign_notify easypay 127.0.0.1:80 {\n keys x\n}", "one scheme and no more", ":23"},
+		"no block":             {"countersign_notify easypay", "needs keys", ":23"},
+		"no keys":              {"countersign_notify easypay {\n profile x\n}", "needs keys", ":23"},
+		"empty keys":           {"countersign_notify easypay {\n keys \"\"\n}", "not empty", ":24"},
+		"bad keys":             {"countersign_notify easypay {\n keys ../x\n}", "plain relative path", ":24"},
+		"unfinished keys":      {"countersign_notify easypay {\n keys x/{body.\n}", "unfinished", ":24"},
+		"keys twice":           {"countersign_notify easypay {\n keys x\n keys y\n}", "keys is given twice", ":25"},
+		"unknown option":       {"countersign_notify easypay {\n keys x\n\n colour red\n}", `unknown option "colour"`, ":26"},
+		"an option of another": {"countersign_notify easypay {\n keys x\n empty_list keep\n}", `unknown option "empty_list"`, ":25"},
+		"an option's value":    {"countersign_notify easypay {\n keys x\n empty maybe\n}", "empty cannot be", ":25"},
+		"as":                   {"countersign_notify jeepay {\n keys x\n as xml\n}", "as cannot be", ":25"},
+		"size":                 {"countersign_notify jeepay {\n keys x\n max_request_body much\n}", "must be a size", ":25"},
+		"timeout":              {"countersign_notify jeepay {\n keys x\n timeout -1s\n}", "must be a duration", ":25"},
+		"window":               {"countersign_notify jeepay {\n keys x\n window soon\n}", "must be a duration", ":25"},
+		"window without stamp": {"countersign_notify easypay {\n keys x\n window 5m\n}", "window cannot be given: easypay signs no time stamp", ":25"},
+		"window, hkrt":         {"countersign_notify hkrt {\n keys x\n window 5m\n}", "hkrt signs no time stamp", ":25"},
+		"window, template":     {"countersign_notify hbsk {\n keys x\n window 5m\n response_message {data}\n}", "hbsk signs no time stamp", ":25"},
+		"ack":                  {"countersign_notify easypay {\n keys x\n ack a b\n}", "exactly one value", ":25"},
+		"empty ack":            {"countersign_notify easypay {\n keys x\n ack \" \"\n}", "not only white space", ":25"},
+		"once":                 {"countersign_notify easypay {\n keys x\n once\n}", "takes a duration", ":25"},
+		"once, no duration":    {"countersign_notify easypay {\n keys x\n once memory\n}", `not "memory"`, ":25"},
+		"once, zero":           {"countersign_notify easypay {\n keys x\n once 0s\n}", `not "0s"`, ":25"},
+		"once twice":           {"countersign_notify easypay {\n keys x\n once 1h\n once 2h\n}", "once is given twice", ":26"},
+		"unknown store":        {"countersign_notify easypay {\n keys x\n once 1h etcd\n}", `unknown store "etcd"; known are broken, memory, redis`, ":25"},
+		"a store's option":     {"countersign_notify easypay {\n keys x\n once 1h memory {\n size 5\n}\n}", `unknown option "size" of the store memory`, ":26"},
+		"a store's argument":   {"countersign_notify easypay {\n keys x\n once 1h redis\n}", "takes one address", ":25"},
+		"expect":               {"countersign_notify easypay {\n keys x\n expect bizData.x\n}", "expect takes a signed member and its value", ":25"},
+		"expect nothing":       {"countersign_notify easypay {\n keys x\n expect bizData.x \"\"\n}", "needs a member and a value", ":25"},
+		"expect anything":      {"countersign_notify jeepay {\n keys x\n expect mchNo *\n}", "takes every value", ":25"},
+		"expect, white space":  {"countersign_notify easypay {\n keys x\n expect \"bizData. \" 1\n}", `cannot name "bizData. "`, ":25"},
+		"expect, half a path":  {"countersign_notify easypay {\n keys x\n expect bizData. 1\n}", `cannot name "bizData."`, ":25"},
+		"expect, a gap":        {"countersign_notify hkrt {\n keys x\n expect a..c 1.10\n}", `cannot name "a..c"`, ":25"},
+		"expect unsigned":      {"countersign_notify easypay {\n keys x\n expect orgId ORG1\n}", "easypay does not sign it", ":25"},
+		"expect the part":      {"countersign_notify easypay {\n keys x\n expect bizData x\n}", "easypay does not sign it", ":25"},
+		"expect a path beside": {"countersign_notify easypay {\n keys x\n expect x.bizData.y x\n}", "easypay does not sign it", ":25"},
+		"expect the signature": {"countersign_notify jeepay {\n keys x\n expect sign x\n}", "jeepay does not sign it", ":25"},
+		"the second expect":    {"countersign_notify easypay {\n keys x\n expect bizData.x 1\n expect orgId 1\n}", "does not sign it", ":26"},
+		"expect, hbsk":         {"countersign_notify hbsk {\n keys x\n expect code 0\n}", "hbsk does not sign it", ":25"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := adapted(t, test.directive)
@@ -152,7 +152,7 @@ func TestRefusedAtLoad(t *testing.T) {
 			err = caddy.Load(text, true)
 			require.Error(t, err)
 			assert.Contains(t, err.Error(), test.want)
-			assert.Contains(t, err.Error(), "Caddyfile:22")
+			assert.Contains(t, err.Error(), "Caddyfile:23")
 		})
 	}
 	base, err := adapt(&running{address: free(t), keys: t.TempDir(), log: filepath.Join(t.TempDir(), "log")}, "countersign_notify easypay {\n keys x\n}")
@@ -171,8 +171,8 @@ func TestRefusedAtLoad(t *testing.T) {
 		`"scheme":{"name":"easypay"},"expect":[{"member":"orgId","value":"x"}]`:                   "does not sign it",
 		`"scheme":{"name":"easypay"},"expect":[{"member":"bizData.x"}]`:                           "needs a member and a value",
 		`"scheme":{"name":"easypay","empty":"maybe"}`:                                             "empty cannot be",
-		`"scheme":{"name":"nowhere"}`:                                                             "setting up the scheme",
-		`"scheme":{}`:                                                                             "setting up the scheme",
+		`"scheme":{"name":"nowhere"}`:                                                             "unknown scheme",
+		`"scheme":{}`:                                                                             "needs a scheme",
 	} {
 		text := strings.Replace(string(base), `"scheme":{"name":"easypay"}`, edit, 1)
 		require.NotEqual(t, string(base), text+" ")

@@ -8,7 +8,7 @@ import (
 
 	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/problem"
-	"github.com/countersign/caddy-countersign/module/oldscheme"
+	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
 // Expectation is a value that a signed member must have.
@@ -24,28 +24,29 @@ type Expectation struct {
 }
 
 // check refuses a member that anybody could edit.
-func (e Expectation) check(s scheme.Scheme, rule scheme.NotificationRule) error {
+func (e Expectation) check(rules *scheme.Description) error {
 	switch {
 	case e.Member == "" || e.Value == "":
 		return errors.New("expect needs a member and a value")
 	case e.Value == "*":
 		return fmt.Errorf("expect %s * takes every value, and so protects from nothing; give the value, or its beginning and a *", e.Member)
-	case strings.TrimSpace(e.Member) != e.Member, !rule.Form && slices.Contains(strings.Split(e.Member, "."), ""):
+	case strings.TrimSpace(e.Member) != e.Member, slices.Contains(strings.Split(e.Member, "."), ""), strings.Contains(e.Member, "*"):
 		return fmt.Errorf("expect cannot name %q, which no notification has; write a member as in mchNo or bizData.oriOrgTrace", e.Member)
-	case !isSigned(rule, e.Member):
-		return fmt.Errorf("expect cannot name %s: %s does not sign it in a notification, so anybody could edit it", e.Member, scheme.Name(s))
+	case !rules.Notification.Covers(e.path()):
+		return fmt.Errorf("expect cannot name %s: %s does not sign it in a notification, so anybody could edit it", e.Member, rules.Name)
 	}
 	return nil
 }
 
-// isSigned reports whether a member is signed, or something that it is in.
-func isSigned(rule scheme.NotificationRule, path string) bool {
-	for i, c := range path {
-		if c == '.' && rule.Signed(path[:i]) {
-			return true
-		}
+// path is where the member stands in the payload. In JSON a dot leads into an
+// object; a member whose name looks like a path could stand outside of what is
+// signed, and is not found.
+func (e Expectation) path() body.Path {
+	path, err := body.ParsePath(e.Member)
+	if err != nil {
+		return nil
 	}
-	return rule.Signed(path)
+	return path
 }
 
 func (e Expectation) holds(value string) bool {
@@ -57,9 +58,9 @@ func (e Expectation) holds(value string) bool {
 
 // checkExpected refuses a genuine notification that is somebody else's. Every
 // member that is named must have one of the values that it is named with.
-func (h *Handler) checkExpected(m *message) *problem.Problem {
+func (h *Handler) checkExpected(v *scheme.Verified) *problem.Problem {
 	for _, member := range h.expected {
-		value, ok := m.signedText(member.name)
+		value, ok := signedText(v, member.any[0].path())
 		if !ok || !member.holds(value) {
 			return problem.New(problem.NotificationNotOurs, "the notification is genuine, but its "+member.name+" is not what is expected", nil)
 		}
@@ -98,36 +99,27 @@ next:
 }
 
 // signedText finds the text of a scalar that is not empty: what is empty is not
-// signed. A dot leads into an object, or into the JSON that a string holds; it
-// is never a part of a name, because a member whose name looks like a path could
-// stand outside of what is signed. Parameters have no paths.
-func (m *message) signedText(path string) (string, bool) {
-	if m.Body == nil {
-		value, _ := m.param(path)
-		return value, value != ""
-	}
-	object := m.Body
-	for {
-		name, rest, nested := strings.Cut(path, ".")
-		if !nested {
-			return object.Text(name)
-		}
-		member, ok := object.Get(name)
+// signed. The path may lead through a string that holds JSON.
+func signedText(v *scheme.Verified, path body.Path) (string, bool) {
+	for i := range path {
+		m, ok := v.Member(path[:i+1])
 		if !ok {
 			return "", false
 		}
-		switch member.Kind() {
-		case body.Obj:
-			object, ok = member.Object()
-		case body.String:
-			inner, err := member.Inner()
-			object, ok = inner, err == nil
-		default:
-			return "", false
+		if i == len(path)-1 {
+			return string(m.Text()), m.IsScalar() && !m.IsEmpty()
 		}
-		if !ok {
-			return "", false
+		if m.Kind() == body.String {
+			inner, err := m.Inner()
+			if err != nil {
+				return "", false
+			}
+			found, ok := body.NewTree(inner).Get(path[i+1:])
+			if !ok || !found.IsScalar() || found.IsEmpty() {
+				return "", false
+			}
+			return string(found.Text()), true
 		}
-		path = rest
 	}
+	return "", false
 }

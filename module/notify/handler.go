@@ -8,7 +8,6 @@
 package notify
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -20,8 +19,10 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/countersign/caddy-countersign/module/app"
+	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/keys"
-	"github.com/countersign/caddy-countersign/module/oldscheme"
+	"github.com/countersign/caddy-countersign/module/protocol"
+	"github.com/countersign/caddy-countersign/module/scheme"
 	"github.com/countersign/caddy-countersign/module/stores"
 	"github.com/countersign/caddy-countersign/module/telemetry"
 )
@@ -46,7 +47,7 @@ const (
 // and values of a signed text can be cut in other places.
 type Handler struct {
 	// The provider's scheme, with its options.
-	SchemeRaw json.RawMessage `json:"scheme" caddy:"namespace=countersign.schemes inline_key=name"`
+	Scheme protocol.Config `json:"scheme"`
 
 	// The name of the key source. Default: the source without a name.
 	Source string `json:"source,omitempty"`
@@ -65,8 +66,10 @@ type Handler struct {
 	// How long the application may take to answer. Default: 30s.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 
-	// What a form is handed over as: "json" makes it a JSON object of strings,
-	// in a POST request. Default: as it came.
+	// What the application gets: "json" makes of a form, of a query or of XML a
+	// JSON object of strings, in a POST request; "wire" is what came. Default: JSON
+	// where the notification is JSON or something in it was decrypted, otherwise
+	// what came.
 	As string `json:"as,omitempty"`
 
 	// How far a notification's own time stamp may be from now, either way. Only
@@ -90,16 +93,20 @@ type Handler struct {
 	// up when it is provisioned.
 	Line string `json:"line,omitempty"`
 
-	scheme    scheme.Notifier
-	rule      scheme.NotificationRule
-	reference keys.Template
-	ring      *keys.Ring
-	expected  []expectedMember
-	store     stores.Store // nil without Once
-	holdBack  bool         // an answer until it is whole
-	meter     *telemetry.Meter
-	audit     *telemetry.Audit
-	logger    *zap.Logger
+	recipes    protocol.Recipes // of the configuration, while a Caddyfile is read
+	scheme     scheme.Scheme
+	rules      *scheme.Description
+	reference  keys.Template
+	ring       *keys.Ring
+	expected   []expectedMember
+	store      stores.Store // nil without Once
+	holdBack   bool         // an answer until it is whole
+	ack        ackRule
+	ownProfile bool // no profile is given
+	identity   int  // among the handlers that are alike, in the memory of once
+	meter      *telemetry.Meter
+	audit      *telemetry.Audit
+	logger     *zap.Logger
 }
 
 // CaddyModule returns the Caddy module information.
@@ -127,29 +134,24 @@ func (h *Handler) provision(ctx caddy.Context) error {
 	if h.audit, err = telemetry.AuditOf(ctx); err != nil {
 		return err
 	}
-	if len(h.SchemeRaw) == 0 {
+	if h.Scheme.Name == "" {
 		return errors.New("countersign_notify needs a scheme")
 	}
-	loaded, err := ctx.LoadModule(h, "SchemeRaw")
+	a, err := app.Of(ctx)
 	if err != nil {
-		return fmt.Errorf("setting up the scheme: %w", err)
-	}
-	if h.scheme, err = notifier(loaded); err != nil {
 		return err
 	}
-	if err := h.scheme.Validate(); err != nil {
-		return fmt.Errorf("scheme %s: %w", scheme.Name(h.scheme), err)
+	if h.scheme, err = notifier(h.Scheme, a.Recipes); err != nil {
+		return err
 	}
-	h.rule = h.scheme.Notification()
+	h.rules = h.scheme.Describe()
 	if err := h.fillIn(); err != nil {
 		return err
 	}
-	if s, ok := loaded.(scheme.Warner); ok {
-		for _, warning := range s.Warnings() {
-			h.logger.Warn(warning, zap.String("profile", h.Profile), zap.String("at", h.Line))
-		}
+	for _, warning := range h.rules.Warnings {
+		h.logger.Warn(warning, zap.String("profile", h.Profile), zap.String("at", h.Line))
 	}
-	if h.As == "json" && !h.rule.Form {
+	if h.As == "json" && h.rules.Notification.Format.IsJSON() {
 		h.logger.Warn("as json changes nothing: the provider's notifications are JSON already",
 			zap.String("profile", h.Profile), zap.String("at", h.Line))
 	}
@@ -159,26 +161,31 @@ func (h *Handler) provision(ctx caddy.Context) error {
 	if h.store, err = h.Once.provision(ctx); err != nil {
 		return err
 	}
-	h.meter = telemetry.Notifications(scheme.Name(h.scheme), h.Profile)
-	return h.provisionKeys(ctx)
+	h.meter = telemetry.Notifications(h.Scheme.Name, h.Profile)
+	if h.ownProfile {
+		// Two handlers that nobody has named, with the same scheme and reference,
+		// remember apart: there may be another application behind each.
+		h.identity = a.Ordinal("notify " + h.Scheme.Name + " " + h.Reference)
+	}
+	return h.provisionKeys(a)
 }
 
 // notifier is a scheme whose provider sends notifications.
-func notifier(loaded any) (scheme.Notifier, error) {
-	switch s := loaded.(type) {
-	case scheme.Notifier:
-		return s, nil
-	case scheme.Scheme:
-		return nil, fmt.Errorf("the provider of the scheme %s sends no notifications", scheme.Name(s))
-	default:
-		return nil, fmt.Errorf("module %T is no scheme", loaded)
+func notifier(c protocol.Config, recipes protocol.Recipes) (scheme.Scheme, error) {
+	s, err := c.Load(recipes)
+	if err != nil {
+		return nil, err
 	}
+	if s.Describe().Notification == nil {
+		return nil, fmt.Errorf("the provider of the scheme %s sends no notifications, or its recipe has no block for them", c.Name)
+	}
+	return s, nil
 }
 
 // fillIn checks the plain options and fills in their defaults.
 func (h *Handler) fillIn() error {
 	if h.Profile == "" {
-		h.Profile = scheme.Name(h.scheme)
+		h.Profile, h.ownProfile = h.Scheme.Name, true
 	}
 	if h.MaxRequestBody == 0 {
 		h.MaxRequestBody = DefaultMaxRequestBody
@@ -186,23 +193,24 @@ func (h *Handler) fillIn() error {
 	if h.Timeout == 0 {
 		h.Timeout = caddy.Duration(DefaultTimeout)
 	}
-	h.holdBack = h.Once != nil || h.Ack != ""
+	h.holdBack = h.Once != nil || h.Ack != "" || h.rules.Notify.SignAck != nil
 	if h.Ack == "" {
-		h.Ack = h.rule.Ack
+		h.ack = ackRule{text: h.rules.Notify.Ack, ignoreCase: h.rules.Notify.IgnoreCase, exact: h.rules.Notify.IgnoreCase}
+	} else {
+		h.ack = ackRule{text: strings.TrimSpace(h.Ack), ignoreCase: h.rules.Notify.IgnoreCase}
 	}
-	h.Ack = strings.TrimSpace(h.Ack)
 	if h.MaxRequestBody < 0 || h.Timeout < 0 || h.Window < 0 {
 		return errors.New("timeout, window and max_request_body must be positive")
 	}
-	if h.As != "" && h.As != "json" {
-		return fmt.Errorf("as cannot be %q; it is json", h.As)
+	if h.As != "" && h.As != "json" && h.As != "wire" {
+		return fmt.Errorf("as cannot be %q; it is json or wire", h.As)
 	}
-	return checkWindow(h.Window, h.scheme, h.rule)
+	return checkWindow(h.Window, h.rules)
 }
 
-func checkWindow(window caddy.Duration, s scheme.Scheme, rule scheme.NotificationRule) error {
-	if window != 0 && rule.Time == nil {
-		return fmt.Errorf("window cannot be given: %s signs no time stamp in its notifications; use once against repeats", scheme.Name(s))
+func checkWindow(window caddy.Duration, rules *scheme.Description) error {
+	if window != 0 && rules.Notify.Time == nil {
+		return fmt.Errorf("window cannot be given: %s signs no time stamp in its notifications; use once against repeats", rules.Name)
 	}
 	return nil
 }
@@ -211,14 +219,14 @@ func (h *Handler) provisionExpect() error {
 	repl := caddy.NewReplacer()
 	resolved := make([]Expectation, 0, len(h.Expect))
 	for _, e := range h.Expect {
-		if err := e.check(h.scheme, h.rule); err != nil {
+		if err := e.check(h.rules); err != nil {
 			return err
 		}
 		var err error
 		if e.Value, err = repl.ReplaceOrErr(e.Value, true, true); err != nil {
 			return fmt.Errorf("the value expected of %s: %w", e.Member, err)
 		}
-		if err := e.check(h.scheme, h.rule); err != nil {
+		if err := e.check(h.rules); err != nil {
 			return fmt.Errorf("with its placeholders filled in: %w", err)
 		}
 		resolved = append(resolved, e)
@@ -227,7 +235,7 @@ func (h *Handler) provisionExpect() error {
 	return nil
 }
 
-func (h *Handler) provisionKeys(ctx caddy.Context) error {
+func (h *Handler) provisionKeys(a *app.App) error {
 	if h.Reference == "" {
 		return errors.New("countersign_notify needs keys; add `keys <reference>`")
 	}
@@ -240,14 +248,10 @@ func (h *Handler) provisionKeys(ctx caddy.Context) error {
 		return err
 	}
 	for _, member := range h.reference.Members() {
-		if !h.rule.Signed(member) {
+		if !h.rules.Notification.Covers(body.Path{member}) {
 			h.logger.Warn("the key reference depends on a member that is not signed: where the provider signs for several merchants with one key, anybody can make one's notification another's; name a signed member with expect",
 				zap.String("reference", text), zap.String("member", member), zap.String("at", h.Line))
 		}
-	}
-	a, err := app.Of(ctx)
-	if err != nil {
-		return err
 	}
 	h.ring, err = a.Use(h.Source, h.reference, nil)
 	return err
@@ -265,7 +269,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if p != nil {
 		return n.refuse(w, r, p)
 	}
-	n.handOver(r, m, opened)
+	n.verified = opened
+	n.handOver(r, opened)
 	if h.store != nil {
 		return n.once(w, r, next)
 	}

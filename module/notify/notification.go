@@ -10,9 +10,12 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/keys"
+	"github.com/countersign/caddy-countersign/module/message"
 	"github.com/countersign/caddy-countersign/module/problem"
 	"github.com/countersign/caddy-countersign/module/proxy"
-	"github.com/countersign/caddy-countersign/module/oldscheme"
+	"github.com/countersign/caddy-countersign/module/scheme"
 	"github.com/countersign/caddy-countersign/module/telemetry"
 )
 
@@ -28,16 +31,19 @@ const notAcknowledged = "not_acknowledged"
 
 // notification is one notification, up to its end.
 type notification struct {
-	h     *Handler
-	text  []byte // the body for the application
-	ended bool   // the entry is written
-	entry telemetry.Entry
+	h    *Handler
+	text []byte // the body for the application
+
+	verified *scheme.Verified
+	keys     *keys.Set
+	ended    bool // the entry is written
+	entry    telemetry.Entry
 }
 
 // begin starts a notification and makes its id known to the access log.
 func (h *Handler) begin(r *http.Request) *notification {
 	n := &notification{h: h}
-	n.entry = telemetry.Entry{ID: problem.NewID(), Profile: h.Profile, Scheme: scheme.Name(h.scheme), Reference: h.Reference}
+	n.entry = telemetry.Entry{ID: problem.NewID(), Profile: h.Profile, Scheme: h.Scheme.Name, Reference: h.Reference}
 	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
 		extra.Set(zap.String("countersign_id", n.entry.ID))
 	}
@@ -46,43 +52,53 @@ func (h *Handler) begin(r *http.Request) *notification {
 
 // open finds the keys, verifies and decrypts, and checks whose the notification
 // is and how old.
-func (n *notification) open(ctx context.Context, m *message) (*scheme.Opened, *problem.Problem) {
-	reference, ok := n.h.reference.Resolve(m.text)
+func (n *notification) open(ctx context.Context, m *message.Message) (*scheme.Verified, *problem.Problem) {
+	reference, ok := n.h.reference.Resolve(func(member string) (string, bool) {
+		if m.Payload == nil {
+			return "", false
+		}
+		found, ok := m.Payload.Get(body.Path{member})
+		if !ok || found.Kind() != body.String {
+			return "", false
+		}
+		return string(found.Text()), true
+	})
 	if !ok {
 		return nil, problem.New(problem.UnknownKeySet, "the notification names no key set: a member that stands in the key reference is missing or is no plain name", nil)
 	}
 	n.entry.Reference = reference
-	set, p := proxy.FindKeys(ctx, n.h.meter, n.h.ring, reference, n.h.rule.Roles...)
+	set, p := proxy.FindKeys(ctx, n.h.meter, n.h.ring, reference, n.h.rules.Notification.Roles...)
 	if p != nil {
 		return nil, p
 	}
-	m.Keys = set
+	n.keys = set
 
 	end := n.h.meter.Span(ctx, telemetry.SpanOpen)
 	start := time.Now()
-	opened, err := n.h.scheme.OpenNotification(m.Notification)
+	verified, err := scheme.Open(n.h.scheme, scheme.Incoming{Message: m, Keys: set, Now: start})
 	n.entry.Open = max(time.Since(start), 1)
 	if err != nil {
 		p = openProblem(err)
 	} else {
-		n.entry.Fingerprints = opened.Fingerprints
-		n.entry.CanonicalSHA = sha256.Sum256(opened.Canonical)
-		opened.Forget()
-		p = n.h.admit(m)
+		n.entry.Fingerprints = verified.Fingerprints()
+		n.entry.CanonicalSHA = sha256.Sum256(verified.Canonical())
+		p = n.h.admit(verified)
 	}
 	if p != nil {
 		end(string(p.Code))
 		return nil, p
 	}
 	end("")
-	return opened, nil
+	return verified, nil
 }
 
 func openProblem(err error) *problem.Problem {
 	code := problem.NotificationInvalid
 	switch scheme.ReasonOf(err) {
-	case scheme.Unsigned, scheme.Signature, scheme.Ambiguous:
+	case scheme.Unsigned, scheme.BadSignature, scheme.Ambiguous:
 		code = problem.NotificationSignatureInvalid
+	case scheme.Stale:
+		code = problem.NotificationStale
 	case scheme.NeedsKeys:
 		code = problem.KeysUnavailable
 	}
@@ -90,14 +106,14 @@ func openProblem(err error) *problem.Problem {
 }
 
 // admit looks at a notification that has verified.
-func (h *Handler) admit(m *message) *problem.Problem {
-	if p := h.checkExpected(m); p != nil {
+func (h *Handler) admit(v *scheme.Verified) *problem.Problem {
+	if p := h.checkExpected(v); p != nil {
 		return p
 	}
 	if h.Window == 0 {
 		return nil
 	}
-	stamp, ok := h.rule.Time(m.Notification)
+	stamp, ok := h.rules.Notify.Time(v)
 	if !ok {
 		return problem.New(problem.NotificationStale, "the notification has no time stamp that can be read, so that its age is not known", nil)
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -91,10 +92,12 @@ func (n *notification) once(w http.ResponseWriter, r *http.Request, next caddyht
 	return nil
 }
 
-// key names the notification: by profile, reference and the digest of its
-// canonical string.
+// key names the notification: by handler, profile, reference and what makes it the
+// same notification. The canonical string is not enough for that: strings that do
+// not escape are the same for different messages.
 func (n *notification) key() string {
-	return url.QueryEscape(n.h.Profile) + ":" + url.QueryEscape(n.entry.Reference) + ":" + hex.EncodeToString(n.entry.CanonicalSHA[:])
+	sum := n.verified.Identity(n.h.rules.Notify)
+	return strconv.Itoa(n.h.identity) + ":" + url.QueryEscape(n.h.Profile) + ":" + url.QueryEscape(n.entry.Reference) + ":" + hex.EncodeToString(sum[:])
 }
 
 // claim claims the notification. While another holds the claim it waits a

@@ -38,7 +38,7 @@ func TestRepeated(t *testing.T) {
 		app.answers(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/vnd.example")
 			w.WriteHeader(http.StatusCreated)
-			_, _ = w.Write([]byte(" " + s.acknowledgement() + "\r\n"))
+			_, _ = w.Write([]byte(s.acknowledgement()))
 		})
 		note := s.genuine(t)
 		first := c.post(t, note)
@@ -94,8 +94,10 @@ func TestAck(t *testing.T) {
 		{"a server error is none", "", 0, status(http.StatusServiceUnavailable, "ok"), false, "application_failed"},
 		{"a PHP application that says fail", "", 1, says("fail"), false, "ok not_acknowledged"},
 		{"jeepay wants success", "", 1, says("success"), true, "ok"},
-		{"white space around it is none of it", "", 1, says("\n success \r\n"), true, "ok"},
-		{"case is", "", 1, says("SUCCESS"), false, "ok not_acknowledged"},
+		{"jeepay does not trim", "", 1, says("success\r\n"), false, "ok not_acknowledged"},
+		{"white space around it is none of it", "", 3, says("\n success \r\n"), true, "ok"},
+		{"jeepay compares in any case", "", 1, says("SUCCESS"), true, "ok"},
+		{"hongwen does not", "", 3, says("SUCCESS"), false, "ok not_acknowledged"},
 		{"more is not it", "", 1, says("success!"), false, "ok not_acknowledged"},
 		{"nothing is not it", "", 1, says(""), false, "ok not_acknowledged"},
 		{"the text with an error", "", 1, status(http.StatusBadRequest, "success"), false, "ok not_acknowledged"},

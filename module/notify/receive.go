@@ -1,50 +1,27 @@
 package notify
 
 import (
+	"fmt"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
 	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/message"
 	"github.com/countersign/caddy-countersign/module/problem"
 	"github.com/countersign/caddy-countersign/module/proxy"
-	"github.com/countersign/caddy-countersign/module/oldscheme"
 )
 
-// message is a notification as it came.
-type message struct {
-	scheme.Notification
-	raw []byte // the body
-}
-
-// text is the text of a member that is a string, or of a parameter.
-func (m *message) text(name string) (string, bool) {
-	if m.Body == nil {
-		return m.param(name)
-	}
-	member, ok := m.Body.Get(name)
-	if !ok || member.Kind() != body.String {
-		return "", false
-	}
-	return string(member.Text()), true
-}
-
-func (m *message) param(name string) (string, bool) {
-	for _, p := range m.Form {
-		if p.Name == name {
-			return p.Value, true
-		}
-	}
-	return "", false
-}
-
 // receive reads a notification and verifies nothing.
-func (n *notification) receive(r *http.Request) (*message, *problem.Problem) {
-	if r.Method != http.MethodPost && !(n.h.rule.Form && r.Method == http.MethodGet) {
+func (n *notification) receive(r *http.Request) (*message.Message, *problem.Problem) {
+	if !slices.Contains(n.h.rules.Notify.Methods, r.Method) {
 		return nil, n.h.methodNotAllowed()
 	}
-	if len(r.Header["Content-Encoding"]) > 0 {
-		return nil, invalid("the body is encoded; a notification has no Content-Encoding")
+	if p := checkEncoding(r); p != nil {
+		return nil, p
 	}
 	raw, p := proxy.ReadBody(r, n.h.MaxRequestBody)
 	switch {
@@ -54,68 +31,89 @@ func (n *notification) receive(r *http.Request) (*message, *problem.Problem) {
 		return nil, p
 	}
 	n.entry.RequestBytes = len(raw)
-	m := &message{raw: raw}
-	if n.h.rule.Form {
-		return m, m.readForm(r)
+	m := message.New(message.Notification)
+	m.Wire, m.Method, m.Header = raw, r.Method, r.Header.Clone()
+	m.Scheme, m.Host = "http", r.Host
+	if r.TLS != nil {
+		m.Scheme = "https"
 	}
-	return m, m.readJSON(r)
+	m.Path, m.Query = r.URL.EscapedPath(), r.URL.RawQuery
+	if orig, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && orig.URL != nil {
+		m.Path, m.Query = orig.URL.EscapedPath(), orig.URL.RawQuery // as the provider sent it
+	}
+	format := n.h.rules.Notification.Format
+	if p := checkType(r, format, len(raw) == 0); p != nil {
+		return nil, p
+	}
+	if err := format.Read(m); err != nil {
+		if body.LooksLikeGBK(raw) {
+			return nil, invalid("the body is not UTF-8; it looks like GBK: have the provider send UTF-8, or say so in the recipe with receive … charset gbk")
+		}
+		return nil, invalid("the body is refused: " + err.Error())
+	}
+	return m, nil
 }
 
-// methodNotAllowed names the methods that are taken: a form may come in the
-// query of a GET as well.
-func (h *Handler) methodNotAllowed() *problem.Problem {
-	p := problem.New(problem.MethodNotAllowed, "the provider's notifications are POST requests", nil)
-	if h.rule.Form {
-		p.Detail = "the provider's notifications are POST requests with a form, or GET requests with its parameters in the query"
-		p.Allow = "GET, POST"
+// checkEncoding refuses a body that is encoded. What is no coding, such as UTF-8 or
+// identity, is passed over: the signature decides.
+func checkEncoding(r *http.Request) *problem.Problem {
+	for _, value := range r.Header["Content-Encoding"] {
+		for coding := range strings.SplitSeq(value, ",") {
+			switch coding = strings.ToLower(strings.TrimSpace(coding)); coding {
+			case "gzip", "x-gzip", "deflate", "compress", "br", "zstd":
+				return invalid("the body is encoded with " + coding + "; a notification has no Content-Encoding")
+			}
+		}
 	}
+	return nil
+}
+
+// methodNotAllowed names the methods that are taken: a form may come in the query
+// of a GET as well.
+func (h *Handler) methodNotAllowed() *problem.Problem {
+	p := problem.New(problem.MethodNotAllowed, "the provider's notifications are "+strings.Join(h.rules.Notify.Methods, " or ")+" requests", nil)
+	allow := slices.Clone(h.rules.Notify.Methods)
+	slices.Sort(allow)
+	p.Allow = strings.Join(allow, ", ")
 	return p
 }
 
-func (m *message) readForm(r *http.Request) *problem.Problem {
-	if len(m.raw) > 0 && !hasType(r, "application/x-www-form-urlencoded") {
-		return invalid("the body is no form: the Content-Type must be application/x-www-form-urlencoded, in UTF-8")
-	}
-	var err error
-	if m.Form, err = ParseForm(r.URL.RawQuery, string(m.raw)); err != nil {
-		return invalid(describeForm(err))
-	}
-	return nil
-}
-
-// readJSON reads a JSON body. Providers are careless with its Content-Type; but
-// one that has the application read something else than was verified is
-// refused.
-func (m *message) readJSON(r *http.Request) *problem.Problem {
-	if len(r.Header["Content-Type"]) > 0 && !hasType(r, "application/json", "text/json", "text/plain") {
-		return invalid("the body is no JSON: the Content-Type must be application/json, in UTF-8")
-	}
-	var err error
-	if m.Body, err = body.Parse(m.raw); err != nil {
-		return invalid("the body is refused: " + err.Error())
-	}
-	return nil
-}
-
-// hasType reports whether the Content-Type is one of those, in UTF-8.
-func hasType(r *http.Request, allowed ...string) bool {
+// checkType refuses a Content-Type that has the application read something else
+// than was verified. Providers are careless with it, so that none is taken for the
+// right one.
+func checkType(r *http.Request, format message.Format, empty bool) *problem.Problem {
 	types := r.Header["Content-Type"]
-	if len(types) != 1 {
-		return false
+	if len(types) == 0 && format.IsJSON() || empty {
+		return nil
 	}
-	media, params, err := mime.ParseMediaType(types[0])
-	if err != nil {
-		return false
+	wanted := []string{"application/json", "text/json", "text/plain"}
+	kind := format.Kind
+	if format.Wrap != nil && format.Wrap.Kind != "" {
+		kind = format.Wrap.Kind
 	}
-	if charset, given := params["charset"]; given && !strings.EqualFold(charset, "utf-8") && !strings.EqualFold(charset, "utf8") {
-		return false
+	switch kind {
+	case message.Form:
+		wanted = []string{"application/x-www-form-urlencoded"}
+	case message.XML:
+		wanted = []string{"text/xml", "application/xml", "text/plain"}
+	case message.Text:
+		return nil
 	}
-	for _, a := range allowed {
-		if media == a {
-			return true
+	got := ""
+	if len(types) == 1 {
+		got = types[0]
+	}
+	media, params, err := mime.ParseMediaType(got)
+	charset := strings.ToLower(params["charset"])
+	if err != nil || !slices.Contains(wanted, media) && !(format.IsJSON() && strings.HasSuffix(media, "+json")) ||
+		charset != "" && charset != "utf-8" && charset != "utf8" && charset != strings.ToLower(format.Options.Charset) {
+		name := "UTF-8"
+		if format.Options.Charset != "" {
+			name = format.Options.Charset
 		}
+		return invalid(fmt.Sprintf("the Content-Type must be %s, in %s", wanted[0], name))
 	}
-	return false
+	return nil
 }
 
 func invalid(detail string) *problem.Problem {

@@ -28,7 +28,6 @@ func TestMalformed(t *testing.T) {
 			"DELETE":              {change(func(n *sent) { n.method = http.MethodDelete }), "method_not_allowed"},
 			"OPTIONS":             {change(func(n *sent) { n.method = http.MethodOptions }), "method_not_allowed"},
 			"gzip":                {change(func(n *sent) { n.header.Set("Content-Encoding", "gzip") }), "notification_invalid"},
-			"identity":            {change(func(n *sent) { n.header.Set("Content-Encoding", "identity") }), "notification_invalid"},
 			"another charset":     {change(func(n *sent) { n.contentType, _, _ = strings.Cut(n.contentType, ";"); n.contentType += "; charset=gbk" }), "notification_invalid"},
 			"a broken media type": {change(func(n *sent) { n.contentType = "/;;" }), "notification_invalid"},
 			"multipart":           {change(func(n *sent) { n.contentType = "multipart/form-data; boundary=x" }), "notification_invalid"},
@@ -55,7 +54,6 @@ func TestMalformed(t *testing.T) {
 			"more behind it":          note.body + "{}",
 			"a member twice":          strings.Replace(note.body, "{", `{"sign":"x",`, 1),
 			"a member twice, escaped": strings.Replace(note.body, "{", `{"sig\u006e":"x",`, 1),
-			"a byte order mark":       "\ufeff" + note.body,
 			"too deep":                strings.Replace(note.body, "{", `{"x":`+strings.Repeat("[", 200)+strings.Repeat("]", 200)+",", 1),
 			"a lone surrogate":        strings.Replace(note.body, "{", `{"x":"\ud800",`, 1),
 		} {
@@ -107,7 +105,6 @@ func TestForms(t *testing.T) {
 				"body":            note,
 				"GET":             {method: http.MethodGet, target: "/n?" + note.body},
 				"POST with query": {target: "/n?" + note.body},
-				"both":            {target: "/n?" + first, contentType: note.contentType, body: rest},
 				"empty pieces":    {contentType: note.contentType, body: "&" + first + "&&" + rest + "&"},
 				"percent, all":    {contentType: note.contentType, body: strings.ReplaceAll(note.body, "m", "%6D")},
 			} {
@@ -123,6 +120,8 @@ func TestForms(t *testing.T) {
 				"a parameter twice":             {contentType: note.contentType, body: note.body + "&" + first},
 				"a parameter twice, escaped":    {contentType: note.contentType, body: note.body + "&%" + strings.ToUpper(hexOf(first[0])) + first[1:]},
 				"a parameter in query and body": {target: "/?" + first, contentType: note.contentType, body: note.body},
+				"in query and body":             {target: "/n?" + first, contentType: note.contentType, body: rest},
+				"more in the query":             {target: "/?amount2=1", contentType: note.contentType, body: note.body},
 				"the signature twice":           {contentType: note.contentType, body: note.body + "&sign=x"},
 				"a semicolon":                   {contentType: note.contentType, body: first + ";" + rest},
 				"a broken escape":               {contentType: note.contentType, body: note.body + "&x=%zz"},
@@ -136,12 +135,11 @@ func TestForms(t *testing.T) {
 			}
 			// A parameter that nobody has signed is an attack as well.
 			for name, n := range map[string]sent{
-				"in the query": {target: "/?amount2=1", contentType: note.contentType, body: note.body},
-				"in the body":  {contentType: note.contentType, body: note.body + "&amount2=1"},
+				"in the body": {contentType: note.contentType, body: note.body + "&amount2=1"},
 			} {
 				t.Run("one more parameter "+name, func(t *testing.T) { refused(t, c, app, n, "notification_signature_invalid") })
 			}
-			refused(t, c, app, sent{method: http.MethodGet, target: "/"}, "notification_signature_invalid")
+			refused(t, c, app, sent{method: http.MethodGet, target: "/"}, "notification_invalid")
 			assert.Equal(t, http.StatusMethodNotAllowed, c.post(t, sent{method: http.MethodHead, target: "/?" + note.body}).status)
 			assert.Empty(t, app.calls())
 		})

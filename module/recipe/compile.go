@@ -18,6 +18,7 @@ type compiler struct {
 	textLines map[string]*Line
 	texts     map[string]*text
 	visiting  map[string]bool
+	wraps     bool // a payload travels as a field beside others
 }
 
 // Compile compiles a recipe. Settings are the values of its options; an option
@@ -32,6 +33,7 @@ func Compile(name string, r Recipe, settings Settings) (*Program, error) {
 	if err := c.declare(r, settings); err != nil {
 		return nil, fmt.Errorf("recipe %s: %w", name, err)
 	}
+	c.wraps = r.wraps()
 	if err := c.compile(r); err != nil {
 		return nil, fmt.Errorf("recipe %s: %w", name, err)
 	}
@@ -186,6 +188,17 @@ func (c *compiler) compileBlocks(r Recipe, blocks map[string]Line, texts map[str
 		}
 	}
 	return c.finish(r)
+}
+
+// wraps reports whether a line wraps or unwraps a payload in a field.
+func (r Recipe) wraps() bool {
+	var in func(lines []Line) bool
+	in = func(lines []Line) bool {
+		return slices.ContainsFunc(lines, func(l Line) bool {
+			return (l.Words[0] == "wrap" || l.Words[0] == "unwrap") && len(l.Words) > 1 && (l.Words[1] == "form" || l.Words[1] == "json") || in(l.Block)
+		})
+	}
+	return in(r.Lines)
 }
 
 // mentions reports whether a line of the recipe other than that of the declaration

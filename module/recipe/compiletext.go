@@ -158,6 +158,9 @@ func (c *compiler) builder(t *text, l Line) error {
 // part reads a part: body, body.a, query, form, header, or one-of body.a body.b.
 func (c *compiler) part(a *arguments) (*textPart, error) {
 	first := a.next()
+	if first == "form" && !c.wraps {
+		first = "body" // without fields beside a payload the form is the payload
+	}
 	switch {
 	case first == "body", first == "query", first == "form", first == "header":
 		return &textPart{kind: first}, nil

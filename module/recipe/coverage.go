@@ -23,6 +23,7 @@ type coveredPart struct {
 	members func(name string) bool // of the object at path; nil: path is a member
 	deep    bool                   // what nests in it too
 	partly  bool                   // some members are left out by name
+	oneOf   bool                   // of several parts; textPart.choose looks at twins
 }
 
 func (c *coverage) add(other coverage) {
@@ -63,7 +64,7 @@ func (c *coverage) addPart(p *textPart, members func(string) bool, deep, partly 
 			paths = []body.Path{nil}
 		}
 		for _, path := range paths {
-			c.parts = append(c.parts, coveredPart{path, members, deep, partly})
+			c.parts = append(c.parts, coveredPart{path, members, deep, partly, len(paths) > 1})
 		}
 	case "header":
 		c.headers = append(c.headers, p.only...)
@@ -120,7 +121,7 @@ func (p pattern) covers(path body.Path) bool {
 func (c *coverage) reads() []body.Path {
 	var paths []body.Path
 	for _, p := range c.parts {
-		if len(p.path) > 0 && !strings.Contains(p.path[len(p.path)-1], "*") {
+		if len(p.path) > 0 && !p.oneOf && !strings.Contains(p.path[len(p.path)-1], "*") {
 			paths = append(paths, p.path)
 		}
 	}

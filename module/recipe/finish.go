@@ -103,6 +103,11 @@ func (c *compiler) notificationLine(b *incomingBlock, l Line, rule *scheme.Notif
 		if err := c.noSecret(l, value); err != nil {
 			return err
 		}
+		for _, part := range value {
+			if part.name == "body" && part.path != nil {
+				b.times = append(b.times, part.path)
+			}
+		}
 		layout := words[2]
 		rule.Time = func(v *scheme.Verified) (time.Time, bool) {
 			m := v.Message()
@@ -118,8 +123,12 @@ func (c *compiler) notificationLine(b *incomingBlock, l Line, rule *scheme.Notif
 			return l.errorf("single takes a list, as in: single body.notificationItems")
 		}
 	case "identity":
+		if len(words) > 3 && words[1] == "body" && words[2] == "except" {
+			rule.IdentityExcept = words[3:]
+			break
+		}
 		if rule.Identity, err = c.paths(l, l.Words[1:]); err != nil || len(rule.Identity) == 0 {
-			return l.errorf("identity takes members, as in: identity body.id")
+			return l.errorf("identity takes members, as in: identity body.id, or: identity body except timestamp")
 		}
 	}
 	return nil
@@ -266,7 +275,7 @@ func (c *compiler) direction(b *incomingBlock) *scheme.Direction {
 		if e.into != nil && e.into.path != nil {
 			travelling = append(travelling, e.into.path)
 		}
-		if !e.implied {
+		if !e.implied && (b.kind == message.Answer || e.whole || e.before) { // else only where the member is there
 			dir.Roles = append(dir.Roles, e.roles...)
 		}
 	}
@@ -333,6 +342,11 @@ func (c *compiler) notification(b *incomingBlock) error {
 	rule.Methods = []string{"POST"}
 	if b.format.Kind == message.Form || b.format.Kind == message.Query {
 		rule.Methods = []string{"POST", "GET"}
+	}
+	for _, path := range b.times {
+		if !d.Notification.Covers(path) {
+			rule.Time = nil // anybody could edit it, so that a window would not help
+		}
 	}
 	for _, path := range rule.Identity {
 		if !d.Notification.Covers(path) {

@@ -22,6 +22,7 @@ type incomingBlock struct {
 	after    []*encryption
 	strings  []body.Path // members that the request made strings of
 	single   []body.Path // lists that hold exactly one element
+	times    []body.Path // members with the time of a notification
 	sealed   bool        // the payload is encrypted as a whole
 }
 

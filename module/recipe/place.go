@@ -1,6 +1,7 @@
 package recipe
 
 import (
+	"errors"
 	"fmt"
 	"net/textproto"
 	"strings"
@@ -66,6 +67,9 @@ func (p place) String() string {
 func (p place) values(m *message.Message, form *body.Tree) ([]string, error) {
 	switch p.kind {
 	case "body":
+		if m.Payload == nil {
+			return nil, errors.New("the body is empty, or has no members, and the signature stands in one")
+		}
 		return member(m.Payload, p.path)
 	case "form":
 		return member(form, body.Path{p.name})

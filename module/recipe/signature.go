@@ -153,6 +153,13 @@ func (s *signature) make(e *env) (scheme.Signature, error) {
 		Algorithm: s.algorithm, Encoding: s.encoding, Text: text, Part: s.part, Ambiguous: ambiguous,
 		Role: s.role, Key: s.id, Where: s.place.String(), Derive: s.form.derive(),
 	}
+	if p := s.text.build.part; p != nil && len(p.paths) > 1 {
+		chosen, err := p.choose(e.m)
+		if err != nil {
+			return made, err
+		}
+		made.Part = chosen.String()
+	}
 	if s.uid != nil {
 		uid, err := s.uid.text(e)
 		if err != nil {

@@ -3,7 +3,10 @@ package scheme
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -55,7 +58,7 @@ type Verified struct {
 	part         string
 	unsigned     bool
 	note         string
-	result       string
+	covers       func(body.Path) bool
 }
 
 // Body is the payload as JSON, decrypted and unwrapped: nil where the message
@@ -65,6 +68,78 @@ func (v *Verified) Body() []byte {
 		return nil
 	}
 	return v.message.Payload.Text()
+}
+
+// Revealed reports whether something in the payload was decrypted or unwrapped.
+func (v *Verified) Revealed() bool {
+	return v.message.Payload != nil && (v.message.Payload.Edited() || v.message.Inner != nil && v.message.Form == nil)
+}
+
+// Identity is a digest of what makes a notification the same when it is sent again:
+// of the members that the rule names, of all signed members but those that it
+// leaves out, or of everything that the signatures cover.
+// It is injective: each name and each value stands in it behind its length.
+func (v *Verified) Identity(rule NotifyRule) [sha256.Size]byte {
+	h := sha256.New()
+	add := func(text []byte) {
+		var size [8]byte
+		binary.BigEndian.PutUint64(size[:], uint64(len(text)))
+		h.Write(size[:])
+		h.Write(text)
+	}
+	add([]byte(v.part))
+	named := false
+	for _, path := range rule.Identity {
+		m, _ := v.Member(path)
+		add([]byte(path.String()))
+		if !m.IsAbsent() {
+			named = true
+			add(m.Text())
+		}
+	}
+	if named {
+		return [sha256.Size]byte(h.Sum(nil))
+	}
+	if rule.IdentityExcept == nil {
+		for _, t := range v.texts {
+			add(t.Canonical)
+		}
+	}
+	v.addSigned(add, rule.IdentityExcept)
+	return [sha256.Size]byte(h.Sum(nil))
+}
+
+// addSigned adds the names and values of the members that the signatures cover,
+// as they are after decryption, sorted, so that their order does not matter.
+func (v *Verified) addSigned(add func([]byte), except []string) {
+	if v.message.Payload == nil || v.covers == nil {
+		return
+	}
+	var all []string
+	var walk func(tree *body.Tree, path body.Path)
+	walk = func(tree *body.Tree, path body.Path) {
+		for i, m := range tree.Members() {
+			name := string(m.Name())
+			if tree.IsList() {
+				name = strconv.Itoa(i)
+			}
+			at := append(slices.Clone(path), name)
+			switch {
+			case m.IsEmpty() || len(at) > 2 || slices.Contains(except, name): // what is empty is in no signature
+			case v.covers(at):
+				all = append(all, strconv.Itoa(len(name))+":"+at.String()+"="+string(m.Raw()))
+			case !m.IsScalar():
+				if inner := tree.At(body.Path{name}); inner != nil {
+					walk(inner, at)
+				}
+			}
+		}
+	}
+	walk(v.message.Payload, nil)
+	slices.Sort(all)
+	for _, text := range all {
+		add([]byte(text))
+	}
 }
 
 // Wire is the body as it came.
@@ -142,15 +217,21 @@ func Open(s Scheme, in Incoming) (*Verified, error) {
 	if len(signatures) == 0 {
 		return nil, Failf(Unsigned, "the scheme names no signature of the message")
 	}
-	v := &Verified{message: in.Message, part: direction.Part}
-	var used []string
+	v := &Verified{message: in.Message, part: direction.Part, covers: direction.Signed}
+	var used, parts []string
 	for _, signature := range signatures {
 		fingerprint, err := in.verify(signature)
 		if err != nil {
 			return nil, err
 		}
 		used = append(used, fingerprint)
+		if signature.Part != "" && !slices.Contains(parts, signature.Part) {
+			parts = append(parts, signature.Part)
+		}
 		v.texts = append(v.texts, signature.Text)
+	}
+	if len(parts) > 0 {
+		v.part = strings.Join(parts, ",")
 	}
 	for _, signature := range signatures {
 		if signature.Ambiguous != nil {

@@ -120,6 +120,10 @@ type NotifyRule struct {
 	// Identity are the members that make a repeat the same notification. Default:
 	// the canonical string.
 	Identity []body.Path
+
+	// IdentityExcept, if not nil, are names of members: a repeat is the same if
+	// all other signed members are.
+	IdentityExcept []string
 }
 
 // Text is what is signed: the canonical string, and where a secret stands in the

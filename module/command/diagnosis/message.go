@@ -12,7 +12,6 @@ import (
 
 	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/keys"
-	"github.com/countersign/caddy-countersign/module/notify"
 	"github.com/countersign/caddy-countersign/module/oldscheme"
 )
 
@@ -66,7 +65,7 @@ func readForm(s scheme.Scheme, text []byte) (scheme.Wire, error) {
 	if _, query, found := strings.Cut(form, "?"); found {
 		form = query
 	}
-	params, err := notify.ParseForm("", form)
+	params, err := scheme.ParseForm("", form)
 	if err != nil {
 		return scheme.Wire{}, fmt.Errorf("reading the notification: %w", err)
 	}

@@ -9,8 +9,8 @@ import (
 	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/keys/devkeys"
-	"github.com/countersign/caddy-countersign/module/proxy"
 	"github.com/countersign/caddy-countersign/module/oldscheme"
+	"github.com/countersign/caddy-countersign/module/proxy"
 )
 
 // checkUses checks each use against its keys.

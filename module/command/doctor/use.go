@@ -13,9 +13,9 @@ import (
 
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/notify"
+	"github.com/countersign/caddy-countersign/module/oldscheme"
 	"github.com/countersign/caddy-countersign/module/proxy"
 	"github.com/countersign/caddy-countersign/module/sandbox"
-	"github.com/countersign/caddy-countersign/module/oldscheme"
 )
 
 // The kinds of uses.
@@ -123,7 +123,11 @@ func newUse(object map[string]any) (*use, error) {
 			return nil, err
 		}
 		u := &use{kind: isNotify, source: h.Source, where: describe(isNotify, h.Profile, h.Line)}
-		return u, u.configure(h.SchemeRaw, h.Reference)
+		raw, err := json.Marshal(h.Scheme)
+		if err != nil {
+			return nil, err
+		}
+		return u, u.configure(raw, h.Reference)
 	case "countersign_sandbox":
 		var h sandbox.Handler
 		if err := decode(object, &h); err != nil {

@@ -1,14 +1,10 @@
-package notify
+package scheme
 
 import (
 	"errors"
-	"fmt"
 	"net/url"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/countersign/caddy-countersign/module/body"
-	"github.com/countersign/caddy-countersign/module/oldscheme"
 )
 
 // The ways in which a form can fail to be one that has one reading. None of
@@ -27,8 +23,8 @@ var (
 // way to sign one amount and book another: one that occurs twice, in the query
 // and the body together, is refused, and so is whatever else servers read
 // differently.
-func ParseForm(query, text string) ([]scheme.Param, error) {
-	var params []scheme.Param
+func ParseForm(query, text string) ([]Param, error) {
+	var params []Param
 	seen := make(map[string]bool)
 	for _, part := range []string{query, text} {
 		for piece := range strings.SplitSeq(part, "&") {
@@ -55,21 +51,21 @@ func ParseForm(query, text string) ([]scheme.Param, error) {
 // and take the place of what was signed.
 const foldedAway = "[]. \t\r\n\v\f\x00"
 
-func parseParam(piece string) (scheme.Param, error) {
+func parseParam(piece string) (Param, error) {
 	if strings.Contains(piece, ";") {
-		return scheme.Param{}, errSemicolon
+		return Param{}, errSemicolon
 	}
 	rawName, rawValue, _ := strings.Cut(piece, "=")
-	var param scheme.Param
+	var param Param
 	var err error
 	if param.Name, err = unescape(rawName); err != nil {
-		return scheme.Param{}, err
+		return Param{}, err
 	}
 	if param.Name == "" {
-		return scheme.Param{}, errNameless
+		return Param{}, errNameless
 	}
 	if strings.ContainsAny(param.Name, foldedAway) {
-		return scheme.Param{}, errFolded
+		return Param{}, errFolded
 	}
 	param.Value, err = unescape(rawValue)
 	return param, err
@@ -85,20 +81,3 @@ func unescape(text string) (string, error) {
 	}
 	return out, nil
 }
-
-// formJSON makes of parameters a JSON object of strings, in the same order.
-func formJSON(params []scheme.Param) []byte {
-	out := []byte{'{'}
-	for i, p := range params {
-		if i > 0 {
-			out = append(out, ',')
-		}
-		out = body.AppendQuote(out, p.Name)
-		out = append(out, ':')
-		out = body.AppendQuote(out, p.Value)
-	}
-	return append(out, '}')
-}
-
-// describeForm is the detail of a form that is refused.
-func describeForm(err error) string { return fmt.Sprintf("the form is refused: %v", err) }
