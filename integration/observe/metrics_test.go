@@ -134,7 +134,7 @@ func TestMetricsHaveTheNamesAndLabelsOfTheContract(t *testing.T) {
 	// Every outcome is there before it happens: the first failure is a step from
 	// zero to one, which Prometheus sees, and not a new series.
 	assert.Zero(t, count("unsigned"))
-	for _, code := range problem.Codes() {
+	for _, code := range problem.Reasons() {
 		if code.Outcome() != "" {
 			assert.GreaterOrEqual(t, count(string(code)), 0, code)
 		}

@@ -254,7 +254,7 @@ func (s *sidecar) postAcrossReload(path string, body []byte) (got answer) {
 	s.await("an answer", func() (answered bool) {
 		var err error
 		got, err = s.try("app", s.toPost(path, body))
-		return err == nil && !strings.Contains(got.body, `"code":"upstream_failed"`)
+		return err == nil && !strings.Contains(got.body, `"reason":"upstream_failed"`)
 	})
 	return got
 }

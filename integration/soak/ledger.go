@@ -19,7 +19,7 @@ type ledger struct {
 // order is one request.
 type order struct {
 	scheme    string
-	reported  string // to the client: "ok", "not_sent/<code>", "unknown/<code>", ..., or "hung up"
+	reported  string // to the client: "ok", "not_sent/<reason>", "unknown/<reason>", ..., or "hung up"
 	arrived   int    // how often its request line reached a provider
 	delivered int    // how often it reached a provider whole
 	refused   string // why the provider did not take its seal, or ""

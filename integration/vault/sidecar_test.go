@@ -183,15 +183,15 @@ type answer struct {
 	body   string
 }
 
-// code is the code of a problem.
+// code is the reason of a problem.
 func (a answer) code() string {
 	var problem struct {
-		Code string `json:"code"`
+		Reason string `json:"reason"`
 	}
 	if json.Unmarshal([]byte(a.body), &problem) != nil {
 		return ""
 	}
-	return problem.Code
+	return problem.Reason
 }
 
 // outcome is what the client may conclude.

@@ -30,7 +30,7 @@ func TestApplicationProblems(t *testing.T) {
 	refused := &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
 	for _, test := range []struct {
 		err  error
-		want problem.Code
+		want problem.Reason
 	}{
 		{errNobody, problem.ApplicationFailed},
 		{errAborted, problem.ApplicationFailed},
@@ -45,7 +45,7 @@ func TestApplicationProblems(t *testing.T) {
 		{&net.DNSError{IsTimeout: true}, problem.ApplicationTimeout},
 	} {
 		p := applicationProblem(test.err)
-		assert.Equal(t, test.want, p.Code, "%v", test.err)
+		assert.Equal(t, test.want, p.Reason, "%v", test.err)
 		assert.NotContains(t, p.Error(), "4111")
 		if cause := p.Cause(); cause != nil {
 			assert.NotContains(t, cause.Error(), "4111")

@@ -206,7 +206,7 @@ func TestHandleErrors(t *testing.T) {
 	app := newApplication(t, says("ok"))
 	c := serve(t, s.directive("")+app.proxy()+`
 	handle_errors 401 {
-		respond "{http.countersign.code} {http.countersign.outcome}." 401
+		respond "{http.countersign.reason} {http.countersign.outcome}." 401
 	}
 	`)
 	note := s.genuine(t)

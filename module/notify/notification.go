@@ -85,7 +85,7 @@ func (n *notification) open(ctx context.Context, m *message.Message) (*scheme.Ve
 		p = n.h.admit(verified)
 	}
 	if p != nil {
-		end(string(p.Code))
+		end(string(p.Reason))
 		return nil, p
 	}
 	end("")
@@ -139,19 +139,19 @@ func (n *notification) fail(p *problem.Problem) {
 		return
 	}
 	p.ID, p.Notification = n.entry.ID, true
-	n.end(string(p.Code), "")
-	if p.Code == problem.NotificationSignatureInvalid {
+	n.end(string(p.Reason), "")
+	if p.Reason == problem.NotificationSignatureInvalid {
 		telemetry.Emit(telemetry.EventVerificationFailed, map[string]any{
-			"id": p.ID, "profile": n.h.Profile, "scheme": n.entry.Scheme, "reference": n.entry.Reference, "code": string(p.Code),
+			"id": p.ID, "profile": n.h.Profile, "scheme": n.entry.Scheme, "reference": n.entry.Reference, "reason": string(p.Reason),
 		})
 	}
 	level := zap.WarnLevel
-	if p.Code.Status() >= http.StatusInternalServerError {
+	if p.Reason.Status() >= http.StatusInternalServerError {
 		level = zap.ErrorLevel
 	}
 	if c := n.h.logger.Check(level, "notification failed"); c != nil {
 		c.Write(zap.String("id", p.ID), zap.String("profile", n.h.Profile), zap.String("reference", n.entry.Reference),
-			zap.String("code", string(p.Code)), zap.String("detail", p.Detail), zap.NamedError("cause", p.Cause()))
+			zap.String("reason", string(p.Reason)), zap.String("detail", p.Detail), zap.NamedError("cause", p.Cause()))
 	}
 }
 

@@ -25,7 +25,7 @@ func (n *notification) receive(r *http.Request) (*message.Message, *problem.Prob
 	}
 	raw, p := proxy.ReadBody(r, n.h.MaxRequestBody)
 	switch {
-	case p != nil && p.Code == problem.InvalidRequest:
+	case p != nil && p.Reason == problem.InvalidRequest:
 		return nil, invalid("the body could not be read whole")
 	case p != nil:
 		return nil, p

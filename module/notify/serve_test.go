@@ -234,27 +234,27 @@ type got struct {
 	body   string
 }
 
-// code is the code of a problem, which must be a proper one.
+// code is the reason of a problem, which must be a proper one.
 func (g got) code(t *testing.T) string {
 	t.Helper()
 	if g.header.Get("Content-Type") != problem.ContentType {
 		return ""
 	}
 	var p struct {
-		Type, Title, Detail, Code, ID string
-		Outcome                       *string
-		Status                        int
+		Type, Title, Detail, Reason, ID string
+		Outcome                         *string
+		Status                          int
 	}
 	require.NoError(t, json.Unmarshal([]byte(g.body), &p), g.body)
 	assert.Equal(t, g.status, p.Status)
-	assert.Equal(t, problem.Code(p.Code).Status(), p.Status)
-	assert.Equal(t, "urn:countersign:problem:"+p.Code, p.Type)
+	assert.Equal(t, problem.Reason(p.Reason).Status(), p.Status)
+	assert.Equal(t, "urn:countersign:problem:"+p.Reason, p.Type)
 	assert.NotEmpty(t, p.Title)
 	assert.NotEmpty(t, p.Detail)
 	assert.Len(t, p.ID, 26)
 	assert.Nil(t, p.Outcome, "no notification has an outcome")
 	assert.Empty(t, g.header.Get(problem.HeaderOutcome))
-	return p.Code
+	return p.Reason
 }
 
 var provider = &http.Client{

@@ -1,5 +1,5 @@
 // Package problem has every failure that a user of the sidecar can see: its
-// code, its status, what it means for the payment, and its body (RFC 9457).
+// reason, its status, what it means for the payment, and its body (RFC 9457).
 package problem
 
 import (
@@ -7,7 +7,9 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
+	"slices"
 )
 
 // Outcome is what a failure means for the payment.
@@ -25,45 +27,50 @@ const (
 	Unverified Outcome = "unverified"
 )
 
-// Code names a kind of failure. Its text is part of the product's surface.
-type Code string
+// Reason names a kind of failure. Its text is part of the product's surface.
+type Reason string
 
-// The codes of exchanges.
+// The reasons of exchanges.
 const (
-	InvalidRequest           Code = "invalid_request"
-	ForbiddenOrigin          Code = "forbidden_origin"
-	UnknownKeySet            Code = "unknown_key_set"
-	MethodNotAllowed         Code = "method_not_allowed"
-	RequestTooLarge          Code = "request_too_large"
-	UnsupportedMediaType     Code = "unsupported_media_type"
-	UnprocessableRequest     Code = "unprocessable_request"
-	KeysUnavailable          Code = "keys_unavailable"
-	SigningFailed            Code = "signing_failed"
-	AuditUnavailable         Code = "audit_unavailable"
-	Overloaded               Code = "overloaded"
-	UpstreamUnreachable      Code = "upstream_unreachable"
-	UpstreamTimeout          Code = "upstream_timeout"
-	UpstreamFailed           Code = "upstream_failed"
-	ClientGone               Code = "client_gone"
-	ResponseTooLarge         Code = "response_too_large"
-	ResponseInvalid          Code = "response_invalid"
-	ResponseUnsigned         Code = "response_unsigned"
-	ResponseSignatureInvalid Code = "response_signature_invalid"
-	ResponseDecryptionFailed Code = "response_decryption_failed"
-	ResponseMismatch         Code = "response_mismatch"
+	InvalidRequest           Reason = "invalid_request"
+	ForbiddenOrigin          Reason = "forbidden_origin"
+	NotAllowed               Reason = "not_allowed"
+	OverLimit                Reason = "over_limit"
+	OverBudget               Reason = "over_budget"
+	DuplicateRequest         Reason = "duplicate_request"
+	UnknownRoute             Reason = "unknown_route"
+	UnknownKeySet            Reason = "unknown_key_set"
+	MethodNotAllowed         Reason = "method_not_allowed"
+	RequestTooLarge          Reason = "request_too_large"
+	UnsupportedMediaType     Reason = "unsupported_media_type"
+	UnprocessableRequest     Reason = "unprocessable_request"
+	KeysUnavailable          Reason = "keys_unavailable"
+	SigningFailed            Reason = "signing_failed"
+	StoreUnavailable         Reason = "store_unavailable"
+	AuditUnavailable         Reason = "audit_unavailable"
+	Overloaded               Reason = "overloaded"
+	UpstreamUnreachable      Reason = "upstream_unreachable"
+	UpstreamTimeout          Reason = "upstream_timeout"
+	UpstreamFailed           Reason = "upstream_failed"
+	ClientGone               Reason = "client_gone"
+	ResponseTooLarge         Reason = "response_too_large"
+	ResponseInvalid          Reason = "response_invalid"
+	ResponseUnsigned         Reason = "response_unsigned"
+	ResponseSignatureInvalid Reason = "response_signature_invalid"
+	ResponseDecryptionFailed Reason = "response_decryption_failed"
+	ResponseMismatch         Reason = "response_mismatch"
 )
 
-// The codes of notifications, besides KeysUnavailable and those for a request
-// that is no notification at all.
+// The reasons of notifications, besides KeysUnavailable, StoreUnavailable and those for a
+// request that is no notification at all.
 const (
-	NotificationSignatureInvalid Code = "notification_signature_invalid"
-	NotificationStale            Code = "notification_stale"
-	NotificationNotOurs          Code = "notification_not_ours"
-	NotificationInvalid          Code = "notification_invalid"
-	NotificationInProgress       Code = "notification_in_progress"
-	StoreUnavailable             Code = "store_unavailable"
-	ApplicationFailed            Code = "application_failed"
-	ApplicationTimeout           Code = "application_timeout"
+	NotificationSignatureInvalid Reason = "notification_signature_invalid"
+	NotificationStale            Reason = "notification_stale"
+	NotificationNotOurs          Reason = "notification_not_ours"
+	NotificationInvalid          Reason = "notification_invalid"
+	NotificationInProgress       Reason = "notification_in_progress"
+	ApplicationFailed            Reason = "application_failed"
+	ApplicationTimeout           Reason = "application_timeout"
 )
 
 // StatusClientGone is the status for a client that hung up. Nobody reads it but
@@ -76,9 +83,14 @@ type entry struct {
 	title   string
 }
 
-var table = map[Code]entry{
+var table = map[Reason]entry{
 	InvalidRequest:           {http.StatusBadRequest, NotSent, "The request is not a JSON object that can be signed"},
 	ForbiddenOrigin:          {http.StatusForbidden, NotSent, "Requests from web pages are refused"},
+	NotAllowed:               {http.StatusForbidden, NotSent, "The guardrails do not allow the request"},
+	OverLimit:                {http.StatusForbidden, NotSent, "An amount of the request is over its limit"},
+	OverBudget:               {http.StatusForbidden, NotSent, "The request would exceed its budget"},
+	DuplicateRequest:         {http.StatusConflict, NotSent, "The same request was there before"},
+	UnknownRoute:             {http.StatusNotFound, NotSent, "No handler takes this path"},
 	UnknownKeySet:            {http.StatusNotFound, NotSent, "There is no such key set"},
 	MethodNotAllowed:         {http.StatusMethodNotAllowed, NotSent, "Only POST can be signed"},
 	RequestTooLarge:          {http.StatusRequestEntityTooLarge, NotSent, "The request is too large"},
@@ -86,6 +98,7 @@ var table = map[Code]entry{
 	UnprocessableRequest:     {http.StatusUnprocessableEntity, NotSent, "The request lacks what the scheme needs"},
 	KeysUnavailable:          {http.StatusServiceUnavailable, NotSent, "The keys are not available"},
 	SigningFailed:            {http.StatusServiceUnavailable, NotSent, "The request could not be signed"},
+	StoreUnavailable:         {http.StatusServiceUnavailable, NotSent, "The store of seen messages is not available"},
 	AuditUnavailable:         {http.StatusServiceUnavailable, NotSent, "The audit entry could not be written"},
 	Overloaded:               {http.StatusServiceUnavailable, NotSent, "Too many exchanges are in flight"},
 	UpstreamUnreachable:      {http.StatusBadGateway, NotSent, "The provider cannot be reached"},
@@ -104,37 +117,33 @@ var table = map[Code]entry{
 	NotificationNotOurs:          {http.StatusForbidden, "", "The notification is for somebody else"},
 	NotificationInvalid:          {http.StatusBadRequest, "", "The notification is not usable"},
 	NotificationInProgress:       {http.StatusServiceUnavailable, "", "The same notification is being handled"},
-	StoreUnavailable:             {http.StatusServiceUnavailable, "", "The memory of notifications is not available"},
 	ApplicationFailed:            {http.StatusBadGateway, "", "The application failed"},
 	ApplicationTimeout:           {http.StatusGatewayTimeout, "", "The application did not answer in time"},
 }
 
-// Codes are all codes.
-func Codes() []Code {
-	out := make([]Code, 0, len(table))
-	for code := range table {
-		out = append(out, code)
-	}
-	return out
+// Reasons are all reasons, in no order.
+func Reasons() []Reason {
+	return slices.Collect(maps.Keys(table))
 }
 
-// Status is the HTTP status that belongs to a code.
-func (c Code) Status() int { return table[c].status }
+// Status is the HTTP status that belongs to a reason.
+func (r Reason) Status() int { return table[r].status }
 
-// Outcome is what a code means for the payment; "" for notifications.
-func (c Code) Outcome() Outcome { return table[c].outcome }
+// Outcome is what a reason means for the payment; "" for
+// those that only notifications have.
+func (r Reason) Outcome() Outcome { return table[r].outcome }
 
-// Title is the code in a few words.
-func (c Code) Title() string { return table[c].title }
+// Title is the reason in a few words.
+func (r Reason) Title() string { return table[r].title }
 
 // Problem is one failure. It is an error, and the body of the answer.
 type Problem struct {
-	Code   Code
+	Reason Reason
 	Detail string // what failed and what to change; never a value of the body
 	ID     string // the same in the answer, the audit entry and the access log
 
 	// Notification says that the failure is of what a provider sent in, for
-	// which no code has an outcome.
+	// which no reason has an outcome.
 	Notification bool
 
 	// Allow are the methods that the answer to another one names. Default: POST.
@@ -145,18 +154,22 @@ type Problem struct {
 	UpstreamContentType string
 	UpstreamCode        string // the provider's result code
 
+	// What became of the request that a duplicate repeats.
+	FirstID      string
+	FirstOutcome string // "running" while it runs
+
 	cause error
 }
 
 // New describes a failure. The cause is for the log; it may be nil. It is kept
 // out of errors.Is and errors.As: a cause that happens to be a context error or
 // an HTTP handler's error would change what others make of the problem.
-func New(code Code, detail string, cause error) *Problem {
-	return &Problem{Code: code, Detail: detail, cause: cause}
+func New(reason Reason, detail string, cause error) *Problem {
+	return &Problem{Reason: reason, Detail: detail, cause: cause}
 }
 
-// Error is the code and the detail.
-func (p *Problem) Error() string { return string(p.Code) + ": " + p.Detail }
+// Error is the reason and the detail.
+func (p *Problem) Error() string { return string(p.Reason) + ": " + p.Detail }
 
 // Cause is what led to the failure, or nil.
 func (p *Problem) Cause() error { return p.cause }
@@ -166,25 +179,30 @@ func (p *Problem) Outcome() Outcome {
 	if p.Notification {
 		return ""
 	}
-	return p.Code.Outcome()
+	return p.Reason.Outcome()
 }
 
-// MarshalJSON makes the body of the answer, application/problem+json.
+// MarshalJSON makes the body of the answer, application/problem+json. A member
+// without a value is left out. No member has a name that a provider uses for
+// its result (code, msg, data, return_code): a client that looks for success
+// there would compare a reason with 0, which PHP 5 to 7 call equal.
 func (p *Problem) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
 		Type                string  `json:"type"`
 		Title               string  `json:"title"`
 		Status              int     `json:"status"`
-		Detail              string  `json:"detail"`
-		Code                Code    `json:"code"`
+		Detail              string  `json:"detail,omitempty"`
+		Reason              Reason  `json:"reason"`
 		Outcome             Outcome `json:"outcome,omitempty"`
-		ID                  string  `json:"id"`
+		ID                  string  `json:"id,omitempty"`
 		UpstreamStatus      int     `json:"upstream_status,omitempty"`
 		UpstreamContentType string  `json:"upstream_content_type,omitempty"`
 		UpstreamCode        string  `json:"upstream_code,omitempty"`
+		FirstID             string  `json:"first_id,omitempty"`
+		FirstOutcome        string  `json:"first_outcome,omitempty"`
 	}{
-		"urn:countersign:problem:" + string(p.Code), p.Code.Title(), p.Code.Status(), p.Detail, p.Code, p.Outcome(), p.ID,
-		p.UpstreamStatus, p.UpstreamContentType, p.UpstreamCode,
+		"urn:countersign:problem:" + string(p.Reason), p.Reason.Title(), p.Reason.Status(), p.Detail, p.Reason, p.Outcome(), p.ID,
+		p.UpstreamStatus, p.UpstreamContentType, p.UpstreamCode, p.FirstID, p.FirstOutcome,
 	})
 }
 
@@ -194,13 +212,13 @@ const ContentType = "application/problem+json"
 // HeaderOutcome is the header that repeats the outcome.
 const HeaderOutcome = "Countersign-Outcome"
 
-// Write answers with the problem.
-func (p *Problem) Write(w http.ResponseWriter) error {
-	text, err := json.Marshal(p)
-	if err != nil {
-		return err
-	}
-	h := w.Header()
+// retryAfter is the Retry-After of every 503, in seconds: what is short of
+// something now usually has it a second later.
+const retryAfter = "1"
+
+// SetHeader sets the header of an answer with the problem: its media type, the
+// outcome, Retry-After with 503, Allow with 405.
+func (p *Problem) SetHeader(h http.Header) {
 	h.Set("Content-Type", ContentType)
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -208,10 +226,22 @@ func (p *Problem) Write(w http.ResponseWriter) error {
 	if p.Outcome() != "" {
 		h.Set(HeaderOutcome, string(p.Outcome()))
 	}
-	if p.Code == MethodNotAllowed {
+	if p.Reason == MethodNotAllowed {
 		h.Set("Allow", cmp.Or(p.Allow, http.MethodPost))
 	}
-	w.WriteHeader(p.Code.Status())
+	if p.Reason.Status() == http.StatusServiceUnavailable {
+		h.Set("Retry-After", retryAfter)
+	}
+}
+
+// Write answers with the problem.
+func (p *Problem) Write(w http.ResponseWriter) error {
+	text, err := json.Marshal(p)
+	if err != nil {
+		return err
+	}
+	p.SetHeader(w.Header())
+	w.WriteHeader(p.Reason.Status())
 	_, err = w.Write(append(text, '\n'))
 	return err
 }

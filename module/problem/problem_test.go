@@ -14,19 +14,25 @@ import (
 )
 
 // The error table as the documentation has it.
-var documented = map[Code]struct {
+var documented = map[Reason]struct {
 	status  int
 	outcome Outcome
 }{
 	"invalid_request":        {400, "not_sent"},
 	"forbidden_origin":       {403, "not_sent"},
 	"unknown_key_set":        {404, "not_sent"},
+	"not_allowed":            {403, "not_sent"},
+	"over_limit":             {403, "not_sent"},
+	"over_budget":            {403, "not_sent"},
+	"duplicate_request":      {409, "not_sent"},
+	"unknown_route":          {404, "not_sent"},
 	"method_not_allowed":     {405, "not_sent"},
 	"request_too_large":      {413, "not_sent"},
 	"unsupported_media_type": {415, "not_sent"},
 	"unprocessable_request":  {422, "not_sent"},
 	"keys_unavailable":       {503, "not_sent"},
 	"signing_failed":         {503, "not_sent"},
+	"store_unavailable":      {503, "not_sent"},
 	"audit_unavailable":      {503, "not_sent"},
 	"overloaded":             {503, "not_sent"},
 	"upstream_unreachable":   {502, "not_sent"},
@@ -47,23 +53,22 @@ var documented = map[Code]struct {
 	"notification_not_ours":          {403, ""},
 	"notification_invalid":           {400, ""},
 	"notification_in_progress":       {503, ""},
-	"store_unavailable":              {503, ""},
 	"application_failed":             {502, ""},
 	"application_timeout":            {504, ""},
 }
 
 func TestTable(t *testing.T) {
-	titles := make(map[string]Code)
-	for _, code := range Codes() {
-		want, ok := documented[code]
-		require.True(t, ok, "%s is not in the documentation", code)
-		assert.Equal(t, want.status, code.Status(), code)
-		assert.Equal(t, want.outcome, code.Outcome(), code)
-		assert.NotEmpty(t, code.Title())
-		assert.Empty(t, titles[code.Title()], "two codes have the title of %s", code)
-		titles[code.Title()] = code
+	titles := make(map[string]Reason)
+	for _, reason := range Reasons() {
+		want, ok := documented[reason]
+		require.True(t, ok, "%s is not in the documentation", reason)
+		assert.Equal(t, want.status, reason.Status(), reason)
+		assert.Equal(t, want.outcome, reason.Outcome(), reason)
+		assert.NotEmpty(t, reason.Title())
+		assert.Empty(t, titles[reason.Title()], "two reasons have the title of %s", reason)
+		titles[reason.Title()] = reason
 	}
-	assert.Len(t, Codes(), len(documented))
+	assert.Len(t, Reasons(), len(documented))
 }
 
 func TestWrite(t *testing.T) {
@@ -81,7 +86,7 @@ func TestWrite(t *testing.T) {
 	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &got))
 	assert.Equal(t, map[string]any{
 		"type": "urn:countersign:problem:response_unsigned", "title": "The provider's answer is not signed", "status": 502.0,
-		"detail": "a <detail> & more", "code": "response_unsigned", "outcome": "unverified", "id": "ID",
+		"detail": "a <detail> & more", "reason": "response_unsigned", "outcome": "unverified", "id": "ID",
 		"upstream_status": 200.0, "upstream_content_type": "text/html", "upstream_code": "A0",
 	}, got)
 	assert.NotContains(t, w.Body.String(), "planted", "the cause is for the log")
@@ -100,6 +105,7 @@ func TestNotifications(t *testing.T) {
 	w := httptest.NewRecorder()
 	require.NoError(t, p.Write(w))
 	assert.Equal(t, 503, w.Code)
+	assert.Equal(t, "1", w.Header().Get("Retry-After"))
 	assert.Empty(t, w.Header().Values("Countersign-Outcome"))
 	assert.NotContains(t, w.Body.String(), "outcome")
 }

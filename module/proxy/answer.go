@@ -17,8 +17,8 @@ import (
 	"strings"
 
 	"github.com/countersign/caddy-countersign/module/body"
-	"github.com/countersign/caddy-countersign/module/problem"
 	"github.com/countersign/caddy-countersign/module/oldscheme"
+	"github.com/countersign/caddy-countersign/module/problem"
 )
 
 // The headers that tell what was verified.
@@ -50,7 +50,7 @@ func (e *exchange) read(ctx context.Context, res *http.Response) *problem.Proble
 	rep := &e.reply
 	*rep = reply{status: res.StatusCode, contentType: mediaType(res.Header.Get("Content-Type"))}
 	e.entry.UpstreamStatus = res.StatusCode
-	invalid := func(code problem.Code, detail string) *problem.Problem {
+	invalid := func(code problem.Reason, detail string) *problem.Problem {
 		return rep.describe(problem.New(code, detail, nil), e.t.scheme)
 	}
 	if res.StatusCode == http.StatusSwitchingProtocols {
@@ -139,7 +139,7 @@ func appendNew(have, more []string) []string {
 	return out
 }
 
-func openCode(err error) problem.Code {
+func openCode(err error) problem.Reason {
 	switch scheme.ReasonOf(err) {
 	case scheme.Unsigned:
 		return problem.ResponseUnsigned
@@ -206,12 +206,10 @@ func problemResponse(r *http.Request, p *problem.Problem) (*http.Response, error
 	if err != nil {
 		return nil, fmt.Errorf("writing the problem: %w", err)
 	}
-	header := http.Header{
-		"Content-Type":        {problem.ContentType},
-		"Content-Length":      {strconv.Itoa(len(text))},
-		problem.HeaderOutcome: {string(p.Outcome())},
-	}
-	return newResponse(r, p.Code.Status(), header, text), nil
+	header := make(http.Header)
+	p.SetHeader(header)
+	header.Set("Content-Length", strconv.Itoa(len(text)))
+	return newResponse(r, p.Reason.Status(), header, text), nil
 }
 
 func newResponse(r *http.Request, status int, header http.Header, text []byte) *http.Response {

@@ -123,7 +123,7 @@ func (e *exchange) seal() *problem.Problem {
 	e.entry.Seal += max(time.Since(start), 1)
 	if err != nil {
 		p := sealProblem(err)
-		end(string(p.Code))
+		end(string(p.Reason))
 		return p
 	}
 	end("")
@@ -188,7 +188,7 @@ func (e *exchange) end(outcome string, p *problem.Problem) {
 		if p.ID != e.id { // else others may read it by now
 			p.ID = e.id
 		}
-		outcome = string(p.Code)
+		outcome = string(p.Reason)
 	}
 	e.entry.Outcome = outcome
 	if e.sent && e.Err() != nil {
@@ -212,16 +212,16 @@ func (e *exchange) end(outcome string, p *problem.Problem) {
 	}
 	if p.Outcome() == problem.Unverified {
 		telemetry.Emit(telemetry.EventVerificationFailed, map[string]any{
-			"id": e.id, "profile": e.t.Profile, "scheme": e.entry.Scheme, "reference": e.entry.Reference, "code": outcome,
+			"id": e.id, "profile": e.t.Profile, "scheme": e.entry.Scheme, "reference": e.entry.Reference, "reason": outcome,
 		})
 	}
 	level := zap.WarnLevel
-	if p.Code.Status() >= http.StatusInternalServerError {
+	if p.Reason.Status() >= http.StatusInternalServerError {
 		level = zap.ErrorLevel
 	}
 	if c := e.t.logger.Check(level, "exchange failed"); c != nil {
 		c.Write(zap.String("id", e.id), zap.String("profile", e.t.Profile), zap.String("reference", e.entry.Reference),
-			zap.String("code", string(p.Code)), zap.String("outcome", string(p.Outcome())), zap.String("detail", p.Detail),
+			zap.String("reason", string(p.Reason)), zap.String("outcome", string(p.Outcome())), zap.String("detail", p.Detail),
 			zap.NamedError("cause", p.Cause()))
 	}
 }
@@ -242,7 +242,7 @@ func (e *exchange) told(p *problem.Problem) *problem.Problem {
 func announce(r *http.Request, p *problem.Problem) {
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		text, _ := p.MarshalJSON()
-		repl.Set("http.countersign.code", string(p.Code))
+		repl.Set("http.countersign.reason", string(p.Reason))
 		repl.Set("http.countersign.outcome", string(p.Outcome()))
 		repl.Set("http.countersign.id", p.ID)
 		repl.Set("http.countersign.problem", string(text))

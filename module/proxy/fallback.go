@@ -25,8 +25,8 @@ func Answer(w http.ResponseWriter, r *http.Request, p *problem.Problem) error {
 	if srv == nil || srv.Errors == nil || len(srv.Errors.Routes) == 0 {
 		return p.Write(w)
 	}
-	failure := caddyhttp.HandlerError{Err: p, StatusCode: p.Code.Status(), ID: p.ID}
-	held := &heldWriter{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, bare: p.Code.Status()}
+	failure := caddyhttp.HandlerError{Err: p, StatusCode: p.Reason.Status(), ID: p.ID}
+	held := &heldWriter{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, bare: p.Reason.Status()}
 	reached := false
 	fallback := caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error {
 		reached = true

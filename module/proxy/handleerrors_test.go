@@ -33,10 +33,10 @@ func TestHandleErrors(t *testing.T) {
 		bare         bool   // no body at all
 	}{
 		"none":                          {"", "", 0, "", false},
-		"answering":                     {"handle_errors {\nrespond \"ours {http.countersign.code} {http.countersign.outcome}\" 418\n}", "", 418, "ours invalid_request not_sent", false},
+		"answering":                     {"handle_errors {\nrespond \"ours {http.countersign.reason} {http.countersign.outcome}\" 418\n}", "", 418, "ours invalid_request not_sent", false},
 		"answering with the status":     {"handle_errors {\nrespond \"ours {err.status_code}\"\n}", "", 400, "ours 400", false},
 		"answering with 200":            {"handle_errors {\nrespond \"fine\" 200\n}", "", 200, "fine", false},
-		"answering with the problem":    {"handle_errors {\nheader Content-Type application/problem+json\nrespond `{http.countersign.problem}` 400\n}", "", 400, `"code":"invalid_request"`, false},
+		"answering with the problem":    {"handle_errors {\nheader Content-Type application/problem+json\nrespond `{http.countersign.problem}` 400\n}", "", 400, `"reason":"invalid_request"`, false},
 		"answering from a file":         {"handle_errors {\nroot * " + dir + "\nrewrite * /error.html\nfile_server\n}", "", 400, "from a file", false},
 		"answering for this code":       {"handle_errors 400 {\nrespond \"ours\" 400\n}", "", 400, "ours", false},
 		"answering for these codes":     {"handle_errors 4xx {\nrespond \"ours\" 400\n}", "", 400, "ours", false},
@@ -85,7 +85,7 @@ func TestHandleErrors(t *testing.T) {
 // The placeholders hold what the problem holds, and the same id.
 func TestPlaceholders(t *testing.T) {
 	d := newDouble(t)
-	s := startWithSite(t, d.Address, "handle_errors {\nrespond \"{http.countersign.code}|{http.countersign.outcome}|{http.countersign.id}\" 500\n}", "")
+	s := startWithSite(t, d.Address, "handle_errors {\nrespond \"{http.countersign.reason}|{http.countersign.outcome}|{http.countersign.id}\" 500\n}", "")
 	d.set(d.answering(func(c *testcaddy.Conn, _ []byte) { c.Answer(200, closing, []byte(`{"sysRetCode":"1"}`)) }))
 	answer := s.post(sample(t))
 	code, rest, _ := strings.Cut(string(answer.Body), "|")

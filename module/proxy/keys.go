@@ -22,7 +22,7 @@ func FindKeys(ctx context.Context, meter *telemetry.Meter, ring *keys.Ring, refe
 		return set, nil
 	}
 	p := keysProblem(err)
-	end(string(p.Code))
+	end(string(p.Reason))
 	return nil, p
 }
 

@@ -28,7 +28,7 @@ func TestLargeAnswersTakeTurns(t *testing.T) {
 		t.Helper()
 		select {
 		case p := <-opened:
-			assert.Equal(t, problem.ResponseInvalid, p.Code)
+			assert.Equal(t, problem.ResponseInvalid, p.Reason)
 		case <-time.After(10 * time.Second):
 			t.Fatal("it was not opened")
 		}

@@ -40,7 +40,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		if e.request == nil && !e.sent {
 			if p := e.prepare(r); p != nil {
-				if p.Code == problem.Overloaded || r.Context().Err() != nil {
+				if p.Reason == problem.Overloaded || r.Context().Err() != nil {
 					// The upstream has no part in it, nor in what a client that
 					// went away left undone, and reverse_proxy counts every
 					// error against the upstream.
@@ -89,7 +89,7 @@ func (e *exchange) try(r *http.Request) (*http.Response, error) {
 	answered := time.Now()
 	e.entry.Upstream += max(answered.Sub(start), 1)
 	if p != nil {
-		endSpan(string(p.Code))
+		endSpan(string(p.Reason))
 		e.sealed = nil // another try is sealed afresh
 		if !e.sent {
 			return nil, e.failDial(r, p)
@@ -105,7 +105,7 @@ func (e *exchange) try(r *http.Request) (*http.Response, error) {
 	e.entry.Open = max(time.Since(answered), 1)
 	e.reply.body, e.sealed = nil, nil
 	if p != nil {
-		endSpan(string(p.Code))
+		endSpan(string(p.Reason))
 		return nil, e.fail(r, p)
 	}
 	endSpan("")
@@ -213,7 +213,7 @@ func (e *exchange) fail(r *http.Request, p *problem.Problem) error {
 	e.end("", p)
 	p = e.told(p)
 	announce(r, p)
-	return caddyhttp.HandlerError{Err: p, StatusCode: p.Code.Status(), ID: p.ID}
+	return caddyhttp.HandlerError{Err: p, StatusCode: p.Reason.Status(), ID: p.ID}
 }
 
 // failDial is fail for a try that reached nobody. reverse_proxy may make
@@ -226,7 +226,7 @@ func (e *exchange) failDial(r *http.Request, p *problem.Problem) error {
 			e.end("", p)
 		}
 	}
-	return dialError{caddyhttp.HandlerError{Err: p, StatusCode: p.Code.Status(), ID: p.ID}}
+	return dialError{caddyhttp.HandlerError{Err: p, StatusCode: p.Reason.Status(), ID: p.ID}}
 }
 
 // dialError is both the problem and a reverseproxy.DialError, which is what

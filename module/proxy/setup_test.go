@@ -219,14 +219,14 @@ func checkProblem(t testing.TB, answer *testcaddy.Answer, w want) map[string]any
 	assert.Empty(t, answer.Header.Get("Countersign-Signed"))
 	p := answer.JSON(t)
 	assert.Equal(t, "urn:countersign:problem:"+w.code, p["type"])
-	assert.Equal(t, w.code, p["code"])
+	assert.Equal(t, w.code, p["reason"])
 	assert.InDelta(t, w.status, p["status"], 0)
 	assert.Equal(t, w.outcome, p["outcome"])
 	assert.NotEmpty(t, p["title"])
 	assert.NotEmpty(t, p["detail"])
 	assert.Contains(t, p["detail"], w.detail)
 	assert.Regexp(t, `^[A-Z0-9]{26}$`, p["id"])
-	members := []string{"type", "title", "status", "detail", "code", "outcome", "id"}
+	members := []string{"type", "title", "status", "detail", "reason", "outcome", "id"}
 	if w.upstreamStatus != 0 {
 		members = append(members, "upstream_status")
 		assert.InDelta(t, w.upstreamStatus, p["upstream_status"], 0)

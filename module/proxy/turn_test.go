@@ -36,7 +36,7 @@ func TestTurn(t *testing.T) {
 		end()
 		_, p = c.e.turn(gone, c.roles)
 		require.NotNil(t, p, "%s: nobody waits for it any more", name)
-		assert.Equal(t, problem.Overloaded, p.Code, name)
+		assert.Equal(t, problem.Overloaded, p.Reason, name)
 		assert.Equal(t, problem.NotSent, p.Outcome(), name)
 		assert.Equal(t, all, left(processors()), name)
 	}
@@ -46,7 +46,7 @@ func TestTurn(t *testing.T) {
 	}
 	_, p := local.turn(t.Context(), signs)
 	require.NotNil(t, p, "it was nobody's turn in time")
-	assert.Equal(t, problem.Overloaded, p.Code)
+	assert.Equal(t, problem.Overloaded, p.Reason)
 	assert.NotContains(t, p.Detail, "client")
 }
 

@@ -172,7 +172,7 @@ func TestNeverSentTwice(t *testing.T) {
 			start := time.Now()
 			answer := s.post(sample(t))
 			p := answer.JSON(t)
-			assert.Equal(t, c.code, p["code"])
+			assert.Equal(t, c.code, p["reason"])
 			assert.NotEqual(t, "not_sent", p["outcome"])
 			assert.Less(t, time.Since(start), 2500*time.Millisecond, "nothing is waited for")
 			assert.LessOrEqual(t, d.Delivered(), before+1)

@@ -116,12 +116,12 @@ func TestFaults(t *testing.T) {
 				assert.Equal(t, "true", answer.Header.Get("Countersign-Verified"))
 				return
 			}
-			assert.Equal(t, want.code, answer.JSON(t)["code"])
+			assert.Equal(t, want.code, answer.JSON(t)["reason"])
 		})
 	}
 	t.Run("none that is known", func(t *testing.T) {
 		answer := testcaddy.Post(t, c.sidecar+"?fault=lightning", sample(t))
-		assert.Equal(t, "response_invalid", answer.JSON(t)["code"], "a misspelt fault must not look like success")
+		assert.Equal(t, "response_invalid", answer.JSON(t)["reason"], "a misspelt fault must not look like success")
 		assert.Equal(t, 400, testcaddy.Post(t, c.sandbox+"?fault=lightning", sample(t)).Status)
 		assert.Equal(t, 400, testcaddy.Post(t, c.sandbox+"?fault=slow&delay=1h", sample(t)).Status)
 		assert.Equal(t, 400, testcaddy.Post(t, c.sandbox+"?fault=slow&delay=x", sample(t)).Status)
@@ -148,7 +148,7 @@ func TestRefusals(t *testing.T) {
 	// A merchant that the provider does not know.
 	stranger := strings.Replace(string(sample(t)), `"orgId": "ORG000000000007"`, `"orgId": "nobody"`, 1)
 	answer := testcaddy.Post(t, c.sidecar, []byte(stranger))
-	assert.Equal(t, "response_invalid", answer.JSON(t)["code"])
+	assert.Equal(t, "response_invalid", answer.JSON(t)["reason"])
 }
 
 // GET on …/received shows the last request as it came, and what the provider

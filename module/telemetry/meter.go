@@ -24,9 +24,9 @@ type Meter struct {
 // Exchanges is the meter of the exchanges of a scheme and profile.
 func Exchanges(scheme, profile string) *Meter {
 	m := newMeter(exchanges, scheme, profile, "ok", "unsigned")
-	for _, code := range problem.Codes() {
-		if code.Outcome() != "" {
-			m.add(string(code))
+	for _, reason := range problem.Reasons() {
+		if reason.Outcome() != "" {
+			m.add(string(reason))
 		}
 	}
 	m.seal = stages.WithLabelValues(scheme, profile, "seal")
@@ -37,10 +37,10 @@ func Exchanges(scheme, profile string) *Meter {
 
 // Notifications is the meter of the notifications of a scheme and profile.
 func Notifications(scheme, profile string) *Meter {
-	m := newMeter(notifications, scheme, profile, "ok", "repeated", string(problem.KeysUnavailable))
-	for _, code := range problem.Codes() {
-		if code.Outcome() == "" {
-			m.add(string(code))
+	m := newMeter(notifications, scheme, profile, "ok", "repeated", string(problem.KeysUnavailable), string(problem.StoreUnavailable))
+	for _, reason := range problem.Reasons() {
+		if reason.Outcome() == "" {
+			m.add(string(reason))
 		}
 	}
 	return m

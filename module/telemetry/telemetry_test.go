@@ -92,7 +92,7 @@ func TestAgesOfASourceOverReloads(t *testing.T) {
 func TestOutcomesBeginAtZero(t *testing.T) {
 	exchange, notification := Exchanges("s", "zero"), Notifications("s", "zero")
 	counters := len(gather(t, "caddy_countersign_exchanges_total"))
-	for _, code := range problem.Codes() {
+	for _, code := range problem.Reasons() {
 		if code.Outcome() != "" {
 			exchange.Count(string(code))
 		} else {

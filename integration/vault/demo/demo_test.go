@@ -86,7 +86,7 @@ func TestTheDemonstration(t *testing.T) {
 	assert.Equal(t, http.StatusOK, code, answer)
 	code, answer = jeepay()
 	assert.Equal(t, http.StatusServiceUnavailable, code)
-	assert.Contains(t, answer, `"code":"signing_failed"`)
+	assert.Contains(t, answer, `"reason":"signing_failed"`)
 	require.NoError(t, vault.Unseal())
 	code, answer = jeepay()
 	assert.Equal(t, http.StatusOK, code, answer)
