@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/countersign/caddy-countersign/module/sandbox/provider"
@@ -12,6 +13,9 @@ import (
 
 // slowest is how long the fault slow waits at most.
 const slowest = time.Minute
+
+// faults are the names of all faults, as the query parameter fault has them.
+var faults = []string{"bad_signature", "wrong_key", "tampered", "unsigned", "mismatch", "truncated", "reset", "slow", "http_500", "not_json"}
 
 // fault is what goes wrong with one answer.
 type fault struct {
@@ -29,7 +33,7 @@ func faultOf(r *http.Request) (fault, error) {
 	case "bad_signature", "wrong_key", "tampered", "unsigned", "mismatch":
 		f.ofMessage = provider.Fault(f.name)
 	default:
-		return fault{}, fmt.Errorf("unknown fault %q", f.name)
+		return fault{}, fmt.Errorf("there is no fault %q; there are %s", f.name, strings.Join(faults, ", "))
 	}
 	if text := query.Get("delay"); text != "" {
 		delay, err := time.ParseDuration(text)

@@ -22,4 +22,9 @@ var providers = map[string]func() provider.Provider{
 	"hongwen": func() provider.Provider { return hongwen.New() },
 }
 
+// services are what stands in the paths of each provider's interfaces.
+var services = map[string]string{
+	"easypay": "/ledger/", "jeepay": "/api/", "hbsk": "/share/", "hkrt": "/delay-ledger/", "hongwen": "/gateway.do",
+}
+
 func names() string { return strings.Join(slices.Sorted(maps.Keys(providers)), ", ") }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -96,7 +97,12 @@ func (h *Handler) provision(ctx caddy.Context) (err error) {
 	if h.Reference == "" {
 		return errors.New("countersign_sandbox needs keys; add: keys <reference>")
 	}
-	if h.reference, err = keys.ParseTemplate(h.Reference); err != nil {
+	// {body.x} is for the request; everything else is known now.
+	reference, err := caddy.NewReplacer().ReplaceOrErr(h.Reference, true, false)
+	if err != nil {
+		return fmt.Errorf("the key reference: %w", err)
+	}
+	if h.reference, err = keys.ParseTemplate(reference); err != nil {
 		return err
 	}
 	a, err := app.Of(ctx)
@@ -125,13 +131,19 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.
 	if r.Method == http.MethodGet || r.Method == http.MethodHead {
 		return h.serveReceived(w, r)
 	}
+	if service := services[h.Scheme]; !strings.Contains(r.URL.Path, service) {
+		http.Error(w, fmt.Sprintf("%s has no interface at this path; its paths hold %s", h.Scheme, service), http.StatusNotFound)
+		return nil
+	}
 	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
 		return caddyhttp.Error(http.StatusBadRequest, fmt.Errorf("reading the request: %w", err))
 	}
 	fault, err := faultOf(r)
 	if err != nil {
-		return caddyhttp.Error(http.StatusBadRequest, err)
+		// With a body: an empty 400 does not say which faults there are.
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return nil
 	}
 	request := provider.Request{
 		Path: r.URL.RequestURI(), ContentType: r.Header.Get("Content-Type"), Body: text,

