@@ -82,7 +82,7 @@ func FuzzCaddyfile(f *testing.F) {
 		case 0:
 			site = "countersign " + name + " https://provider.example {\n" + text + "\n}"
 		case 1:
-			site = "reverse_proxy https://provider.example {\ntransport countersign " + name + " {\n" + text + "\n}\n}"
+			site = "countersign " + name + " https://provider.example {\nreverse_proxy {\n" + text + "\n}\n}"
 		case 2:
 			site = "countersign_notify " + name + " {\n" + text + "\n}"
 		case 3:

@@ -87,10 +87,12 @@ func shortWith(keys, path, upstreams string, options ...string) string {
 // merchant is the reference of the merchant's development keys.
 const merchant = "easypay/ORG000000000007"
 
-// long is reverse_proxy with the transport, under a path of its own.
+// long is short with options of reverse_proxy.
 func long(path, upstreams string, proxyOptions string, options ...string) string {
-	return "handle_path " + path + "/* {\nreverse_proxy " + upstreams + " {\n" + proxyOptions +
-		"\ntransport countersign easypay {\nkeys easypay/ORG000000000007\n" + strings.Join(options, "\n") + "\n}\n}\n}\n"
+	if proxyOptions != "" {
+		options = append(options, "reverse_proxy {\n"+proxyOptions+"\n}")
+	}
+	return short(path, upstreams, options...)
 }
 
 // provider is the upstream of the sandboxes.

@@ -139,7 +139,7 @@ func leakSites(raw *rawProvider, h *hoard) string {
 	schemes := map[string]string{"easypay": "", "jeepay": "mch_no M\napp_id A", "hkrt": "access_id M", "hbsk": "developer_key M", "hongwen": "mch_no M\nmethod trade.apply.divide.back"}
 	for scheme, options := range schemes {
 		route(scheme, scheme, provider, scheme+"/M", options)
-		add("handle_path /long-" + scheme + "/* {\nreverse_proxy " + provider + " {\ntransport countersign " + scheme + " {\nkeys " + scheme + "/M\n" + options + "\n}\n}\n}")
+		route("long-"+scheme, scheme, provider, scheme+"/M", options)
 		add("handle /notify-" + scheme + " {\ncountersign_notify " + scheme + " {\nmax_request_body 16KiB\nkeys " + scheme + "/M\n}\nrespond success\n}")
 	}
 	route("jeepay-rsa2", "jeepay", provider, "jeepay/M", "mch_no M", "app_id A", "sign_type RSA2")
@@ -155,7 +155,7 @@ func leakSites(raw *rawProvider, h *hoard) string {
 	route("h2", "easypay", raw.h2, "easypay/M", "http {\nversions h2c\n}")
 	route("viaproxy", "easypay", "https://provider.invalid", "easypay/M", "http {\nnetwork_proxy url http://"+raw.address+"\n}")
 	route("down", "easypay", "127.0.0.1:1 127.0.0.1:2", "easypay/M", "reverse_proxy {\nlb_retries 1\n}")
-	add("handle_path /long-raw/* {\nreverse_proxy " + raw.address + " {\ntransport countersign easypay {\nkeys easypay/M\n}\n}\n}")
+	route("long-raw", "easypay", raw.address, "easypay/M")
 	route("vault", "easypay", provider, "vault easypay/M")
 	route("vault-odd", "easypay", provider, "vault x/{body.orgTermNo}")
 	for _, name := range broken {

@@ -335,7 +335,7 @@ func (l *leakTest) unseen() []problem.Reason {
 	return slices.DeleteFunc(problem.Reasons(), func(reason problem.Reason) bool {
 		switch reason {
 		case problem.AuditUnavailable, // stops all others
-			problem.UnknownRoute, // is not of an exchange
+			problem.UnknownRoute,                                                                // is not of an exchange
 			problem.NotAllowed, problem.OverLimit, problem.OverBudget, problem.DuplicateRequest: // of the guardrails' own test
 			return true
 		}

@@ -329,7 +329,7 @@ func TestJSON(t *testing.T) {
 		`{"apps":{"http":{"servers":{"a":{"listen":[":1"],"routes":[{"handle":[{"handler":"countersign"}]}]}}}}}`:                                               "needs a reverse_proxy",
 		`{"apps":{"http":{"servers":{"a":{"listen":[":1"],"routes":[{"handle":[{"handler":"countersign","reverse_proxy":{"handler":"static_response"}}]}]}}}}}`: "needs a reverse_proxy",
 		`{"apps":{"http":{"servers":{"a":{"listen":[":1"],"routes":[{"handle":[{"handler":"countersign","reverse_proxy":{"handler":"reverse_proxy"}}]}]}}}}}`:   "needs a reverse_proxy with the transport countersign",
-		`{"apps":{"http":{"servers":{"a":{"listen":[":1"],"routes":[{"handle":[{"handler":"reverse_proxy","transport":{"protocol":"countersign"}}]}]}}}}}`:      "needs a scheme",
+		`{"apps":{"http":{"servers":{"a":{"listen":[":1"],"routes":[{"handle":[{"handler":"reverse_proxy","transport":{"protocol":"countersign"}}]}]}}}}}`:      "the transport countersign is the handler's own",
 	} {
 		var parsed *caddy.Config
 		err := caddy.StrictUnmarshalJSON([]byte(config), &parsed)

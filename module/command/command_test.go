@@ -154,7 +154,7 @@ func TestMistakesSayWhatToChange(t *testing.T) {
 		stdin string
 		want  string
 	}{
-		"no such command":         {[]string{"sael"}, "", `there is no command "sael"; there are audit, diff, doctor, open, seal`},
+		"no such command":         {[]string{"sael"}, "", `there is no command "sael"; there are audit, diff, doctor, keys, open, seal`},
 		"no scheme":               {append([]string{"seal"}, keys...), "{}", "--scheme is missing; known are easypay, hbsk, hkrt, hongwen, jeepay"},
 		"unknown scheme":          {append([]string{"seal", "--scheme", "alipay"}, keys...), "{}", `unknown scheme "alipay"; known are easypay, hbsk, hkrt, hongwen, jeepay`},
 		"unknown option":          {append([]string{"seal", "--set", "emty=keep"}, easypay...), "{}", `unknown option "emty"; easypay has encrypt, padding, envelope_prefix, sign_type, empty, match`},

@@ -126,3 +126,26 @@ func Take(d *caddyfile.Dispenser, o Option) error {
 	}
 	return nil
 }
+
+// List is an option that takes one or more texts.
+func List(name string, target *[]string) Option {
+	return func(args []string) error {
+		if len(args) == 0 {
+			return fmt.Errorf("%s needs at least one value", name)
+		}
+		*target = slices.Clone(args)
+		return nil
+	}
+}
+
+// OneOf checks the value of an enumerated option that came from JSON and fills in
+// its default, the first of the values.
+func OneOf(name string, target *string, values ...string) error {
+	if *target == "" {
+		*target = values[0]
+	}
+	if !slices.Contains(values, *target) {
+		return fmt.Errorf("%s cannot be %q; it is one of %s", name, *target, strings.Join(values, ", "))
+	}
+	return nil
+}

@@ -1,75 +1,139 @@
 package proxy
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"mime"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/message"
 	"github.com/countersign/caddy-countersign/module/problem"
 )
 
-// admit checks a request as far as it can be checked without keys, and reads
-// its body.
-func (t *Transport) admit(r *http.Request) (*body.Object, *problem.Problem) {
-	if p := checkHead(r); p != nil {
+// admit checks a request as far as it can be checked without keys, and reads it.
+func (t *Transport) admit(r *http.Request) (*message.Message, *problem.Problem) {
+	if p := t.checkHead(r); p != nil {
 		return nil, p
 	}
 	raw, p := ReadBody(r, t.MaxRequestBody)
 	if p != nil {
 		return nil, p
 	}
-	object, err := body.Parse(raw)
-	if err != nil {
-		return nil, problem.New(problem.InvalidRequest, "the request body is refused: "+err.Error(), nil)
+	m := message.New(message.Request)
+	m.Method, m.Host, m.Scheme = r.Method, t.expected, "http"
+	if t.TLSEnabled() {
+		m.Scheme = "https"
 	}
-	return object, nil
+	m.Path, m.Query, m.Wire = r.URL.EscapedPath(), r.URL.RawQuery, raw
+	m.Header = pick(r.Header, t.forward)
+	m.Header.Del("Content-Type")
+	if len(raw) == 0 && !hasBody(r.Method) {
+		return m, t.readQuery(m)
+	}
+	format, p := t.formatOf(r)
+	if p != nil {
+		return nil, p
+	}
+	o, err := format.Parse(bytes.TrimPrefix(raw, []byte("\ufeff")))
+	if err != nil {
+		detail := "the request body is refused: " + err.Error()
+		if body.LooksLikeGBK(raw) {
+			detail = "the request body is not UTF-8; it looks like GBK: convert it to UTF-8, the sidecar sends what the provider wants"
+		}
+		return nil, problem.New(problem.InvalidRequest, detail, nil)
+	}
+	m.SetPayload(o)
+	return m, nil
 }
 
-// checkHead refuses what a web page could send without asking (cross-origin
-// forms and fetches carry Origin or Sec-Fetch-Site), and everything that is not
-// plain JSON.
-func checkHead(r *http.Request) *problem.Problem {
+// readQuery takes the parameters of the query for the payload, where the provider
+// wants them there.
+func (t *Transport) readQuery(m *message.Message) *problem.Problem {
+	if t.rules.Request.Format.Kind != message.Query {
+		return nil
+	}
+	o, err := t.rules.Request.Format.Parse([]byte(m.Query))
+	if err != nil {
+		return problem.New(problem.InvalidRequest, "the query is refused: "+err.Error(), nil)
+	}
+	m.SetPayload(o)
+	return nil
+}
+
+// hasBody reports whether a request of a method has a body.
+func hasBody(method string) bool {
+	return method == http.MethodPost || method == http.MethodPut || method == http.MethodPatch
+}
+
+// checkHead refuses what a web page could send without asking (cross-origin forms
+// and fetches carry Origin or Sec-Fetch-Site), methods that are not signed, and
+// encoded bodies.
+func (t *Transport) checkHead(r *http.Request) *problem.Problem {
 	if len(r.Header["Origin"]) > 0 || len(r.Header["Sec-Fetch-Site"]) > 0 {
 		return problem.New(problem.ForbiddenOrigin, "the request has Origin or Sec-Fetch-Site and so comes from a web page; only applications may use the sidecar", nil)
 	}
-	if r.Method != http.MethodPost {
-		return problem.New(problem.MethodNotAllowed, "only POST requests are signed", nil)
+	if !slices.Contains(t.rules.Methods, r.Method) {
+		p := problem.New(problem.MethodNotAllowed, "only "+strings.Join(t.rules.Methods, ", ")+" requests are signed", nil)
+		p.Allow = strings.Join(t.rules.Methods, ", ")
+		return p
 	}
 	if r.URL.Path != "" && r.URL.Path[0] != '/' || r.URL.Opaque != "" {
 		return problem.New(problem.InvalidRequest, "the request target must be a path", nil)
 	}
-	if len(r.Header["Content-Encoding"]) > 0 {
-		return problem.New(problem.UnsupportedMediaType, "the request body must not be encoded; leave out Content-Encoding", nil)
-	}
-	types := r.Header["Content-Type"]
-	if len(types) != 1 || !isJSON(types[0]) {
-		return problem.New(problem.UnsupportedMediaType, "the request must have the Content-Type application/json, in UTF-8", nil)
+	for _, coding := range r.Header["Content-Encoding"] {
+		if !strings.EqualFold(strings.TrimSpace(coding), "identity") {
+			return problem.New(problem.UnsupportedMediaType, "the request has the Content-Encoding "+shown(coding)+"; leave it out, the body must not be encoded", nil)
+		}
 	}
 	return nil
 }
 
-func isJSON(contentType string) bool {
-	if contentType == jsonType {
-		return true
+// formatOf is the format of a request of the application: JSON, or the one in
+// which the provider wants it.
+func (t *Transport) formatOf(r *http.Request) (message.Format, *problem.Problem) {
+	types := r.Header["Content-Type"]
+	own := t.rules.Request.Format
+	own.Options.Charset = "" // from the application it is UTF-8
+	own.Wrap = nil
+	if len(types) == 1 {
+		media, params, err := mime.ParseMediaType(types[0])
+		charset := strings.ToLower(params["charset"])
+		if err == nil && (charset == "" || charset == "utf-8" || charset == "utf8") {
+			switch {
+			case media == jsonType, strings.HasPrefix(media, "application/") && strings.HasSuffix(media, "+json"):
+				return message.Format{Kind: message.JSON}, nil
+			case (own.Kind == message.Form || own.Kind == message.Query) && media == "application/x-www-form-urlencoded",
+				own.Kind == message.XML && (media == "text/xml" || media == "application/xml"),
+				own.Kind == message.Text && media == "text/plain":
+				return own, nil
+			}
+		}
 	}
-	media, params, err := mime.ParseMediaType(contentType)
-	if err != nil || media != "application/json" && !(strings.HasPrefix(media, "application/") && strings.HasSuffix(media, "+json")) {
-		return false
+	got := "none"
+	if len(types) > 0 {
+		got = shown(strings.Join(types, " and "))
 	}
-	charset, given := params["charset"]
-	return !given || strings.EqualFold(charset, "utf-8") || strings.EqualFold(charset, "utf8")
+	wanted := jsonType
+	if !own.IsJSON() {
+		wanted += " or " + own.MediaType()
+	}
+	return own, problem.New(problem.UnsupportedMediaType, "the request must have the Content-Type "+wanted+", in UTF-8; it has "+got, nil)
 }
+
+// shown is the value of a header for a person: printable, and cut.
+func shown(text string) string { return body.ShowName([]byte(text)) }
 
 // ReadBody reads a whole request body of at most limit bytes. It is refused with
 // request_too_large or invalid_request.
 func ReadBody(r *http.Request, limit int64) ([]byte, *problem.Problem) {
 	tooLarge := func() *problem.Problem {
-		return problem.New(problem.RequestTooLarge, "the request body is larger than max_request_body", nil)
+		return problem.New(problem.RequestTooLarge, fmt.Sprintf("the request body is larger than max_request_body, which is %d bytes", limit), nil)
 	}
 	if r.ContentLength > limit {
 		return nil, tooLarge()

@@ -10,10 +10,14 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/countersign/caddy-countersign/module/algorithm"
 	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/encoding"
 	"github.com/countersign/caddy-countersign/module/internal/testcaddy"
 	"github.com/countersign/caddy-countersign/module/keys"
-	"github.com/countersign/caddy-countersign/module/oldscheme"
+	"github.com/countersign/caddy-countersign/module/message"
+	"github.com/countersign/caddy-countersign/module/recipe"
+	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
 func init() {
@@ -29,56 +33,66 @@ func (*counting) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "countersign.schemes.counting", New: func() caddy.Module { return new(counting) }}
 }
 
-func (*counting) Options() []scheme.Option       { return nil }
-func (*counting) Validate() error                { return nil }
-func (*counting) Needs(*body.Object) []keys.Role { return nil }
-func (*counting) ResultCode(*body.Object) string { return "" }
-func (*counting) Seal(r scheme.Request) (*scheme.Sealed, error) {
-	var e body.Editor
-	text := fmt.Sprint(sealedSoFar.Add(1))
-	e.SetString(r.Body, "nonce", text)
-	return &scheme.Sealed{Body: e.Apply(r.Body.Source()), Canonical: []byte("nonce=" + text)}, nil
+func (*counting) Options() []recipe.Option        { return nil }
+func (*counting) Configure(recipe.Settings) error { return nil }
+
+func (*counting) Describe() *scheme.Description {
+	return &scheme.Description{
+		Name: "counting", Methods: []string{"POST"}, Needs: func(*message.Message) []keys.Role { return nil },
+		Request: new(scheme.Direction), Answer: &scheme.Direction{Part: "*"},
+	}
 }
 
-func (*counting) Open(a scheme.Answer) (*scheme.Opened, error) {
-	return &scheme.Opened{Body: a.Body.Source(), Canonical: []byte("x"), Signed: "*"}, nil
+func signatureOver(text string) scheme.Signature {
+	rsa, _ := algorithm.Named("rsa-sha256")
+	base64, _ := encoding.Named("base64")
+	return scheme.Signature{Algorithm: rsa, Encoding: base64, Text: scheme.Text{Canonical: []byte(text)}, Where: "body.sign"}
 }
+
+func (*counting) Complete(d *scheme.Draft) error {
+	text := fmt.Sprint(sealedSoFar.Add(1))
+	if _, err := d.Sign(signatureOver("nonce=" + text)); err != nil {
+		return err
+	}
+	if err := d.Message.Payload.SetString(body.Path{"nonce"}, text); err != nil {
+		return err
+	}
+	d.Message.Wire = d.Message.Payload.Text()
+	return nil
+}
+
+func (*counting) Covers(*scheme.Incoming) ([]scheme.Signature, error) {
+	return []scheme.Signature{signatureOver("x")}, nil
+}
+
+func (*counting) Reveal(*scheme.Incoming) error { return nil }
 
 // Each try is sealed afresh: what was made for an upstream that could not be
 // reached never goes to another one.
 func TestEachTryIsSealedAfresh(t *testing.T) {
-	for name, form := range map[string]func(upstreams string) *sidecar{
-		"short form": func(upstreams string) *sidecar {
-			text := strings.Replace(sidecarText("ADDRESS", upstreams, "reverse_proxy {\nlb_policy first\nlb_retries 3\nfail_duration 10s\n}"), "countersign easypay", "countersign counting", 1)
-			return runText(t, text)
-		},
-		"long form": func(upstreams string) *sidecar {
-			text := strings.Replace(longForm("ADDRESS", upstreams, "", "lb_policy first\nlb_retries 3\nfail_duration 10s", ""), "countersign easypay", "countersign counting", 1)
-			return runText(t, text)
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			p := testcaddy.NewProvider(t, func(c *testcaddy.Conn) {
-				if r := c.Request(); r != nil {
-					c.Answer(200, closing, []byte(`{}`))
-				}
-			})
-			dead := testcaddy.FreeAddress(t)
-			s := form(p.Address)
-			before := sealedSoFar.Load()
-			require.Equal(t, 200, s.post([]byte(`{}`)).Status)
-			assert.Equal(t, before+1, sealedSoFar.Load())
-			assert.Equal(t, fmt.Sprintf(`{"nonce":"%d"}`, before+1), string(p.Last(t).Body))
-
-			s = form(dead + " " + p.Address)
-			before = sealedSoFar.Load()
-			require.Equal(t, 200, s.post([]byte(`{}`)).Status)
-			assert.Equal(t, before+2, sealedSoFar.Load())
-			assert.Equal(t, fmt.Sprintf(`{"nonce":"%d"}`, before+2), string(p.Last(t).Body))
-			assert.Equal(t, digestOf(fmt.Sprintf("nonce=%d", before+2)), s.Logs.Audit(t, 1).String("canonical_sha256"), "the audit has what was sent")
-			assert.Equal(t, 2, p.Delivered())
-		})
+	form := func(upstreams string) *sidecar {
+		text := strings.Replace(sidecarText("ADDRESS", upstreams, "unsigned_responses pass\nreverse_proxy {\nlb_policy first\nlb_retries 3\nfail_duration 10s\n}"), "countersign easypay", "countersign counting", 1)
+		return runText(t, text)
 	}
+	p := testcaddy.NewProvider(t, func(c *testcaddy.Conn) {
+		if r := c.Request(); r != nil {
+			c.Answer(200, closing, []byte(`{}`))
+		}
+	})
+	dead := testcaddy.FreeAddress(t)
+	s := form(p.Address)
+	before := sealedSoFar.Load()
+	require.Equal(t, 200, s.post([]byte(`{}`)).Status)
+	assert.Equal(t, before+1, sealedSoFar.Load())
+	assert.Equal(t, fmt.Sprintf(`{"nonce":"%d"}`, before+1), string(p.Last(t).Body))
+
+	s = form(dead + " " + p.Address)
+	before = sealedSoFar.Load()
+	require.Equal(t, 200, s.post([]byte(`{}`)).Status)
+	assert.Equal(t, before+2, sealedSoFar.Load())
+	assert.Equal(t, fmt.Sprintf(`{"nonce":"%d"}`, before+2), string(p.Last(t).Body))
+	assert.Equal(t, digestOf(fmt.Sprintf("nonce=%d", before+2)), s.Logs.Audit(t, 1).String("canonical_sha256"), "the audit has what was sent")
+	assert.Equal(t, 2, p.Delivered())
 }
 
 // runText runs a Caddyfile in which ADDRESS stands for the sidecar's address.

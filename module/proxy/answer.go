@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"cmp"
 	"compress/flate"
 	"compress/gzip"
 	"context"
@@ -15,10 +16,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/countersign/caddy-countersign/module/body"
-	"github.com/countersign/caddy-countersign/module/oldscheme"
+	"github.com/countersign/caddy-countersign/module/message"
 	"github.com/countersign/caddy-countersign/module/problem"
+	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
 // The headers that tell what was verified.
@@ -34,24 +37,26 @@ const jsonType = "application/json"
 type reply struct {
 	status      int
 	contentType string
+	header      http.Header
 	body        []byte
 }
 
 // result is an answer that may be released.
 type result struct {
-	status   int
-	body     []byte
-	verified bool
-	signed   string
+	status      int
+	body        []byte
+	contentType string
+	verified    bool
+	signed      string
 }
 
 // read reads an answer whole, within the limit.
 func (e *exchange) read(ctx context.Context, res *http.Response) *problem.Problem {
 	rep := &e.reply
-	*rep = reply{status: res.StatusCode, contentType: mediaType(res.Header.Get("Content-Type"))}
+	*rep = reply{status: res.StatusCode, contentType: mediaType(res.Header.Get("Content-Type")), header: res.Header}
 	e.entry.UpstreamStatus = res.StatusCode
 	invalid := func(code problem.Reason, detail string) *problem.Problem {
-		return rep.describe(problem.New(code, detail, nil), e.t.scheme)
+		return rep.describe(problem.New(code, detail, nil), message.New(message.Answer), e.t.rules)
 	}
 	if res.StatusCode == http.StatusSwitchingProtocols {
 		return invalid(problem.ResponseInvalid, "the provider wants to switch protocols")
@@ -92,40 +97,64 @@ func (e *exchange) read(ctx context.Context, res *http.Response) *problem.Proble
 // open verifies and opens an answer. Answers of every status are verified.
 func (e *exchange) open() (result, *problem.Problem) {
 	rep := &e.reply
-	if rep.status >= 300 && rep.status < 400 {
-		return result{}, rep.describe(problem.New(problem.ResponseInvalid, "the provider redirects, which is never followed", nil), e.t.scheme)
+	m := message.New(message.Answer)
+	m.Status, m.Header, m.Wire = rep.status, rep.header, rep.body
+	var unreadable error
+	if rules := e.t.rules.Answer; rules != nil {
+		unreadable = rules.Format.Read(m)
 	}
-	if rep.status < 200 || rep.status > 599 {
-		return result{}, rep.describe(problem.New(problem.ResponseInvalid, "the provider's answer has a status that means nothing", nil), e.t.scheme)
+	refuse := func(reason problem.Reason, detail string, cause error) (result, *problem.Problem) {
+		return result{}, rep.describe(problem.New(reason, detail, cause), m, e.t.rules)
 	}
-	text := bytes.TrimPrefix(rep.body, []byte("\ufeff"))
-	if rep.status == http.StatusNoContent || len(bytes.TrimSpace(text)) == 0 {
-		return result{}, rep.describe(problem.New(problem.ResponseInvalid, "the provider's answer is empty", nil), e.t.scheme)
+	switch {
+	case rep.status >= 300 && rep.status < 400:
+		return refuse(problem.ResponseInvalid, "the provider redirects, which is never followed", nil)
+	case rep.status < 200 || rep.status > 599:
+		return refuse(problem.ResponseInvalid, "the provider's answer has a status that means nothing", nil)
+	case unreadable != nil && body.LooksLikeGBK(rep.body):
+		return refuse(problem.ResponseInvalid, "the provider's answer is not UTF-8; it looks like GBK: have the provider send UTF-8, or say so in the recipe with receive … charset gbk", nil)
+	case unreadable != nil:
+		return refuse(problem.ResponseInvalid, "the provider's answer is refused: "+unreadable.Error(), nil)
 	}
-	object, err := body.Parse(text)
-	if err != nil {
-		return result{}, rep.describe(problem.New(problem.ResponseInvalid, "the provider's answer is refused: "+err.Error(), nil), e.t.scheme)
-	}
-	opened, err := e.t.scheme.Open(scheme.Answer{Body: object, Keys: e.keys, Sealed: e.sealed})
-	if reason := scheme.ReasonOf(err); reason == scheme.Signature || reason == scheme.Decryption {
+	in := scheme.Incoming{Message: m, Keys: e.keys, Now: time.Now(), Request: e.sealed}
+	verified, err := scheme.Open(e.t.scheme, in)
+	if reason := scheme.ReasonOf(err); reason == scheme.BadSignature || reason == scheme.Decryption {
 		// The provider may have rotated while the request was under way.
 		if newer := e.t.ring.Newer(e.keys); newer != nil {
-			if again, err2 := e.t.scheme.Open(scheme.Answer{Body: object, Keys: newer, Sealed: e.sealed}); err2 == nil {
-				opened, err = again, nil
+			in.Keys = newer
+			if again, err2 := scheme.Open(e.t.scheme, in); err2 == nil {
+				verified, err = again, nil
 			}
 		}
 	}
 	switch {
 	case scheme.ReasonOf(err) == scheme.Unsigned && e.t.UnsignedResponses == "pass":
-		return result{status: rep.status, body: text}, nil
+		return unverified(rep), nil
 	case err != nil:
-		return result{}, rep.describe(problem.New(openCode(err), err.Error(), err), e.t.scheme)
-	case opened.Unsigned:
-		return result{status: rep.status, body: text}, nil
+		return refuse(openReason(err), err.Error(), err)
+	case verified.IsUnsigned():
+		return unverified(rep), nil
 	}
-	opened.Forget()
-	e.entry.Fingerprints = appendNew(e.entry.Fingerprints, opened.Fingerprints)
-	return result{status: rep.status, body: opened.Body, verified: true, signed: opened.Signed}, nil
+	e.entry.Fingerprints = appendNew(e.entry.Fingerprints, verified.Fingerprints())
+	return e.t.release(rep, verified), nil
+}
+
+// release makes of a verified answer what the application gets. There is no other
+// way to a result that is marked as verified.
+func (t *Transport) release(rep *reply, v *scheme.Verified) result {
+	res := result{status: rep.status, body: v.Body(), contentType: jsonType, verified: true, signed: v.Part()}
+	if t.As == "wire" || t.As == "" && t.rules.Answer.Format.AsWire {
+		res.body, res.contentType = v.Wire(), cmp.Or(rep.contentType, t.rules.Answer.Format.MediaType())
+	}
+	if res.body == nil {
+		res.contentType = ""
+	}
+	return res
+}
+
+// unverified is an answer that the provider does not sign, as it came.
+func unverified(rep *reply) result {
+	return result{status: rep.status, body: bytes.TrimPrefix(rep.body, []byte("\ufeff")), contentType: jsonType}
 }
 
 // appendNew appends what is not there yet, to a new slice.
@@ -139,13 +168,13 @@ func appendNew(have, more []string) []string {
 	return out
 }
 
-func openCode(err error) problem.Reason {
+func openReason(err error) problem.Reason {
 	switch scheme.ReasonOf(err) {
 	case scheme.Unsigned:
 		return problem.ResponseUnsigned
-	case scheme.Signature:
+	case scheme.BadSignature, scheme.Stale, scheme.NeedsKeys:
 		return problem.ResponseSignatureInvalid
-	case scheme.Decryption, scheme.NeedsKeys:
+	case scheme.Decryption:
 		return problem.ResponseDecryptionFailed
 	case scheme.Mismatch:
 		return problem.ResponseMismatch
@@ -159,12 +188,13 @@ var plainCode = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,32}$`)
 // describe adds to a problem what may be told of an answer that cannot be
 // trusted: its status, its media type, and the provider's result code, which is
 // how "wrong signature" from the provider is seen.
-func (rep *reply) describe(p *problem.Problem, s scheme.Scheme) *problem.Problem {
+func (rep *reply) describe(p *problem.Problem, m *message.Message, rules *scheme.Description) *problem.Problem {
 	p.UpstreamStatus, p.UpstreamContentType = rep.status, rep.contentType
-	if object, err := body.Parse(bytes.TrimPrefix(rep.body, []byte("\ufeff"))); err == nil {
-		if code := s.ResultCode(object); plainCode.MatchString(code) {
-			p.UpstreamCode = code
-		}
+	if m.Payload == nil || rules.Result == nil {
+		return p
+	}
+	if code, ok := m.Payload.Get(rules.Result); ok && code.IsScalar() && plainCode.Match(code.Text()) {
+		p.UpstreamCode = string(code.Text())
 	}
 	return p
 }
@@ -188,11 +218,14 @@ func mediaType(header string) string {
 // response is the answer as it goes back. Of the provider's headers nothing is
 // taken: a JSON answer needs none of them.
 func (res *result) response(r *http.Request) *http.Response {
-	values := &[...]string{jsonType, strconv.Itoa(len(res.body)), strconv.FormatBool(res.verified), res.signed}
+	values := &[...]string{res.contentType, strconv.Itoa(len(res.body)), strconv.FormatBool(res.verified), res.signed}
 	header := http.Header{
 		"Content-Type":   values[0:1:1],
 		"Content-Length": values[1:2:2], // so that no other body passes for the verified one
 		headerVerified:   values[2:3:3],
+	}
+	if res.contentType == "" {
+		delete(header, "Content-Type")
 	}
 	if res.verified {
 		header[headerSigned] = values[3:4:4]

@@ -3,18 +3,21 @@ package proxy
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
+	"github.com/countersign/caddy-countersign/module/app"
 	"github.com/countersign/caddy-countersign/module/directive"
-	"github.com/countersign/caddy-countersign/module/oldscheme"
+	"github.com/countersign/caddy-countersign/module/guard"
+	"github.com/countersign/caddy-countersign/module/problem"
+	"github.com/countersign/caddy-countersign/module/protocol"
 )
 
 func init() {
@@ -37,6 +40,13 @@ func init() {
 //	    max_in_flight            <number>
 //	    forward_headers          <name>...
 //	    allow_plaintext_upstream
+//	    as                       json|wire
+//	    allow                    <METHOD> <path>...
+//	    require                  <member> <value>...
+//	    limit                    [sum] <member> <decimal>
+//	    budget                   <name> sum <member> <decimal> per <duration> [by <member>...] [<store>]
+//	    unique                   <member>... for <duration> [<store>]
+//	    guard                    report
 //	    <option of the scheme>   <value>...
 //	    http {
 //	        <what transport http takes>
@@ -55,13 +65,13 @@ func parseHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	}
 	name := h.Val()
 	upstreams := h.RemainingArgs()
-	if len(upstreams) == 0 {
-		return nil, at("countersign %s needs at least one upstream, as in: countersign %s https://provider.example", name, name)
-	}
-	t := &Transport{Line: line}
-	p := &parser{t: t, short: true}
+	t := &Transport{Line: line, recipes: app.RecipesOf(h.Option("countersign"))}
+	p := &parser{t: t}
 	if err := p.parse(h.Dispenser, name); err != nil {
 		return nil, err
+	}
+	if len(upstreams) == 0 && !p.findsUpstreams() {
+		return nil, at("countersign %s needs at least one upstream, as in: countersign %s https://provider.example", name, name)
 	}
 	if t.Reference == "" {
 		return nil, at("countersign %s needs keys; add: keys <reference>", name)
@@ -84,83 +94,78 @@ func parseHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 }
 
 func parseProblem(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
-	h.Next()
-	if h.NextArg() || h.NextBlock(0) {
-		return nil, h.Err("countersign_problem takes no arguments")
+	h.Next() // the word "countersign_problem"
+	handler := new(ProblemHandler)
+	if h.NextArg() {
+		handler.Reason = problem.Reason(h.Val())
+		if _, ok := made[handler.Reason]; !ok {
+			return nil, h.Errf("countersign_problem makes unknown_route or overloaded, not %q; without a word it answers with the problem of handle_errors", h.Val())
+		}
 	}
-	return new(ProblemHandler), nil
+	if h.NextArg() || h.NextBlock(0) {
+		return nil, h.Err("countersign_problem takes one reason at most, unknown_route or overloaded, and no block")
+	}
+	return handler, nil
 }
 
-// UnmarshalCaddyfile sets up the transport, the long form, from Caddyfile
-// tokens. It takes the options of the directive but reverse_proxy. Syntax:
-//
-//	transport countersign <scheme> {
-//	    keys [<source>] <reference>
-//	    ...
-//	}
-func (t *Transport) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	d.Next() // the word "countersign"
-	t.Line = directive.Where(d)
-	at := directive.At(d)
-	if !d.NextArg() {
-		return d.Err("transport countersign needs a scheme, as in: transport countersign easypay")
+// findsUpstreams reports whether the block reverse_proxy says where upstreams come
+// from.
+func (p *parser) findsUpstreams() bool {
+	if p.proxy == nil {
+		return false
 	}
-	name := d.Val()
-	if d.NextArg() {
-		return d.Err("transport countersign takes one scheme and no more")
+	p.proxy.Reset()
+	p.proxy.Next()
+	defer p.proxy.Reset()
+	for p.proxy.NextBlock(0) {
+		if word := p.proxy.Val(); word == "dynamic" || word == "to" {
+			return true
+		}
+		p.proxy.RemainingArgs()
+		for nesting := p.proxy.Nesting(); p.proxy.NextBlock(nesting); {
+			continue
+		}
 	}
-	if err := (&parser{t: t}).parse(d, name); err != nil {
-		return err
-	}
-	if t.Reference == "" {
-		return at("transport countersign %s needs keys; add: keys <reference>", name)
-	}
-	return nil
+	return false
 }
 
 // parser reads the options of the directive or of the transport.
 type parser struct {
 	t     *Transport
-	short bool
 	seen  map[string]bool
 	proxy *caddyfile.Dispenser // the block reverse_proxy
 }
 
 func (p *parser) parse(d *caddyfile.Dispenser, name string) error {
-	id := scheme.Namespace + "." + name
-	info, err := caddy.GetModule(id)
-	if err != nil {
-		return d.Errf("unknown scheme %q; known are %s", name, strings.Join(scheme.Names(), ", "))
-	}
-	s, ok := info.New().(scheme.Scheme)
-	if !ok {
-		return d.Errf("module %s is no scheme", id)
+	p.t.Scheme.Name = name
+	if _, err := protocol.Options(name, p.t.recipes); err != nil {
+		return d.WrapErr(err)
 	}
 	p.seen = make(map[string]bool)
 	nesting := d.Nesting()
 	for d.NextBlock(nesting) {
 		option := d.Val()
-		if p.seen[option] {
+		if p.seen[option] && !slices.Contains(guard.Words(), option) {
 			return d.Errf("%s is given twice", option)
 		}
 		p.seen[option] = true
-		if err := p.option(d, s, option); err != nil {
+		if err := p.option(d, option); err != nil {
 			return err
 		}
 	}
-	p.t.SchemeRaw = caddyconfig.JSONModuleObject(s, "name", name, nil)
-	// Mistakes that need all options together are known here as well; Validate
-	// fills in defaults, which do not belong into the configuration, so it
-	// comes last.
-	if err := s.Validate(); err != nil {
-		return fmt.Errorf("scheme %s: %w, at %s", name, err, p.t.Line)
+	// Mistakes that need all options together are known here as well.
+	if err := p.t.load(p.t.recipes); err != nil {
+		if strings.Contains(err.Error(), d.File()+":") {
+			return err
+		}
+		return fmt.Errorf("%w, at %s", err, p.t.Line)
 	}
 	return nil
 }
 
 // option reads one option. The scheme's own come last, so that a scheme cannot
 // change what a common one means.
-func (p *parser) option(d *caddyfile.Dispenser, s scheme.Scheme, option string) error {
+func (p *parser) option(d *caddyfile.Dispenser, option string) error {
 	t := p.t
 	switch option {
 	case "keys":
@@ -178,7 +183,7 @@ func (p *parser) option(d *caddyfile.Dispenser, s scheme.Scheme, option string) 
 	case "max_response_body":
 		return directive.Size(d, option, &t.MaxResponseBody)
 	case "unsigned_responses":
-		return directive.Args(d, scheme.Enum(option, &t.UnsignedResponses, "reject", "pass"))
+		return directive.Take(d, directive.Enum(option, &t.UnsignedResponses, "reject", "pass"))
 	case "max_in_flight":
 		var value string
 		if err := directive.Text(d, option, &value); err != nil {
@@ -190,7 +195,7 @@ func (p *parser) option(d *caddyfile.Dispenser, s scheme.Scheme, option string) 
 		}
 		t.MaxInFlight = n
 	case "forward_headers":
-		if err := directive.Args(d, scheme.List(option, &t.ForwardHeaders)); err != nil {
+		if err := directive.Take(d, directive.List(option, &t.ForwardHeaders)); err != nil {
 			return err
 		}
 		for _, name := range t.ForwardHeaders {
@@ -198,6 +203,8 @@ func (p *parser) option(d *caddyfile.Dispenser, s scheme.Scheme, option string) 
 				return d.WrapErr(err)
 			}
 		}
+	case "as":
+		return directive.Take(d, directive.Enum(option, &t.As, "json", "wire"))
 	case "allow_plaintext_upstream":
 		if d.NextArg() {
 			return d.Err("allow_plaintext_upstream takes no value")
@@ -206,9 +213,6 @@ func (p *parser) option(d *caddyfile.Dispenser, s scheme.Scheme, option string) 
 	case "http":
 		return p.http(d)
 	case "reverse_proxy":
-		if !p.short {
-			return d.Err("reverse_proxy cannot stand inside of transport countersign; the options belong to the reverse_proxy around it")
-		}
 		if d.NextArg() {
 			return d.Err("reverse_proxy takes only a block here; the upstreams stand behind the scheme")
 		}
@@ -217,11 +221,16 @@ func (p *parser) option(d *caddyfile.Dispenser, s scheme.Scheme, option string) 
 			return d.Err("reverse_proxy needs a block with what reverse_proxy takes; without one leave it out")
 		}
 	default:
-		o, ok := scheme.Find(s, option)
-		if !ok {
-			return d.Errf("unknown option %q; besides the common ones, %s has %s", option, scheme.Name(s), strings.Join(scheme.OptionNames(s), ", "))
+		if slices.Contains(guard.Words(), option) {
+			if t.Guard == nil {
+				t.Guard = new(guard.Guard)
+			}
+			_, err := t.Guard.UnmarshalLine(d)
+			return err
 		}
-		return directive.Args(d, o)
+		if err := t.Scheme.Set(t.recipes, option, d.RemainingArgs()); err != nil {
+			return d.WrapErr(err)
+		}
 	}
 	return nil
 }
@@ -359,5 +368,3 @@ func checkHosts(t *Transport, upstreams []string, rp *reverseproxy.Handler) erro
 	}
 	return nil
 }
-
-var _ caddyfile.Unmarshaler = (*Transport)(nil)

@@ -116,10 +116,6 @@ func TestMaxInFlight(t *testing.T) {
 			t.Helper()
 			return startSidecar(t, upstream, "max_in_flight 2\ntimeout 20s")
 		},
-		"long form": func(t *testing.T, upstream string) *sidecar {
-			t.Helper()
-			return startLongForm(t, upstream, "max_in_flight 2\ntimeout 20s", "", "handle_errors {\ncountersign_problem\n}")
-		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := newDouble(t)
@@ -194,7 +190,7 @@ func (h *held) Load(ctx context.Context, reference string, previous *keys.Set) (
 func TestAClientThatLeavesBeforeTheKeysAreLoaded(t *testing.T) {
 	d := newDouble(t)
 	keysCome = make(chan struct{})
-	text := longForm("ADDRESS", d.Address, "", lines("fail_duration 30s", "max_fails 1"), "")
+	text := sidecarText("ADDRESS", d.Address, "reverse_proxy {\nfail_duration 30s\nmax_fails 1\n}")
 	s := runText(t, strings.Replace(text, "keys file", "keys held", 1))
 	ctx, leave := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer leave()
@@ -209,7 +205,7 @@ func TestAClientThatLeavesBeforeTheKeysAreLoaded(t *testing.T) {
 // Clients that leave before it is their turn say nothing about the provider.
 func TestImpatientClientsDoNotCountAgainstTheProvider(t *testing.T) {
 	d := newDouble(t)
-	s := startLongForm(t, d.Address, "", lines("fail_duration 30s", "max_fails 1"), "handle_errors {\ncountersign_problem\n}")
+	s := startSidecar(t, d.Address, "reverse_proxy {\nfail_duration 30s\nmax_fails 1\n}")
 	var leaving sync.WaitGroup
 	for n := range 64 {
 		leaving.Go(func() {

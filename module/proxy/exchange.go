@@ -12,9 +12,11 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/guard"
 	"github.com/countersign/caddy-countersign/module/keys"
-	"github.com/countersign/caddy-countersign/module/oldscheme"
+	"github.com/countersign/caddy-countersign/module/message"
 	"github.com/countersign/caddy-countersign/module/problem"
+	"github.com/countersign/caddy-countersign/module/scheme"
 	"github.com/countersign/caddy-countersign/module/telemetry"
 )
 
@@ -27,11 +29,11 @@ type exchange struct {
 	t  *Transport
 	id string
 
-	request  *body.Object
+	plain    *message.Message // as the application sent it
+	grant    *guard.Grant     // of the guardrails, or nil
 	keys     *keys.Set
 	sealed   *scheme.Sealed // by the handler, for the first try
 	sent     bool           // bytes may have reached the provider: no further try
-	tries    *tries         // in the long form, where no handler holds the exchange; or nil
 	ended    bool           // the entry is written
 	intended bool           // the entry that says that bytes will leave was written
 	gone     bool           // the entry says that the client was gone
@@ -75,23 +77,21 @@ func (t *Transport) begin(r *http.Request) *exchange {
 	return e
 }
 
-// prepare admits a request, finds its keys and seals it.
+// prepare decides whether an admitted request may be signed, finds its keys and
+// seals it.
 func (e *exchange) prepare(r *http.Request) *problem.Problem {
-	object, p := e.t.admit(r)
-	if p != nil {
+	if p := e.guard(r); p != nil {
 		return p
 	}
-	e.request = object
-	e.entry.RequestBytes = len(object.Source())
-	roles := e.t.scheme.Needs(object)
+	roles := e.t.rules.Needs(e.plain)
 	if p := e.findKeys(r.Context(), roles); p != nil {
 		return p
 	}
-	end, p := e.turn(r.Context(), roles)
+	release, p := e.acquire(r.Context(), roles)
 	if p != nil {
 		return p
 	}
-	defer end()
+	defer release()
 	return e.seal()
 }
 
@@ -100,7 +100,10 @@ func (e *exchange) prepare(r *http.Request) *problem.Problem {
 // verdict.
 func (e *exchange) findKeys(ctx context.Context, roles []keys.Role) *problem.Problem {
 	reference, ok := e.t.reference.Resolve(func(member string) (string, bool) {
-		m, ok := e.request.Get(member)
+		if e.plain.Payload == nil {
+			return "", false
+		}
+		m, ok := e.plain.Payload.Get(body.Path{member})
 		if !ok || m.Kind() != body.String {
 			return "", false
 		}
@@ -111,15 +114,18 @@ func (e *exchange) findKeys(ctx context.Context, roles []keys.Role) *problem.Pro
 	}
 	e.entry.Reference = reference
 	set, p := FindKeys(ctx, e.t.meter, e.t.ring, reference, roles...)
+	if p != nil {
+		return p
+	}
 	e.keys = set
-	return p
+	return e.t.checkKinds(set)
 }
 
 // seal seals the request for the next try.
 func (e *exchange) seal() *problem.Problem {
 	end := e.span(telemetry.SpanSeal)
 	start := time.Now()
-	sealed, err := e.t.scheme.Seal(scheme.Request{Body: e.request, Keys: e.keys, Now: start})
+	sealed, err := scheme.Seal(e.t.scheme, scheme.Request{Message: e.plain, Keys: e.keys, Now: start})
 	e.entry.Seal += max(time.Since(start), 1)
 	if err != nil {
 		p := sealProblem(err)
@@ -129,8 +135,7 @@ func (e *exchange) seal() *problem.Problem {
 	end("")
 	e.sealed = sealed
 	e.entry.Fingerprints = sealed.Fingerprints
-	e.covers(sealed.Canonical)
-	sealed.Forget()
+	e.covers(sealed.Canonical())
 	return nil
 }
 
@@ -200,6 +205,7 @@ func (e *exchange) end(outcome string, p *problem.Problem) {
 		// in the verdict.
 		e.entry.Outcome, e.entry.Verdict = "ok", "unsigned"
 	}
+	e.done(p, outcome)
 	e.t.audit.Done(&e.entry, telemetry.MessageExchange)
 	metric := e.entry.Outcome
 	if metric == "ok" {

@@ -59,6 +59,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.transport, ok = h.proxy.Transport.(*Transport); !ok {
 		return errors.New("the handler countersign needs a reverse_proxy with the transport countersign")
 	}
+	if len(h.proxy.Upstreams) == 1 {
+		h.transport.expected = h.transport.withoutPort(h.proxy.Upstreams[0].Dial)
+	}
 	if len(h.proxy.HandleResponse) > 0 {
 		h.body = http.NoBody // its routes may read it; without them none is less work for the proxy
 	}
@@ -88,7 +91,12 @@ func readsHeaders(h *reverseproxy.Handler) bool {
 // ServeHTTP checks and seals the request, proxies it, and answers problems.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	e := h.transport.begin(r)
-	if h.transport.MaxInFlight > 0 {
+	var p *problem.Problem
+	if e.plain, p = h.transport.admit(r); p != nil {
+		return e.answer(w, r, p)
+	}
+	e.entry.RequestBytes = len(e.plain.Wire)
+	if h.transport.MaxInFlight > 0 { // a body that stalls has no place
 		defer h.transport.inFlight.Add(-1)
 		if h.transport.inFlight.Add(1) > h.transport.MaxInFlight {
 			return e.answer(w, r, overloaded())

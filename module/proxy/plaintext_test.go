@@ -62,17 +62,13 @@ func TestPlaintextUpstreams(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("PROVIDER", "provider.example")
-			short := sidecarText("127.0.0.1:1", c.upstream, c.options)
-			long := longForm("127.0.0.1:1", c.upstream, c.options, "", "")
-			for form, text := range map[string]string{"short": short, "long": long} {
-				err := testcaddy.Validate(text)
-				if c.want == "" {
-					assert.NoError(t, err, form)
-					continue
-				}
-				require.ErrorContains(t, err, c.want, form)
-				assert.Regexp(t, `, at Caddyfile:\d+$`, err.Error(), form)
+			err := testcaddy.Validate(sidecarText("127.0.0.1:1", c.upstream, c.options))
+			if c.want == "" {
+				assert.NoError(t, err)
+				return
 			}
+			require.ErrorContains(t, err, c.want)
+			assert.Regexp(t, `, at Caddyfile:\d+$`, err.Error())
 		})
 	}
 }
@@ -101,9 +97,6 @@ func TestPlaintextAtEachTry(t *testing.T) {
 	for name, s := range map[string]func() *sidecar{
 		"dynamic upstreams": func() *sidecar {
 			return startSidecar(t, d.Address, "reverse_proxy {\ndynamic elsewhere\n}")
-		},
-		"dynamic upstreams, long form": func() *sidecar {
-			return startLongForm(t, d.Address, "", "dynamic elsewhere", "handle_errors {\ncountersign_problem\n}")
 		},
 		"and a port that TLS leaves out": func() *sidecar {
 			return startSidecar(t, "https://127.0.0.1:1", "http {\ntls\ntls_except_ports 80\n}\nreverse_proxy {\ndynamic elsewhere\n}")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,39 +24,13 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	e := exchangeOf(r.Context())
 	if e == nil || e.t != t {
-		// The long form: no handler has looked at the request before.
-		if t.MaxInFlight > 0 {
-			defer t.inFlight.Add(-1)
-		}
-		shared := triesOf(r.Context())
-		if e = shared.resume(t); e == nil {
-			e = t.begin(r)
-			e.tries = shared
-		}
-		if t.MaxInFlight > 0 && t.inFlight.Add(1) > t.MaxInFlight {
-			return nil, e.fail(r, overloaded())
-		}
-		if e.ended { // the client went away between two tries
-			return nil, e.fail(r, shared.problem)
-		}
-		if e.request == nil && !e.sent {
-			if p := e.prepare(r); p != nil {
-				if p.Reason == problem.Overloaded || r.Context().Err() != nil {
-					// The upstream has no part in it, nor in what a client that
-					// went away left undone, and reverse_proxy counts every
-					// error against the upstream.
-					e.end("", p)
-					return problemResponse(r, p)
-				}
-				return nil, e.fail(r, p)
-			}
-		}
+		return nil, errors.New("a request came around the handler countersign, and is not sent")
 	}
-	if e.sent || e.tries != nil && e.tries.sent.Load() {
+	if e.sent {
 		return nil, e.fail(r, problem.New(problem.UpstreamFailed, "the request was sent before and is not sent again", nil))
 	}
-	if r.Method != http.MethodPost {
-		return nil, e.fail(r, problem.New(problem.MethodNotAllowed, "the method was rewritten; only POST requests are signed", nil))
+	if r.Method != e.plain.Method {
+		return nil, e.fail(r, problem.New(problem.MethodNotAllowed, "the method was rewritten behind the handler", nil))
 	}
 	info, _ := reverseproxy.GetDialInfo(r.Context())
 	e.host = t.host(r, info)
@@ -67,6 +42,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 			t.warnDevelopmentKeys(e.keys)
 		}
 	}
+	e.aim(r)
 	if e.sealed == nil {
 		if p := e.seal(); p != nil {
 			return nil, e.fail(r, p)
@@ -101,7 +77,7 @@ func (e *exchange) try(r *http.Request) (*http.Response, error) {
 	e.entry.ResponseBytes = len(e.reply.body)
 
 	endSpan = e.span(telemetry.SpanOpen)
-	result, p := e.openInTurn(timer)
+	result, p := e.open()
 	e.entry.Open = max(time.Since(answered), 1)
 	e.reply.body, e.sealed = nil, nil
 	if p != nil {
@@ -127,15 +103,11 @@ func (e *exchange) send(timer context.Context, r *http.Request) *problem.Problem
 	} else {
 		e.attempt = new(attempt) // dials of earlier ones may go on, with theirs
 	}
-	ctx := e.attempt.begin(timer, r.Context(), e.sealed.Body)
+	ctx := e.attempt.begin(timer, r.Context(), e.sealed.Message.Wire)
 	telemetry.GuardStandardLog()
 	res, err := e.t.HTTP.RoundTrip(e.outgoing(ctx, r))
 	if e.attempt.connected.Load() {
 		e.sent = true
-		e.request = nil // and its memory is free for the answer's
-		if e.tries != nil {
-			e.tries.sent.Store(true)
-		}
 	}
 	if err != nil {
 		return e.sendProblem(ctx, err)
@@ -147,17 +119,28 @@ func (e *exchange) send(timer context.Context, r *http.Request) *problem.Problem
 // outgoing makes the request as it leaves: a new one, so that nothing of the
 // client's request is in it that was not put there.
 func (e *exchange) outgoing(ctx context.Context, r *http.Request) *http.Request {
-	header := pick(r.Header, e.t.forward)
+	m := e.sealed.Message
+	header := m.Header
+	for _, name := range e.t.forward[1:] { // header_up may have changed those that nobody has signed
+		if slices.Equal(header[name], e.plain.Header[name]) {
+			if values := r.Header[name]; len(values) > 0 {
+				header[name] = values
+			} else {
+				delete(header, name)
+			}
+		}
+	}
 	if len(header["User-Agent"]) == 0 {
 		header["User-Agent"] = nil // keeps Go from adding its own
 	}
-	if len(header["Content-Type"]) == 0 { // reverse_proxy takes out what Connection names
-		header["Content-Type"] = []string{jsonType}
-	}
 	e.attempt.url = *r.URL
+	e.attempt.url.RawQuery = m.Query
 	out := blank.WithContext(ctx)
-	out.URL, out.Host, out.Header = &e.attempt.url, e.host, header
-	out.Body, out.ContentLength = e.attempt.body(), int64(len(e.sealed.Body))
+	out.Method, out.URL, out.Host, out.Header = m.Method, &e.attempt.url, e.host, header
+	if len(m.Wire) == 0 && (m.Method == http.MethodGet || m.Method == http.MethodHead || m.Method == http.MethodDelete) {
+		return out
+	}
+	out.Body, out.ContentLength = e.attempt.body(), int64(len(m.Wire))
 	if e.t.mayReplay {
 		out.GetBody = e.attempt.again
 	}
@@ -165,7 +148,24 @@ func (e *exchange) outgoing(ctx context.Context, r *http.Request) *http.Request 
 }
 
 // blank is what all requests that leave have in common.
-var blank = &http.Request{Method: http.MethodPost, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
+var blank = &http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
+
+// aim settles where the request goes, which the signature may cover: a request
+// that was sealed for another host or path is sealed again.
+func (e *exchange) aim(r *http.Request) {
+	m := *e.plain
+	m.Host, m.Path, m.Query, m.Scheme = e.host, r.URL.EscapedPath(), r.URL.RawQuery, "http"
+	if e.t.TLSEnabled() {
+		m.Scheme = "https"
+	}
+	if m.Host == e.plain.Host && m.Path == e.plain.Path && m.Query == e.plain.Query && m.Scheme == e.plain.Scheme {
+		return
+	}
+	if e.t.rules.Request.Target || m.Path != e.plain.Path || m.Query != e.plain.Query {
+		e.sealed = nil
+	}
+	e.plain = &m
+}
 
 // host is the Host that the provider sees: its own name, or what header_up says.
 func (t *Transport) host(r *http.Request, info reverseproxy.DialInfo) string {
@@ -178,6 +178,11 @@ func (t *Transport) host(r *http.Request, info reverseproxy.DialInfo) string {
 			host = "localhost" // a socket's path is no host name, and servers refuse it
 		}
 	}
+	return t.withoutPort(host)
+}
+
+// withoutPort is a host without the port that goes without saying.
+func (t *Transport) withoutPort(host string) string {
 	if t.TLSEnabled() {
 		return strings.TrimSuffix(host, ":443")
 	}
@@ -216,16 +221,10 @@ func (e *exchange) fail(r *http.Request, p *problem.Problem) error {
 	return caddyhttp.HandlerError{Err: p, StatusCode: p.Reason.Status(), ID: p.ID}
 }
 
-// failDial is fail for a try that reached nobody. reverse_proxy may make
-// another one; where a handler follows the exchange, it ends it.
+// failDial is fail for a try that reached nobody. reverse_proxy may make another
+// one; the handler ends the exchange.
 func (e *exchange) failDial(r *http.Request, p *problem.Problem) error {
 	p.ID = e.id
-	if e.tries != nil {
-		announce(r, p)
-		if !e.tries.wait(r.Context(), e, p) {
-			e.end("", p)
-		}
-	}
 	return dialError{caddyhttp.HandlerError{Err: p, StatusCode: p.Reason.Status(), ID: p.ID}}
 }
 

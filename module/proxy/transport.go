@@ -4,23 +4,29 @@
 package proxy
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/headers"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 	"go.uber.org/zap"
 
 	"github.com/countersign/caddy-countersign/module/app"
+	"github.com/countersign/caddy-countersign/module/directive"
+	"github.com/countersign/caddy-countersign/module/guard"
 	"github.com/countersign/caddy-countersign/module/keys"
-	"github.com/countersign/caddy-countersign/module/oldscheme"
+	"github.com/countersign/caddy-countersign/module/problem"
+	"github.com/countersign/caddy-countersign/module/protocol"
+	"github.com/countersign/caddy-countersign/module/recipe"
+	"github.com/countersign/caddy-countersign/module/scheme"
 	"github.com/countersign/caddy-countersign/module/telemetry"
 )
 
@@ -45,7 +51,7 @@ const (
 // the provider's verdict, and it is never sent again.
 type Transport struct {
 	// The provider's scheme, with its options.
-	SchemeRaw json.RawMessage `json:"scheme" caddy:"namespace=countersign.schemes inline_key=name"`
+	Scheme protocol.Config `json:"scheme"`
 
 	// The name of the key source. Default: the source without a name.
 	Source string `json:"source,omitempty"`
@@ -88,23 +94,33 @@ type Transport struct {
 	// Anything that Caddy's HTTP transport takes.
 	HTTP *reverseproxy.HTTPTransport `json:"http,omitempty"`
 
+	// What may be signed. Default: everything.
+	Guard *guard.Guard `json:"guard,omitempty"`
+
+	// What the application gets of an answer that is no JSON: "wire" is what came.
+	// Default: JSON, unless the recipe says otherwise.
+	As string `json:"as,omitempty"`
+
 	// Where the configuration stands, as file:line, for errors that only come
 	// up when it is provisioned.
 	Line string `json:"line,omitempty"`
 
+	recipes   protocol.Recipes // of the configuration, while a Caddyfile is read
 	scheme    scheme.Scheme
-	name      string // of the scheme
+	rules     *scheme.Description
+	kinds     map[keys.Role]string // the kinds of keys that a recipe needs
+	name      string               // of the scheme
 	reference keys.Template
 	ring      *keys.Ring
 	meter     *telemetry.Meter
 	audit     *telemetry.Audit
 	logger    *zap.Logger
 	inFlight  *atomic.Int64
-	balancing *reverseproxy.LoadBalancing // of the reverse_proxy, or nil
-	warned    atomic.Bool                 // of development keys
-	forward   []string                    // canonical names of all headers that are forwarded
-	mayReplay bool                        // HTTP/1, or TLS that says whether it is HTTP/2
-	ownHost   bool                        // the transport itself says which Host the provider sees
+	warned    atomic.Bool // of development keys
+	forward   []string    // canonical names of all headers that are forwarded
+	mayReplay bool        // HTTP/1, or TLS that says whether it is HTTP/2
+	expected  string      // the Host that the provider will see, where there is one upstream
+	ownHost   bool        // the transport itself says which Host the provider sees
 }
 
 // CaddyModule returns the Caddy module information.
@@ -113,6 +129,13 @@ func (*Transport) CaddyModule() caddy.ModuleInfo {
 		ID:  "http.reverse_proxy.transport.countersign",
 		New: func() caddy.Module { return new(Transport) },
 	}
+}
+
+// UnmarshalCaddyfile refuses the transport of a reverse_proxy: nothing would check
+// the request before it, and a malformed one would count against the provider.
+func (t *Transport) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // the word "countersign"
+	return d.Err("transport countersign is the handler's own; write: countersign <scheme> <upstream> { … }, with what reverse_proxy takes in a block reverse_proxy { … }")
 }
 
 // Provision sets up the transport. It asks no network.
@@ -134,35 +157,32 @@ func (t *Transport) provision(ctx caddy.Context) error {
 	}
 	t.inFlight = new(atomic.Int64)
 
-	if len(t.SchemeRaw) == 0 {
-		return errors.New("the transport countersign needs a scheme")
+	if !insideHandler(ctx) {
+		return errors.New("the transport countersign is the handler's own: write `countersign <scheme> <upstream> { … }`, and what reverse_proxy takes into a block reverse_proxy { … } in it")
 	}
-	loaded, err := ctx.LoadModule(t, "SchemeRaw")
+	a, err := app.Of(ctx)
 	if err != nil {
-		return fmt.Errorf("setting up the scheme: %w", err)
+		return err
 	}
-	var ok bool
-	if t.scheme, ok = loaded.(scheme.Scheme); !ok {
-		return fmt.Errorf("module %T is no scheme", loaded)
-	}
-	t.name = scheme.Name(t.scheme)
-	if err := t.scheme.Validate(); err != nil {
-		return fmt.Errorf("scheme %s: %w", t.name, err)
+	if err := t.load(a.Recipes); err != nil {
+		return err
 	}
 	if err := t.fillIn(); err != nil {
 		return err
 	}
-	if w, ok := t.scheme.(scheme.Warner); ok {
-		for _, warning := range w.Warnings() {
-			t.logger.Warn(warning, zap.String("scheme", t.name), zap.String("profile", t.Profile))
+	for _, warning := range t.rules.Warnings {
+		t.logger.Warn(warning, zap.String("scheme", t.name), zap.String("profile", t.Profile))
+	}
+	if t.Guard != nil {
+		if err := t.Guard.Provision(ctx, t.Profile); err != nil {
+			return err
 		}
 	}
-	if err := t.provisionKeys(ctx); err != nil {
+	if err := t.provisionKeys(ctx, a); err != nil {
 		return err
 	}
 	t.meter = telemetry.Exchanges(t.name, t.Profile)
 	if parent := parentProxy(ctx); parent != nil {
-		t.balancing = parent.LoadBalancing
 		t.ownHost = parent.Headers == nil || parent.Headers.Request == nil
 		if err := t.checkProxy(parent); err != nil {
 			return err
@@ -170,6 +190,36 @@ func (t *Transport) provision(ctx caddy.Context) error {
 	}
 	if err := t.HTTP.Provision(ctx); err != nil {
 		return fmt.Errorf("setting up the http transport: %w", err)
+	}
+	return nil
+}
+
+// load makes the scheme.
+func (t *Transport) load(recipes protocol.Recipes) error {
+	if t.Scheme.Name == "" {
+		return errors.New("countersign needs a scheme, as in: countersign easypay https://provider.example")
+	}
+	s, err := t.Scheme.Load(recipes)
+	if err != nil {
+		return err
+	}
+	t.scheme, t.rules, t.name = s, s.Describe(), t.Scheme.Name
+	if t.rules.Request == nil {
+		return fmt.Errorf("%s serves notifications only, as its recipe has no block request; use countersign_notify %s", t.name, t.name)
+	}
+	if p, ok := s.(*recipe.Program); ok {
+		t.kinds = p.KeyKinds()
+	}
+	return t.checkGuard()
+}
+
+// checkKinds refuses a key set with a key of another kind than the scheme needs.
+func (t *Transport) checkKinds(set *keys.Set) *problem.Problem {
+	for role, kind := range t.kinds {
+		held := set.Kinds(role)
+		if len(held) > 0 && !slices.Contains(held, kind) {
+			return problem.New(problem.KeysUnavailable, fmt.Sprintf("the role %s holds a key of the kind %s, and %s needs one of the kind %s", role, strings.Join(held, ", "), t.name, kind), nil)
+		}
 	}
 	return nil
 }
@@ -194,7 +244,7 @@ func (t *Transport) fillIn() error {
 	if t.DialTimeout < 0 || t.Timeout < 0 || t.MaxRequestBody < 0 || t.MaxResponseBody < 0 || t.MaxInFlight < 0 {
 		return errors.New("timeouts and limits must be positive")
 	}
-	if err := scheme.OneOf("unsigned_responses", &t.UnsignedResponses, "reject", "pass"); err != nil {
+	if err := directive.OneOf("unsigned_responses", &t.UnsignedResponses, "reject", "pass"); err != nil {
 		return err
 	}
 	t.forward = []string{"Content-Type", "Accept", "User-Agent"}
@@ -217,7 +267,7 @@ func (t *Transport) fillIn() error {
 	return nil
 }
 
-func (t *Transport) provisionKeys(ctx caddy.Context) error {
+func (t *Transport) provisionKeys(ctx caddy.Context, a *app.App) error {
 	if t.Reference == "" {
 		return errors.New("countersign needs keys; add `keys <reference>`")
 	}
@@ -227,10 +277,6 @@ func (t *Transport) provisionKeys(ctx caddy.Context) error {
 		return fmt.Errorf("the key reference: %w", err)
 	}
 	if t.reference, err = keys.ParseTemplate(text); err != nil {
-		return err
-	}
-	a, err := app.Of(ctx)
-	if err != nil {
 		return err
 	}
 	var check func(*keys.Set)
@@ -243,6 +289,9 @@ func (t *Transport) provisionKeys(ctx caddy.Context) error {
 
 // Cleanup closes idle connections. Exchanges in flight keep what they hold.
 func (t *Transport) Cleanup() error {
+	if t.Guard != nil {
+		_ = t.Guard.Cleanup() // it has nothing that could fail
+	}
 	if t.HTTP == nil {
 		return nil
 	}

@@ -27,6 +27,15 @@ func parentProxy(ctx caddy.Context) *reverseproxy.Handler {
 	return nil
 }
 
+// insideHandler reports whether the module being provisioned stands in the handler
+// countersign.
+func insideHandler(ctx caddy.Context) bool {
+	return slices.ContainsFunc(ctx.Modules(), func(m caddy.Module) bool {
+		_, ok := m.(*Handler)
+		return ok
+	})
+}
+
 // checkProxy refuses a reverse_proxy that could send a request twice, or in
 // plaintext over a network.
 func (t *Transport) checkProxy(h *reverseproxy.Handler) error {

@@ -191,10 +191,6 @@ func TestFailedDialIsTriedElsewhere(t *testing.T) {
 			t.Helper()
 			return startSidecar(t, upstreams, "reverse_proxy {\n"+balancing+"\n}")
 		},
-		"long form": func(t *testing.T, upstreams string) *sidecar {
-			t.Helper()
-			return startLongForm(t, upstreams, "", balancing, "")
-		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := newDouble(t)

@@ -19,6 +19,7 @@ type compiler struct {
 	texts     map[string]*text
 	visiting  map[string]bool
 	wraps     bool // a payload travels as a field beside others
+	aimed     bool // a placeholder depends on where a request goes
 }
 
 // Compile compiles a recipe. Settings are the values of its options; an option

@@ -2,6 +2,7 @@ package recipe
 
 import (
 	"crypto"
+	"crypto/rsa"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -279,6 +280,9 @@ func (c *compiler) encryptionBlock(e *encryption) error {
 			return err
 		}
 	}
+	if e.envelope != nil && e.envelope.place.kind == "body" && contains(e.paths, e.envelope.place.path) {
+		return e.line.errorf("%s names %s, in which its key travels; name a member that holds plaintext", e.line.Words[0], e.envelope.place)
+	}
 	if e.envelope != nil {
 		e.envelope.prefix = prefix
 		e.envelope.kind, e.envelope.size = keyKind, keySize
@@ -542,6 +546,9 @@ func (s *sealing) seal(e *encryption) error {
 		return err
 	}
 	wrapped, err := v.cipher.EncryptTo(public.Key, append([]byte(v.prefix), key...), cipher.Params{Order: e.params.Order})
+	if key, ok := public.Key.(*rsa.PublicKey); ok && err == nil && len(wrapped) > key.Size() {
+		err = fmt.Errorf("wrapping the symmetric key with %s: it and its prefix are longer than one block", public.Origin)
+	}
 	if err != nil {
 		return &scheme.Error{Reason: scheme.Signing, Detail: "the request could not be encrypted; the log says which key failed", Cause: err}
 	}

@@ -216,7 +216,7 @@ func (c *compiler) hasMatch() bool {
 
 func (c *compiler) requestDirection(b *requestBlock) *scheme.Direction {
 	var all coverage
-	dir := &scheme.Direction{Format: b.format}
+	dir := &scheme.Direction{Format: b.format, Target: c.aimed || b.format.Kind == message.Query}
 	for _, s := range b.signs {
 		all.add(s.text.covers)
 		dir.Roles = append(dir.Roles, s.roles(message.Request)...)

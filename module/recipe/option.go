@@ -57,6 +57,9 @@ var reserved = []string{
 
 // Check reports why values cannot be the option's, or nil.
 func (o Option) Check(values []string) error {
+	if len(values) == 0 && o.List {
+		return fmt.Errorf("%s needs at least one value", o.Name)
+	}
 	if len(values) == 0 || len(values) > 1 && !o.List {
 		return fmt.Errorf("%s takes exactly one value, not %d", o.Name, len(values))
 	}

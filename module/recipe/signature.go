@@ -382,13 +382,18 @@ func checkLayout(l Line, layout string) error {
 
 // incoming is the signature of a message that came in.
 func (s *signature) incoming(e *env) (scheme.Signature, error) {
+	values, err := s.place.values(e.m, e.fields())
+	if err != nil {
+		return scheme.Signature{}, invalid(err)
+	}
+	if len(values) == 0 { // nothing else matters then
+		return scheme.Signature{Algorithm: s.algorithm, Encoding: s.encoding, Where: s.place.String(), Part: s.part}, nil
+	}
 	made, err := s.make(e)
 	if err != nil {
 		return made, err
 	}
-	if made.Values, err = s.place.values(e.m, e.fields()); err != nil {
-		return made, invalid(err)
-	}
+	made.Values = values
 	if s.key != nil {
 		if made.Key, err = s.key.text(e); err != nil {
 			return made, err

@@ -118,7 +118,9 @@ func (c *compiler) placeholder(name string, fromOption bool) (part, error) {
 		}
 		p.arg = textproto.CanonicalMIMEHeaderKey(p.arg)
 	case "query":
+		c.aimed = true
 	case "method", "path", "uri", "host", "url", "status", "uuid", "signature":
+		c.aimed = c.aimed || head == "path" || head == "uri" || head == "host" || head == "url"
 		if dotted {
 			return p, unknown
 		}

@@ -11,15 +11,15 @@ type Reason int
 
 // The reasons.
 const (
-	Invalid    Reason = iota + 1 // a member is missing or has the wrong type
-	Signing                      // the signature could not be made
-	Unsigned                     // there is no signature
-	BadSignature                 // the signature does not verify
-	Stale                        // the message is too old, or its age is not known
-	Ambiguous                    // what is signed can be read in two ways
-	Decryption                   // an encrypted member does not open
-	Mismatch                     // the answer names another order than the request
-	NeedsKeys                    // a role or a key is missing
+	Invalid      Reason = iota + 1 // a member is missing or has the wrong type
+	Signing                        // the signature could not be made
+	Unsigned                       // there is no signature
+	BadSignature                   // the signature does not verify
+	Stale                          // the message is too old, or its age is not known
+	Ambiguous                      // what is signed can be read in two ways
+	Decryption                     // an encrypted member does not open
+	Mismatch                       // the answer names another order than the request
+	NeedsKeys                      // a role or a key is missing
 )
 
 // Error says why a message was not sealed or opened. Detail is shown to the

@@ -81,6 +81,10 @@ type Direction struct {
 	Part  string      // what is signed, for Countersign-Signed: "*", or names of members
 	Roles []keys.Role // that are needed
 
+	// Target reports whether the signature, or something that is set, depends on
+	// the host, the path or the query that a request goes to.
+	Target bool
+
 	// Reads are the members that are read by name. One of them that stands there
 	// a second time in other letters is refused.
 	Reads []body.Path

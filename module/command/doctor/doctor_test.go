@@ -156,32 +156,6 @@ http://127.0.0.1:18085 {
 	assert.Contains(t, find(t, examine(t, config), "roles", reference).Reason, "needs the role secret")
 }
 
-func TestTheLongForm(t *testing.T) {
-	dir := merchant(t, easypayRef)
-	server := provider(t, nil)
-	config := fmt.Sprintf(`{
-	admin off
-	persist_config off
-	countersign {
-		keys file %s
-	}
-}
-http://127.0.0.1:18080 {
-	bind 127.0.0.1
-	route /pay/* {
-		reverse_proxy %s {
-			transport countersign easypay {
-				keys %s
-			}
-		}
-	}
-}
-`, dir, server.Listener.Addr(), easypayRef)
-	findings := examine(t, config)
-	assert.Empty(t, failures(findings))
-	assert.Contains(t, find(t, findings, "upstream", "").Reason, "answers HEAD")
-}
-
 func TestAConfigurationThatDoesNotLoad(t *testing.T) {
 	for name, test := range map[string]struct{ json, reason string }{
 		"no configuration":        {`[]`, "not a configuration of Caddy"},

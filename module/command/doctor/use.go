@@ -153,7 +153,11 @@ func newProxyUse(object, transport map[string]any) (*use, error) {
 	}
 	u.source = u.transport.Source
 	u.where = describe(isProxy, u.transport.Profile, u.transport.Line)
-	return u, u.configure(u.transport.SchemeRaw, u.transport.Reference)
+	raw, err := json.Marshal(u.transport.Scheme)
+	if err != nil {
+		return nil, err
+	}
+	return u, u.configure(raw, u.transport.Reference)
 }
 
 // decode reads an object of the tree as what it is.
