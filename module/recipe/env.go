@@ -74,6 +74,9 @@ func (e *env) append(dst []byte, p part) ([]byte, error) {
 	case "status":
 		return fmt.Appendf(dst, "%d", e.m.Status), nil
 	case "time":
+		if bound, ok := e.fresh["time."+p.arg]; ok { // of a request that came in
+			return append(dst, bound...), nil
+		}
 		return append(dst, formatTime(e.now, p.arg, e.zone)...), nil
 	case "nonce", "uuid":
 		return append(dst, e.nonce(p)...), nil
