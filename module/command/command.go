@@ -26,7 +26,7 @@ fails, and checks a configuration before the first payment.
 
 A message is read from FILE; "-" or nothing is standard input.`,
 		CobraFunc: func(cmd *cobra.Command) {
-			cmd.AddCommand(sealCommand(), openCommand(), diffCommand(), doctorCommand(), keyscmd.Command(), auditCommand())
+			cmd.AddCommand(sealCommand(), openCommand(), diffCommand(), doctorCommand(), keyscmd.Command(), auditCommand(), recipeCommand())
 			cmd.RunE = func(cmd *cobra.Command, args []string) error {
 				if len(args) == 0 {
 					return cmd.Help()

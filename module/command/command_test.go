@@ -154,7 +154,7 @@ func TestMistakesSayWhatToChange(t *testing.T) {
 		stdin string
 		want  string
 	}{
-		"no such command":         {[]string{"sael"}, "", `there is no command "sael"; there are audit, diff, doctor, keys, open, seal`},
+		"no such command":         {[]string{"sael"}, "", `there is no command "sael"; there are audit, diff, doctor, keys, open, recipe, seal`},
 		"no scheme":               {append([]string{"seal"}, keys...), "{}", "--scheme is missing; known are easypay, hbsk, hkrt, hongwen, jeepay"},
 		"unknown scheme":          {append([]string{"seal", "--scheme", "alipay"}, keys...), "{}", `unknown scheme "alipay"; known are easypay, hbsk, hkrt, hongwen, jeepay`},
 		"unknown option":          {append([]string{"seal", "--set", "emty=keep"}, easypay...), "{}", `unknown option "emty"; easypay has encrypt, padding, envelope_prefix, sign_type, empty, match`},
@@ -178,7 +178,7 @@ func TestMistakesSayWhatToChange(t *testing.T) {
 		"diff as a bill":          {[]string{"diff", "--scheme", "easypay", "--as", "bill", "-", "x"}, "{}", `--as takes request, response or notification, not "bill"`},
 		"diff of one file":        {[]string{"diff", "--scheme", "easypay", "x"}, "", "accepts 2 arg(s)"},
 		"diff of input and input": {[]string{"diff", "--scheme", "easypay", "-", "-"}, "", "only one of BODY and CANONICAL"},
-		"diff of a plain request": {[]string{"diff", "--scheme", "easypay", "-", samples + "/easypay.json"}, sample(t, "easypay.json"), "bizData.orderSubDetails is an object or an array"},
+		"diff of a plain request": {[]string{"diff", "--scheme", "easypay", "-", samples + "/easypay.json"}, sample(t, "easypay.json"), "bizData: member orderSubDetails: an object or a list"},
 		"doctor without a file":   {[]string{"doctor"}, "", "--config is missing"},
 		"doctor of nothing":       {[]string{"doctor", "--config", "nowhere"}, "", "reading the configuration"},
 	} {

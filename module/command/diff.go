@@ -16,7 +16,6 @@ import (
 
 	"github.com/countersign/caddy-countersign/module/command/diagnosis"
 	"github.com/countersign/caddy-countersign/module/command/visible"
-	"github.com/countersign/caddy-countersign/module/oldscheme"
 )
 
 // around is how many characters are shown on either side of a difference.
@@ -65,9 +64,9 @@ func (in *differ) diff(cmd *cobra.Command, bodyFile, canonicalFile string) error
 	if err != nil {
 		return err
 	}
-	kind := scheme.Kind(in.as)
-	if !slices.Contains([]scheme.Kind{scheme.KindRequest, scheme.KindResponse, scheme.KindNotification}, kind) {
-		return fmt.Errorf("--as takes request, response or notification, not %q", in.as)
+	kind, err := diagnosis.Kind(in.as)
+	if err != nil {
+		return err
 	}
 	if bodyFile == "-" && canonicalFile == "-" {
 		return errors.New("only one of BODY and CANONICAL can be standard input")
@@ -86,7 +85,7 @@ func (in *differ) diff(cmd *cobra.Command, bodyFile, canonicalFile string) error
 	}
 	ours, err := diagnosis.Canonical(s, message)
 	if err != nil {
-		return fmt.Errorf("making the canonical string of the %s: %w", kind, err)
+		return fmt.Errorf("making the canonical string of the %s: %w", in.as, err)
 	}
 	out := cmd.OutOrStdout()
 	d := diagnosis.Compare(ours, theirs)

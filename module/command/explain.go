@@ -1,6 +1,7 @@
 package command
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"fmt"
 	"io"
@@ -38,6 +39,14 @@ func hidden(text []byte) int {
 	return n
 }
 
+// hole shows the text that is digested where a secret stands in it.
+func (e explainer) hole(canonical, hole []byte) {
+	if !bytes.Equal(canonical, hole) {
+		e.line("digested", "with the secret in place of {secret}:")
+		fmt.Fprintf(e, "%s\n", visible.Show(hole)) //nolint:errcheck // nobody can be told
+	}
+}
+
 // set tells which key set was used.
 func (e explainer) set(set *keys.Set) {
 	e.line("key set", "%s, version %s", set.Reference, set.Version)
@@ -66,9 +75,6 @@ func (e explainer) keys(set *keys.Set, fingerprints []string, roles ...keys.Role
 func (e explainer) would(what string, found []diagnosis.Variation) int {
 	for _, v := range found {
 		fmt.Fprintf(e, "would %s %s\n", what, v) //nolint:errcheck // nobody can be told
-		for _, b := range v.Besides {
-			e.line("look out", "%s is a guess, because no answer shows how requests are signed: ask the provider for it (without it: %v)", b.Option, v.Why)
-		}
 	}
 	return len(found)
 }

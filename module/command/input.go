@@ -8,13 +8,15 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/countersign/caddy-countersign/module/command/diagnosis"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/keysource/file"
-	"github.com/countersign/caddy-countersign/module/oldscheme"
+	"github.com/countersign/caddy-countersign/module/message"
+	"github.com/countersign/caddy-countersign/module/protocol"
 )
 
 // maxInput is the largest file that is read, in bytes: no provider takes more.
@@ -28,11 +30,27 @@ type input struct {
 	keys      string
 	reference string
 	explain   bool
+	recipes   string // a file with recipes that do not ship
+	time      string // --at
+	now       time.Time
+}
+
+// name is the scheme's name.
+func (in *input) name() string { return in.scheme }
+
+// at is the time that fresh, certificates and {time.…} see.
+func (in *input) at() time.Time {
+	if in.now.IsZero() {
+		return time.Now()
+	}
+	return in.now
 }
 
 // schemeFlags adds the flags that configure the scheme.
 func (in *input) schemeFlags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&in.scheme, "scheme", "", "the provider's scheme: "+strings.Join(scheme.Names(), ", "))
+	cmd.Flags().StringVar(&in.scheme, "scheme", "", "the provider's scheme: "+strings.Join(protocol.Names(nil), ", "))
+	cmd.Flags().StringVar(&in.recipes, "recipe", "", "a `file` with recipes that do not ship: recipe blocks, or a whole Caddyfile")
+	cmd.Flags().StringVar(&in.time, "at", "", "the `time` (RFC 3339) that the message is made or opened at; now by default")
 	cmd.Flags().StringArrayVar(&in.settings, "set", nil, "an option of the scheme, as `option=value`; several values are separated by commas")
 }
 
@@ -44,9 +62,29 @@ func (in *input) keyFlags(cmd *cobra.Command) {
 
 // recipe is the scheme as the flags configure it.
 func (in *input) recipe() (diagnosis.Recipe, error) {
-	r := diagnosis.Recipe{Scheme: in.scheme}
+	var r diagnosis.Recipe
+	if in.time != "" {
+		now, err := time.Parse(time.RFC3339, in.time)
+		if err != nil {
+			return r, fmt.Errorf("--at takes a time as 2026-11-26T10:00:00+08:00, not %q", in.time)
+		}
+		in.now = now
+	}
+	if in.recipes != "" {
+		own, err := ReadRecipes(in.recipes)
+		if err != nil {
+			return r, err
+		}
+		r.Own = own
+		if in.scheme == "" && len(own) == 1 {
+			for name := range own {
+				in.scheme = name
+			}
+		}
+	}
+	r.Scheme = in.scheme
 	if in.scheme == "" {
-		return r, fmt.Errorf("--scheme is missing; known are %s", strings.Join(scheme.Names(), ", "))
+		return r, fmt.Errorf("--scheme is missing; known are %s", strings.Join(protocol.Names(r.Own), ", "))
 	}
 	for _, text := range in.settings {
 		set, err := diagnosis.ParseSetting(text)
@@ -59,7 +97,7 @@ func (in *input) recipe() (diagnosis.Recipe, error) {
 }
 
 // keySet loads the key set that the flags name for a message.
-func (in *input) keySet(ctx context.Context, w scheme.Wire) (*keys.Set, error) {
+func (in *input) keySet(ctx context.Context, m *message.Message) (*keys.Set, error) {
 	if in.keys == "" {
 		return nil, errors.New("--keys is missing; give the folder that holds the key sets, such as keys-dev/merchant")
 	}
@@ -70,7 +108,7 @@ func (in *input) keySet(ctx context.Context, w scheme.Wire) (*keys.Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	reference, ok := template.Resolve(func(member string) (string, bool) { return diagnosis.Member(w, member) })
+	reference, ok := template.Resolve(func(member string) (string, bool) { return diagnosis.Member(m, member) })
 	if !ok {
 		return nil, fmt.Errorf("the reference %s names a member that the message does not have, or whose value cannot name a key set; give the reference itself", in.reference)
 	}

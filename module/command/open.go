@@ -8,7 +8,8 @@ import (
 
 	"github.com/countersign/caddy-countersign/module/command/diagnosis"
 	"github.com/countersign/caddy-countersign/module/keys"
-	"github.com/countersign/caddy-countersign/module/oldscheme"
+	"github.com/countersign/caddy-countersign/module/message"
+	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
 // opening are the roles that open a message.
@@ -53,61 +54,62 @@ func (in *opener) open(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	kind := scheme.Kind(in.as)
-	if kind != scheme.KindResponse && kind != scheme.KindNotification {
+	kind, err := diagnosis.Kind(in.as)
+	if err != nil || kind == message.Request {
 		return fmt.Errorf("--as takes response or notification, not %q", in.as)
 	}
 	text, err := read(cmd, args)
 	if err != nil {
 		return err
 	}
-	message, err := diagnosis.Read(s, kind, text)
+	m, err := diagnosis.Read(s, kind, text)
 	if err != nil {
 		return err
 	}
-	set, err := in.keySet(cmd.Context(), message)
+	set, err := in.keySet(cmd.Context(), m)
 	if err != nil {
 		return err
 	}
 
 	e := explainer{cmd.ErrOrStderr()}
-	opened, failed := diagnosis.Open(s, message, set, nil)
+	opened, failed := diagnosis.Open(s, m, set, in.at(), nil)
 	if in.explain {
-		e.line("scheme", "%s, %s", scheme.Name(s), kind)
+		e.line("scheme", "%s, %s", in.name(), in.as)
 		e.set(set)
 		if failed != nil {
-			in.explainFailure(e, s, message, set)
-			explainWhy(e, recipe, message, set, failed)
-		} else if !opened.Unsigned {
-			e.keys(set, opened.Fingerprints, opening...)
-			e.line("signed", "%s", opened.Signed)
-			e.canonical(opened.Canonical)
-			if opened.Note != "" {
-				found, _ := diagnosis.WouldOpen(recipe, message, set, true)
+			in.explainFailure(e, s, m, set)
+			in.explainWhy(e, recipe, m, set, failed)
+		} else if !opened.IsUnsigned() {
+			e.keys(set, opened.Fingerprints(), opening...)
+			e.line("signed", "%s", opened.Part())
+			e.hole(opened.Canonical(), opened.Hole())
+			e.canonical(opened.Canonical())
+			if opened.Note() != "" {
+				found, _ := diagnosis.WouldOpen(recipe, m, set, in.at(), true)
 				e.would("open", found)
 			}
 		}
 	}
 	switch {
 	case failed != nil:
-		return fmt.Errorf("the %s does not open: %w", kind, failed)
-	case opened.Unsigned:
-		return fmt.Errorf("the %s is not signed; the provider's rule allows that for this one, and nothing in it is verified", kind)
-	case opened.Note != "":
-		e.line("note", "%s", opened.Note)
+		return fmt.Errorf("the %s does not open: %w", in.as, failed)
+	case opened.IsUnsigned():
+		return fmt.Errorf("the %s is not signed; the provider's rule allows that for this one, and nothing in it is verified", in.as)
+	case opened.Note() != "":
+		e.line("note", "%s", opened.Note())
 	}
-	plain := opened.Body
-	if plain == nil {
-		plain = text // a form has nothing in it to decrypt
+	plain := opened.Body()
+	if d := s.Describe(); kind == message.Notification && !d.Notification.Format.IsJSON() && !opened.Revealed() || plain == nil {
+		plain = text // as the application gets it
 	}
 	_, err = cmd.OutOrStdout().Write(plain)
 	return err
 }
 
 // explainFailure shows what did not verify.
-func (in *opener) explainFailure(e explainer, s scheme.Scheme, message scheme.Wire, set *keys.Set) {
+func (in *opener) explainFailure(e explainer, s scheme.Scheme, m *message.Message, set *keys.Set) {
 	e.keys(set, nil, opening...)
-	text, err := diagnosis.Canonical(s, message)
+	text, err := diagnosis.Canonical(s, m)
 	if err != nil {
 		e.line("canonical", "there is none: %v", err)
 		return
@@ -116,10 +118,10 @@ func (in *opener) explainFailure(e explainer, s scheme.Scheme, message scheme.Wi
 }
 
 // explainWhy tells what would have made a message verify or decrypt.
-func explainWhy(e explainer, r diagnosis.Recipe, message scheme.Wire, set *keys.Set, failed error) {
+func (in *opener) explainWhy(e explainer, r diagnosis.Recipe, m *message.Message, set *keys.Set, failed error) {
 	switch scheme.ReasonOf(failed) {
-	case scheme.Signature, scheme.NeedsKeys:
-		found, untried := diagnosis.WouldOpen(r, message, set, false)
+	case scheme.BadSignature, scheme.NeedsKeys:
+		found, untried := diagnosis.WouldOpen(r, m, set, in.at(), false)
 		if e.would("verify", found) == 0 {
 			for _, reason := range untried {
 				e.line("not tried", "some values of options: %s", reason)
@@ -127,7 +129,7 @@ func explainWhy(e explainer, r diagnosis.Recipe, message scheme.Wire, set *keys.
 			e.line("would not", "no value of an option, no other key of this set and not GBK would have made it verify; ask the provider's support for the string that it signed, and compare: caddy countersign diff")
 		}
 	case scheme.Decryption:
-		found, _ := diagnosis.WouldOpen(r, message, set, true)
+		found, _ := diagnosis.WouldOpen(r, m, set, in.at(), true)
 		e.would("open", found)
 	}
 }

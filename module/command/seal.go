@@ -1,14 +1,17 @@
 package command
 
 import (
+	"bytes"
 	"fmt"
-	"time"
+	"io"
 
 	"github.com/spf13/cobra"
 
 	"github.com/countersign/caddy-countersign/module/command/diagnosis"
 	"github.com/countersign/caddy-countersign/module/keys"
-	"github.com/countersign/caddy-countersign/module/oldscheme"
+	"github.com/countersign/caddy-countersign/module/message"
+	"github.com/countersign/caddy-countersign/module/recipe"
+	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
 func sealCommand() *cobra.Command {
@@ -43,7 +46,10 @@ func (in *input) seal(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	request, err := diagnosis.Read(s, scheme.KindRequest, text)
+	if s.Describe().Request == nil {
+		return fmt.Errorf("%s serves notifications only; it has no requests", in.name())
+	}
+	request, whole, err := diagnosis.ReadPlain(s, text)
 	if err != nil {
 		return err
 	}
@@ -51,24 +57,33 @@ func (in *input) seal(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := set.Need(diagnosis.SealRoles(s, request.Body)...); err != nil {
+	if err := set.Need(diagnosis.SealRoles(s, request)...); err != nil {
 		return err
 	}
-	sealed, err := s.Seal(scheme.Request{Body: request.Body, Keys: set, Now: time.Now()})
+	sealed, err := scheme.Seal(s, scheme.Request{Message: request, Keys: set, Now: in.at()})
 	if err != nil {
 		return sealError(err)
 	}
 	e := explainer{cmd.ErrOrStderr()}
 	if in.explain {
-		e.line("scheme", "%s, request", scheme.Name(s))
+		e.line("scheme", "%s, request", in.name())
 		e.set(set)
 		e.keys(set, sealed.Fingerprints, keys.Sign, keys.Encrypt, keys.SharedSecret)
-		e.canonical(sealed.Canonical)
+		e.hole(sealed.Canonical(), sealed.Hole())
+		e.canonical(sealed.Canonical())
 	}
-	if err := set.Need(s.Needs(request.Body)...); err != nil {
+	if err := set.Need(s.Describe().Needs(request)...); err != nil {
 		e.line("note", "the sidecar would not send this: %v", err)
 	}
-	_, err = cmd.OutOrStdout().Write(sealed.Body)
+	in.missingIdentity(e, s, request)
+	if whole {
+		return writeMessage(cmd.OutOrStdout(), sealed.Message)
+	}
+	out := sealed.Message.Wire
+	if out == nil {
+		out = []byte(sealed.Message.Query)
+	}
+	_, err = cmd.OutOrStdout().Write(out)
 	return err
 }
 
@@ -79,4 +94,34 @@ func sealError(err error) error {
 		return fmt.Errorf("%w: %w", err, cause)
 	}
 	return err
+}
+
+// writeMessage prints a request with its request line and headers.
+func writeMessage(w io.Writer, m *message.Message) error {
+	var out bytes.Buffer
+	fmt.Fprintf(&out, "%s %s HTTP/1.1\r\n", m.Method, m.URI())
+	if m.Host != "" {
+		fmt.Fprintf(&out, "Host: %s\r\n", m.Host)
+	}
+	if err := m.Header.Write(&out); err != nil {
+		return err
+	}
+	out.WriteString("\r\n")
+	out.Write(m.Wire)
+	_, err := w.Write(out.Bytes())
+	return err
+}
+
+// missingIdentity says that an option that adds a member is not set and the
+// application has not given the member either: the provider would refuse that.
+func (in *input) missingIdentity(e explainer, s scheme.Scheme, m *message.Message) {
+	p, ok := s.(*recipe.Program)
+	if !ok || m.Payload == nil {
+		return
+	}
+	for option, path := range p.Identities() {
+		if _, given := m.Payload.Get(path); !given {
+			e.line("note", "the request has no %s, and the option %s is not set; give one of them", path, option)
+		}
+	}
 }

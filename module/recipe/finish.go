@@ -198,11 +198,27 @@ func (c *compiler) finish(r Recipe) error {
 			return Line{At: o.At}.errorf("option %s is never used; remove it, or write {option.%s}", name, name)
 		}
 	}
-	if p.proof == "guess" {
+	if p.proof == "guess" && !c.confirmed() {
 		c.warn("%s", strings.TrimSpace("how this provider signs is a guess; "+p.proofNote))
 	}
 	d.Warnings = p.warnings
 	return nil
+}
+
+// confirmed reports whether an operator has set every text that the recipe
+// guesses.
+func (c *compiler) confirmed() bool {
+	guessed := 0
+	for name, o := range c.options {
+		if len(o.Values) > 0 || o.List || len(o.Default) == 0 {
+			continue
+		}
+		guessed++
+		if slices.Equal(c.settings[name], o.Default) {
+			return false
+		}
+	}
+	return guessed > 0
 }
 
 func (c *compiler) hasMatch() bool {
@@ -290,8 +306,7 @@ func (c *compiler) direction(b *incomingBlock) *scheme.Direction {
 	if b.sealed && len(b.before) == 0 && all.bytes {
 		dir.Signed = func(body.Path) bool { return true }
 	}
-	slices.Sort(dir.Roles)
-	dir.Roles = slices.Compact(dir.Roles)
+	dir.Roles = unique(dir.Roles)
 	return dir
 }
 

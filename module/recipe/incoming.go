@@ -194,6 +194,11 @@ func (b *incomingBlock) decrypt(e *env, in *scheme.Incoming, d *encryption) erro
 		return b.decryptWhole(e, in, d)
 	}
 	if e.m.Payload == nil || !hasAny(e.m.Payload, d.paths) {
+		if d.envelope != nil && in.Request == nil && b.kind == message.Answer {
+			if values, err := d.envelope.place.values(e.m, e.fields()); err == nil && len(values) > 0 {
+				in.Note("verified, not decryptable: there is an envelope and no encrypted member; " + echoed)
+			}
+		}
 		if d.implied || d.envelope != nil || e.m.Payload == nil && b.kind == message.Answer {
 			return nil
 		}
@@ -209,13 +214,39 @@ func (b *incomingBlock) decrypt(e *env, in *scheme.Incoming, d *encryption) erro
 	switch {
 	case err == nil:
 		return nil
+	case d.envelope != nil && in.Request == nil && b.kind == message.Answer:
+		in.Note("verified, not decryptable: the envelope does not open with these keys and options; " + echoed + d.advice())
+		return nil
 	case scheme.ReasonOf(err) == scheme.NeedsKeys:
 		return err
-	case d.envelope != nil && in.Request == nil && b.kind == message.Answer:
-		in.Note("verified, not decryptable: the envelope does not open with these keys and options; an echoed envelope opens only with the key of its request; if it is not echoed, look at the options for what the provider puts before the symmetric key and how it fills up the text")
-		return nil
 	}
 	return scheme.DecryptionFailed()
+}
+
+// echoed is why an envelope may not open where its request is not known.
+const echoed = "an echoed envelope opens only with the key of its request"
+
+// advice names the options that say how a provider encrypts.
+func (e *encryption) advice() string {
+	var advice []string
+	for _, l := range e.line.Block {
+		if len(l.Words) != 2 {
+			continue
+		}
+		option, ok := optionIn(l.Words[1])
+		switch {
+		case !ok:
+		case l.Words[0] == "prefix":
+			advice = append(advice, "set "+option+" to what the provider puts before the symmetric key, such as 01|, or leave it out")
+		case l.Words[0] == "padding":
+			advice = append(advice, "set "+option+" to how the provider fills up the text")
+		}
+	}
+	if len(advice) == 0 {
+		return ""
+	}
+	slices.Reverse(advice)
+	return "; if it is not echoed, " + strings.Join(advice, ", and ")
 }
 
 // decryptMembers tries one key after the other, each on all members.

@@ -28,6 +28,7 @@ type Program struct {
 	texts            map[string]*text
 
 	ackRoles     []keys.Role
+	identities   map[string]body.Path // of options that are not set
 	request      *requestBlock
 	answer       *incomingBlock
 	notification *incomingBlock
@@ -55,6 +56,9 @@ func (p *Program) OptionNames() []string {
 	}
 	return names
 }
+
+// Identities are the members that options would add which are not set.
+func (p *Program) Identities() map[string]body.Path { return p.identities }
 
 // Describe says what does not depend on a message.
 func (p *Program) Describe() *scheme.Description { return &p.description }
@@ -110,8 +114,18 @@ func (p *Program) needs(m *message.Message) []keys.Role {
 		}
 		roles = append(roles, e.roles...)
 	}
-	slices.Sort(roles)
-	return slices.Compact(roles)
+	return unique(roles)
+}
+
+// unique are the roles, each once, in their order.
+func unique(roles []keys.Role) []keys.Role {
+	var out []keys.Role
+	for _, role := range roles {
+		if !slices.Contains(out, role) {
+			out = append(out, role)
+		}
+	}
+	return out
 }
 
 // hasAny reports whether one of the paths leads to a value that is neither null

@@ -247,6 +247,12 @@ func (c *compiler) set(b *requestBlock, l Line) (func(*sealing) error, error) {
 		return nil, err
 	}
 	if c.unset(l.Words[2]) {
+		if option, ok := optionIn(l.Words[2]); ok && p.kind == "body" && l.Words[0] == "default" {
+			if c.p.identities == nil {
+				c.p.identities = make(map[string]body.Path)
+			}
+			c.p.identities[option] = p.path
+		}
 		return nil, nil
 	}
 	value, err := c.parseTemplate(l.Words[2], false)

@@ -276,7 +276,7 @@ func (in *Incoming) verify(s Signature) (fingerprint string, err error) {
 		}
 	}
 	if len(values) == 0 {
-		return "", Failf(Unsigned, "the message has no %s", s.Where)
+		return "", Failf(Unsigned, "the message has no %s", strings.TrimPrefix(s.Where, "body."))
 	}
 	candidates, err := in.candidates(s)
 	if err != nil {

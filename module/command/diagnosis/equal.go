@@ -4,14 +4,14 @@ import (
 	"bytes"
 	"slices"
 
-	"github.com/countersign/caddy-countersign/module/oldscheme"
+	"github.com/countersign/caddy-countersign/module/message"
 )
 
 // WouldEqual are the smallest sets of settings with which our canonical string
 // of a message would be theirs.
-func WouldEqual(r Recipe, w scheme.Wire, theirs []byte) []Variation {
+func WouldEqual(r Recipe, m *message.Message, theirs []byte) []Variation {
 	var found []Variation
-	tried, _ := tries(r, w.Kind)
+	tried := tries(r)
 	for _, settings := range combinations(tried) {
 		v := Variation{Settings: settings}
 		if v.size() == 0 || slices.ContainsFunc(found, func(smaller Variation) bool { return smaller.covers(v) }) {
@@ -21,7 +21,7 @@ func WouldEqual(r Recipe, w scheme.Wire, theirs []byte) []Variation {
 		if err != nil {
 			continue
 		}
-		if ours, err := Canonical(s, w); err == nil && bytes.Equal(ours, theirs) {
+		if ours, err := Canonical(s, m); err == nil && bytes.Equal(ours, theirs) {
 			found = append(found, v)
 		}
 	}

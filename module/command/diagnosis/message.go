@@ -1,41 +1,149 @@
 package diagnosis
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/textproto"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"golang.org/x/text/encoding/simplifiedchinese"
 
 	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/keys"
-	"github.com/countersign/caddy-countersign/module/oldscheme"
+	"github.com/countersign/caddy-countersign/module/message"
+	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
-// Read reads a message as it stood on the wire: JSON, or a form or query string
-// where the scheme's notifications are one. A byte order mark before an answer
-// is skipped, as the sidecar does.
-func Read(s scheme.Scheme, kind scheme.Kind, text []byte) (scheme.Wire, error) {
-	if kind == scheme.KindNotification {
-		n, ok := s.(scheme.Notifier)
-		if !ok {
-			return scheme.Wire{}, fmt.Errorf("%s has no notifications", scheme.Name(s))
-		}
-		if n.Notification().Form {
-			return readForm(s, text)
-		}
+// Kind reads the value of --as.
+func Kind(text string) (message.Kind, error) {
+	switch text {
+	case "request":
+		return message.Request, nil
+	case "response", "answer":
+		return message.Answer, nil
+	case "notification":
+		return message.Notification, nil
 	}
-	if kind != scheme.KindRequest {
-		text = bytes.TrimPrefix(text, []byte("\ufeff"))
+	return "", fmt.Errorf("--as takes request, response or notification, not %q", text)
+}
+
+// requestLine and statusLine are how a message begins that is more than a body.
+var (
+	requestLine = regexp.MustCompile(`^(GET|HEAD|POST|PUT|PATCH|DELETE) (\S+) HTTP/[0-9.]+\r?\n`)
+	statusLine  = regexp.MustCompile(`^HTTP/[0-9.]+ ([0-9]{3})[^\n]*\n`)
+)
+
+// Split reads a file as `curl -i` shows a message, with a request line or a status
+// line, headers and an empty line, or a body alone. Whole reports whether it was
+// more than a body.
+func Split(kind message.Kind, text []byte) (m *message.Message, whole bool, err error) {
+	m = message.New(kind)
+	m.Scheme, m.Method, m.Path, m.Status = "https", http.MethodPost, "/", http.StatusOK
+	head := bytes.TrimPrefix(text, []byte("\ufeff"))
+	switch line := requestLine.FindSubmatch(head); {
+	case line != nil:
+		m.Method = string(line[1])
+		target := string(line[2])
+		if scheme, rest, ok := strings.Cut(target, "://"); ok {
+			m.Scheme = scheme
+			host, path, _ := strings.Cut(rest, "/")
+			m.Host, target = host, "/"+path
+		}
+		m.Path, m.Query, _ = strings.Cut(target, "?")
+		text = head[len(line[0]):]
+	case statusLine.Match(head):
+		found := statusLine.FindSubmatch(head)
+		m.Status, _ = strconv.Atoi(string(found[1]))
+		text = head[len(found[0]):]
+	default:
+		m.Wire = text
+		return m, false, nil
 	}
-	object, err := body.Parse(text)
+	r := bufio.NewReader(bytes.NewReader(text))
+	header, err := textproto.NewReader(r).ReadMIMEHeader()
 	if err != nil {
-		return scheme.Wire{}, fmt.Errorf("reading the %s: %w%s", kind, err, hint(text))
+		return nil, true, fmt.Errorf("reading the headers of the message: %w; an empty line stands before the body", err)
 	}
-	return scheme.Wire{Kind: kind, Body: object}, nil
+	m.Header = http.Header(header)
+	if host := m.Header.Get("Host"); host != "" {
+		m.Host = host
+		m.Header.Del("Host")
+	}
+	var rest bytes.Buffer
+	if _, err := rest.ReadFrom(r); err != nil {
+		return nil, true, fmt.Errorf("reading the body of the message: %w", err)
+	}
+	m.Wire = rest.Bytes()
+	return m, true, nil
+}
+
+// Read reads a message as it stood on the wire.
+func Read(s scheme.Scheme, kind message.Kind, text []byte) (*message.Message, error) {
+	m, whole, err := Split(kind, text)
+	if err != nil {
+		return nil, err
+	}
+	d := s.Describe()
+	direction := map[message.Kind]*scheme.Direction{message.Request: d.Request, message.Answer: d.Answer, message.Notification: d.Notification}[kind]
+	if direction == nil {
+		return nil, fmt.Errorf("%s has no rule for a message that is a %s", d.Name, name(kind))
+	}
+	if !whole && direction.Format.Kind == message.Form && kind == message.Notification {
+		if err := readForm(d.Name, m); err != nil {
+			return nil, err
+		}
+	}
+	if err := direction.Format.Read(m); err != nil {
+		return nil, fmt.Errorf("reading the %s: %w%s", name(kind), err, hint(m.Wire))
+	}
+	if m.Payload == nil && !whole && !direction.Format.Sealed {
+		return nil, fmt.Errorf("reading the %s: %w%s", name(kind), body.ErrSyntax, hint(m.Wire))
+	}
+	return m, nil
+}
+
+// ReadPlain reads a request as an application posts it: JSON, or the format in
+// which it travels. Whole reports whether the file was more than a body.
+func ReadPlain(s scheme.Scheme, text []byte) (m *message.Message, whole bool, err error) {
+	if m, whole, err = Split(message.Request, text); err != nil {
+		return nil, whole, err
+	}
+	format := s.Describe().Request.Format
+	format.Wrap, format.Options.Charset = nil, ""
+	raw := bytes.TrimPrefix(m.Wire, []byte("\ufeff"))
+	if len(bytes.TrimSpace(raw)) == 0 {
+		if !whole {
+			return nil, whole, fmt.Errorf("reading the request: %w%s", body.ErrSyntax, hint(raw))
+		}
+		return m, whole, nil
+	}
+	if bytes.HasPrefix(bytes.TrimSpace(raw), []byte("{")) || format.IsJSON() {
+		format = message.Format{}
+	}
+	o, err := format.Parse(raw)
+	if err != nil {
+		return nil, whole, fmt.Errorf("reading the request: %w%s", err, hint(m.Wire))
+	}
+	m.SetPayload(o)
+	m.Header.Del("Content-Type")
+	m.Header.Del("Content-Length")
+	return m, whole, nil
+}
+
+// name is a kind as --as calls it.
+func name(kind message.Kind) string {
+	if kind == message.Answer {
+		return "response"
+	}
+	return string(kind)
 }
 
 // hint says what a text that is no JSON may be.
@@ -43,8 +151,6 @@ func hint(text []byte) string {
 	switch decoded, err := simplifiedchinese.GBK.NewDecoder().Bytes(text); {
 	case len(bytes.TrimSpace(text)) == 0:
 		return "; it is empty"
-	case bytes.HasPrefix(text, []byte("\ufeff")):
-		return "; it begins with a byte order mark (EF BB BF), which JSON must not: save it without one"
 	case !utf8.Valid(text) && err == nil && !bytes.ContainsRune(decoded, utf8.RuneError) && body.Valid(decoded) == nil:
 		return "; it is in GBK, and only UTF-8 is taken: convert it, and ask the sender which charset it signs"
 	case !utf8.Valid(text):
@@ -55,66 +161,57 @@ func hint(text []byte) string {
 	return ""
 }
 
-// readForm reads a form body or a query string, with or without the address
-// before it, as the handler of notifications does.
-func readForm(s scheme.Scheme, text []byte) (scheme.Wire, error) {
-	form := string(bytes.TrimSpace(text))
+// readForm takes a form body or a query string, with or without the address before
+// it.
+func readForm(scheme string, m *message.Message) error {
+	form := string(bytes.TrimSpace(m.Wire))
 	if strings.HasPrefix(form, "{") {
-		return scheme.Wire{}, fmt.Errorf("%s sends notifications as a form, and this is JSON; give the form or the query string as it came", scheme.Name(s))
+		return fmt.Errorf("%s sends notifications as a form, and this is JSON; give the form or the query string as it came", scheme)
 	}
 	if _, query, found := strings.Cut(form, "?"); found {
 		form = query
 	}
-	params, err := scheme.ParseForm("", form)
-	if err != nil {
-		return scheme.Wire{}, fmt.Errorf("reading the notification: %w", err)
+	if form == "" {
+		return errors.New("reading the notification: the form is empty")
 	}
-	if len(params) == 0 {
-		return scheme.Wire{}, errors.New("reading the notification: the form is empty")
-	}
-	return scheme.Wire{Kind: scheme.KindNotification, Form: params}, nil
+	m.Wire = []byte(form)
+	return nil
 }
 
-// Member is the text of a member or a parameter, for {body.x} in a reference.
-func Member(w scheme.Wire, name string) (string, bool) {
-	if w.Body != nil {
-		return w.Body.Text(name)
+// Member is the text of a member, for {body.x} in a reference.
+func Member(m *message.Message, name string) (string, bool) {
+	if m.Payload == nil {
+		return "", false
 	}
-	for _, p := range w.Form {
-		if p.Name == name {
-			return p.Value, p.Value != ""
-		}
+	found, ok := m.Payload.Get(body.Path{name})
+	if !ok || !found.IsScalar() || found.IsEmpty() {
+		return "", false
 	}
-	return "", false
+	return string(found.Text()), true
 }
 
-// SealRoles are the roles that sealing a request cannot do without, of those
-// that its whole exchange needs.
-func SealRoles(s scheme.Scheme, request *body.Object) []keys.Role {
-	return slices.DeleteFunc(slices.Clone(s.Needs(request)), func(r keys.Role) bool {
-		return r != keys.Sign && r != keys.Encrypt && r != keys.SharedSecret
+// SealRoles are the roles that sealing a request cannot do without, of those that
+// its whole exchange needs.
+func SealRoles(s scheme.Scheme, request *message.Message) []keys.Role {
+	return slices.DeleteFunc(slices.Clone(s.Describe().Needs(request)), func(r keys.Role) bool {
+		plain, _ := r.Split()
+		return plain != keys.Sign && plain != keys.Encrypt && plain != keys.SharedSecret
 	})
 }
 
-// Open opens an answer or a notification with the keys of a set. Charset, if
-// not nil, changes the canonical string before it is verified.
-func Open(s scheme.Scheme, w scheme.Wire, set *keys.Set, charset func([]byte) []byte) (*scheme.Opened, error) {
-	switch w.Kind {
-	case scheme.KindResponse:
-		return s.Open(scheme.Answer{Body: w.Body, Keys: set, Charset: charset})
-	case scheme.KindNotification:
-		if n, ok := s.(scheme.Notifier); ok {
-			return n.OpenNotification(scheme.Notification{Body: w.Body, Form: w.Form, Keys: set, Charset: charset})
-		}
-	}
-	return nil, fmt.Errorf("a %s of %s cannot be opened", w.Kind, scheme.Name(s))
+// Open opens an answer or a notification with the keys of a set. Charset, if not
+// nil, changes the canonical string before it is verified.
+func Open(s scheme.Scheme, m *message.Message, set *keys.Set, at time.Time, charset func([]byte) []byte) (*scheme.Verified, error) {
+	return scheme.Open(s, scheme.Incoming{Message: m, Keys: set, Now: at, Charset: charset})
 }
 
-// Canonical is our canonical string of a message on the wire.
-func Canonical(s scheme.Scheme, w scheme.Wire) ([]byte, error) {
-	c, ok := s.(scheme.Canonicalizer)
+// Canonical is our canonical string of a message on the wire, without secrets.
+func Canonical(s scheme.Scheme, m *message.Message) ([]byte, error) {
+	c, ok := s.(interface {
+		Canonical(m *message.Message) ([]byte, error)
+	})
 	if !ok {
-		return nil, fmt.Errorf("%s cannot give the canonical string of a message without its keys", scheme.Name(s))
+		return nil, fmt.Errorf("%s cannot give the canonical string of a message without its keys", s.Describe().Name)
 	}
-	return c.Canonical(w)
+	return c.Canonical(m)
 }

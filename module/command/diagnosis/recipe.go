@@ -11,7 +11,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/countersign/caddy-countersign/module/oldscheme"
+	"github.com/countersign/caddy-countersign/module/protocol"
+	"github.com/countersign/caddy-countersign/module/recipe"
+	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
 // Setting is one option of a scheme with a value, as it stands after --set.
@@ -41,13 +43,17 @@ func ParseSetting(text string) (Setting, error) {
 type Recipe struct {
 	Scheme   string
 	Settings []Setting
+	Own      protocol.Recipes // that do not ship
 }
 
-// Configure makes the scheme, with instead in the place of the settings for the
-// same options. Values of an option that takes several are separated by commas,
-// or the option is given several times.
+// Options are the options of the scheme.
+func (r Recipe) Options() ([]recipe.Option, error) { return protocol.Options(r.Scheme, r.Own) }
+
+// Configure makes the scheme, with instead in place of the settings for the same
+// options. Values of an option that takes several are separated by commas, or the
+// option is given several times.
 func (r Recipe) Configure(instead ...Setting) (scheme.Scheme, error) {
-	s, err := scheme.New(r.Scheme)
+	options, err := r.Options()
 	if err != nil {
 		return nil, err
 	}
@@ -57,29 +63,33 @@ func (r Recipe) Configure(instead ...Setting) (scheme.Scheme, error) {
 			settings = append(settings, set)
 		}
 	}
+	c := protocol.Config{Name: r.Scheme}
 	values := make(map[string][]string)
+	var order []string
 	for _, set := range settings {
-		o, ok := scheme.Find(s, set.Option)
+		at := slices.IndexFunc(options, func(o recipe.Option) bool { return o.Name == set.Option })
 		switch {
-		case !ok:
-			return nil, fmt.Errorf("unknown option %q; %s has %s", set.Option, r.Scheme, strings.Join(scheme.OptionNames(s), ", "))
-		case o.Many:
+		case at < 0:
+			var names []string
+			for _, o := range options {
+				names = append(names, o.Name)
+			}
+			return nil, fmt.Errorf("unknown option %q; %s has %s", set.Option, r.Scheme, strings.Join(names, ", "))
+		case options[at].List:
 			values[set.Option] = append(values[set.Option], strings.Split(set.Value, ",")...)
 		case values[set.Option] != nil:
 			return nil, fmt.Errorf("the option %s is given twice", set.Option)
 		default:
 			values[set.Option] = []string{set.Value}
 		}
-	}
-	for _, o := range s.Options() {
-		if args, given := values[o.Name]; given {
-			if err := o.Set(args); err != nil {
-				return nil, err
-			}
+		if !slices.Contains(order, set.Option) {
+			order = append(order, set.Option)
 		}
 	}
-	if err := s.Validate(); err != nil {
-		return nil, fmt.Errorf("scheme %s: %w", r.Scheme, err)
+	for _, option := range order {
+		if err := c.Set(r.Own, option, values[option]); err != nil {
+			return nil, err
+		}
 	}
-	return s, nil
+	return c.Load(r.Own)
 }

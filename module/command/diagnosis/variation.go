@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/simplifiedchinese"
 
 	"github.com/countersign/caddy-countersign/module/keys"
-	"github.com/countersign/caddy-countersign/module/oldscheme"
+	"github.com/countersign/caddy-countersign/module/message"
+	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
 // maxSettings is how many options a variation changes at once.
@@ -24,12 +26,10 @@ type Variation struct {
 	Key      string    // a key in a role that is not its own, in words
 	GBK      bool      // the canonical string in GBK
 
-	// Besides are values of options for requests, without which the settings
-	// exclude each other: hbsk's digest sha256 needs {secret} in message as
-	// well. They are guesses, because no answer shows how requests are signed.
-	// Why says what they are needed for.
+	// Besides are options that the settings need: hbsk's digest sha256 needs
+	// {secret} in message as well. No answer shows how requests are signed, so
+	// that they are guesses: a provider mostly signs both ways alike.
 	Besides []Setting
-	Why     error
 
 	// By says which of several keys verified, or "".
 	By string
@@ -85,13 +85,13 @@ func (v Variation) covers(w Variation) bool {
 // With decrypted, a variation has to decrypt as well; without, a signature that
 // verifies is enough. Untried are the reasons why some variations could not be
 // tried on this message.
-func WouldOpen(r Recipe, w scheme.Wire, set *keys.Set, decrypted bool) (found []Variation, untried []string) {
-	settings, besides := tries(r, w.Kind)
+func WouldOpen(r Recipe, m *message.Message, set *keys.Set, at time.Time, decrypted bool) (found []Variation, untried []string) {
+	settings := tries(r)
 	for _, v := range variations(settings, set) {
 		if slices.ContainsFunc(found, func(smaller Variation) bool { return smaller.covers(v) }) {
 			continue
 		}
-		s, err := v.configure(r, besides)
+		s, err := v.configure(r)
 		if err != nil {
 			continue // two values that exclude each other
 		}
@@ -99,7 +99,7 @@ func WouldOpen(r Recipe, w scheme.Wire, set *keys.Set, decrypted bool) (found []
 		if v.GBK {
 			charset = toGBK
 		}
-		opened, err := Open(s, w, v.set, charset)
+		opened, err := Open(s, m, v.set, at, charset)
 		if !opens(opened, err, decrypted) {
 			if scheme.ReasonOf(err) == scheme.Invalid && !slices.Contains(untried, err.Error()) {
 				untried = append(untried, err.Error())
@@ -107,52 +107,30 @@ func WouldOpen(r Recipe, w scheme.Wire, set *keys.Set, decrypted bool) (found []
 			continue
 		}
 		if opened != nil && v.Key == "" {
-			v.By = which(v.set, opened.Fingerprints)
+			v.By = which(v.set, opened.Fingerprints())
 		}
 		found = append(found, v)
 	}
 	return found, untried
 }
 
-// configure makes the scheme of a variation. If its settings exclude each other,
-// one of besides is added with which they do not: the one that ends most like
-// them, because a provider mostly signs both ways alike.
-func (v *Variation) configure(r Recipe, besides []Setting) (scheme.Scheme, error) {
-	s, failed := r.Configure(v.Settings...)
-	if failed == nil {
-		return s, nil
+// configure makes the scheme of a variation.
+func (v *Variation) configure(r Recipe) (scheme.Scheme, error) {
+	s, err := r.Configure(v.Settings...)
+	if err == nil || r.Scheme != "hbsk" {
+		return s, err
 	}
-	best := -1
-	for _, b := range besides {
-		more, err := r.Configure(slices.Concat(v.Settings, []Setting{b})...)
-		if err != nil {
-			continue
-		}
-		for _, set := range v.Settings {
-			if alike := commonEnd(set.Value, b.Value); alike > best {
-				best, s = alike, more
-				v.Besides, v.Why = []Setting{b}, failed
-			}
+	for _, set := range v.Settings {
+		if set.Option == "response_message" && strings.Contains(set.Value, "{secret}") {
+			v.Besides = []Setting{{"message", strings.Replace(set.Value, "data={data}&time", "data={data}&key={key}&time", 1)}}
 		}
 	}
-	if s == nil {
-		return nil, failed
-	}
-	return s, nil
+	return r.Configure(slices.Concat(v.Settings, v.Besides)...)
 }
 
-// commonEnd is the length of the end that two texts share.
-func commonEnd(a, b string) int {
-	n := 0
-	for n < min(len(a), len(b)) && a[len(a)-1-n] == b[len(b)-1-n] {
-		n++
-	}
-	return n
-}
-
-func opens(opened *scheme.Opened, err error, decrypted bool) bool {
+func opens(opened *scheme.Verified, err error, decrypted bool) bool {
 	if err == nil {
-		return !opened.Unsigned && (!decrypted || opened.Note == "")
+		return !opened.IsUnsigned() && (!decrypted || opened.Note() == "")
 	}
 	// These are found out after the signature has verified.
 	switch scheme.ReasonOf(err) {
@@ -180,23 +158,36 @@ func variations(settings []Setting, set *keys.Set) []Variation {
 	return all
 }
 
-// tries are the values that the scheme's options name: settings for those that
-// matter to a message of a kind, besides for the rest.
-func tries(r Recipe, kind scheme.Kind) (settings, besides []Setting) {
-	s, err := scheme.New(r.Scheme)
+// tries are the values that the scheme's options name, and for those that take any
+// text the values that are seen at other gateways.
+func tries(r Recipe) []Setting {
+	options, err := r.Options()
 	if err != nil {
-		return nil, nil
+		return nil
 	}
-	for _, o := range s.Options() {
-		to := &settings
-		if o.Requests && kind != scheme.KindRequest {
-			to = &besides
-		}
-		for _, value := range o.Try {
-			*to = append(*to, Setting{o.Name, value})
+	var settings []Setting
+	for _, o := range options {
+		for _, value := range append(slices.Clone(o.Values), known[r.Scheme+" "+o.Name]...) {
+			settings = append(settings, Setting{o.Name, value})
 		}
 	}
-	return settings, besides
+	return settings
+}
+
+// known are values of options that take any text: what gateways of the family use,
+// and for hbsk (慧分账), whose rule is not published, what others of its kind sign.
+var known = map[string][]string{
+	"easypay envelope_prefix": {"01|"},
+	"hbsk message":            hbskTexts,
+	"hbsk response_message":   hbskTexts,
+}
+
+var hbskTexts = []string{
+	"data={data}&time={time}", "data={data}&key={key}&time={time}", "code={code}&data={data}&text={text}&time={time}", "code={code}&data={data}&time={time}",
+	"{data}{time}", "{time}{data}", "{key}{time}{data}", "{key}{data}{time}", "{data}",
+	"data={data}&time={time}{secret}", "data={data}&time={time}&secret={secret}", "data={data}&time={time}&key={secret}",
+	"data={data}&key={key}&time={time}{secret}", "data={data}&key={key}&time={time}&secret={secret}",
+	"{data}{time}{secret}", "{key}{data}{time}{secret}", "{key}{time}{data}{secret}",
 }
 
 // combinations are the sets of at most maxSettings settings of different
@@ -236,7 +227,7 @@ func displaced(set *keys.Set) []Variation {
 	}
 	own := func(what string, key *keys.PrivateKey) {
 		if key.Public != nil {
-			public(what, &keys.PublicKey{RSA: key.Public, Fingerprint: key.Fingerprint, Origin: key.Origin})
+			public(what, keys.NewPublicKey(key.Public, key.Origin))
 		}
 	}
 	if set.Encrypt != nil {

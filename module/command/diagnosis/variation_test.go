@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -15,13 +16,9 @@ import (
 	"github.com/countersign/caddy-countersign/module/command/diagnosis"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/keysource/file"
-	"github.com/countersign/caddy-countersign/module/oldscheme"
+	"github.com/countersign/caddy-countersign/module/message"
+	"github.com/countersign/caddy-countersign/module/scheme"
 	"github.com/countersign/caddy-countersign/module/signature"
-
-	_ "github.com/countersign/caddy-countersign/module/schemes/easypay"
-	_ "github.com/countersign/caddy-countersign/module/schemes/hbsk"
-	_ "github.com/countersign/caddy-countersign/module/schemes/hkrt"
-	_ "github.com/countersign/caddy-countersign/module/schemes/jeepay"
 )
 
 const (
@@ -60,16 +57,16 @@ func gbk(t *testing.T, text string) string {
 	return out
 }
 
-func would(t *testing.T, r diagnosis.Recipe, kind scheme.Kind, set *keys.Set, text string) []string {
+func would(t *testing.T, r diagnosis.Recipe, kind message.Kind, set *keys.Set, text string) []string {
 	t.Helper()
 	s, err := r.Configure()
 	require.NoError(t, err)
-	message, err := diagnosis.Read(s, kind, []byte(text))
+	m, err := diagnosis.Read(s, kind, []byte(text))
 	require.NoError(t, err)
-	_, err = diagnosis.Open(s, message, set, nil)
+	_, err = diagnosis.Open(s, m, set, time.Now(), nil)
 	require.Error(t, err, "as configured it must not open")
 	out := []string{}
-	variations, _ := diagnosis.WouldOpen(r, message, set, false)
+	variations, _ := diagnosis.WouldOpen(r, m, set, time.Now(), false)
 	for _, v := range variations {
 		out = append(out, v.String())
 	}
@@ -84,7 +81,7 @@ func TestWouldOpenNamesTheOption(t *testing.T) {
 	merchant, provider := load(t, "merchant", easypayRef), load(t, "provider", easypayRef)
 	answer := easypayAnswer(signed(t, provider, "memo=&tradeRetMsg=分账成功&transAmt=1"))
 	assert.Equal(t, []string{"with: --set empty=keep"},
-		would(t, diagnosis.Recipe{Scheme: "easypay"}, scheme.KindResponse, merchant, answer))
+		would(t, diagnosis.Recipe{Scheme: "easypay"}, message.Answer, merchant, answer))
 }
 
 func TestWouldOpenNamesTheKey(t *testing.T) {
@@ -93,7 +90,7 @@ func TestWouldOpenNamesTheKey(t *testing.T) {
 	two.Verify = []*keys.PublicKey{merchant.Encrypt, merchant.Verify[0]}
 	answer := easypayAnswer(signed(t, provider, "memo=&tradeRetMsg=分账成功&transAmt=1"))
 	assert.Equal(t, []string{"with: --set empty=keep, with key 2 of verify (" + merchant.Verify[0].Fingerprint + ")"},
-		would(t, diagnosis.Recipe{Scheme: "easypay"}, scheme.KindResponse, &two, answer))
+		would(t, diagnosis.Recipe{Scheme: "easypay"}, message.Answer, &two, answer))
 }
 
 func TestWouldOpenNamesTheCharset(t *testing.T) {
@@ -101,13 +98,13 @@ func TestWouldOpenNamesTheCharset(t *testing.T) {
 	r := diagnosis.Recipe{Scheme: "easypay"}
 
 	answer := easypayAnswer(signed(t, provider, gbk(t, "tradeRetMsg=分账成功&transAmt=1")))
-	found := would(t, r, scheme.KindResponse, merchant, answer)
+	found := would(t, r, message.Answer, merchant, answer)
 	require.Len(t, found, 1)
 	assert.Contains(t, found[0], "if the provider signs GBK")
 	assert.NotContains(t, found[0], "--set")
 
 	answer = easypayAnswer(signed(t, provider, gbk(t, "memo=&tradeRetMsg=分账成功&transAmt=1")))
-	found = would(t, r, scheme.KindResponse, merchant, answer)
+	found = would(t, r, message.Answer, merchant, answer)
 	require.Len(t, found, 1)
 	assert.Contains(t, found[0], "with: --set empty=keep, if the provider signs GBK")
 }
@@ -121,11 +118,11 @@ func TestWouldOpenNamesAMisplacedKey(t *testing.T) {
 	swapped := *merchant
 	swapped.Verify, swapped.Encrypt = []*keys.PublicKey{merchant.Encrypt}, merchant.Verify[0]
 	assert.Equal(t, []string{"with the key of encrypt (" + swapped.Encrypt.Fingerprint + ") as verify"},
-		would(t, r, scheme.KindResponse, &swapped, easypayAnswer(signed(t, provider, text))))
+		would(t, r, message.Answer, &swapped, easypayAnswer(signed(t, provider, text))))
 
 	// It is the merchant's own message.
 	assert.Equal(t, []string{"with your own sign key (" + merchant.Sign.Fingerprint + ") as verify"},
-		would(t, r, scheme.KindResponse, merchant, easypayAnswer(signed(t, merchant, text))))
+		would(t, r, message.Answer, merchant, easypayAnswer(signed(t, merchant, text))))
 }
 
 func TestWouldOpenNamesTheAlgorithm(t *testing.T) {
@@ -133,19 +130,19 @@ func TestWouldOpenNamesTheAlgorithm(t *testing.T) {
 	const text = "amount=100&state=2&"
 	answer := fmt.Sprintf(`{"code":0,"msg":"SUCCESS","data":{"amount":100,"state":2},"sign":"%s"}`, signed(t, provider, text))
 	assert.Equal(t, []string{"with: --set sign_type=RSA2"},
-		would(t, diagnosis.Recipe{Scheme: "jeepay"}, scheme.KindResponse, merchant, answer))
+		would(t, diagnosis.Recipe{Scheme: "jeepay"}, message.Answer, merchant, answer))
 
 	// With only the key that RSA2 needs it is the same.
 	bare := *merchant
 	bare.Secret, bare.VerifySecrets, bare.Sign = nil, nil, nil
 	assert.Equal(t, []string{"with: --set sign_type=RSA2"},
-		would(t, diagnosis.Recipe{Scheme: "jeepay"}, scheme.KindResponse, &bare, answer))
+		would(t, diagnosis.Recipe{Scheme: "jeepay"}, message.Answer, &bare, answer))
 
 	// The other way round, over what was set.
 	secret := string(merchant.Secret.Bytes())
 	answer = fmt.Sprintf(`{"code":0,"data":{"amount":100,"state":2},"sign":"%s"}`, md5Of(text+"key="+secret))
 	assert.Equal(t, []string{"with: --set sign_type=MD5"},
-		would(t, diagnosis.Recipe{Scheme: "jeepay", Settings: []diagnosis.Setting{{Option: "sign_type", Value: "RSA2"}}}, scheme.KindResponse, merchant, answer))
+		would(t, diagnosis.Recipe{Scheme: "jeepay", Settings: []diagnosis.Setting{{Option: "sign_type", Value: "RSA2"}}}, message.Answer, merchant, answer))
 }
 
 func TestWouldOpenNamesTwoOptions(t *testing.T) {
@@ -153,7 +150,7 @@ func TestWouldOpenNamesTwoOptions(t *testing.T) {
 	secret := string(merchant.Secret.Bytes())
 	answer := fmt.Sprintf(`{"amt":1.00,"list":[],"return_code":"10000","sign":"%s"}`, md5Of("amt=1&list=&return_code=10000"+secret))
 	assert.Equal(t, []string{"with: --set empty_list=keep --set numbers=shortest"},
-		would(t, diagnosis.Recipe{Scheme: "hkrt"}, scheme.KindResponse, merchant, answer))
+		would(t, diagnosis.Recipe{Scheme: "hkrt"}, message.Answer, merchant, answer))
 }
 
 func TestWouldOpenNamesASecretWithWhiteSpace(t *testing.T) {
@@ -162,7 +159,7 @@ func TestWouldOpenNamesASecretWithWhiteSpace(t *testing.T) {
 	pasted := *merchant
 	pasted.Secret = keys.NewSecret([]byte(string(merchant.Secret.Bytes())+" "), "file secret")
 	pasted.VerifySecrets = []*keys.Secret{pasted.Secret}
-	found := would(t, diagnosis.Recipe{Scheme: "hkrt"}, scheme.KindResponse, &pasted, answer)
+	found := would(t, diagnosis.Recipe{Scheme: "hkrt"}, message.Answer, &pasted, answer)
 	assert.Equal(t, []string{"with the secret " + pasted.Secret.Fingerprint + " without the white space at its ends"}, found)
 	assert.NotContains(t, found[0], string(merchant.Secret.Bytes()))
 }
@@ -174,20 +171,20 @@ func TestWouldOpenNamesASecretThatIsOnlyAccepted(t *testing.T) {
 	rotated.VerifySecrets = []*keys.Secret{merchant.Secret, old}
 	answer := fmt.Sprintf(`{"amt":1.00,"sign":"%s"}`, md5Of("amt=1the-old-secret"))
 	assert.Equal(t, []string{"with: --set numbers=shortest, with the secret " + old.Fingerprint},
-		would(t, diagnosis.Recipe{Scheme: "hkrt"}, scheme.KindResponse, &rotated, answer))
+		would(t, diagnosis.Recipe{Scheme: "hkrt"}, message.Answer, &rotated, answer))
 }
 
 func TestWouldOpenFindsNothingInAForgery(t *testing.T) {
 	merchant := load(t, "merchant", easypayRef)
-	assert.Empty(t, would(t, diagnosis.Recipe{Scheme: "easypay"}, scheme.KindResponse, merchant, easypayAnswer("AAAA")))
+	assert.Empty(t, would(t, diagnosis.Recipe{Scheme: "easypay"}, message.Answer, merchant, easypayAnswer("AAAA")))
 	merchant = load(t, "merchant", jeepayRef)
-	assert.Empty(t, would(t, diagnosis.Recipe{Scheme: "jeepay"}, scheme.KindNotification, merchant, "amount=1&sign="+md5Of("amount=1&key=guess")))
+	assert.Empty(t, would(t, diagnosis.Recipe{Scheme: "jeepay"}, message.Notification, merchant, "amount=1&sign="+md5Of("amount=1&key=guess")))
 }
 
 func TestWouldOpenANotification(t *testing.T) {
 	merchant := load(t, "merchant", jeepayRef)
 	secret := string(merchant.Secret.Bytes())
-	found := would(t, diagnosis.Recipe{Scheme: "jeepay"}, scheme.KindNotification, merchant,
+	found := would(t, diagnosis.Recipe{Scheme: "jeepay"}, message.Notification, merchant,
 		"subject=%E5%88%86%E8%B4%A6&sign="+md5Of(gbk(t, "subject=分账&")+"key="+secret))
 	require.Len(t, found, 1)
 	assert.Contains(t, found[0], "GBK")
@@ -200,9 +197,9 @@ func TestWouldOpenDecrypts(t *testing.T) {
 	other := diagnosis.Recipe{Scheme: "easypay", Settings: []diagnosis.Setting{{Option: "padding", Value: "zero"}}}
 	s, err := other.Configure()
 	require.NoError(t, err)
-	message, err := diagnosis.Read(s, scheme.KindRequest, []byte(request))
+	m, err := diagnosis.Read(s, message.Request, []byte(request))
 	require.NoError(t, err)
-	sealed, err := s.Seal(scheme.Request{Body: message.Body, Keys: provider})
+	sealed, err := scheme.Seal(s, scheme.Request{Message: m, Keys: provider, Now: time.Now()})
 	require.NoError(t, err)
 
 	// Under padding "none" the zeros at the end are a part of the text, which is
@@ -210,13 +207,13 @@ func TestWouldOpenDecrypts(t *testing.T) {
 	r := diagnosis.Recipe{Scheme: "easypay", Settings: []diagnosis.Setting{{Option: "padding", Value: "pkcs7"}}}
 	s, err = r.Configure()
 	require.NoError(t, err)
-	message, err = diagnosis.Read(s, scheme.KindResponse, sealed.Body)
+	m, err = diagnosis.Read(s, message.Answer, sealed.Message.Wire)
 	require.NoError(t, err)
-	opened, err := diagnosis.Open(s, message, merchant, nil)
+	opened, err := diagnosis.Open(s, m, merchant, time.Now(), nil)
 	require.NoError(t, err)
-	require.Contains(t, opened.Note, "not decryptable")
+	require.Contains(t, opened.Note(), "not decryptable")
 	var found []string
-	variations, _ := diagnosis.WouldOpen(r, message, merchant, true)
+	variations, _ := diagnosis.WouldOpen(r, m, merchant, time.Now(), true)
 	for _, v := range variations {
 		found = append(found, v.String())
 	}
@@ -228,7 +225,7 @@ func TestWouldEqual(t *testing.T) {
 	r := diagnosis.Recipe{Scheme: "hkrt"}
 	s, err := r.Configure()
 	require.NoError(t, err)
-	message, err := diagnosis.Read(s, scheme.KindResponse, []byte(`{"amt":1.00,"list":[]}`))
+	m, err := diagnosis.Read(s, message.Answer, []byte(`{"amt":1.00,"list":[]}`))
 	require.NoError(t, err)
 	for theirs, want := range map[string][]string{
 		"amt=1":          {"with: --set numbers=shortest"},
@@ -237,7 +234,7 @@ func TestWouldEqual(t *testing.T) {
 		"amt=2":          nil,
 	} {
 		var found []string
-		for _, v := range diagnosis.WouldEqual(r, message, []byte(theirs)) {
+		for _, v := range diagnosis.WouldEqual(r, m, []byte(theirs)) {
 			found = append(found, v.String())
 		}
 		assert.Equal(t, want, found, theirs)
@@ -249,13 +246,13 @@ func TestWouldEqualOfARequest(t *testing.T) {
 	r := diagnosis.Recipe{Scheme: "hbsk"}
 	s, err := r.Configure()
 	require.NoError(t, err)
-	for kind, want := range map[scheme.Kind]string{
-		scheme.KindRequest:  "with: --set 'message={key}{time}{data}'",
-		scheme.KindResponse: "with: --set 'response_message={key}{time}{data}'",
+	for kind, want := range map[message.Kind]string{
+		message.Request: "with: --set 'message={key}{time}{data}'",
+		message.Answer:  "with: --set 'response_message={key}{time}{data}'",
 	} {
-		message, err := diagnosis.Read(s, kind, []byte(`{"data":"D","key":"k","time":7}`))
+		m, err := diagnosis.Read(s, kind, []byte(`{"data":"D","key":"k","time":7}`))
 		require.NoError(t, err)
-		found := diagnosis.WouldEqual(r, message, []byte("k7D"))
+		found := diagnosis.WouldEqual(r, m, []byte("k7D"))
 		require.NotEmpty(t, found)
 		assert.Equal(t, want, found[0].String())
 	}
@@ -271,7 +268,7 @@ func TestConfigure(t *testing.T) {
 		"unknown option":        {"easypay", []string{"emty=keep"}, "unknown option \"emty\"; easypay has encrypt, padding,"},
 		"unknown value":         {"easypay", []string{"empty=maybe"}, "empty cannot be \"maybe\"; it is one of skip, keep"},
 		"given twice":           {"easypay", []string{"empty=keep", "empty=skip"}, "the option empty is given twice"},
-		"options that conflict": {"easypay", []string{"encrypt=dgtlEnvlp"}, "encrypt cannot name"},
+		"options that conflict": {"easypay", []string{"encrypt=dgtlEnvlp"}, "in which its key travels"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := diagnosis.Recipe{Scheme: test.scheme}
@@ -291,34 +288,33 @@ func TestConfigure(t *testing.T) {
 }
 
 func TestReadSaysWhatAMessageIs(t *testing.T) {
-	s, err := scheme.New("jeepay")
+	s, err := diagnosis.Recipe{Scheme: "jeepay"}.Configure()
 	require.NoError(t, err)
 	for name, test := range map[string]struct {
-		kind       scheme.Kind
+		kind       message.Kind
 		text, want string
 	}{
-		"empty":                    {scheme.KindResponse, " \n", "it is empty"},
-		"mark before a request":    {scheme.KindRequest, "\ufeff{}", "byte order mark"},
-		"GBK":                      {scheme.KindResponse, gbk(t, `{"msg":"分账成功"}`), "it is in GBK"},
-		"no charset at all":        {scheme.KindResponse, "{\"a\":\"\xff\xff\"}", "not in UTF-8"},
-		"HTML":                     {scheme.KindResponse, "<html></html>", "looks like HTML"},
-		"twice the same member":    {scheme.KindResponse, `{"a":1,"\u0061":2}`, "the same member name twice"},
-		"an array":                 {scheme.KindResponse, `[]`, "not a JSON object"},
-		"JSON where a form is due": {scheme.KindNotification, `{"a":1}`, "sends notifications as a form"},
-		"twice the same parameter": {scheme.KindNotification, "a=1&%61=2", "a parameter occurs twice"},
-		"broken encoding":          {scheme.KindNotification, "a=%zz", "percent sign"},
-		"GBK in a form":            {scheme.KindNotification, "a=%B7%D6", "not UTF-8"},
-		"an empty form":            {scheme.KindNotification, "\n", "the form is empty"},
+		"empty":                    {message.Answer, " \n", "it is empty"},
+		"GBK":                      {message.Answer, gbk(t, `{"msg":"分账成功"}`), "it is in GBK"},
+		"no charset at all":        {message.Answer, "{\"a\":\"\xff\xff\"}", "not in UTF-8"},
+		"HTML":                     {message.Answer, "<html></html>", "looks like HTML"},
+		"twice the same member":    {message.Answer, `{"a":1,"\u0061":2}`, "the same member name twice"},
+		"an array":                 {message.Answer, `[]`, "not a JSON object"},
+		"JSON where a form is due": {message.Notification, `{"a":1}`, "sends notifications as a form"},
+		"twice the same parameter": {message.Notification, "a=1&%61=2", "twice"},
+		"broken encoding":          {message.Notification, "a=%zz", "percent sign"},
+		"GBK in a form":            {message.Notification, "a=%B7%D6", "not UTF-8"},
+		"an empty form":            {message.Notification, "\n", "the form is empty"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := diagnosis.Read(s, test.kind, []byte(test.text))
 			assert.ErrorContains(t, err, test.want)
 		})
 	}
-	w, err := diagnosis.Read(s, scheme.KindResponse, []byte("\ufeff{}"))
+	w, err := diagnosis.Read(s, message.Answer, []byte("\ufeff{}"))
 	require.NoError(t, err, "a mark before an answer is skipped")
-	assert.NotNil(t, w.Body)
-	w, err = diagnosis.Read(s, scheme.KindNotification, []byte("https://shop.example/notify?a=1+2&b=%26\n"))
+	assert.NotNil(t, w.Payload)
+	w, err = diagnosis.Read(s, message.Notification, []byte("https://shop.example/notify?a=1+2&b=%26\n"))
 	require.NoError(t, err)
-	assert.Equal(t, []scheme.Param{{Name: "a", Value: "1 2"}, {Name: "b", Value: "&"}}, w.Form)
+	assert.Equal(t, `{"a":"1 2","b":"&"}`, string(w.Payload.Text()))
 }

@@ -3,13 +3,14 @@ package doctor
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/keys/devkeys"
-	"github.com/countersign/caddy-countersign/module/oldscheme"
+	"github.com/countersign/caddy-countersign/module/message"
 	"github.com/countersign/caddy-countersign/module/proxy"
 )
 
@@ -29,13 +30,18 @@ func (e *examination) checkUses() {
 
 // checkScheme tells what the scheme itself warns of, and what its use opens.
 func (e *examination) checkScheme(u *use) {
-	if w, ok := u.scheme.(scheme.Warner); ok {
-		for _, warning := range w.Warnings() {
-			e.warning("scheme", u.where, warning, "confirm the rule with the provider, and set the option")
+	if u.scheme != nil {
+		for _, warning := range u.scheme.Describe().Warnings {
+			if strings.HasPrefix(warning, "how this provider signs is a guess") {
+				e.warning("scheme", u.where, warning, "confirm the rule with the provider, and set the option")
+			}
 		}
 	}
 	if u.kind != isProxy {
 		return
+	}
+	if u.transport.Guard != nil && u.transport.Guard.Report {
+		e.warning("guardrails", u.where, "guard report: every request passes, and what the guardrails would refuse is only logged", "remove the line guard report once the limits are known")
 	}
 	if u.transport.UnsignedResponses == "pass" {
 		e.warning("scheme", u.where, "unsigned_responses pass: answers that nobody signed reach the application", "reject them, or have the application look at Countersign-Verified")
@@ -56,16 +62,20 @@ func (e *examination) checkRoles(u *use, set *loadedSet) {
 		if err != nil {
 			return
 		}
-		must = u.scheme.Needs(empty)
+		m := message.New(message.Request)
+		m.SetPayload(empty)
+		must = u.scheme.Describe().Needs(m)
 	case isNotify:
-		if n, ok := u.scheme.(scheme.Notifier); ok {
-			must = n.Notification().Roles
-		}
+		must = u.scheme.Describe().Notification.Roles
 	default:
 		return
 	}
-	if s, ok := u.scheme.(scheme.Encrypter); ok && u.kind == isProxy {
-		may = s.EncryptionRoles()
+	if u.kind == isProxy {
+		for _, role := range u.scheme.Describe().Encryption {
+			if !slices.Contains(must, role) && !slices.Contains(may, role) {
+				may = append(may, role)
+			}
+		}
 	}
 	missing := len(e.findings)
 	for _, role := range must {

@@ -13,9 +13,10 @@ import (
 
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/notify"
-	"github.com/countersign/caddy-countersign/module/oldscheme"
+	"github.com/countersign/caddy-countersign/module/protocol"
 	"github.com/countersign/caddy-countersign/module/proxy"
 	"github.com/countersign/caddy-countersign/module/sandbox"
+	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
 // The kinds of uses.
@@ -54,6 +55,9 @@ func (e *examination) findUses(config []byte) error {
 					Named  any      `json:"named_routes"`
 				} `json:"servers"`
 			} `json:"http"`
+			Countersign struct {
+				Recipes protocol.Recipes `json:"recipes"`
+			} `json:"countersign"`
 		} `json:"apps"`
 	}
 	d := json.NewDecoder(bytes.NewReader(config))
@@ -71,7 +75,7 @@ func (e *examination) findUses(config []byte) error {
 		}
 		for _, tree := range []any{server.Routes, server.Errors, server.Named} {
 			err := walk(tree, func(handler map[string]any) error {
-				u, err := newUse(handler)
+				u, err := newUse(handler, parsed.Apps.Countersign.Recipes)
 				if u != nil {
 					u.listen = server.Listen
 					e.uses = append(e.uses, u)
@@ -109,25 +113,21 @@ func walk(tree any, visit func(map[string]any) error) error {
 }
 
 // newUse is the use that an object of the configuration is, or nil.
-func newUse(object map[string]any) (*use, error) {
+func newUse(object map[string]any, recipes protocol.Recipes) (*use, error) {
 	switch object["handler"] {
 	case "reverse_proxy":
 		transport, _ := object["transport"].(map[string]any)
 		if transport["protocol"] != "countersign" {
 			return nil, nil
 		}
-		return newProxyUse(object, transport)
+		return newProxyUse(object, transport, recipes)
 	case "countersign_notify":
 		var h notify.Handler
 		if err := decode(object, &h); err != nil {
 			return nil, err
 		}
 		u := &use{kind: isNotify, source: h.Source, where: describe(isNotify, h.Profile, h.Line)}
-		raw, err := json.Marshal(h.Scheme)
-		if err != nil {
-			return nil, err
-		}
-		return u, u.configure(raw, h.Reference)
+		return u, u.configure(h.Scheme, recipes, h.Reference)
 	case "countersign_sandbox":
 		var h sandbox.Handler
 		if err := decode(object, &h); err != nil {
@@ -139,7 +139,7 @@ func newUse(object map[string]any) (*use, error) {
 	return nil, nil
 }
 
-func newProxyUse(object, transport map[string]any) (*use, error) {
+func newProxyUse(object, transport map[string]any, recipes protocol.Recipes) (*use, error) {
 	var h reverseproxy.Handler
 	if err := decode(object, &h); err != nil {
 		return nil, err
@@ -153,11 +153,7 @@ func newProxyUse(object, transport map[string]any) (*use, error) {
 	}
 	u.source = u.transport.Source
 	u.where = describe(isProxy, u.transport.Profile, u.transport.Line)
-	raw, err := json.Marshal(u.transport.Scheme)
-	if err != nil {
-		return nil, err
-	}
-	return u, u.configure(raw, u.transport.Reference)
+	return u, u.configure(u.transport.Scheme, recipes, u.transport.Reference)
 }
 
 // decode reads an object of the tree as what it is.
@@ -173,26 +169,14 @@ func decode(object map[string]any, into any) error {
 }
 
 // configure makes the scheme and reads the reference.
-func (u *use) configure(raw json.RawMessage, reference string) error {
-	var named struct {
-		Name string `json:"name"`
-	}
-	if err := json.Unmarshal(raw, &named); err != nil {
-		return fmt.Errorf("reading the scheme of %s: %w", u.where, err)
-	}
-	s, err := scheme.New(named.Name)
+func (u *use) configure(c protocol.Config, recipes protocol.Recipes, reference string) error {
+	s, err := c.Load(recipes)
 	if err != nil {
-		return err
+		return fmt.Errorf("the scheme of %s: %w", u.where, err)
 	}
-	if err := json.Unmarshal(raw, s); err != nil {
-		return fmt.Errorf("reading the scheme of %s: %w", u.where, err)
-	}
-	if err := s.Validate(); err != nil {
-		return fmt.Errorf("scheme %s of %s: %w", named.Name, u.where, err)
-	}
-	u.schemeName, u.scheme = named.Name, s
+	u.schemeName, u.scheme = c.Name, s
 	if u.where == u.kind || strings.HasPrefix(u.where, u.kind+" (") {
-		u.where = u.kind + " " + named.Name + strings.TrimPrefix(u.where, u.kind)
+		u.where = u.kind + " " + c.Name + strings.TrimPrefix(u.where, u.kind)
 	}
 	return u.refer(reference)
 }
