@@ -143,6 +143,7 @@ func leakSites(raw *rawProvider, h *hoard) string {
 		add("handle /notify-" + scheme + " {\ncountersign_notify " + scheme + " {\nmax_request_body 16KiB\nkeys " + scheme + "/M\n}\nrespond success\n}")
 	}
 	route("jeepay-rsa2", "jeepay", provider, "jeepay/M", "mch_no M", "app_id A", "sign_type RSA2")
+	route("unsealable", "easypay", provider, "easypay/M", "envelope_prefix "+strings.Repeat("p", 500))
 	route("dynamic", "easypay", provider, "easypay/{body.orgTermNo}")
 	// Each on a connection of its own: one that the provider is closing would
 	// lose the answer that is to be looked at. The others keep theirs.

@@ -253,15 +253,24 @@ func (l *leakTest) brokenKeys() {
 	for _, name := range broken {
 		wait.Go(func() {
 			res := l.send("/broken-"+name+"/ledger/mpos", withSecrets(l.t, "easypay"))
-			assert.Equal(l.t, http.StatusServiceUnavailable, res.status, "%s: %s", name, res.body)
+			want := http.StatusServiceUnavailable
+			if name == "trailing" || name == "empty-secret" {
+				want = http.StatusOK // there is one reading of the first, and nobody needs the other
+			}
+			assert.Equal(l.t, want, res.status, "%s: %s", name, res.body)
 		})
 	}
+	assert.Equal(l.t, http.StatusServiceUnavailable, l.send("/unsealable/ledger/mpos", withSecrets(l.t, "easypay")).status)
 	// A Vault that answers what is almost HTTP, and what no Vault answers.
 	body := string(withSecrets(l.t, "easypay"))
 	for name := range l.raw.answers {
 		if name != "hold" {
 			wait.Go(func() {
 				res := l.send("/vault-odd/ledger/mpos", []byte(strings.Replace(body, `"21120433"`, `"`+name+`"`, 1)))
+				if name == "vault-data" {
+					assert.Equal(l.t, http.StatusOK, res.status, "what a Vault answers: %s", res.body)
+					return
+				}
 				assert.Contains(l.t, []int{http.StatusServiceUnavailable, http.StatusNotFound}, res.status, "%s: %s", name, res.body)
 			})
 		}
