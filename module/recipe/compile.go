@@ -212,6 +212,9 @@ func (r Recipe) mentions(word, placeholder string, declaration *Line) bool {
 			if declaration != nil && l.Words[0] == declaration.Words[0] && l.At == declaration.At {
 				return false
 			}
+			if strings.Contains(l.Words[0], placeholder) { // a template that begins a text
+				return true
+			}
 			return slices.ContainsFunc(l.Words[1:], func(w string) bool { return w == word || strings.Contains(w, placeholder) }) || in(l.Block)
 		})
 	}

@@ -1,0 +1,122 @@
+package providers_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/textproto"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/countersign/caddy-countersign/module/keys"
+	"github.com/countersign/caddy-countersign/module/message"
+	"github.com/countersign/caddy-countersign/module/providers"
+	"github.com/countersign/caddy-countersign/module/recipe"
+	"github.com/countersign/caddy-countersign/module/scheme"
+)
+
+// note is what stands beside a message: NAME.json beside NAME.http.
+type note struct {
+	Kind    message.Kind        `json:"kind"`
+	At      string              `json:"at"`
+	Ref     string              `json:"ref"`
+	Options map[string][]string `json:"options"`
+}
+
+// Every answer and notification that stands in a provider's folder verifies, and
+// does not once any byte of its body that is signed has changed.
+func TestMessages(t *testing.T) {
+	files, err := filepath.Glob("*/messages/*.http")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		t.Run(file, func(t *testing.T) {
+			name := strings.Split(file, "/")[0]
+			n := readNote(t, strings.TrimSuffix(file, ".http")+".json")
+			if n.Kind == message.Request {
+				t.Skip("a request has a nonce and a time of its own; see TestRequests")
+			}
+			r, ok := providers.Find(name)
+			require.True(t, ok)
+			p, err := recipe.Compile(name, r, n.Options)
+			require.NoError(t, err)
+			set := readKeys(t, filepath.Join(name, "keys", n.Ref))
+			now := time.Now()
+			if n.At != "" {
+				now, err = time.Parse(time.RFC3339, n.At)
+				require.NoError(t, err)
+			}
+			d := p.Describe().Answer
+			if n.Kind == message.Notification {
+				d = p.Describe().Notification
+			}
+			open := func(m *message.Message) error {
+				if err := d.Format.Read(m); err != nil {
+					return err
+				}
+				_, err := scheme.Open(p, scheme.Incoming{Message: m, Keys: set, Now: now})
+				return err
+			}
+			require.NoError(t, open(readMessage(t, file, n.Kind)))
+
+			m := readMessage(t, file, n.Kind)
+			m.Wire = bytes.Replace(m.Wire, []byte("0"), []byte("9"), 1)
+			assert.Equal(t, scheme.BadSignature, scheme.ReasonOf(open(m)))
+		})
+	}
+}
+
+func readNote(t *testing.T, file string) (n note) {
+	t.Helper()
+	raw, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(raw, &n))
+	return n
+}
+
+// readMessage reads a message as curl -i shows it.
+func readMessage(t *testing.T, file string, kind message.Kind) *message.Message {
+	t.Helper()
+	raw, err := os.ReadFile(file)
+	require.NoError(t, err)
+	head, wire, ok := bytes.Cut(raw, []byte("\r\n\r\n"))
+	require.True(t, ok)
+	lines := strings.Split(string(head), "\r\n")
+	m := message.New(kind)
+	m.Wire = wire
+	first := strings.Split(lines[0], " ")
+	if kind == message.Answer {
+		m.Status, err = strconv.Atoi(first[1])
+		require.NoError(t, err)
+	} else {
+		m.Method = first[0]
+		m.Path, m.Query, _ = strings.Cut(first[1], "?")
+	}
+	for _, line := range lines[1:] {
+		name, value, _ := strings.Cut(line, ": ")
+		m.Header.Add(textproto.CanonicalMIMEHeaderKey(name), value)
+	}
+	return m
+}
+
+// readKeys reads the files of a key set.
+func readKeys(t *testing.T, dir string) *keys.Set {
+	t.Helper()
+	files, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	material := make(keys.Material)
+	for _, f := range files {
+		text, err := os.ReadFile(filepath.Join(dir, f.Name()))
+		require.NoError(t, err)
+		material[keys.Role(strings.TrimSuffix(f.Name(), ".pem"))] = keys.Value{Text: text}
+	}
+	set, err := keys.Parse(dir, "1", material)
+	require.NoError(t, err)
+	return set
+}
