@@ -138,10 +138,7 @@ func (c *compiler) builder(t *text, l Line) error {
 		t.covers.parts = append(t.covers.parts, coveredPart{path: path, deep: true})
 		return nil
 	case "template":
-		if len(l.Words) != 2 {
-			return l.errorf("template takes one text, as in: template {option.message}")
-		}
-		t.build.template, err = c.parseTemplate(words[1], strings.HasPrefix(l.Words[1], "{option."))
+		return c.optionTemplate(t, args)
 	default:
 		if len(l.Words) != 1 {
 			return l.errorf("%q begins no text; there are sorted, values, raw, json, template, and a template in quotes", l.Words[0])
@@ -153,6 +150,76 @@ func (c *compiler) builder(t *text, l Line) error {
 	}
 	c.ofTemplate(t, t.build.template)
 	return nil
+}
+
+// optionTemplate compiles
+//
+//	template <text> [must <name>] [string <name>] [digits <name>] [else <name> <value>...]
+//
+// Where the text comes from an option {name} is the member of that name, a scalar.
+// must: the text has to name it. string and digits: what it has to be. else: what
+// stands for it where the message has none; one that is not empty.
+func (c *compiler) optionTemplate(t *text, a *arguments) (err error) {
+	if a.done() {
+		return a.line.errorf("template takes one text, as in: template {option.message}")
+	}
+	fromOption := strings.HasPrefix(a.raw[0], "{option.")
+	if t.build.template, err = c.parseTemplate(a.next(), fromOption); err != nil {
+		return a.line.errorf("%w", err)
+	}
+	for !a.done() {
+		word, name := a.next(), a.next()
+		if !slices.Contains([]string{"must", "string", "digits", "else"}, word) {
+			return a.unknown("template", word, []string{"must", "string", "digits", "else"})
+		}
+		if name == "" {
+			return a.line.errorf("%s takes a name", word)
+		}
+		var values []template
+		for word == "else" && strings.HasPrefix(rawPeek(a), "{") {
+			value, err := c.parseTemplate(a.nextRaw(), false)
+			if err != nil {
+				return a.line.errorf("%w", err)
+			}
+			if err := c.noSecret(a.line, value); err != nil {
+				return err
+			}
+			values = append(values, value)
+		}
+		if word == "else" && values == nil {
+			return a.line.errorf("else takes a name and what stands for it, as in: else key {option.key}")
+		}
+		found := false
+		for i := range t.build.template {
+			p := &t.build.template[i]
+			if !p.bare || p.path[0] != name {
+				continue
+			}
+			found = true
+			switch word {
+			case "else":
+				p.fallback = values
+			case "string", "digits":
+				p.kind = word
+			}
+		}
+		if word == "must" {
+			if !found {
+				return a.line.errorf("the text has no {%s}, which would not be signed", name)
+			}
+			t.covers.named = append(t.covers.named, name)
+		}
+	}
+	c.ofTemplate(t, t.build.template)
+	return nil
+}
+
+// rawPeek is the next word as it stands, or "".
+func rawPeek(a *arguments) string {
+	if a.done() {
+		return ""
+	}
+	return a.raw[0]
 }
 
 // part reads a part: body, body.a, query, form, header, or one-of body.a body.b.

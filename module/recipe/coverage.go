@@ -15,6 +15,7 @@ type coverage struct {
 	other   bool          // the query, the URI, a header, the status or the fields beside a wrapped payload
 	headers []string      // canonical names of headers that are read
 	queries []string
+	named   []string // what name has, where the recipe says so
 }
 
 // coveredPart is an object, or a single member, that a text covers.
@@ -32,6 +33,7 @@ func (c *coverage) add(other coverage) {
 	c.parts = append(c.parts, other.parts...)
 	c.headers = append(c.headers, other.headers...)
 	c.queries = append(c.queries, other.queries...)
+	c.named = append(c.named, other.named...)
 }
 
 // addPlaceholder adds what a placeholder covers.
@@ -134,6 +136,9 @@ func (c *coverage) reads() []body.Path {
 func (c *coverage) name(protocol []body.Path) string {
 	if c.bytes {
 		return "*"
+	}
+	if len(c.named) > 0 {
+		return strings.Join(c.named, ",")
 	}
 	var names, all []string
 	for _, p := range c.parts {

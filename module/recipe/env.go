@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -115,18 +116,55 @@ func emptyTree() *body.Tree {
 // appendMember appends the text of a member. A request without it is refused; in
 // an answer or a notification, whose signature decides, it is the empty text.
 func (e *env) appendMember(dst []byte, p part) ([]byte, error) {
+	if p.bare {
+		return e.appendBare(dst, p)
+	}
 	if e.m.Payload != nil {
 		if m, ok := e.m.Payload.Get(p.path); ok {
 			return appendText(dst, m), nil
 		}
 	}
-	if p.bare && e.request != nil {
-		return e.request.appendMember(dst, part{name: "body", path: p.path})
-	}
 	if e.m.Kind == message.Request {
 		return nil, scheme.Failf(scheme.Invalid, "the request needs the member %s, which is signed", p.path)
 	}
 	return dst, nil
+}
+
+// appendBare appends a member that an option's template names.
+func (e *env) appendBare(dst []byte, p part) ([]byte, error) {
+	var m body.Member
+	if e.m.Payload != nil {
+		m, _ = e.m.Payload.Get(p.path)
+	}
+	switch {
+	case m.IsAbsent() || m.IsEmpty():
+	case !m.IsScalar() || p.kind == "string" && m.Kind() != body.String:
+		return nil, scheme.Failf(scheme.Invalid, "the member %s has the wrong type", p.path)
+	case p.kind == "digits" && !digits(m.Text()):
+		return nil, scheme.Failf(scheme.Invalid, "the member %s is not a whole number", p.path)
+	default:
+		return append(dst, m.Text()...), nil
+	}
+	for _, value := range p.fallback {
+		if e.request == nil && slices.ContainsFunc(value, func(p part) bool { return p.request }) {
+			continue
+		}
+		text, err := value.text(e)
+		if err != nil {
+			return nil, err
+		}
+		if text != "" {
+			return append(dst, text...), nil
+		}
+	}
+	if e.m.Kind == message.Request || p.kind == "digits" || p.fallback != nil {
+		return nil, scheme.Failf(scheme.Invalid, "the message needs the member %s, which is signed", p.path)
+	}
+	return dst, nil
+}
+
+func digits(text []byte) bool {
+	return len(text) > 0 && !slices.ContainsFunc(text, func(c byte) bool { return c < '0' || c > '9' })
 }
 
 // appendText appends the decoded text of a string, the token of a number, and the

@@ -141,6 +141,8 @@ func (c *compiler) requestStep(b *requestBlock, l Line) (func(*sealing) error, e
 		return c.remove(b, l)
 	case "string":
 		return c.string(b, l)
+	case "check":
+		return c.check(l)
 	case "encrypt":
 		return c.encrypt(b, l)
 	case "seal":
@@ -150,7 +152,7 @@ func (c *compiler) requestStep(b *requestBlock, l Line) (func(*sealing) error, e
 	case "sign":
 		return c.sign(b, l)
 	}
-	return nil, l.errorf("unknown word %q in request; there are default, set, remove, string, encrypt, seal, token, sign, send, wrap, zone and warn", l.Words[0])
+	return nil, l.errorf("unknown word %q in request; there are default, set, remove, string, check, encrypt, seal, token, sign, send, wrap, zone and warn", l.Words[0])
 }
 
 // target reads a target of a statement.
@@ -357,6 +359,45 @@ func (c *compiler) string(b *requestBlock, l Line) (func(*sealing) error, error)
 		}
 		for _, path := range paths {
 			s.stringify(path)
+		}
+		return nil
+	}, nil
+}
+
+// check compiles "check <member>... string|scalar|no-object": a request that has
+// one of the members as something else, or lacks one that is named without a *, is
+// refused. It stands behind the statements that make strings of members.
+func (c *compiler) check(l Line) (func(*sealing) error, error) {
+	usage := l.errorf("check takes members and one of string, scalar and no-object, as in: check body.content string")
+	if len(l.Words) < 3 || len(l.Block) > 0 {
+		return nil, usage
+	}
+	kind := l.Words[len(l.Words)-1]
+	if !slices.Contains([]string{"string", "scalar", "no-object"}, kind) {
+		return nil, usage
+	}
+	paths, err := c.paths(l, l.Words[1:len(l.Words)-1])
+	if err != nil {
+		return nil, err
+	}
+	return func(s *sealing) error {
+		if s.m.Payload == nil {
+			return nil
+		}
+		for _, path := range paths {
+			if m, ok := s.m.Payload.Get(path); !path.HasAny() && (!ok || m.IsEmpty()) {
+				return scheme.Failf(scheme.Invalid, "the request needs the member %s", path)
+			}
+			var refused error
+			eachPath(s.m.Payload, path, func(at body.Path, r body.Ref) {
+				m := r.Member()
+				if refused == nil && (kind == "string" && m.Kind() != body.String || kind == "scalar" && !m.IsScalar() || m.Kind() == body.Obj) {
+					refused = scheme.Failf(scheme.Invalid, "the member %s has a type that is not signed; give it as a string", at)
+				}
+			})
+			if refused != nil {
+				return refused
+			}
 		}
 		return nil
 	}, nil

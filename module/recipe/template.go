@@ -26,6 +26,9 @@ type part struct {
 	hex     bool
 	request bool // {request.…}
 	bare    bool // {x} of a template that an option gives
+
+	kind     string     // of a bare one: "string", "digits" or "", any scalar
+	fallback []template // of a bare one that the message does not have
 }
 
 // caddyNames are what Caddy makes of short placeholders in a site block.
