@@ -3,6 +3,7 @@ package body
 import (
 	"fmt"
 	"slices"
+	"strconv"
 )
 
 // Tree is an object or a list that is being edited. What is read from a Tree is
@@ -197,26 +198,50 @@ func (t *Tree) IsList() bool { return t.isList() }
 // Each calls yield for each value that a path names, in order, until yield
 // returns false.
 func (t *Tree) Each(path Path, yield func(Ref) bool) bool {
+	return t.each(path, nil, func(_ Path, r Ref) bool { return yield(r) })
+}
+
+// Walk is Each with the path of each value, which names no "*".
+func (t *Tree) Walk(path Path, yield func(at Path, r Ref) bool) bool {
+	return t.each(path, make(Path, 0, len(path)), yield)
+}
+
+// each calls yield with the path that led to each value, unless at is nil.
+func (t *Tree) each(path, at Path, yield func(Path, Ref) bool) bool {
 	t.load()
 	if len(path) == 0 {
 		return true
 	}
-	for i := range t.size() {
-		if t.nodes != nil && t.nodes[i].removed {
-			continue
-		}
-		if path[0] != Any && i != t.index(path[0]) {
-			continue
+	visit := func(i int, name string) bool {
+		inside := at
+		if at != nil {
+			inside = append(slices.Clone(at), name)
 		}
 		if len(path) == 1 {
-			if !yield(Ref{t, i}) {
-				return false
-			}
-		} else if inner := t.open(i); inner != nil && !inner.Each(path[1:], yield) {
-			return false
+			return yield(inside, Ref{t, i})
 		}
-		if path[0] != Any {
-			break
+		inner := t.open(i)
+		return inner == nil || inner.each(path[1:], inside, yield)
+	}
+	if path[0] != Any {
+		i := t.index(path[0])
+		return i < 0 || visit(i, path[0])
+	}
+	for i := range t.size() {
+		m, there := t.at(i)
+		if !there {
+			continue
+		}
+		name := ""
+		switch {
+		case at == nil:
+		case t.isList():
+			name = strconv.Itoa(i)
+		default:
+			name = string(m.name)
+		}
+		if !visit(i, name) {
+			return false
 		}
 	}
 	return true

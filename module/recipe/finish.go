@@ -51,6 +51,11 @@ func (c *compiler) answerLine(_ *incomingBlock, l Line) error {
 		if err != nil || len(paths) == 0 {
 			return l.errorf("match takes members, as in: match body.orderId")
 		}
+		for _, path := range paths {
+			if len(path) > 1 {
+				c.p.held = append(c.p.held, path[:len(path)-1])
+			}
+		}
 		if c.settings["match"][0] == "on" {
 			d.Match = append(d.Match, paths...)
 		}
@@ -169,6 +174,11 @@ func (c *compiler) finish(r Recipe) error {
 	if b := p.request; b != nil {
 		d.Request = c.requestDirection(b)
 		d.Needs = p.needs
+		for _, path := range b.strings {
+			if !path.HasAny() {
+				d.Inside = append(d.Inside, path)
+			}
+		}
 		for _, e := range b.encrypted {
 			d.Encryption = append(d.Encryption, e.roles...)
 		}

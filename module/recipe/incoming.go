@@ -2,6 +2,7 @@ package recipe
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -159,6 +160,15 @@ func (b *incomingBlock) covers(e *env, in *scheme.Incoming) ([]scheme.Signature,
 			return nil, err
 		}
 	}
+	for _, s := range b.verifies { // a message without its signature is unsigned, whatever else it lacks
+		values, err := s.place.values(e.m, e.fields())
+		if err != nil {
+			return nil, invalid(err)
+		}
+		if len(values) == 0 {
+			return nil, scheme.Failf(scheme.Unsigned, "the message has no %s", s.place)
+		}
+	}
 	signatures := make([]scheme.Signature, len(b.verifies))
 	for i, s := range b.verifies {
 		var err error
@@ -183,6 +193,17 @@ func (b *incomingBlock) reveal(e *env, in *scheme.Incoming) error {
 	for _, d := range b.after {
 		if err := b.decrypt(e, in, d); err != nil {
 			return err
+		}
+	}
+	if b.kind == message.Answer && e.m.Payload != nil {
+		for _, path := range e.p.held { // JSON that two readers may read in two ways does not reach an application
+			m, _ := e.m.Payload.Get(path)
+			if m.IsAbsent() || m.Kind() != body.String {
+				continue
+			}
+			if err := body.Valid(m.Text()); err != nil && !errors.Is(err, body.ErrSyntax) {
+				return scheme.Failf(scheme.Invalid, "the JSON in the member %s is refused: %w", path, err)
+			}
 		}
 	}
 	return b.unstring(e, in)
@@ -388,19 +409,33 @@ func (b *incomingBlock) unstring(e *env, in *scheme.Incoming) error {
 	if e.m.Payload == nil {
 		return nil
 	}
+	names := make(map[string]map[string]bool) // by the object that may have them
+	parents := make(map[string]body.Path)
+	may := func(parent body.Path, name string) {
+		key := parent.String()
+		if names[key] == nil {
+			names[key], parents[key] = make(map[string]bool), parent
+		}
+		names[key][name] = true
+	}
+	parts := b.parts()
 	for _, path := range in.Memory().Strings {
 		name := path[len(path)-1]
-		candidates := []body.Path{path, {name}}
-		for _, part := range b.parts() {
-			candidates = append(candidates, append(slices.Clone(part), name))
+		may(path[:len(path)-1], name)
+		may(nil, name)
+		for _, part := range parts {
+			may(part, name)
 		}
-		for _, at := range candidates {
-			if !e.p.description.Answer.Covers(at) {
-				continue
+	}
+	for _, key := range slices.Sorted(maps.Keys(parents)) {
+		var failed error
+		eachPath(e.m.Payload, append(slices.Clone(parents[key]), body.Any), func(at body.Path, r body.Ref) {
+			if failed == nil && names[key][at[len(at)-1]] && e.p.description.Answer.Covers(at) {
+				failed = unstring(at, r)
 			}
-			if err := unstringAt(e.m.Payload, at); err != nil {
-				return err
-			}
+		})
+		if failed != nil {
+			return failed
 		}
 	}
 	return nil
@@ -419,9 +454,9 @@ func (b *incomingBlock) parts() []body.Path {
 	return paths
 }
 
-func unstringAt(tree *body.Tree, at body.Path) error {
-	m, ok := tree.Get(at)
-	if !ok || m.Kind() != body.String {
+func unstring(at body.Path, r body.Ref) error {
+	m := r.Member()
+	if m.Kind() != body.String {
 		return nil
 	}
 	text := m.Text()
@@ -430,7 +465,8 @@ func unstringAt(tree *body.Tree, at body.Path) error {
 	}
 	switch err := body.Valid(text); {
 	case err == nil:
-		return invalid(tree.Set(at, text))
+		r.Set(text)
+		return nil
 	case !errors.Is(err, body.ErrSyntax):
 		return scheme.Failf(scheme.Invalid, "the JSON in the member %s is refused: %w", at, err)
 	}

@@ -29,6 +29,7 @@ type Program struct {
 
 	ackRoles     []keys.Role
 	identities   map[string]body.Path // of options that are not set
+	held         []body.Path          // what holds a member of match, perhaps as a string of JSON
 	request      *requestBlock
 	answer       *incomingBlock
 	notification *incomingBlock

@@ -1,6 +1,7 @@
 package recipe
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -364,16 +365,17 @@ func (c *compiler) string(b *requestBlock, l Line) (func(*sealing) error, error)
 	}, nil
 }
 
-// check compiles "check <member>... string|scalar|no-object": a request that has
+// check compiles "check <member>... string|object|scalar|no-object": a request that has
 // one of the members as something else, or lacks one that is named without a *, is
-// refused. It stands behind the statements that make strings of members.
+// refused. object takes a string as well, and neither string nor object takes JSON in a
+// string that two readers may read in two ways.
 func (c *compiler) check(l Line) (func(*sealing) error, error) {
-	usage := l.errorf("check takes members and one of string, scalar and no-object, as in: check body.content string")
+	usage := l.errorf("check takes members and one of string, object, scalar and no-object, as in: check body.content string")
 	if len(l.Words) < 3 || len(l.Block) > 0 {
 		return nil, usage
 	}
 	kind := l.Words[len(l.Words)-1]
-	if !slices.Contains([]string{"string", "scalar", "no-object"}, kind) {
+	if !slices.Contains([]string{"string", "object", "scalar", "no-object"}, kind) {
 		return nil, usage
 	}
 	paths, err := c.paths(l, l.Words[1:len(l.Words)-1])
@@ -391,7 +393,15 @@ func (c *compiler) check(l Line) (func(*sealing) error, error) {
 			var refused error
 			eachPath(s.m.Payload, path, func(at body.Path, r body.Ref) {
 				m := r.Member()
-				if refused == nil && (kind == "string" && m.Kind() != body.String || kind == "scalar" && !m.IsScalar() || m.Kind() == body.Obj) {
+				isString, isObject := m.Kind() == body.String, m.Kind() == body.Obj
+				wrong := map[string]bool{"string": !isString, "object": !isString && !isObject, "scalar": !m.IsScalar(), "no-object": isObject}[kind]
+				switch {
+				case refused != nil:
+				case isString && kind != "scalar" && kind != "no-object":
+					if err := body.Valid(m.Text()); err != nil && !errors.Is(err, body.ErrSyntax) {
+						refused = scheme.Failf(scheme.Invalid, "the JSON in the member %s is refused: %w", at, err)
+					}
+				case wrong:
 					refused = scheme.Failf(scheme.Invalid, "the member %s has a type that is not signed; give it as a string", at)
 				}
 			})
@@ -414,26 +424,10 @@ func (s *sealing) stringify(path body.Path) {
 
 // eachPath calls do for each value that a path names, with its own path.
 func eachPath(tree *body.Tree, path body.Path, do func(at body.Path, r body.Ref)) {
-	if !path.HasAny() {
-		tree.Each(path, func(r body.Ref) bool {
-			do(path, r)
-			return true
-		})
-		return
-	}
-	i := slices.Index(path, body.Any)
-	outer := tree.At(path[:i])
-	if outer == nil {
-		return
-	}
-	for n, m := range outer.Members() {
-		name := string(m.Name())
-		if outer.IsList() {
-			name = itoa(n)
-		}
-		at := slices.Concat(path[:i], body.Path{name}, path[i+1:])
-		eachPath(tree, at, do)
-	}
+	tree.Walk(path, func(at body.Path, r body.Ref) bool {
+		do(at, r)
+		return true
+	})
 }
 
 // paths reads members, written body.<path>.

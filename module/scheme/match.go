@@ -8,7 +8,7 @@ import (
 // checkMatch returns an Error with the reason Mismatch where an answer names
 // another order than its request. A member that neither has, or that is null or
 // empty in one of them, says nothing.
-func checkMatch(paths []body.Path, request *Sealed, answer *message.Message) error {
+func checkMatch(paths, inside []body.Path, request *Sealed, answer *message.Message) error {
 	if answer.Payload == nil || request.plain == nil || request.plain.Source() == nil {
 		return nil
 	}
@@ -18,7 +18,7 @@ func checkMatch(paths []body.Path, request *Sealed, answer *message.Message) err
 		if !ok {
 			continue
 		}
-		for _, candidate := range requestPaths(path, request.Memory.Strings) {
+		for _, candidate := range requestPaths(path, inside) {
 			if want, ok := scalar(asked, candidate); ok {
 				if string(want.Text()) != string(got.Text()) {
 					return Failf(Mismatch, "the answer names another %s than the request", path[len(path)-1])
@@ -31,11 +31,11 @@ func checkMatch(paths []body.Path, request *Sealed, answer *message.Message) err
 }
 
 // requestPaths is where a request may have what an answer has at a path: at the
-// same path, beside it at the top, or in a member that went out as a string.
-func requestPaths(path body.Path, strings []body.Path) []body.Path {
+// same path, beside it at the top, or in a member that goes out as a string.
+func requestPaths(path body.Path, inside []body.Path) []body.Path {
 	name := path[len(path)-1]
 	paths := []body.Path{path, {name}}
-	for _, wrapped := range strings {
+	for _, wrapped := range inside {
 		paths = append(paths, append(append(body.Path{}, wrapped...), name))
 	}
 	return paths

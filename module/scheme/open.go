@@ -242,7 +242,7 @@ func Open(s Scheme, in Incoming) (*Verified, error) {
 		}
 	}
 	if in.Request != nil {
-		if err := checkMatch(d.Match, in.Request, in.Message); err != nil {
+		if err := checkMatch(d.Match, d.Inside, in.Request, in.Message); err != nil {
 			return nil, err
 		}
 	}

@@ -59,6 +59,10 @@ type Description struct {
 	// have them.
 	Match []body.Path
 
+	// Inside are the members of a request that go out as strings holding JSON, in
+	// which a member of Match may stand.
+	Inside []body.Path
+
 	// Result is the member of an answer with the provider's result code.
 	Result body.Path
 

@@ -1,0 +1,48 @@
+package recipe_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/keys"
+	"github.com/countersign/caddy-countersign/module/message"
+	"github.com/countersign/caddy-countersign/module/providers"
+	"github.com/countersign/caddy-countersign/module/recipe"
+	"github.com/countersign/caddy-countersign/module/scheme"
+)
+
+// A request whose members all nest, and an answer that repeats them as strings,
+// take time in proportion to their number.
+func TestManyNestedMembers(t *testing.T) {
+	r, ok := providers.Find("jeepay")
+	require.True(t, ok)
+	p, err := recipe.Compile("jeepay", r, nil)
+	require.NoError(t, err)
+	set, err := keys.Parse("test", "1", keys.Material{keys.SharedSecret: {Text: []byte("s3cret")}})
+	require.NoError(t, err)
+	var request strings.Builder
+	for i := range 60_000 {
+		fmt.Fprintf(&request, `,"m%d":[]`, i)
+	}
+	o, err := body.Parse([]byte("{" + request.String()[1:] + "}"))
+	require.NoError(t, err)
+	m := message.New(message.Request)
+	m.SetPayload(o)
+	begin := time.Now()
+	sealed, err := scheme.Seal(p, scheme.Request{Message: m, Keys: set, Now: time.Now()})
+	require.NoError(t, err)
+	back := message.New(message.Answer)
+	back.Wire = []byte(`{"code":0,"sign":"00","data":` + string(sealed.Message.Wire) + "}")
+	require.NoError(t, p.Describe().Answer.Format.Read(back))
+	_, err = scheme.Open(p, scheme.Incoming{Message: back, Keys: set, Now: time.Now(), Request: sealed})
+	assert.Equal(t, scheme.BadSignature, scheme.ReasonOf(err))
+	back.Header.Set("X", "y")
+	require.NoError(t, p.Reveal(&scheme.Incoming{Message: back, Keys: set, Now: time.Now(), Request: sealed}))
+	assert.Less(t, time.Since(begin), 5*time.Second, "it was quadratic: half a minute")
+}
