@@ -117,7 +117,7 @@ func loadKeys(reference string) (k keySet, err error) {
 		}
 		block, _ := pem.Decode(text)
 		if err != nil || block == nil {
-			return k, fmt.Errorf("reading %s of %s: no PEM block (%v)", name, reference, err)
+			return k, fmt.Errorf("reading %s of %s: no PEM block: %w", name, reference, err)
 		}
 		key, err := parse(block.Bytes)
 		if err != nil {

@@ -136,7 +136,7 @@ var errLocked = errors.New("locked by another process")
 // releases it if the process ends. It polls, because a lock that blocks does not
 // give up when ctx is done.
 func lock(ctx context.Context, path string) (unlock func(), err error) {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
 	}

@@ -366,7 +366,7 @@ func (t *Tree) Text() []byte {
 			wrote = true
 			continue
 		}
-		begin, value, end := t.spans(at, n)
+		begin, value, end := t.spans(at)
 		if first < 0 {
 			first = begin
 		}
@@ -386,7 +386,7 @@ func (t *Tree) Text() []byte {
 
 // spans is where a member that src has begins, with its name, where its value
 // begins, and where it ends. It stands behind src[at].
-func (t *Tree) spans(at int, n *node) (begin, value, end int) {
+func (t *Tree) spans(at int) (begin, value, end int) {
 	begin = spaceEnd(t.src, at)
 	if t.src[begin] == ',' {
 		begin = spaceEnd(t.src, begin+1)

@@ -71,7 +71,7 @@ var pkcs1 = blocks{11, func(public *rsa.PublicKey, text []byte) ([]byte, error) 
 	// PKCS #1 v1.5 is deprecated, and the only padding that many providers take
 	// (easypay 易生: RSA/ECB/PKCS1Padding). This is the one call of it.
 	return rsa.EncryptPKCS1v15(rand.Reader, public, text) //nolint:staticcheck,gosec // see above
-}, &rsa.PKCS1v15DecryptOptions{}}
+}, &rsa.PKCS1v15DecryptOptions{}} //nolint:staticcheck // see above
 
 func oaep(h crypto.Hash) blocks {
 	return blocks{2*h.Size() + 2, func(public *rsa.PublicKey, text []byte) ([]byte, error) {

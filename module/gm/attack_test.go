@@ -156,14 +156,14 @@ func TestPointsOffTheCurve(t *testing.T) {
 	text := []byte("a=1")
 	signature, err := Sign(key, nil, text)
 	require.NoError(t, err)
-	off := &ecdsa.PublicKey{Curve: public.Curve, X: public.X, Y: new(big.Int).Add(public.Y, big.NewInt(1))}
+	off := &ecdsa.PublicKey{Curve: public.Curve, X: public.X, Y: new(big.Int).Add(public.Y, big.NewInt(1))} //nolint:staticcheck // an invalid point is what the test makes
 	nist, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
 	for name, bad := range map[string]*ecdsa.PublicKey{
 		"off the curve":        off,
 		"infinity":             {Curve: public.Curve, X: new(big.Int), Y: new(big.Int)},
-		"coordinates too long": {Curve: public.Curve, X: new(big.Int).Lsh(public.X, 8), Y: public.Y},
-		"over the field":       {Curve: public.Curve, X: new(big.Int).Add(sm2.P256().Params().P, big.NewInt(1)), Y: public.Y},
+		"coordinates too long": {Curve: public.Curve, X: new(big.Int).Lsh(public.X, 8), Y: public.Y},                          //nolint:staticcheck // an invalid point is what the test makes
+		"over the field":       {Curve: public.Curve, X: new(big.Int).Add(sm2.P256().Params().P, big.NewInt(1)), Y: public.Y}, //nolint:staticcheck // an invalid point is what the test makes
 		"NIST P-256":           &nist.PublicKey,
 	} {
 		assert.False(t, Verify(bad, nil, text, signature), name)

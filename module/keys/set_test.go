@@ -282,5 +282,3 @@ func mustEncoded(t *testing.T, text string) []encoded {
 	require.NoError(t, err)
 	return blocks
 }
-
-func bareless(key any) string { return block("PRIVATE KEY", pkcs8(key)) }

@@ -68,7 +68,7 @@ func (e *exchange) try(r *http.Request) (*http.Response, error) {
 		endSpan(string(p.Reason))
 		e.sealed = nil // another try is sealed afresh
 		if !e.sent {
-			return nil, e.failDial(r, p)
+			return nil, e.failDial(p)
 		}
 		return nil, e.fail(r, p)
 	}
@@ -223,7 +223,7 @@ func (e *exchange) fail(r *http.Request, p *problem.Problem) error {
 
 // failDial is fail for a try that reached nobody. reverse_proxy may make another
 // one; the handler ends the exchange.
-func (e *exchange) failDial(r *http.Request, p *problem.Problem) error {
+func (e *exchange) failDial(p *problem.Problem) error {
 	p.ID = e.id
 	return dialError{caddyhttp.HandlerError{Err: p, StatusCode: p.Reason.Status(), ID: p.ID}}
 }

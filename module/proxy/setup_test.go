@@ -35,8 +35,6 @@ import (
 	_ "github.com/countersign/caddy-countersign/module/schemes/easypay"
 )
 
-type httpRequest = http.Request
-
 // organisation is the key set of the development keys.
 const organisation = "ORG000000000007"
 

@@ -188,9 +188,7 @@ func (c *compiler) finish(r Recipe) error {
 	}
 	if p.answer != nil {
 		d.Answer = c.direction(p.answer)
-		for _, path := range d.Match {
-			d.Answer.Reads = append(d.Answer.Reads, path)
-		}
+		d.Answer.Reads = append(d.Answer.Reads, d.Match...)
 		if d.Unsigned != nil {
 			d.Unsigned.Signed = c.signedMembers(p.answer)
 		}

@@ -21,7 +21,6 @@ type incomingBlock struct {
 	before   []*encryption // decrypted before the signature is verified
 	verifies []*signature
 	after    []*encryption
-	strings  []body.Path // members that the request made strings of
 	single   []body.Path // lists that hold exactly one element
 	times    []body.Path // members with the time of a notification
 	sealed   bool        // the payload is encrypted as a whole
@@ -297,10 +296,10 @@ type plaintext struct {
 }
 
 // texts decrypts the members with one key.
-func (d *encryption) texts(tree *body.Tree, key decrypter) ([]plaintext, error) {
+func (e *encryption) texts(tree *body.Tree, key decrypter) ([]plaintext, error) {
 	var out []plaintext
 	var failed error
-	for _, path := range d.paths {
+	for _, path := range e.paths {
 		eachPath(tree, path, func(at body.Path, r body.Ref) {
 			m := r.Member()
 			if m.IsEmpty() || failed != nil {
@@ -310,7 +309,7 @@ func (d *encryption) texts(tree *body.Tree, key decrypter) ([]plaintext, error) 
 				failed = errOpen
 				return
 			}
-			ciphertext, err := d.encoding.Decode(m.Text())
+			ciphertext, err := e.encoding.Decode(m.Text())
 			if err != nil {
 				failed = errOpen
 				return

@@ -139,7 +139,7 @@ func (c *compiler) requestStep(b *requestBlock, l Line) (func(*sealing) error, e
 	case "default", "set":
 		return c.set(b, l)
 	case "remove":
-		return c.remove(b, l)
+		return c.remove(l)
 	case "string":
 		return c.string(b, l)
 	case "check":
@@ -316,7 +316,7 @@ func digested(t *text) bool {
 	return false
 }
 
-func (c *compiler) remove(b *requestBlock, l Line) (func(*sealing) error, error) {
+func (c *compiler) remove(l Line) (func(*sealing) error, error) {
 	if len(l.Words) != 2 || len(l.Block) > 0 {
 		return nil, l.errorf("remove takes one target, as in: remove body.remark")
 	}

@@ -114,30 +114,30 @@ func (c *compiler) sign(b *requestBlock, l Line) (func(*sealing) error, error) {
 }
 
 // sign makes a signature and puts it where it belongs.
-func (o *sealing) sign(s *signature) error {
-	if err := o.wrap(); err != nil {
+func (s *sealing) sign(statement *signature) error {
+	if err := s.wrap(); err != nil {
 		return err
 	}
-	if o.m.Payload != nil && s.place.kind == "body" && s.text.covers.member(s.place.path) {
-		o.m.Payload.Remove(s.place.path) // one that the application has sent is not signed
+	if s.m.Payload != nil && statement.place.kind == "body" && statement.text.covers.member(statement.place.path) {
+		s.m.Payload.Remove(statement.place.path) // one that the application has sent is not signed
 	}
-	made, err := s.make(&o.env)
+	made, err := statement.make(&s.env)
 	if err != nil {
 		return err
 	}
-	text, err := o.draft.Sign(made)
+	text, err := s.draft.Sign(made)
 	if err != nil {
 		return err
 	}
-	if s.as != nil {
-		e := o.env
+	if statement.as != nil {
+		e := s.env
 		e.signature = text
-		if text, err = s.as.text(&e); err != nil {
+		if text, err = statement.as.text(&e); err != nil {
 			return err
 		}
-		o.fresh = e.fresh
+		s.fresh = e.fresh
 	}
-	return o.put(s.place, text, false)
+	return s.put(statement.place, text, false)
 }
 
 // make is the signature, with what it covers in this message.

@@ -180,17 +180,6 @@ func (c *compiler) unset(text string) bool {
 	return false
 }
 
-// literalOnly is the template's text if it has no placeholders.
-func (t template) literalOnly() (string, bool) {
-	switch {
-	case len(t) == 0:
-		return "", true
-	case len(t) == 1 && t[0].name == "":
-		return t[0].literal, true
-	}
-	return "", false
-}
-
 // has reports whether a placeholder of that name stands in the template.
 func (t template) has(name string) bool {
 	return slices.ContainsFunc(t, func(p part) bool { return p.name == name })

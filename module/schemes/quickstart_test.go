@@ -26,6 +26,7 @@ func quickstart(t *testing.T) (sidecar, providers string) {
 	sidecar, providers = testcaddy.FreeAddress(t), testcaddy.FreeAddress(t)
 	testcaddy.Run(t, strings.NewReplacer(
 		"127.0.0.1:8080", sidecar, "127.0.0.1:9090", providers, "127.0.0.1:8081", testcaddy.FreeAddress(t),
+		"\n:8080 {", "\nhttp://"+sidecar+" {", "\n:9090 {", "\nhttp://"+providers+" {", "\n:8081 {", "\nhttp://"+testcaddy.FreeAddress(t)+" {",
 		"keys-dev/merchant", testcaddy.DevKeys("merchant"), "keys-dev/provider", testcaddy.DevKeys("provider"),
 	).Replace(string(text)))
 	return "http://" + sidecar, "http://" + providers
@@ -86,7 +87,7 @@ func TestQuickstart(t *testing.T) {
 				}
 				refused := testcaddy.Post(t, url+"?fault="+fault, []byte(sample))
 				assert.Equal(t, http.StatusBadGateway, refused.Status, fault)
-				assert.Equal(t, want, refused.JSON(t)["code"], fault)
+				assert.Equal(t, want, refused.JSON(t)["reason"], fault)
 				assert.Equal(t, "unverified", refused.Header.Get("Countersign-Outcome"), fault)
 				assert.Empty(t, refused.Header.Get("Countersign-Verified"), fault)
 			}
@@ -101,7 +102,7 @@ func TestQuickstart(t *testing.T) {
 		// The provider answers in its own words, and they pass where they are
 		// signed, or where its rule lets them be unsigned.
 		answer := testcaddy.Post(t, sidecar+"/jeepay/api/division/exec", []byte(`{"useSysAutoDivisionReceivers":0}`))
-		assert.NotEqual(t, float64(0), answer.JSON(t)["code"], "%s", answer.Body)
+		assert.NotEqual(t, float64(0), answer.JSON(t)["reason"], "%s", answer.Body)
 		assert.Equal(t, "false", answer.Header.Get("Countersign-Verified"), "%s", answer.Body)
 		answer = testcaddy.Post(t, sidecar+"/hkrt/api/v1/delay-ledger/ledger", []byte(`{"apply_no":true}`))
 		assert.Equal(t, http.StatusUnprocessableEntity, answer.Status)

@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"sync"
 	"time"
@@ -105,7 +106,7 @@ func (s *checkpoints) checkpoint(ctx context.Context) {
 	now := time.Now()
 	signature, err := s.sign(ctx, auditchain.Signed(head, auditchain.FormatTime(now)))
 	if err != nil {
-		if ctx.Err() == nil || context.Cause(ctx) != context.Canceled {
+		if ctx.Err() == nil || !errors.Is(context.Cause(ctx), context.Canceled) {
 			s.logger.Error("signing a checkpoint of the audit chain failed", zap.Uint64("seq", head.Seq), zap.Error(err))
 		}
 		return

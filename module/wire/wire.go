@@ -56,7 +56,7 @@ func (o Options) Check() error {
 		return err
 	}
 	if o.Root != "" && !isXMLName(o.Root) {
-		return fmt.Errorf("root %s is not a name of ASCII letters, digits, - _ and .", body.ShowName(o.Root))
+		return fmt.Errorf("root %s is not a name of ASCII letters, digits, hyphens, underscores and dots", body.ShowName(o.Root))
 	}
 	return nil
 }

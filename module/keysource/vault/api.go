@@ -26,7 +26,7 @@ func newShared() (*api.Client, error) {
 	for _, pair := range os.Environ() {
 		name, value, _ := strings.Cut(pair, "=")
 		if strings.HasPrefix(name, "VAULT_") && os.Unsetenv(name) == nil {
-			defer os.Setenv(name, value) //nolint:errcheck // it was set to this before
+			defer os.Setenv(name, value) //nolint:errcheck,revive // it was set to this before, and is again at the end
 		}
 	}
 	return api.NewClient(&api.Config{
@@ -54,7 +54,7 @@ const limitPause = 250 * time.Millisecond
 // those who asked.
 func retry(ctx context.Context, res *http.Response, err error) (bool, error) {
 	if err != nil || res.StatusCode != http.StatusTooManyRequests || ctx.Err() != nil {
-		return false, nil
+		return false, nil //nolint:nilerr // the client returns err itself
 	}
 	deadline, ok := ctx.Deadline()
 	return ok && time.Until(deadline) > 2*limitPause, nil
