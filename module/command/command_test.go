@@ -155,8 +155,8 @@ func TestMistakesSayWhatToChange(t *testing.T) {
 		want  string
 	}{
 		"no such command":         {[]string{"sael"}, "", `there is no command "sael"; there are audit, diff, doctor, keys, open, recipe, seal`},
-		"no scheme":               {append([]string{"seal"}, keys...), "{}", "--scheme is missing; known are easypay, hbsk, hkrt, hongwen, jeepay"},
-		"unknown scheme":          {append([]string{"seal", "--scheme", "alipay"}, keys...), "{}", `unknown scheme "alipay"; known are easypay, hbsk, hkrt, hongwen, jeepay`},
+		"no scheme":               {append([]string{"seal"}, keys...), "{}", "--scheme is missing; known are adapay, adyen, alipay"},
+		"unknown scheme":          {append([]string{"seal", "--scheme", "nobody"}, keys...), "{}", `unknown scheme "nobody"; known are adapay, adyen, alipay`},
 		"unknown option":          {append([]string{"seal", "--set", "emty=keep"}, easypay...), "{}", `unknown option "emty"; easypay has encrypt, padding, envelope_prefix, sign_type, empty, match`},
 		"unknown value":           {append([]string{"seal", "--set", "padding=pkcs5"}, easypay...), "{}", `padding cannot be "pkcs5"; it is one of space, zero, pkcs7, none`},
 		"an option without value": {append([]string{"seal", "--set", "padding"}, easypay...), "{}", "--set takes option=value"},

@@ -86,7 +86,7 @@ func TestAdapt(t *testing.T) {
 func TestMistakes(t *testing.T) {
 	for name, test := range map[string]struct{ directive, want, line string }{
 		"no scheme":            {"countersign_notify", "needs a scheme", ":23"},
-		"unknown scheme":       {"countersign_notify alipay {\n keys x\n}", `unknown scheme "alipay"; known are easypay`, ":23"},
+		"unknown scheme":       {"countersign_notify nobody {\n keys x\n}", `unknown scheme "nobody"; known are adapay`, ":23"},
 		"more than a scheme":   {"countersign_notify easypay 127.0.0.1:80 {\n keys x\n}", "one scheme and no more", ":23"},
 		"no block":             {"countersign_notify easypay", "needs keys", ":23"},
 		"no keys":              {"countersign_notify easypay {\n profile x\n}", "needs keys", ":23"},

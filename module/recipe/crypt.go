@@ -145,6 +145,9 @@ func (c *compiler) encrypt(b *requestBlock, l Line) (func(*sealing) error, error
 	if err != nil {
 		return nil, err
 	}
+	if !e.whole && len(e.paths) == 0 {
+		return nil, nil // the option that lists the members lists none
+	}
 	if e.cipher.Kind() == cipher.Symmetric {
 		e.role = keys.SharedSecret
 	} else {

@@ -264,7 +264,7 @@ func TestConfigure(t *testing.T) {
 		settings []string
 		want     string
 	}{
-		"unknown scheme":        {"alipay", nil, "unknown scheme \"alipay\"; known are"},
+		"unknown scheme":        {"nobody", nil, "unknown scheme \"nobody\"; known are"},
 		"unknown option":        {"easypay", []string{"emty=keep"}, "unknown option \"emty\"; easypay has encrypt, padding,"},
 		"unknown value":         {"easypay", []string{"empty=maybe"}, "empty cannot be \"maybe\"; it is one of skip, keep"},
 		"given twice":           {"easypay", []string{"empty=keep", "empty=skip"}, "the option empty is given twice"},
