@@ -93,6 +93,7 @@ func setBody(r *http.Request, text []byte) {
 // The ways in which the application can fail to answer.
 var (
 	errAborted = errors.New("it broke off its answer")
+	errUpgrade = errors.New("it answered 101, or nothing")
 	errNobody  = errors.New("no handler behind countersign_notify has answered")
 )
 
@@ -144,6 +145,8 @@ func (n *notification) ask(w http.ResponseWriter, r *http.Request, next caddyhtt
 	switch {
 	case err == nil && answer.status == 0 && caddyhttp.GetVar(r.Context(), "unhandled") == true:
 		err = errNobody
+	case err == nil && answer.status == 0:
+		err = errUpgrade // reverse_proxy ends like that, without an error, after a 101 that nobody asked for
 	case err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded):
 		err = ctx.Err()
 	}
@@ -176,6 +179,8 @@ func applicationProblem(err error) *problem.Problem {
 	switch {
 	case errors.Is(err, errNobody):
 		return problem.New(problem.ApplicationFailed, err.Error()+"; put the application behind it, for instance with reverse_proxy", nil)
+	case errors.Is(err, errUpgrade):
+		return problem.New(problem.ApplicationFailed, "the application's answer was 101, or there was none; a notification is acknowledged with 2xx", nil)
 	case errors.Is(err, errAborted):
 		return problem.New(problem.ApplicationFailed, "the application broke off its answer", nil)
 	case errors.Is(err, context.DeadlineExceeded), status == http.StatusGatewayTimeout, errors.As(err, &timeout) && timeout.Timeout():

@@ -2,6 +2,7 @@ package notify
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -33,6 +34,7 @@ func init() {
 //	    keys                   [<source>] <reference>
 //	    profile                <name>
 //	    max_request_body       <size>
+//	    max_in_flight          <number>
 //	    timeout                <duration>
 //	    as                     json|wire
 //	    window                 <duration>
@@ -112,6 +114,8 @@ func (p *parser) option(d *caddyfile.Dispenser, option string) (err error) {
 		err = directive.Text(d, option, &h.Profile)
 	case "max_request_body":
 		err = directive.Size(d, option, &h.MaxRequestBody)
+	case "max_in_flight":
+		err = parseNumber(d, option, &h.MaxInFlight)
 	case "timeout":
 		err = directive.Duration(d, option, &h.Timeout)
 	case "as":
@@ -143,6 +147,20 @@ func (p *parser) option(d *caddyfile.Dispenser, option string) (err error) {
 		}
 	}
 	return err
+}
+
+// parseNumber reads a number from 1.
+func parseNumber(d *caddyfile.Dispenser, option string, to *int64) error {
+	var value string
+	if err := directive.Text(d, option, &value); err != nil {
+		return err
+	}
+	n, err := strconv.ParseInt(value, 10, 64)
+	if err != nil || n < 1 {
+		return d.Errf("%s must be a number from 1, not %q", option, value)
+	}
+	*to = n
+	return nil
 }
 
 // placed gives an error its place in the Caddyfile.

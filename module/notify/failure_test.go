@@ -56,6 +56,7 @@ func TestTheApplicationFails(t *testing.T) {
 		code   string
 	}{
 		"down":                      {"reverse_proxy " + closed.Addr().String(), "application_failed"},
+		"switches protocols":        {"reverse_proxy " + raw(t, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n"), "application_failed"},
 		"hangs up":                  {"reverse_proxy " + raw(t, ""), "application_failed"},
 		"speaks no HTTP":            {"reverse_proxy " + raw(t, "4111111111111111\r\n\r\n"), "application_failed"},
 		"breaks off its answer":     {"reverse_proxy " + raw(t, "HTTP/1.1 200 OK\r\nX-Application: yes\r\nContent-Encoding: gzip\r\nContent-Length: 100\r\n\r\nok"), "application_failed"},

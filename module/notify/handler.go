@@ -63,6 +63,11 @@ type Handler struct {
 	// The largest body in bytes. Default: 1 MiB.
 	MaxRequestBody int64 `json:"max_request_body,omitempty"`
 
+	// How many notifications may be verified and answered at once. Beyond it they
+	// are refused with 503 overloaded and Retry-After, before their signature is
+	// looked at. Default: 256.
+	MaxInFlight int64 `json:"max_in_flight,omitempty"`
+
 	// How long the application may take to answer. Default: 30s.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 
@@ -100,7 +105,8 @@ type Handler struct {
 	ring       *keys.Ring
 	expected   []expectedMember
 	store      stores.Store // nil without Once
-	holdBack   bool         // an answer until it is whole
+	load       load
+	holdBack   bool // an answer until it is whole
 	ack        ackRule
 	ownProfile bool // no profile is given
 	identity   int  // among the handlers that are alike, in the memory of once
@@ -190,6 +196,9 @@ func (h *Handler) fillIn() error {
 	if h.MaxRequestBody == 0 {
 		h.MaxRequestBody = DefaultMaxRequestBody
 	}
+	if h.MaxInFlight == 0 {
+		h.MaxInFlight = DefaultMaxInFlight
+	}
 	if h.Timeout == 0 {
 		h.Timeout = caddy.Duration(DefaultTimeout)
 	}
@@ -199,8 +208,8 @@ func (h *Handler) fillIn() error {
 	} else {
 		h.ack = ackRule{text: strings.TrimSpace(h.Ack), ignoreCase: h.rules.Notify.IgnoreCase}
 	}
-	if h.MaxRequestBody < 0 || h.Timeout < 0 || h.Window < 0 {
-		return errors.New("timeout, window and max_request_body must be positive")
+	if h.MaxRequestBody < 0 || h.MaxInFlight < 0 || h.Timeout < 0 || h.Window < 0 {
+		return errors.New("timeout, window, max_in_flight and max_request_body must be positive")
 	}
 	if h.As != "" && h.As != "json" && h.As != "wire" {
 		return fmt.Errorf("as cannot be %q; it is json or wire", h.As)
@@ -261,8 +270,18 @@ func (h *Handler) provisionKeys(a *app.App) error {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	n := h.begin(r)
 	defer n.abandoned()
+	text, read := h.limitBody(w, r)
+	defer text.release()
 	m, p := n.receive(r)
-	if p != nil {
+	read()
+	switch {
+	case text.refused:
+		return n.refuse(w, r, overloaded("too many large bodies are being read at once"))
+	case p != nil:
+		return n.refuse(w, r, p)
+	}
+	defer h.leave()
+	if p := h.enter(); p != nil {
 		return n.refuse(w, r, p)
 	}
 	opened, p := n.open(r.Context(), m)

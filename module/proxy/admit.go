@@ -156,12 +156,17 @@ func ReadBody(r *http.Request, limit int64) ([]byte, *problem.Problem) {
 
 var errTooLarge = errors.New("larger than the limit")
 
-// readAll reads at most limit bytes into a buffer that fits: length is what was
-// announced, or negative.
+// readAhead is how many bytes of a body are believed before they are there, so that
+// an announcement alone costs little memory.
+const readAhead = 64 << 10
+
+// readAll reads at most limit bytes into a buffer that fits, or that grows with what
+// arrives: length is what was announced, or negative.
 func readAll(r io.Reader, length, limit int64) ([]byte, error) {
 	if length < 0 || length > limit {
 		length = min(limit, 4<<10)
 	}
+	length = min(length, readAhead)
 	buf := make([]byte, 0, length+1) // one more, to see the end without growing
 	for {
 		if len(buf) == cap(buf) {

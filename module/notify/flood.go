@@ -1,0 +1,93 @@
+package notify
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/countersign/caddy-countersign/module/problem"
+)
+
+// The limits on what is not verified yet.
+const (
+	// DefaultMaxInFlight is the default of max_in_flight.
+	DefaultMaxInFlight = 256
+
+	// bodyTime is the longest time for a whole body.
+	bodyTime = 10 * time.Second
+
+	// smallBody is how many bytes of a body count as nothing against largeBodies:
+	// notifications are a few kB, and large ones must not keep them out.
+	smallBody = 16 << 10
+
+	// largeBodies is how many bytes beyond smallBody a handler holds at once, of
+	// all bodies together.
+	largeBodies = 64 << 20
+)
+
+// load counts what a handler holds. The zero value holds nothing.
+type load struct {
+	inFlight atomic.Int64
+	bytes    atomic.Int64
+}
+
+var errLoad = errors.New("too many large bodies at once")
+
+// bodyReader reads a body and counts it against the load of its handler.
+type bodyReader struct {
+	io.ReadCloser
+	load    *load
+	read    int64
+	counted int64
+	refused bool
+}
+
+func (b *bodyReader) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.read += int64(n)
+	if more := b.read - smallBody - b.counted; more > 0 {
+		b.counted += more
+		if b.load.bytes.Add(more) > largeBodies {
+			b.refused = true
+			return n, errLoad
+		}
+	}
+	return n, err
+}
+
+// release gives back what the body was counted with.
+func (b *bodyReader) release() {
+	b.load.bytes.Add(-b.counted)
+	b.counted = 0
+}
+
+// limitBody limits the time for the body of a request and counts its bytes. The
+// function that it returns ends the limit of time.
+func (h *Handler) limitBody(w http.ResponseWriter, r *http.Request) (*bodyReader, func()) {
+	b := &bodyReader{ReadCloser: http.NoBody, load: &h.load}
+	if r.Body == nil || r.Body == http.NoBody {
+		return b, func() {}
+	}
+	b.ReadCloser, r.Body = r.Body, b
+	// Where the connection takes no deadline, the server's own timeouts remain.
+	c := http.NewResponseController(w)
+	_ = c.SetReadDeadline(time.Now().Add(bodyTime))
+	return b, func() { _ = c.SetReadDeadline(time.Time{}) }
+}
+
+// enter takes a place among max_in_flight notifications. It is called when the
+// body is there: a body that stalls holds no place.
+func (h *Handler) enter() *problem.Problem {
+	if h.load.inFlight.Add(1) > h.MaxInFlight {
+		return overloaded("max_in_flight notifications are in flight")
+	}
+	return nil
+}
+
+func (h *Handler) leave() { h.load.inFlight.Add(-1) }
+
+func overloaded(detail string) *problem.Problem {
+	return problem.New(problem.Overloaded, detail+"; send the notification again later", nil)
+}
