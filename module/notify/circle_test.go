@@ -36,6 +36,9 @@ func quickstart(t *testing.T, changes ...string) (sidecar, metrics, log string) 
 	root, err := filepath.Abs("../..")
 	require.NoError(t, err)
 	text := readFile(t, filepath.Join(root, "caddyfiles", "quickstart.Caddyfile"))
+	for _, port := range []string{"8080", "9090", "8081"} { // of this test, not of every address
+		text = strings.Replace(text, "\n:"+port+" {", "\nhttp://127.0.0.1:"+port+" {", 1)
+	}
 	sidecar, metrics = free(t), free(t)
 	log = filepath.Join(t.TempDir(), "log.json")
 	for i := 0; i < len(changes); i += 2 {

@@ -165,7 +165,7 @@ func (b *incomingBlock) covers(e *env, in *scheme.Incoming) ([]scheme.Signature,
 			return nil, invalid(err)
 		}
 		if len(values) == 0 {
-			return nil, scheme.Failf(scheme.Unsigned, "the message has no %s", s.place)
+			return nil, scheme.Failf(scheme.Unsigned, "the message has no %s", strings.TrimPrefix(s.place.String(), "body."))
 		}
 	}
 	signatures := make([]scheme.Signature, len(b.verifies))
