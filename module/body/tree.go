@@ -316,7 +316,7 @@ func (t *Tree) Set(path Path, raw []byte) error {
 				Ref{t, at}.Set(raw)
 				return nil
 			}
-			return fmt.Errorf("%s: %w", Path(path[:i+1]), ErrNotObjectAt)
+			return fmt.Errorf("%s: %w", path[:i+1], ErrNotObjectAt)
 		}
 		t = inner
 	}

@@ -26,7 +26,7 @@ func TestMaxInFlight(t *testing.T) {
 	for range 3 {
 		stalled, err := net.Dial("tcp", c.address)
 		require.NoError(t, err)
-		defer stalled.Close()
+		t.Cleanup(func() { _ = stalled.Close() })
 		_, err = fmt.Fprintf(stalled, "POST / HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n{", c.address)
 		require.NoError(t, err)
 	}

@@ -67,7 +67,7 @@ func (e *exchange) read(ctx context.Context, res *http.Response) *problem.Proble
 	}
 	from := io.Reader(res.Body)
 	length := res.ContentLength
-	switch encoding := strings.ToLower(strings.TrimSpace(res.Header.Get("Content-Encoding"))); encoding {
+	switch encoding := strings.ToLower(strings.TrimSpace(strings.Join(res.Header["Content-Encoding"], ", "))); encoding {
 	case "", "identity":
 	case "gzip", "x-gzip": // not asked for, or not by us; two names of one (RFC 9110, section 8.4.1.3)
 		unzipped, err := gzip.NewReader(res.Body)
@@ -75,8 +75,12 @@ func (e *exchange) read(ctx context.Context, res *http.Response) *problem.Proble
 			return invalid(problem.ResponseInvalid, "the provider's answer says that it is gzip and is not")
 		}
 		from, length = unzipped, -1
-	default:
-		return invalid(problem.ResponseInvalid, "the provider's answer has a Content-Encoding that is not understood")
+	default: // UTF-8, none and the like are no codings: the signature decides
+		for coding := range strings.SplitSeq(encoding, ",") {
+			if slices.Contains([]string{"gzip", "x-gzip", "br", "zstd", "deflate", "compress", "x-compress"}, strings.TrimSpace(coding)) {
+				return invalid(problem.ResponseInvalid, "the provider's answer has a Content-Encoding that was not asked for")
+			}
+		}
 	}
 	raw, err := readAll(from, length, limit)
 	switch {
@@ -118,7 +122,7 @@ func (e *exchange) open() (result, *problem.Problem) {
 	}
 	in := scheme.Incoming{Message: m, Keys: e.keys, Now: time.Now(), Request: e.sealed}
 	verified, err := scheme.Open(e.t.scheme, in)
-	if reason := scheme.ReasonOf(err); reason == scheme.BadSignature || reason == scheme.Decryption {
+	if reason := scheme.ReasonOf(err); reason == scheme.BadSignature || reason == scheme.Decryption || reason == scheme.NeedsKeys {
 		// The provider may have rotated while the request was under way.
 		if newer := e.t.ring.Newer(e.keys); newer != nil {
 			in.Keys = newer
@@ -128,7 +132,7 @@ func (e *exchange) open() (result, *problem.Problem) {
 		}
 	}
 	switch {
-	case scheme.ReasonOf(err) == scheme.Unsigned && e.t.UnsignedResponses == "pass":
+	case scheme.ReasonOf(err) == scheme.Unsigned && e.t.UnsignedResponses == "pass" && m.Payload != nil:
 		return unverified(rep), nil
 	case err != nil:
 		return refuse(openReason(err), err.Error(), err)

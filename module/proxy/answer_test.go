@@ -301,6 +301,7 @@ func TestGoodAnswers(t *testing.T) {
 		}},
 		"without a length": {200, func(c *testcaddy.Conn) { c.Print("HTTP/1.1 200 OK\r\n%s\r\n%s", closing, genuine) }},
 		"HTTP/1.0":         {200, func(c *testcaddy.Conn) { c.Print("HTTP/1.0 200 OK\r\n%s\r\n%s", closing, genuine) }},
+		"no coding at all": {200, func(c *testcaddy.Conn) { c.Answer(200, closing+"Content-Encoding: UTF-8\r\n", genuine) }},
 		"gzip":             {200, func(c *testcaddy.Conn) { c.Answer(200, closing+"Content-Encoding: gzip\r\n", squeeze(genuine)) }},
 		"x-gzip":           {200, func(c *testcaddy.Conn) { c.Answer(200, closing+"Content-Encoding: x-gzip\r\n", squeeze(genuine)) }},
 		"identity":         {200, func(c *testcaddy.Conn) { c.Answer(200, closing+"Content-Encoding: identity\r\n", genuine) }},

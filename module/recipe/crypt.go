@@ -641,5 +641,3 @@ func (e *encryption) opened(env *env, in *scheme.Incoming, p cipher.Params) ([]d
 }
 
 func validUTF8(text string) bool { return utf8.ValidString(text) }
-
-func itoa(n int) string { return strconv.Itoa(n) }

@@ -393,7 +393,7 @@ func (b both) signed(t *testing.T, g generator, kind old.Kind, text string) stri
 	if err != nil {
 		return schemetest.WithSign(t, text, "00")
 	}
-	sig := ""
+	var sig string
 	if b.name == "hbsk" {
 		sig = b.hbskSign(canonical, kind)
 	} else {
