@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/vault/api"
@@ -43,6 +44,19 @@ func newShared() (*api.Client, error) {
 		CheckRetry:       retry,
 		Backoff:          func(time.Duration, time.Duration, int, *http.Response) time.Duration { return keys.Jitter(limitPause) },
 	})
+}
+
+// settingAddress is held while an address is set: SetAddress also writes it to
+// the configuration, which all sources share. Requests do not read it there.
+var settingAddress sync.Mutex
+
+// sharedFor returns the shared client with a namespace and an address of its
+// own.
+func sharedFor(namespace, address string) (*api.Client, error) {
+	own := shared.WithNamespace(namespace)
+	settingAddress.Lock()
+	defer settingAddress.Unlock()
+	return own, own.SetAddress(address)
 }
 
 // limitPause is how long a request waits that Vault has refused for its rate,

@@ -62,10 +62,11 @@ func newClient(s *Source) (*client, error) {
 	transport.DialTLSContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 		return dialTLS(ctx, network, address, s.CA)
 	}
-	c := &client{api: shared.WithNamespace(s.Namespace), transport: transport}
-	if err := c.api.SetAddress(strings.TrimRight(address, "/")); err != nil {
+	own, err := sharedFor(s.Namespace, strings.TrimRight(address, "/"))
+	if err != nil {
 		return nil, fmt.Errorf("keys vault: the address %q: %w", s.Address, err)
 	}
+	c := &client{api: own, transport: transport}
 	c.session = newSession(c, s.Auth)
 	return c, nil
 }
