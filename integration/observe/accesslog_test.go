@@ -61,7 +61,7 @@ func TestAccessLogHasTheIdOfTheProblem(t *testing.T) {
 func TestTheSampleOfAnAuditLog(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(repository, "caddyfiles", "audit.Caddyfile"))
 	require.NoError(t, err)
-	const site = "http://127.0.0.1:8180 {\n\tbind 127.0.0.1"
+	const site = ":8180 {\n\tbind 127.0.0.1"
 	for _, part := range []string{site, "admin off", "keys-dev/merchant\n", "127.0.0.1:9090"} {
 		require.Contains(t, string(text), part)
 	}
