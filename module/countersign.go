@@ -21,11 +21,5 @@ import (
 	// Where seen notifications are remembered.
 	_ "github.com/countersign/caddy-countersign/module/stores/memory"
 	_ "github.com/countersign/caddy-countersign/module/stores/redis"
-
 	// The providers.
-	_ "github.com/countersign/caddy-countersign/module/schemes/easypay"
-	_ "github.com/countersign/caddy-countersign/module/schemes/hbsk"
-	_ "github.com/countersign/caddy-countersign/module/schemes/hkrt"
-	_ "github.com/countersign/caddy-countersign/module/schemes/hongwen"
-	_ "github.com/countersign/caddy-countersign/module/schemes/jeepay"
 )

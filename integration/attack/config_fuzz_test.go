@@ -2,6 +2,7 @@ package attack
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -10,7 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/countersign/caddy-countersign/module/body"
-	"github.com/countersign/caddy-countersign/module/oldscheme"
+	"github.com/countersign/caddy-countersign/module/message"
+	"github.com/countersign/caddy-countersign/module/providers/providertest"
+	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
 // FuzzOptions sets an option of a scheme to whatever comes: the scheme refuses
@@ -18,35 +21,33 @@ import (
 func FuzzOptions(f *testing.F) {
 	for i, p := range parties {
 		for n, o := range p.scheme(f).Options() {
-			for _, value := range append(o.Try, "", "x", "{", "}", "{}", "{secret}", "{data}{secret}", "{secret}{data}", "{data}{data}", "中", "\x00", "sign", "dgtlEnvlp") {
+			for _, value := range append(o.Values, "", "x", "{", "}", "{}", "{secret}", "{data}{secret}", "{secret}{data}", "{data}{data}", "中", "\x00", "sign", "dgtlEnvlp") {
 				f.Add(uint8(i), uint8(n), value)
 			}
 		}
 	}
 	f.Fuzz(func(t *testing.T, which, option uint8, value string) {
 		p := parties[int(which)%len(parties)]
-		s := p.scheme(t)
-		options := s.Options()
+		options := p.scheme(t).Options()
 		o := options[int(option)%len(options)]
-		arguments := []string{value}
-		if o.Many {
-			arguments = strings.Split(value, " ")
+		setting := providertest.Setting{o.Name, value}
+		if o.List {
+			setting = append(setting[:1], strings.Split(value, " ")...)
 		}
-		if o.Set(arguments) != nil || s.Validate() != nil {
+		s, err := providertest.Try(t, p.name, append(slices.Clone(p.options), setting)...)
+		if err != nil {
+			require.NotEmpty(t, err.Error())
 			return
 		}
-		if w, ok := s.(scheme.Warner); ok {
-			w.Warnings()
-		}
 		held := p.held(t, "merchant")
-		sealed, err := s.Seal(scheme.Request{Body: parse(t, p.request(t)), Keys: held, Now: now})
+		sealed, err := s.Seal(providertest.Request{Body: parse(t, p.request(t)), Keys: held, Now: now})
 		if err != nil {
 			require.NotZero(t, scheme.ReasonOf(err), "%v", err)
 			return
 		}
 		sent, err := body.Parse(sealed.Body)
 		require.NoError(t, err, "%s", sealed.Body)
-		text, err := s.(scheme.Canonicalizer).Canonical(scheme.Wire{Kind: scheme.KindRequest, Body: sent})
+		text, err := s.Canonical(providertest.Wire{Kind: message.Request, Body: sent})
 		require.NoError(t, err)
 		require.Equal(t, string(sealed.Canonical), string(text))
 		if secret := held.Secret; secret != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"github.com/countersign/caddy-countersign/module/body"
-	"github.com/countersign/caddy-countersign/module/oldscheme"
+	"github.com/countersign/caddy-countersign/module/providers/providertest"
 )
 
 // patience is how long a message of a quarter mebibyte may take, in either direction. On
@@ -58,12 +58,12 @@ func TestCostlyMessages(t *testing.T) {
 				request = `{"biz_content":` + request + `}`
 			}
 			start := time.Now()
-			_, _ = s.Seal(scheme.Request{Body: parse(t, request), Keys: held, Now: now})
+			_, _ = s.Seal(providertest.Request{Body: parse(t, request), Keys: held, Now: now})
 			assert.Less(t, time.Since(start), patience, "%s: sealing", name)
 
 			signed := withSign(t, []byte(answer), "00")
 			start = time.Now()
-			_, err := s.Open(scheme.Answer{Body: signed, Keys: held})
+			_, err := s.Open(providertest.Answer{Body: signed, Keys: held})
 			assert.Error(t, err)
 			assert.Less(t, time.Since(start), patience, "%s: opening", name)
 		})

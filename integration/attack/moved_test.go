@@ -11,8 +11,9 @@ import (
 
 	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/keys"
-	"github.com/countersign/caddy-countersign/module/oldscheme"
-	"github.com/countersign/caddy-countersign/module/signature"
+	"github.com/countersign/caddy-countersign/module/message"
+	"github.com/countersign/caddy-countersign/module/providers/providertest"
+	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
 // member is a member of a signed part.
@@ -21,10 +22,10 @@ type member struct{ name, value string }
 // mail is a kind of message whose signed part is a flat list of members.
 type mail struct {
 	title     string
-	scheme    scheme.Notifier
+	scheme    providertest.Scheme
 	held      *keys.Set
-	algorithm signature.Algorithm
-	kind      scheme.Kind
+	algorithm providertest.Algorithm
+	kind      message.Kind
 	wrap      func(part, sign string) string // nil for a form
 }
 
@@ -42,24 +43,24 @@ func mails(t *testing.T) (out []mail) {
 		if p.name == "hbsk" {
 			continue // a template: see TestATemplateInATemplate
 		}
-		s, held := p.scheme(t).(scheme.Notifier), p.held(t, "merchant")
+		s, held := p.scheme(t), p.held(t, "merchant")
 		out = append(out,
-			mail{p.title() + " answer", s, held, p.signs, scheme.KindResponse, answers[p.name]},
-			mail{p.title() + " notification", s, held, p.notifies, scheme.KindNotification, notices[p.name]})
+			mail{p.title() + " answer", s, held, p.signs, message.Answer, answers[p.name]},
+			mail{p.title() + " notification", s, held, p.notifies, message.Notification, notices[p.name]})
 	}
 	return out
 }
 
 // wire is a message of these members.
-func (m mail) wire(t *testing.T, members []member, sign string) scheme.Wire {
+func (m mail) wire(t *testing.T, members []member, sign string) providertest.Wire {
 	t.Helper()
 	if m.wrap == nil {
-		w := scheme.Wire{Kind: m.kind}
+		w := providertest.Wire{Kind: m.kind}
 		for _, one := range members {
-			w.Form = append(w.Form, scheme.Param{Name: one.name, Value: one.value})
+			w.Form = append(w.Form, providertest.Param{Name: one.name, Value: one.value})
 		}
 		if sign != "" {
-			w.Form = append(w.Form, scheme.Param{Name: "sign", Value: sign})
+			w.Form = append(w.Form, providertest.Param{Name: "sign", Value: sign})
 		}
 		return w
 	}
@@ -71,15 +72,15 @@ func (m mail) wire(t *testing.T, members []member, sign string) scheme.Wire {
 		require.NoError(t, err)
 		pieces = append(pieces, string(name)+":"+string(value))
 	}
-	return scheme.Wire{Kind: m.kind, Body: parse(t, m.wrap("{"+strings.Join(pieces, ",")+"}", sign))}
+	return providertest.Wire{Kind: m.kind, Body: parse(t, m.wrap("{"+strings.Join(pieces, ",")+"}", sign))}
 }
 
-func (m mail) open(w scheme.Wire) error {
+func (m mail) open(w providertest.Wire) error {
 	var err error
-	if m.kind == scheme.KindResponse {
-		_, err = m.scheme.Open(scheme.Answer{Body: w.Body, Keys: m.held})
+	if m.kind == message.Answer {
+		_, err = m.scheme.Open(providertest.Answer{Body: w.Body, Keys: m.held})
 	} else {
-		_, err = m.scheme.OpenNotification(scheme.Notification{Body: w.Body, Form: w.Form, Keys: m.held})
+		_, err = m.scheme.OpenNotification(providertest.Notification{Body: w.Body, Form: w.Form, Keys: m.held})
 	}
 	return err
 }
@@ -125,16 +126,16 @@ func TestMovedSignatures(t *testing.T) {
 				"y", "y&amount=2", "y&amount=2&zz=3", "y&new=2", "amount=2", "y=&amount=2", "&amount=2", "y&subject=z", "y&aa=2", "y&zz=9&amount=2", "a=b",
 			} {
 				signed := []member{{"aa", "b"}, {"amount", "1"}, {"subject", chosen}, {"zz", "3"}}
-				text, err := m.scheme.(scheme.Canonicalizer).Canonical(m.wire(t, signed, ""))
+				text, err := m.scheme.Canonical(m.wire(t, signed, ""))
 				require.NoError(t, err)
-				sign, _, err := m.algorithm.Sign(provider, text)
+				sign, err := m.algorithm.Sign(provider, text)
 				require.NoError(t, err)
 				for _, moved := range readings(strings.TrimSuffix(string(text), "&")) {
 					if twice(moved) {
 						continue // refused as JSON, and as a form
 					}
 					w := m.wire(t, moved, sign)
-					same, err := m.scheme.(scheme.Canonicalizer).Canonical(w)
+					same, err := m.scheme.Canonical(w)
 					if err != nil || string(same) != string(text) {
 						continue
 					}
@@ -207,17 +208,17 @@ func TestATemplateInATemplate(t *testing.T) {
 			return []byte(`{"data":` + string(body.AppendQuote(nil, data)) + `,"time":` + string(body.AppendQuote(nil, time)) + `}`)
 		}
 		text := "data=" + c.data + "&time=" + c.time
-		sign, _, err := p.signs.Sign(p.held(t, "provider"), []byte(text))
+		sign, err := p.signs.Sign(p.held(t, "provider"), []byte(text))
 		require.NoError(t, err)
 		require.Equal(t, text, "data="+c.movedData+"&time="+c.movedTime)
 		message := quote(c.movedData, c.movedTime)
-		_, err = s.Open(scheme.Answer{Body: withSign(t, message, sign), Keys: p.held(t, "merchant")})
+		_, err = s.Open(providertest.Answer{Body: withSign(t, message, sign), Keys: p.held(t, "merchant")})
 		assert.Contains(t, []scheme.Reason{scheme.Ambiguous, scheme.Invalid}, scheme.ReasonOf(err), "%s", message)
 	}
 }
 
 // TestWhatASignatureCannotTell holds pairs of messages that sign alike by the
-// provider's own rule and are both opened. The documentation of the schemes
+// provider's own rule and are both opened. The documentation of the recipes
 // names these; a pair that is no longer opened, or one more, changes it.
 func TestWhatASignatureCannotTell(t *testing.T) {
 	for name, c := range map[string]struct{ scheme, signed, moved string }{
@@ -243,10 +244,10 @@ func TestWhatASignatureCannotTell(t *testing.T) {
 	} {
 		p := parties[slices.IndexFunc(parties, func(p party) bool { return p.name == c.scheme })]
 		s, held := p.scheme(t), p.held(t, "merchant")
-		sign, err := p.sign(t, p.signs, scheme.Wire{Kind: scheme.KindResponse, Body: parse(t, c.signed)})
+		sign, err := p.sign(t, p.signs, providertest.Wire{Kind: message.Answer, Body: parse(t, c.signed)})
 		require.NoError(t, err, name)
 		for _, message := range []string{c.signed, c.moved} {
-			_, err = s.Open(scheme.Answer{Body: withSign(t, []byte(message), sign), Keys: held})
+			_, err = s.Open(providertest.Answer{Body: withSign(t, []byte(message), sign), Keys: held})
 			assert.NoError(t, err, name)
 		}
 	}

@@ -8,10 +8,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/countersign/caddy-countersign/module/body"
-	"github.com/countersign/caddy-countersign/module/encoding"
-	"github.com/countersign/caddy-countersign/module/envelope"
 	"github.com/countersign/caddy-countersign/module/keys"
-	"github.com/countersign/caddy-countersign/module/oldscheme"
+	"github.com/countersign/caddy-countersign/module/message"
+	"github.com/countersign/caddy-countersign/module/providers/providertest"
+	"github.com/countersign/caddy-countersign/module/scheme"
+	"github.com/countersign/caddy-countersign/module/wire"
 )
 
 // FuzzOpen opens whatever comes. What the provider has not signed is never
@@ -21,24 +22,23 @@ import (
 // ciphertext.
 func FuzzOpen(f *testing.F) {
 	type side struct {
-		scheme.Scheme
+		providertest.Scheme
 		held       *keys.Set
-		sealed     *scheme.Sealed
+		sealed     *providertest.Sealed
 		substitute *strings.Replacer
 	}
 	sides := make([]side, len(parties))
 	for i, p := range parties {
 		s := p.scheme(f)
 		held := p.held(f, "merchant")
-		sealed, err := s.Seal(scheme.Request{Body: parse(f, p.request(f)), Keys: held, Now: now})
+		sealed, err := s.Seal(providertest.Request{Body: parse(f, p.request(f)), Keys: held, Now: now})
 		require.NoError(f, err)
 		wrapped := "none"
 		if part, ok := parse(f, sealed.Body).Object("bizData"); ok {
 			wrapped, _ = part.Text("dgtlEnvlp")
 		}
-		cipher, err := envelope.Encrypt([]byte(strings.Repeat("k", envelope.KeySize)), []byte(`[{"a":1}]`), envelope.PadSpace)
-		require.NoError(f, err)
-		sides[i] = side{s, held, sealed, strings.NewReplacer("ENVELOPE", wrapped, "CIPHERTEXT", encoding.EncodeBase64(cipher))}
+		ciphertext := providertest.Encrypt(f, []byte(strings.Repeat("k", 32)), `[{"a":1}]`)
+		sides[i] = side{s, held, sealed, strings.NewReplacer("ENVELOPE", wrapped, "CIPHERTEXT", ciphertext)}
 	}
 	for i, p := range parties {
 		f.Add(uint8(i), []byte(p.answer), true)
@@ -64,7 +64,7 @@ func FuzzOpen(f *testing.F) {
 		}
 		_ = s.ResultCode(o)
 		if genuine {
-			sig, err := p.sign(t, p.signs, scheme.Wire{Kind: scheme.KindResponse, Body: o})
+			sig, err := p.sign(t, p.signs, providertest.Wire{Kind: message.Answer, Body: o})
 			if err != nil {
 				require.NotZero(t, scheme.ReasonOf(err), "%v", err)
 			} else {
@@ -72,8 +72,8 @@ func FuzzOpen(f *testing.F) {
 			}
 		}
 		kept := bytes.Clone(o.Source())
-		for _, sealed := range []*scheme.Sealed{s.sealed, nil} {
-			opened, err := s.Open(scheme.Answer{Body: o, Keys: s.held, Sealed: sealed})
+		for _, sealed := range []*providertest.Sealed{s.sealed, nil} {
+			opened, err := s.Open(providertest.Answer{Body: o, Keys: s.held, Sealed: sealed})
 			require.Equal(t, kept, o.Source(), "opening changed the answer")
 			if err != nil {
 				require.NotZero(t, scheme.ReasonOf(err), "%v", err)
@@ -114,18 +114,17 @@ func FuzzNotification(f *testing.F) {
 			f.Add(uint8(i), seed, true)
 		}
 	}
-	schemes := make([]scheme.Notifier, len(parties))
+	schemes := make([]providertest.Scheme, len(parties))
 	for i, p := range parties {
-		schemes[i] = p.scheme(f).(scheme.Notifier)
+		schemes[i] = p.scheme(f)
 	}
 	f.Fuzz(func(t *testing.T, which uint8, text string, genuine bool) {
 		i := int(which) % len(parties)
 		p, s := parties[i], schemes[i]
-		n := scheme.Notification{Keys: p.held(t, "merchant")}
-		rule := s.Notification()
+		n := providertest.Notification{Keys: p.held(t, "merchant")}
 		var err error
-		if rule.Form {
-			n.Form, err = scheme.ParseForm("", text)
+		if s.IsForm() {
+			n.Form, err = form(text)
 		} else {
 			n.Body, err = body.Parse([]byte(text))
 		}
@@ -133,18 +132,15 @@ func FuzzNotification(f *testing.F) {
 			return
 		}
 		if genuine {
-			sig, err := p.sign(t, p.notifies, scheme.Wire{Kind: scheme.KindNotification, Body: n.Body, Form: n.Form})
+			sig, err := p.sign(t, p.notifies, providertest.Wire{Kind: message.Notification, Body: n.Body, Form: n.Form})
 			switch {
 			case err != nil:
 				require.NotZero(t, scheme.ReasonOf(err), "%v", err)
-			case rule.Form:
-				n.Form = append(n.Form, scheme.Param{Name: "sign", Value: sig})
+			case s.IsForm():
+				n.Form = append(n.Form, providertest.Param{Name: "sign", Value: sig})
 			default:
 				n.Body = withSign(t, []byte(text), sig)
 			}
-		}
-		if rule.Time != nil {
-			rule.Time(n)
 		}
 		opened, err := s.OpenNotification(n)
 		if err != nil {
@@ -154,8 +150,28 @@ func FuzzNotification(f *testing.F) {
 		}
 		require.True(t, genuine, "forged: %s", text)
 		require.False(t, opened.Unsigned)
+		if s.Describe().Notify.Time != nil {
+			s.Time(opened)
+		}
 		if n.Body != nil {
 			require.NoError(t, body.Valid(opened.Body))
 		}
 	})
+}
+
+// form are the parameters of a form, in their order.
+func form(text string) ([]providertest.Param, error) {
+	raw, err := wire.ParseForm([]byte(text), wire.Options{})
+	if err != nil {
+		return nil, err
+	}
+	o, err := body.Parse(raw)
+	if err != nil {
+		return nil, err
+	}
+	var params []providertest.Param
+	for _, m := range o.Members() {
+		params = append(params, providertest.Param{Name: string(m.Name()), Value: string(m.Text())})
+	}
+	return params, nil
 }

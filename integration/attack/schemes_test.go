@@ -16,16 +16,15 @@ import (
 	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/keysource/file"
-	"github.com/countersign/caddy-countersign/module/oldscheme"
 	"github.com/countersign/caddy-countersign/module/sandbox/provider"
 	"github.com/countersign/caddy-countersign/module/sandbox/provider/easypay"
 	"github.com/countersign/caddy-countersign/module/sandbox/provider/hbsk"
 	"github.com/countersign/caddy-countersign/module/sandbox/provider/hkrt"
 	"github.com/countersign/caddy-countersign/module/sandbox/provider/hongwen"
 	"github.com/countersign/caddy-countersign/module/sandbox/provider/jeepay"
-	"github.com/countersign/caddy-countersign/module/signature"
 
 	_ "github.com/countersign/caddy-countersign/module"
+	"github.com/countersign/caddy-countersign/module/providers/providertest"
 )
 
 // repository is the top of the repository.
@@ -38,25 +37,25 @@ var now = time.Date(2024, 3, 6, 8, 28, 0, 0, time.UTC)
 // the same.
 type party struct {
 	name      string // of the scheme
-	options   [][]string
+	options   []providertest.Setting
 	reference string
 	path      string
 	sample    string // a file in caddyfiles/samples
 	provider  provider.Provider
 	rejected  func(answer map[string]any) bool // whether the provider says "bad signature"
 
-	signs    signature.Algorithm // answers
-	notifies signature.Algorithm
+	signs    providertest.Algorithm // answers
+	notifies providertest.Algorithm
 	answer   string // without sign
 	notice   string // without sign, JSON or a form
 }
 
 // The algorithms, as the providers have them.
 var (
-	rsaSHA256 = signature.SHA256WithRSA
-	md5Plain  = signature.UpperHex(signature.MD5WithSecret(""))
-	md5Key    = signature.UpperHex(signature.MD5WithSecret("key="))
-	hmac256   = signature.LowerHex(signature.HMACSHA256)
+	rsaSHA256 = providertest.RSA
+	md5Plain  = providertest.MD5
+	md5Key    = providertest.MD5WithKey
+	hmac256   = providertest.HMACSHA256
 )
 
 func is(member, want string) func(map[string]any) bool {
@@ -81,41 +80,41 @@ var parties = func() []party {
 		notice: `{"orgId":"ORG000000000007","bizData":{"oriOrgTrace":"T1","payerOtherInfo":"remark","transAmt":"100"}}`,
 	}
 	keep := easy
-	keep.options = [][]string{{"empty", "keep"}, {"padding", "pkcs7"}, {"envelope_prefix", "01|"}}
+	keep.options = []providertest.Setting{{"empty", "keep"}, {"padding", "pkcs7"}, {"envelope_prefix", "01|"}}
 	keep.provider = &easypay.Provider{Padding: "pkcs7", EnvelopePrefix: "01|", KeepEmpty: true, SignType: "SHA256withRSA", NotificationPart: "bizData"}
 
 	jee := party{
 		name: "jeepay", reference: "jeepay/M1623997351", path: "/api/other", sample: "jeepay-exec.json",
-		options:  [][]string{{"mch_no", "M1623997351"}, {"app_id", "60cc09bce4b0f1c0b83761c9"}},
+		options:  []providertest.Setting{{"mch_no", "M1623997351"}, {"app_id", "60cc09bce4b0f1c0b83761c9"}},
 		provider: jeepay.New(), rejected: is("msg", "签名失败"), signs: md5Key, notifies: md5Key,
 		answer: `{"code":0,"msg":"SUCCESS","data":{"payOrderId":"P1","amount":100,"subject":"remark","nested":{"a":[1,"b"]},"gone":null,"empty":""}}`,
 		notice: "payOrderId=P1&amount=100&subject=remark&reqTime=1700000000123&empty=",
 	}
 	jeeRSA := jee
-	jeeRSA.options = append([][]string{{"sign_type", "RSA2"}}, jee.options...)
+	jeeRSA.options = append([]providertest.Setting{{"sign_type", "RSA2"}}, jee.options...)
 	jeeRSA.signs = rsaSHA256
 
 	hb := party{
 		name: "hbsk", reference: "hbsk/d787d45a68b48", path: "/share/apply", sample: "hbsk.json",
-		options:  [][]string{{"developer_key", "d787d45a68b48"}},
+		options:  []providertest.Setting{{"developer_key", "d787d45a68b48"}},
 		provider: hbsk.New(), rejected: is("text", "申请失败: 签名错误"), signs: hmac256, notifies: hmac256,
 		answer: `{"code":0,"text":"ok","data":"{\"sequence\":\"S1\",\"remark\":\"remark\",\"amount\":1.00}","time":1668672190}`,
 		notice: `{"code":0,"data":"{\"sequence\":\"S1\",\"remark\":\"remark\",\"amount\":1.00}","time":1668672190}`,
 	}
 	hk := party{
 		name: "hkrt", reference: "hkrt/405544499f016a9b3d8f57000f", path: "/api/v1/delay-ledger/ledger", sample: "hkrt.json",
-		options:  [][]string{{"access_id", "405544499f016a9b3d8f57000f"}},
+		options:  []providertest.Setting{{"access_id", "405544499f016a9b3d8f57000f"}},
 		provider: hkrt.New(), rejected: is("return_code", "20001"), signs: md5Plain, notifies: md5Plain,
 		answer: `{"apply_no":"A1","amt":0.03,"ledger_relation":[{"receive_no":"R1","amt":0.01,"remark":"remark"},{"receive_no":"R2","amt":0.02,"remark":""}],"object":{"x":["y",null],"z":true},"return_code":10000,"return_msg":null}`,
 		notice: `{"apply_no":"A1","agent_no":"FF1","ledger_relation":[{"receive_no":"R1","amt":0.01,"remark":"remark"}]}`,
 	}
 	hkKeep := hk
-	hkKeep.options = append([][]string{{"empty_list", "keep"}}, hk.options...)
+	hkKeep.options = append([]providertest.Setting{{"empty_list", "keep"}}, hk.options...)
 	hkKeep.provider = &hkrt.Provider{KeepEmptyLists: true}
 
 	hong := party{
 		name: "hongwen", reference: "hongwen/2014072300007148", path: "/gateway.do", sample: "hongwen.json",
-		options:  [][]string{{"mch_no", "2014072300007148"}, {"method", "trade.apply.divide.back"}},
+		options:  []providertest.Setting{{"mch_no", "2014072300007148"}, {"method", "trade.apply.divide.back"}},
 		provider: hongwen.New(), rejected: is("code", "40001"), signs: rsaSHA256, notifies: rsaSHA256,
 		answer: `{"code":20000,"msg":"remark","divide_back_out_trade_no":"D1","amount":"1.10","divide_back_detail":[{"amount":"0.01"}],"gone":null,"empty":""}`,
 		notice: "out_trade_no=D1&attach=remark&total_amount=1.10&sign_type=RSA&empty=",
@@ -143,17 +142,9 @@ func each(t *testing.T, test func(t *testing.T, p party)) {
 	}
 }
 
-func (p party) scheme(t testing.TB) scheme.Scheme {
+func (p party) scheme(t testing.TB) providertest.Scheme {
 	t.Helper()
-	s, err := scheme.New(p.name)
-	require.NoError(t, err)
-	for _, o := range p.options {
-		option, ok := scheme.Find(s, o[0])
-		require.True(t, ok, o[0])
-		require.NoError(t, option.Set(o[1:]))
-	}
-	require.NoError(t, s.Validate())
-	return s
+	return providertest.Configure(t, p.name, p.options...)
 }
 
 // held are the development keys of one side, "merchant" or "provider".
@@ -195,26 +186,20 @@ func (p party) request(t testing.TB) []byte {
 }
 
 // sign signs a message as the provider does and gives the signature alone.
-func (p party) sign(t testing.TB, algorithm signature.Algorithm, wire scheme.Wire) (string, error) {
+func (p party) sign(t testing.TB, algorithm providertest.Algorithm, wire providertest.Wire) (string, error) {
 	t.Helper()
-	text, err := p.scheme(t).(scheme.Canonicalizer).Canonical(wire)
+	text, err := p.scheme(t).Canonical(wire)
 	if err != nil {
 		return "", err
 	}
-	sig, _, err := algorithm.Sign(p.held(t, "provider"), text)
+	sig, err := algorithm.Sign(p.held(t, "provider"), text)
 	return sig, err
 }
 
 // withSign is a message with the member sign.
 func withSign(t testing.TB, text []byte, sig string) *body.Object {
 	t.Helper()
-	o, err := body.Parse(text)
-	require.NoError(t, err)
-	var edits body.Editor
-	edits.SetString(o, "sign", sig)
-	o, err = body.Parse(edits.Apply(text))
-	require.NoError(t, err)
-	return o
+	return parse(t, providertest.WithSign(t, string(text), sig))
 }
 
 // parse reads a message that is known to be good.

@@ -8,15 +8,17 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/countersign/caddy-countersign/module/body"
-	"github.com/countersign/caddy-countersign/module/oldscheme"
+	"github.com/countersign/caddy-countersign/module/message"
+	"github.com/countersign/caddy-countersign/module/providers/providertest"
 	"github.com/countersign/caddy-countersign/module/sandbox/provider"
+	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
 // TestTheSamplesAreAccepted shows that the harness can tell yes from no: each
 // sample is accepted, and with a signature that is off by one byte it is not.
 func TestTheSamplesAreAccepted(t *testing.T) {
 	each(t, func(t *testing.T, p party) {
-		sealed, err := p.scheme(t).Seal(scheme.Request{Body: parse(t, p.request(t)), Keys: p.held(t, "merchant"), Now: now})
+		sealed, err := p.scheme(t).Seal(providertest.Request{Body: parse(t, p.request(t)), Keys: p.held(t, "merchant"), Now: now})
 		require.NoError(t, err)
 		answer := p.judge(t, p.ofProvider(t), sealed.Body)
 		require.False(t, p.rejected(answer), "%v", answer)
@@ -48,7 +50,7 @@ func (p party) judge(t testing.TB, held provider.Keys, request []byte) map[strin
 // FuzzSeal seals whatever comes and lets the provider look at it: it may refuse
 // it for what it says, and never for its signature.
 func FuzzSeal(f *testing.F) {
-	schemes := make([]scheme.Scheme, len(parties))
+	schemes := make([]providertest.Scheme, len(parties))
 	for i, p := range parties {
 		schemes[i] = p.scheme(f)
 		f.Add(uint8(i), p.request(f))
@@ -65,9 +67,9 @@ func FuzzSeal(f *testing.F) {
 			f.Add(uint8(i), []byte(seed))
 		}
 	}
-	merchants, providers := make(map[string]scheme.Request), make(map[string]provider.Keys)
+	merchants, providers := make(map[string]providertest.Request), make(map[string]provider.Keys)
 	for _, p := range parties {
-		merchants[p.reference] = scheme.Request{Keys: p.held(f, "merchant"), Now: now}
+		merchants[p.reference] = providertest.Request{Keys: p.held(f, "merchant"), Now: now}
 		providers[p.reference] = p.ofProvider(f)
 	}
 	f.Fuzz(func(t *testing.T, which uint8, text []byte) {
@@ -88,7 +90,7 @@ func FuzzSeal(f *testing.F) {
 		}
 		sent, err := body.Parse(sealed.Body)
 		require.NoError(t, err, "%s", sealed.Body)
-		text2, err := schemes[i].(scheme.Canonicalizer).Canonical(scheme.Wire{Kind: scheme.KindRequest, Body: sent})
+		text2, err := schemes[i].Canonical(providertest.Wire{Kind: message.Request, Body: sent})
 		require.NoError(t, err)
 		require.Equal(t, string(sealed.Canonical), string(text2), "what is signed is not what is sent")
 		answer := p.judge(t, providers[p.reference], sealed.Body)

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/countersign/caddy-countersign/module/body"
-	"github.com/countersign/caddy-countersign/module/oldscheme"
+	"github.com/countersign/caddy-countersign/module/providers/providertest"
 )
 
 // odd are texts that two readers may read in two ways.
@@ -125,7 +125,7 @@ func TestTextsThatReadInOneWay(t *testing.T) {
 			default:
 				text = "{" + member + "," + strings.TrimPrefix(strings.TrimSpace(text), "{")
 			}
-			sealed, err := s.Seal(scheme.Request{Body: parse(t, text), Keys: held, Now: now})
+			sealed, err := s.Seal(providertest.Request{Body: parse(t, text), Keys: held, Now: now})
 			require.NoError(t, err, name)
 			assert.Contains(t, string(sealed.Body), member, name)
 			assert.False(t, p.rejected(p.judge(t, p.ofProvider(t), sealed.Body)), "%s: %s", name, sealed.Body[:min(500, len(sealed.Body))])

@@ -20,7 +20,6 @@ import (
 
 	_ "github.com/countersign/caddy-countersign/module/keysource/file"
 	_ "github.com/countersign/caddy-countersign/module/proxy"
-	_ "github.com/countersign/caddy-countersign/module/schemes/easypay"
 )
 
 // admin asks the admin endpoint, which the tests' Caddy does not serve.

@@ -3,13 +3,14 @@ package app
 import (
 	"context"
 	"crypto/x509"
+	"encoding/base64"
 	"fmt"
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
+	"github.com/countersign/caddy-countersign/module/algorithm"
 	"github.com/countersign/caddy-countersign/module/keys"
-	"github.com/countersign/caddy-countersign/module/signature"
 	"github.com/countersign/caddy-countersign/module/telemetry"
 	"github.com/countersign/caddy-countersign/module/telemetry/auditchain"
 )
@@ -72,6 +73,9 @@ func (a *App) checkAuditKey(set *keys.Set) {
 	}
 }
 
+// checkpoints is how checkpoints are signed, so that openssl dgst verifies them.
+var checkpoints, _ = algorithm.Named("rsa-sha256")
+
 // signWithin signs with the role sign of a set. Where the key computes elsewhere
 // it does not wait longer than the context lasts.
 func signWithin(ctx context.Context, set *keys.Set, message []byte) (auditchain.Signature, error) {
@@ -91,8 +95,11 @@ func signWithin(ctx context.Context, set *keys.Set, message []byte) (auditchain.
 	}
 	signed := make(chan result, 1)
 	go func() {
-		value, err := signature.SignRSA(set.Sign, message)
-		signed <- result{value, err}
+		raw, err := checkpoints.Sign(set.Sign.Signer, message, algorithm.Options{})
+		if err != nil {
+			err = fmt.Errorf("signing with %s: %w", set.Sign.Origin, err)
+		}
+		signed <- result{base64.StdEncoding.EncodeToString(raw), err}
 	}()
 	select {
 	case r := <-signed:

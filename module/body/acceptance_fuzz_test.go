@@ -143,18 +143,15 @@ func FuzzEdit(f *testing.F) {
 		}
 		kept := bytes.Clone(src)
 
-		d := NewDraft(o)
-		d.SetString(name, text)
-		d.SetRaw(other, raw)
-		var inner []*Draft
+		tree := NewTree(o)
+		setString(t, tree, Path{name}, text)
+		set(t, tree, Path{other}, raw)
 		for _, m := range o.Members() {
-			if in, ok := m.Object(); ok && string(m.Name()) != name {
-				change := NewDraft(in)
-				change.SetString(name, text)
-				inner = append(inner, change)
+			if m.Kind() == Obj && string(m.Name()) != name {
+				setString(t, tree, Path{string(m.Name()), name}, text)
 			}
 		}
-		out := d.Apply(inner...)
+		out := tree.Text()
 		require.Equal(t, kept, src, "the source was changed")
 
 		after := standard(t, out)

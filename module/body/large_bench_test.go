@@ -44,17 +44,19 @@ func BenchmarkLargeParse(b *testing.B) {
 	})
 }
 
-func BenchmarkLargeDraft(b *testing.B) {
+func BenchmarkLargeEdits(b *testing.B) {
 	largeBenchmark(b, func(b *testing.B, text []byte) {
 		o, err := body.Parse(text)
 		if err != nil {
 			b.Fatal(err)
 		}
-		draft := body.NewDraft(o)
-		draft.Default("version", "1.0")
-		draft.SetString("id", "2")
-		draft.SetString("sign", "00")
-		if len(draft.Apply()) <= len(text) {
+		tree := body.NewTree(o)
+		for name, value := range map[string]string{"version": "1.0", "id": "2", "sign": "00"} {
+			if err := tree.SetString(body.Path{name}, value); err != nil {
+				b.Fatal(err)
+			}
+		}
+		if len(tree.Text()) <= len(text) {
 			b.Fatal("nothing was added")
 		}
 	})

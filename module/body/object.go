@@ -35,7 +35,6 @@ type Member struct {
 	name       []byte
 	text       []byte // of a string whose text is at hand, or nil
 	start, end int
-	fresh      bool // a Draft has set it: src is its value alone
 }
 
 // Members are the object's members in the order of the text.

@@ -113,7 +113,7 @@ func TestParseTakes(t *testing.T) {
 			assert.Equal(t, before, string(src), "parsing changed the text")
 			assert.Equal(t, strings.Trim(text, " \t\r\n"), string(o.Raw()))
 			assert.Equal(t, text, string(o.Source()))
-			assert.Equal(t, text, string(new(Editor).Apply(src)))
+			assert.Equal(t, text, string(NewTree(o).Text()))
 		})
 	}
 }

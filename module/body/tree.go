@@ -277,7 +277,7 @@ func (r Ref) Remove() {
 	r.tree.mark()
 }
 
-func fresh(name, raw []byte) Member { return Member{src: raw, name: name, end: len(raw), fresh: true} }
+func fresh(name, raw []byte) Member { return Member{src: raw, name: name, end: len(raw)} }
 
 func (t *Tree) mark() {
 	for ; t != nil; t = t.parent {

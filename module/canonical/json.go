@@ -69,7 +69,9 @@ func (j *JSON) Append(dst []byte, members []body.Member) (Text, error) {
 }
 
 // Covers is Sorted.Covers.
-func (j *JSON) Covers(name string) bool { return !newPatterns(j.Except).match([]byte(name)) }
+func (j *JSON) Covers(path ...string) bool {
+	return len(path) > 0 && coversName(path[0], j.Except, nil)
+}
 
 // Check is Sorted.Check.
 func (j *JSON) Check() error {

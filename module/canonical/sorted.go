@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/countersign/caddy-countersign/module/body"
 )
@@ -120,13 +121,41 @@ func (s *Sorted) collector() *collector {
 	}
 }
 
-// Covers reports whether the text takes a first-level member called name, if
-// there is one. Of a text whose names a member lists it reports false.
-func (s *Sorted) Covers(name string) bool {
-	if s.ListedBy != "" {
+// Covers reports whether the text takes the value at a path below its part, if
+// there is one. body.Any in a path stands for every member or element. Of a text
+// whose names a member lists it reports false.
+func (s *Sorted) Covers(path ...string) bool {
+	if len(path) == 0 || s.ListedBy != "" || !coversName(path[0], s.Except, s.Only) {
 		return false
 	}
-	return !newPatterns(s.Except).match([]byte(name)) && (len(s.Only) == 0 || newPatterns(s.Only).match([]byte(name)))
+	for i := 1; i < len(path); i++ {
+		switch s.Nested {
+		case "json":
+			return true
+		case "recurse": // Except holds at every level; behind Any it may be an object's member
+			if path[i] != body.Any || i == len(path)-1 {
+				if !coversName(path[i], s.Except, nil) {
+					return false
+				}
+			}
+		case "flat": // Except holds for the path as it is written
+			if len(s.Except) > 0 && slices.Contains(path, body.Any) || !coversName(strings.Join(path[:i+1], "."), s.Except, nil) {
+				return false
+			}
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// coversName reports whether a member called name, or every member for body.Any,
+// is neither excepted nor left out.
+func coversName(name string, except, only []string) bool {
+	if name == body.Any {
+		return len(except)+len(only) == 0
+	}
+	return !newPatterns(except).match([]byte(name)) && (len(only) == 0 || newPatterns(only).match([]byte(name)))
 }
 
 func separator(given, usual string, none bool) []byte {

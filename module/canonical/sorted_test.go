@@ -163,6 +163,25 @@ func TestSortedCovers(t *testing.T) {
 	assert.False(t, (&Sorted{ListedBy: "l"}).Covers("a"))
 }
 
+// What is left out at a level is covered at none below it.
+func TestSortedCoversWhatIsNested(t *testing.T) {
+	for _, c := range []struct {
+		nested, path string
+		want         bool
+	}{
+		{"", "a.b", false}, {"skip", "a.b", false}, {"json", "a.sign", true}, {"json", "sign.a", false},
+		{"recurse", "a.b", true}, {"recurse", "a.sign", false}, {"recurse", "a.0.sign", false}, {"recurse", "a.sign.b", false},
+		{"recurse", "a.*.b", true}, {"recurse", "a.*", false}, {"recurse", "*.b", false}, {"recurse", "a.x_1", false},
+		{"flat", "a.b", true}, {"flat", "a.sign", true}, {"flat", "p.q", false}, {"flat", "p.q.r", false}, {"flat", "p.r", true}, {"flat", "a.*", false},
+	} {
+		s := Sorted{Except: []string{"sign", "x_*", "p.q"}, Nested: c.nested}
+		assert.Equal(t, c.want, s.Covers(strings.Split(c.path, ".")...), "%s %s", c.nested, c.path)
+	}
+	assert.True(t, (&Sorted{Nested: "recurse"}).Covers("a", "*"))
+	assert.False(t, (&Values{Names: []string{"a"}}).Covers("a", "b"))
+	assert.True(t, (&Values{Mode: "named", Names: []string{"a"}, Nested: "recurse"}).Covers("a", "b"))
+}
+
 func TestSortedCheck(t *testing.T) {
 	for _, s := range []Sorted{
 		{Empty: "maybe"}, {Null: "keep"}, {Nested: "x"}, {Order: "x"}, {Booleans: "x"}, {Numbers: "x"}, {EmptyList: "x"}, {EmptyElements: "x"},

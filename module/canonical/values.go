@@ -86,11 +86,11 @@ func (v *Values) Append(dst []byte, members []body.Member) (Text, error) {
 }
 
 // Covers is Sorted.Covers.
-func (v *Values) Covers(name string) bool {
+func (v *Values) Covers(path ...string) bool {
 	if v.Mode == "named" {
-		return v.ListedBy == "" && slices.Contains(v.Names, name)
+		return v.ListedBy == "" && len(path) > 0 && slices.Contains(v.Names, path[0]) && (&Sorted{Nested: v.Nested}).Covers(path...)
 	}
-	return (&Sorted{Except: v.Except, Only: v.Only}).Covers(name)
+	return (&Sorted{Except: v.Except, Only: v.Only, Nested: v.Nested}).Covers(path...)
 }
 
 // Check is Sorted.Check.

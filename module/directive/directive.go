@@ -13,7 +13,6 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/countersign/caddy-countersign/module/keys"
-	"github.com/countersign/caddy-countersign/module/oldscheme"
 )
 
 // Keys reads the arguments of "keys [<source>] <reference>".
@@ -80,14 +79,6 @@ func Size(d *caddyfile.Dispenser, option string, target *int64) error {
 		return d.Errf("%s must be a size such as 1MiB, at most 1GiB, not %q", option, value)
 	}
 	*target = int64(parsed)
-	return nil
-}
-
-// Args has an option take its arguments.
-func Args(d *caddyfile.Dispenser, o scheme.Option) error {
-	if err := o.Set(d.RemainingArgs()); err != nil {
-		return d.WrapErr(err)
-	}
 	return nil
 }
 

@@ -27,11 +27,6 @@ import (
 	_ "github.com/countersign/caddy-countersign/module/notify"
 	"github.com/countersign/caddy-countersign/module/problem"
 	_ "github.com/countersign/caddy-countersign/module/sandbox"
-	_ "github.com/countersign/caddy-countersign/module/schemes/easypay"
-	_ "github.com/countersign/caddy-countersign/module/schemes/hbsk"
-	_ "github.com/countersign/caddy-countersign/module/schemes/hkrt"
-	_ "github.com/countersign/caddy-countersign/module/schemes/hongwen"
-	_ "github.com/countersign/caddy-countersign/module/schemes/jeepay"
 	_ "github.com/countersign/caddy-countersign/module/stores/memory"
 	_ "github.com/countersign/caddy-countersign/module/stores/redis"
 )

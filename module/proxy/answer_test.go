@@ -33,9 +33,9 @@ func tampered(t testing.TB, answer []byte, member string) []byte {
 	} else {
 		text[0] = 'x'
 	}
-	var e body.Editor
-	e.SetString(part, member, string(text))
-	return e.Apply(answer)
+	tree := body.NewTree(o)
+	require.NoError(t, tree.SetString(body.Path{"bizData", member}, string(text)))
+	return tree.Text()
 }
 
 func squeeze(text []byte) []byte {
@@ -269,9 +269,9 @@ func set(t testing.TB, answer []byte, member, raw string) []byte {
 	t.Helper()
 	o, err := body.Parse(answer)
 	require.NoError(t, err)
-	var e body.Editor
-	e.Set(o, member, []byte(raw))
-	return e.Apply(answer)
+	tree := body.NewTree(o)
+	require.NoError(t, tree.Set(body.Path{member}, []byte(raw)))
+	return tree.Text()
 }
 
 // What is unusual and still genuine passes, byte for byte.

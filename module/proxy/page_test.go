@@ -17,7 +17,7 @@ import (
 // published is a file of what the provider has published.
 func published(t *testing.T, name string) []byte {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(testcaddy.Root(), "module", "schemes", "testdata", filepath.FromSlash(name)))
+	text, err := os.ReadFile(filepath.Join(testcaddy.Root(), "module", "providers", "testdata", filepath.FromSlash(name)))
 	require.NoError(t, err)
 	return text
 }

@@ -32,7 +32,6 @@ import (
 	_ "github.com/countersign/caddy-countersign/module/app"
 	_ "github.com/countersign/caddy-countersign/module/proxy"
 	_ "github.com/countersign/caddy-countersign/module/sandbox"
-	_ "github.com/countersign/caddy-countersign/module/schemes/easypay"
 )
 
 // organisation is the key set of the development keys.

@@ -1,6 +1,7 @@
 package recipe
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -36,9 +37,39 @@ func Compile(name string, r Recipe, settings Settings) (*Program, error) {
 	}
 	c.wraps = r.wraps()
 	if err := c.compile(r); err != nil {
-		return nil, fmt.Errorf("recipe %s: %w", name, err)
+		return nil, fmt.Errorf("recipe %s: %w%s", name, err, c.setBy(err, settings))
 	}
 	return c.p, nil
+}
+
+// setBy names the options of the configuration that a refused line depends on:
+// whoever set them has not written the recipe.
+func (c *compiler) setBy(err error, settings Settings) string {
+	refused, ok := errors.AsType[*lineError](err)
+	if !ok {
+		return ""
+	}
+	var names []string
+	var in func(lines []Line, follow bool)
+	in = func(lines []Line, follow bool) {
+		for _, l := range lines {
+			for _, word := range l.Words {
+				name, _ := optionIn(word)
+				if _, set := settings[name]; set && !slices.Contains(names, name) {
+					names = append(names, name)
+				}
+				if text := c.textLines[word]; follow && text != nil {
+					in(text.Block, false)
+				}
+			}
+			in(l.Block, follow)
+		}
+	}
+	in([]Line{refused.line}, true)
+	if len(names) == 0 {
+		return ""
+	}
+	return "; it depends on what is set for " + strings.Join(names, ", ")
 }
 
 // Options are the options that a recipe declares, match among them if it has an

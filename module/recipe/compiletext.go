@@ -135,7 +135,7 @@ func (c *compiler) builder(t *text, l Line) error {
 			return l.errorf("raw: %w", err)
 		}
 		t.build.raw = path
-		t.covers.parts = append(t.covers.parts, coveredPart{path: path, deep: true})
+		t.covers.parts = append(t.covers.parts, coveredPart{path: path})
 		return nil
 	case "template":
 		return c.optionTemplate(t, args)
@@ -317,7 +317,7 @@ func (c *compiler) sorted(t *text, a *arguments) error {
 		return a.line.errorf("sorted: %w", err)
 	}
 	t.build.part, t.build.append = part, s.Append
-	t.covers.addPart(part, s.Covers, s.Nested == "json" || s.Nested == "recurse" || s.Nested == "flat", len(s.Except) > 0 || len(s.Only) > 0)
+	t.covers.addPart(part, s.Covers)
 	return nil
 }
 
@@ -374,7 +374,7 @@ func (c *compiler) values(t *text, a *arguments) error {
 		return a.line.errorf("values: %w", err)
 	}
 	t.build.part, t.build.append = part, v.Append
-	t.covers.addPart(part, v.Covers, v.Nested == "json" || v.Nested == "recurse", v.Mode == "named" || len(v.Except) > 0 || len(v.Only) > 0)
+	t.covers.addPart(part, v.Covers)
 	return nil
 }
 
@@ -416,7 +416,7 @@ func (c *compiler) json(t *text, a *arguments) error {
 	if err := j.Check(); err != nil {
 		return a.line.errorf("json: %w", err)
 	}
-	t.covers.addPart(part, j.Covers, true, len(j.Except) > 0)
+	t.covers.addPart(part, j.Covers)
 	t.build.part, t.build.append = part, j.Append
 	if len(added) > 0 {
 		t.build.append = nil

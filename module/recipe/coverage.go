@@ -20,11 +20,9 @@ type coverage struct {
 
 // coveredPart is an object, or a single member, that a text covers.
 type coveredPart struct {
-	path    body.Path              // nil: the payload
-	members func(name string) bool // of the object at path; nil: path is a member
-	deep    bool                   // what nests in it too
-	partly  bool                   // some members are left out by name
-	oneOf   bool                   // of several parts; textPart.choose looks at twins
+	path   body.Path                 // nil: the payload
+	inside func(path ...string) bool // what of the object at path; nil: path is a member, all of it
+	oneOf  bool                      // of several parts; textPart.choose looks at twins
 }
 
 func (c *coverage) add(other coverage) {
@@ -46,7 +44,7 @@ func (c *coverage) addPlaceholder(p part) {
 		if p.path == nil {
 			c.bytes = true
 		} else {
-			c.parts = append(c.parts, coveredPart{path: p.path, deep: true})
+			c.parts = append(c.parts, coveredPart{path: p.path})
 		}
 	case "header":
 		c.headers = append(c.headers, p.arg)
@@ -58,7 +56,7 @@ func (c *coverage) addPlaceholder(p part) {
 	}
 }
 
-func (c *coverage) addPart(p *textPart, members func(string) bool, deep, partly bool) {
+func (c *coverage) addPart(p *textPart, inside func(path ...string) bool) {
 	switch p.kind {
 	case "body":
 		paths := p.paths
@@ -66,7 +64,7 @@ func (c *coverage) addPart(p *textPart, members func(string) bool, deep, partly 
 			paths = []body.Path{nil}
 		}
 		for _, path := range paths {
-			c.parts = append(c.parts, coveredPart{path, members, deep, partly, len(paths) > 1})
+			c.parts = append(c.parts, coveredPart{path, inside, len(paths) > 1})
 		}
 	case "header":
 		c.headers = append(c.headers, p.only...)
@@ -87,21 +85,10 @@ func (c *coverage) member(path body.Path) bool {
 }
 
 func (p coveredPart) covers(path body.Path) bool {
-	if p.members == nil {
+	if p.inside == nil {
 		return pattern(p.path).covers(path)
 	}
-	if len(path) <= len(p.path) || !p.path.Covers(path) {
-		return false
-	}
-	name := path[len(p.path)]
-	if name == body.Any {
-		if p.partly {
-			return false
-		}
-	} else if !p.members(name) {
-		return false
-	}
-	return p.deep || len(path) == len(p.path)+1
+	return len(path) > len(p.path) && p.path.Covers(path) && p.inside(path[len(p.path):]...)
 }
 
 // pattern is a path whose last name may hold a *.

@@ -158,9 +158,19 @@ func (e *env) appendBare(dst []byte, p part) ([]byte, error) {
 		}
 	}
 	if e.m.Kind == message.Request || p.kind == "digits" || p.fallback != nil {
-		return nil, scheme.Failf(scheme.Invalid, "the message needs the member %s, which is signed", p.path)
+		return nil, scheme.Failf(scheme.Invalid, "the message needs the member %s, which is signed%s", p.path, e.p.orSet(p.path))
 	}
 	return dst, nil
+}
+
+// orSet says which option would add a member, if there is one.
+func (p *Program) orSet(path body.Path) string {
+	for option, adds := range p.identities {
+		if slices.Equal(adds, path) {
+			return "; set the option " + option
+		}
+	}
+	return ""
 }
 
 func digits(text []byte) bool {

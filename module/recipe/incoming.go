@@ -445,7 +445,7 @@ func (b *incomingBlock) parts() []body.Path {
 	var paths []body.Path
 	for _, s := range b.verifies {
 		for _, p := range s.text.covers.parts {
-			if p.members != nil && len(p.path) > 0 {
+			if p.inside != nil && len(p.path) > 0 {
 				paths = append(paths, p.path)
 			}
 		}

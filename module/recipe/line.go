@@ -89,11 +89,24 @@ func isName(text string) bool {
 
 func where(d *caddyfile.Dispenser) string { return fmt.Sprintf("%s:%d", d.File(), d.Line()) }
 
+// lineError is what is wrong with a line.
+type lineError struct {
+	line Line
+	err  error
+}
+
+// Error is the error with the place of the line.
+func (e *lineError) Error() string {
+	if e.line.At == "" {
+		return e.err.Error()
+	}
+	return e.err.Error() + ", at " + e.line.At
+}
+
+// Unwrap is the error.
+func (e *lineError) Unwrap() error { return e.err }
+
 // errorf makes an error that names the place of the line.
 func (l Line) errorf(format string, args ...any) error {
-	err := fmt.Errorf(format, args...)
-	if l.At == "" {
-		return err
-	}
-	return fmt.Errorf("%w, at %s", err, l.At)
+	return &lineError{l, fmt.Errorf(format, args...)}
 }

@@ -179,6 +179,9 @@ func (c *compiler) checkText(s *signature) error {
 	if !t.covers.anything() {
 		return s.line.errorf("what is signed covers neither the body nor a member, the query or the URI: anybody could put the signature on another message")
 	}
+	if s.place.kind == "body" && slices.ContainsFunc(t.covers.parts, func(p coveredPart) bool { return p.inside == nil && slices.Equal(p.path, s.place.path) }) {
+		return s.line.errorf("what is signed holds the signature itself, %s, which is not known before it is made", s.place)
+	}
 	if s.algorithm.Kind() != algorithm.Digest {
 		if len(t.secrets) > 0 && !digested(t) && s.algorithm.Kind() == algorithm.Public {
 			return s.line.errorf("{secret} in a text that %s signs is not digested: a signature does not hide it", s.algorithm.Name())

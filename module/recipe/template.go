@@ -1,6 +1,7 @@
 package recipe
 
 import (
+	"errors"
 	"fmt"
 	"net/textproto"
 	"slices"
@@ -85,6 +86,11 @@ func (c *compiler) parseTemplate(text string, fromOption bool) (template, error)
 				t = append(t, p)
 			}
 			i += end
+		case '}':
+			if fromOption {
+				return nil, errors.New(`a } stands without its {; a literal brace is written \}`)
+			}
+			literal.WriteByte(ch)
 		default:
 			literal.WriteByte(ch)
 		}
@@ -96,11 +102,20 @@ func (c *compiler) parseTemplate(text string, fromOption bool) (template, error)
 // maxNonce bounds the length of a nonce.
 const maxNonce = 256
 
+// isLayout reports whether a text is a layout of Go's package time: one that has
+// no element, such as YYYY, would stand in every message as it is written.
+func isLayout(text string) bool {
+	return time.Date(1999, time.November, 30, 22, 58, 59, 987654321, time.UTC).Format(text) != text
+}
+
 // placeholder reads the name between two braces.
 func (c *compiler) placeholder(name string, fromOption bool) (part, error) {
 	unknown := fmt.Errorf(`unknown placeholder {%s}; see the list in the documentation of recipes, and write a literal brace as \{`, name)
 	head, rest, dotted := strings.Cut(name, ".")
 	if !dotted && fromOption && head != "body" && head != "secret" {
+		if strings.Contains(head, "{") {
+			return part{}, unknown
+		}
 		return part{name: "body", path: body.Path{head}, bare: true}, nil
 	}
 	p := part{name: head, arg: rest}
@@ -139,8 +154,8 @@ func (c *compiler) placeholder(name string, fromOption bool) (part, error) {
 		inner.request = true
 		return inner, nil
 	case "time":
-		if rest == "" {
-			return p, unknown
+		if rest != "unix" && rest != "unix_ms" && !isLayout(rest) {
+			return p, fmt.Errorf("{%s} is no time; write {time.unix}, {time.unix_ms}, or Go's reference time as in {time.2006-01-02 15:04:05}", name)
 		}
 	case "nonce":
 		length, format, hasFormat := strings.Cut(rest, ".")

@@ -104,7 +104,7 @@ func (b builder) run(e *env) (made []byte, ambiguous, err error) {
 		text, err = b.append(nil, members)
 	}
 	if err != nil && len(b.part.paths) == 1 {
-		err = fmt.Errorf("%s: %w", b.part.paths[0], err)
+		err = fmt.Errorf("in %s: %w", b.part.paths[0], err)
 	}
 	return text.Bytes, text.Ambiguous, invalid(err)
 }

@@ -23,7 +23,6 @@ import (
 	_ "github.com/countersign/caddy-countersign/module/keysource/file"
 	_ "github.com/countersign/caddy-countersign/module/proxy"
 	_ "github.com/countersign/caddy-countersign/module/sandbox"
-	_ "github.com/countersign/caddy-countersign/module/schemes/easypay"
 )
 
 // circle is a sidecar and a sandbox in one Caddy, as in the quickstart.

@@ -17,8 +17,8 @@ import (
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/keysource/file"
 	"github.com/countersign/caddy-countersign/module/message"
+	"github.com/countersign/caddy-countersign/module/providers/providertest"
 	"github.com/countersign/caddy-countersign/module/scheme"
-	"github.com/countersign/caddy-countersign/module/signature"
 )
 
 const (
@@ -39,7 +39,7 @@ func load(t *testing.T, side, reference string) *keys.Set {
 // signed is what the provider signs of a text.
 func signed(t *testing.T, set *keys.Set, text string) string {
 	t.Helper()
-	sig, err := signature.SignRSA(set.Sign, []byte(text))
+	sig, err := providertest.RSA.Sign(set, []byte(text))
 	require.NoError(t, err)
 	return sig
 }

@@ -1,15 +1,16 @@
 package doctor
 
 import (
+	"bytes"
 	"crypto/rsa"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/countersign/caddy-countersign/module/envelope"
+	"github.com/countersign/caddy-countersign/module/algorithm"
+	"github.com/countersign/caddy-countersign/module/cipher"
 	"github.com/countersign/caddy-countersign/module/keys"
-	"github.com/countersign/caddy-countersign/module/signature"
 )
 
 const (
@@ -34,11 +35,7 @@ func (e *examination) checkSets() {
 func (e *examination) checkPairs(set *loadedSet) {
 	const check = "key pair"
 	if k := set.Sign; k != nil {
-		sig, err := signature.SignRSA(k, []byte("caddy countersign doctor"))
-		if err == nil {
-			_, err = signature.VerifyRSA([]*keys.PublicKey{{RSA: k.Public}}, []byte("caddy countersign doctor"), sig)
-		}
-		if err != nil {
+		if err := trySigning(k); err != nil {
 			e.failure(check, set.name+" sign", err.Error(), "the private key does not belong to its public half, or may not be used: look at the source")
 		} else {
 			e.ok(check, set.name+" sign", "what it signs verifies")
@@ -49,13 +46,7 @@ func (e *examination) checkPairs(set *loadedSet) {
 		if len(set.Decrypt) > 1 {
 			subject = fmt.Sprintf("%s %d", subject, i+1)
 		}
-		key := envelope.NewKey()
-		wrapped, err := envelope.Wrap(k.Public, "", key)
-		var opened []byte
-		if err == nil {
-			opened, err = envelope.Unwrap(k.Decrypter, "", wrapped)
-		}
-		if err != nil || string(opened) != string(key) {
+		if !opensEnvelope(k) {
 			e.failure(check, subject, "it does not open an envelope for its own public half", "the private key does not belong to its public half, or may not be used: look at the source")
 		} else {
 			e.ok(check, subject, "it opens an envelope for its public half")
@@ -74,6 +65,45 @@ func (e *examination) checkPairs(set *loadedSet) {
 	}
 }
 
+// The algorithm and the cipher with which a key of each kind is tried.
+var (
+	signsWith   = map[string]string{keys.KindRSA: "rsa-sha256", keys.KindECDSA: "ecdsa-sha256", keys.KindEd25519: "ed25519", keys.KindSM2: "sm2"}
+	decryptWith = map[string]string{keys.KindRSA: "rsa-pkcs1", keys.KindSM2: "sm2"}
+)
+
+// trySigning returns why a key does not sign for its own public half.
+func trySigning(k *keys.PrivateKey) error {
+	a, err := algorithm.Named(signsWith[k.Kind])
+	if err != nil {
+		return err
+	}
+	text := []byte("caddy countersign doctor")
+	sig, err := a.Sign(k.Signer, text, algorithm.Options{})
+	if err != nil {
+		return fmt.Errorf("%s: %w", k.Origin, err)
+	}
+	if !a.Verify(k.Key, text, sig, algorithm.Options{}) {
+		return fmt.Errorf("%s: what it signs does not verify", k.Origin)
+	}
+	return nil
+}
+
+// opensEnvelope reports whether a key opens what is encrypted under its own
+// public half.
+func opensEnvelope(k *keys.PrivateKey) bool {
+	c, err := cipher.Named(decryptWith[k.Kind])
+	if err != nil {
+		return false
+	}
+	key := cipher.NewKey("ascii", 32)
+	wrapped, err := c.EncryptTo(k.Key, key, cipher.Params{})
+	if err != nil {
+		return false
+	}
+	opened, err := c.DecryptWith(k.Decrypter, wrapped, cipher.Params{})
+	return err == nil && bytes.Equal(opened, key)
+}
+
 func servesSandbox(set *loadedSet) bool {
 	return slices.ContainsFunc(set.uses, func(u *use) bool { return u.kind == isSandbox })
 }
@@ -83,6 +113,9 @@ func (e *examination) checkSizes(set *loadedSet) {
 	var small []string
 	all := 0
 	seen := func(role keys.Role, public *rsa.PublicKey) {
+		if public == nil {
+			return // SM2, ECDSA and Ed25519 keys have one size
+		}
 		all++
 		if text := fmt.Sprintf("%s %d bits", role, public.N.BitLen()); public.N.BitLen() < strongBits && !slices.Contains(small, text) {
 			small = append(small, text)

@@ -1,0 +1,46 @@
+package providers_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/message"
+	"github.com/countersign/caddy-countersign/module/providers/providertest"
+)
+
+// BenchmarkExchange is what an exchange costs without its connections: sealing
+// a sample request and opening an answer to it.
+func BenchmarkExchange(b *testing.B) {
+	for _, p := range five {
+		name := p.name
+		if p.algorithm.IsRSA() {
+			name += "-rsa"
+		}
+		b.Run(name, func(b *testing.B) {
+			s := providertest.Configure(b, p.name, p.settings...)
+			set := providertest.Merchant(b, p.reference)
+			pen := providertest.Pen{Scheme: s, Algorithm: p.algorithm, Keys: providertest.Provider(b, p.reference)}
+			answer := []byte(pen.JSON(b, message.Answer, p.answer))
+			request := []byte(p.request)
+			b.ReportAllocs()
+			for b.Loop() {
+				plain, err := body.Parse(request)
+				if err != nil {
+					b.Fatal(err)
+				}
+				sealed, err := s.Seal(providertest.Request{Body: plain, Keys: set, Now: time.Unix(1700000000, 0)})
+				if err != nil {
+					b.Fatal(err)
+				}
+				back, err := body.Parse(answer)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if _, err := s.Open(providertest.Answer{Body: back, Keys: set, Sealed: sealed}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
