@@ -2,7 +2,6 @@ package body
 
 import (
 	"bytes"
-	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -29,11 +28,3 @@ func unquote(raw []byte) []byte {
 	}
 	return text
 }
-
-func mustBeUTF8[T ~string | ~[]byte](text T) {
-	if !utf8.Valid([]byte(text)) {
-		panic("body: quoting text that is not UTF-8")
-	}
-}
-
-func appendQuote[T ~string | ~[]byte](dst []byte, text T) []byte { return AppendQuote(dst, text) }

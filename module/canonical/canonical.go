@@ -13,7 +13,6 @@ package canonical
 import (
 	"bytes"
 	"errors"
-	"slices"
 	"unicode"
 	"unicode/utf8"
 )
@@ -31,86 +30,7 @@ const Few = 24
 // case leaves it open which comes first.
 var ErrTwins = errors.New("two members are equal but for case")
 
-// Joined is the canonical string of most providers: pairs sorted by name,
-// name=value joined by "&", without one at the end. It sorts pairs.
-func Joined(pairs []Pair) []byte {
-	SortByName(pairs)
-	return AppendJoined(Room(size(pairs)), pairs)
-}
-
-// SortByName sorts pairs by name as Java and JavaScript do: by UTF-16 code
-// unit.
-func SortByName(pairs []Pair) {
-	slices.SortStableFunc(pairs, func(a, b Pair) int { return CompareUTF16(a.Name, b.Name) })
-}
-
-// AppendJoined appends name=value pieces joined by "&", without one at the
-// end, to dst.
-func AppendJoined(dst []byte, pairs []Pair) []byte {
-	dst = slices.Grow(dst, size(pairs))
-	for i, p := range pairs {
-		if i > 0 {
-			dst = append(dst, '&')
-		}
-		dst = appendPair(dst, p)
-	}
-	return dst
-}
-
-// Pieces makes of each pair the piece "name=value&", sorts the whole pieces as
-// CompareFold does, and joins them: "a0=1&" comes before "a=1&", and the last
-// "&" stays. It fails with ErrTwins. It sorts pairs.
-func Pieces(pairs []Pair) ([]byte, error) {
-	slices.SortStableFunc(pairs, comparePieces)
-	text := Room(size(pairs))
-	var before Pair
-	for i, p := range pairs {
-		if i > 0 && twins(before, p) {
-			return nil, ErrTwins
-		}
-		text, before = append(appendPair(text, p), '&'), p
-	}
-	return text, nil
-}
-
-// twins reports whether two pieces differ, and in nothing but case.
-func twins(a, b Pair) bool {
-	return comparePieces(a, b) == 0 && !bytes.Equal(appendPair(nil, a), appendPair(nil, b))
-}
-
-// comparePieces compares the pieces of two pairs, which nearly always differ in
-// an ASCII character of their names.
-func comparePieces(a, b Pair) int {
-	for i := 0; i < len(a.Name) && i < len(b.Name); i++ {
-		x, y := a.Name[i], b.Name[i]
-		if x >= utf8.RuneSelf || y >= utf8.RuneSelf {
-			break
-		}
-		if x != y {
-			if fx, fy := fold(rune(x)), fold(rune(y)); fx != fy {
-				return int(fx - fy)
-			}
-		}
-	}
-	x, y := [...][]byte{a.Name, equals, a.Value, ampersand}, [...][]byte{b.Name, equals, b.Value, ampersand}
-	return compareFold(x[:], y[:])
-}
-
 var equals, ampersand = []byte("="), []byte("&")
-
-func size(pairs []Pair) int {
-	n := 0
-	for _, p := range pairs {
-		n += len(p.Name) + len(p.Value) + 2
-	}
-	return n
-}
-
-func appendPair(dst []byte, p Pair) []byte {
-	dst = append(dst, p.Name...)
-	dst = append(dst, '=')
-	return append(dst, p.Value...)
-}
 
 // CompareUTF16 compares two UTF-8 texts by UTF-16 code unit. That differs from
 // comparing bytes only where a character beyond U+FFFF meets one from U+E000

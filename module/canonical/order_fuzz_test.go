@@ -1,7 +1,6 @@
 package canonical
 
 import (
-	"bytes"
 	"cmp"
 	"slices"
 	"testing"
@@ -37,10 +36,10 @@ func FuzzOrder(f *testing.F) {
 		pairs := []Pair{{[]byte(a), []byte(b)}, {[]byte(b), []byte(c)}, {[]byte(c), []byte(a)}}
 		turned := slices.Clone(pairs)
 		slices.Reverse(turned)
-		one, err1 := Pieces(pairs)
-		two, err2 := Pieces(turned)
-		require.Equal(t, err1, err2)
-		require.True(t, bytes.Equal(one, two), "the string depends on the order of the members")
+		one, err1 := pieces(pairs)
+		two, err2 := pieces(turned)
+		require.Equal(t, err1 == nil, err2 == nil)
+		require.Equal(t, one, two, "the string depends on the order of the members")
 	})
 }
 

@@ -11,7 +11,6 @@ package gm
 
 import (
 	"crypto/cipher"
-	"crypto/hmac"
 	"hash"
 
 	"github.com/emmansun/gmsm/sm3"
@@ -25,14 +24,6 @@ func NewSM3() hash.Hash { return sm3.New() }
 func SM3(data []byte) []byte {
 	sum := sm3.Sum(data)
 	return sum[:]
-}
-
-// HMACSM3 returns the HMAC of data with SM3 under key, which may have any
-// length.
-func HMACSM3(key, data []byte) []byte {
-	mac := hmac.New(sm3.New, key)
-	mac.Write(data)
-	return mac.Sum(nil)
 }
 
 // NewSM4 returns the SM4 block cipher (GB/T 32907) under key, which has 16

@@ -132,16 +132,6 @@ func MarshalPublicKey(key *ecdsa.PublicKey) ([]byte, error) {
 	return smx509.MarshalPKIXPublicKey(key)
 }
 
-// MarshalPoint writes a public key as the point alone: 65 bytes, the first of
-// them 04.
-func MarshalPoint(key *ecdsa.PublicKey) ([]byte, error) {
-	spki, err := MarshalPublicKey(key)
-	if err != nil {
-		return nil, err
-	}
-	return spki[len(spki)-1-2*scalarSize:], nil // the bit string ends an SPKI
-}
-
 // NewCertificateRequest makes a PKCS #10 request in DER for the subject of
 // template, signed with SM2 and SM3.
 func NewCertificateRequest(template *x509.CertificateRequest, key crypto.Signer) ([]byte, error) {

@@ -53,7 +53,6 @@ func (audit) CaddyModule() caddy.ModuleInfo { return caddy.ModuleInfo{ID: AuditL
 type Audit struct {
 	config AuditConfig
 	core   zapcore.Core // of Caddy's logger, which writes
-	logger *zap.Logger  // for NewAudit
 	queue  *queue
 	chain  atomic.Pointer[auditchain.Chain] // nil without the option chain, and before Start
 	stop   func()                           // ends the checkpoints; nil if there are none
@@ -72,10 +71,8 @@ func OpenAudit(ctx caddy.Context, config *AuditConfig) (*Audit, error) {
 	if a.config.Queue == 0 {
 		a.config.Queue = DefaultQueue
 	}
-	logger := ctx.Logger(audit{})
-	a.core = logger.Core()
+	a.core = ctx.Logger(audit{}).Core()
 	a.queue = &queue{size: a.config.Queue, write: a.write, lost: reportLost}
-	a.logger = logger.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core { return &auditCore{core, a} }))
 	return a, nil
 }
 
@@ -94,16 +91,6 @@ func AuditOf(ctx caddy.Context) (*Audit, error) {
 		return holder.AuditLog(), nil
 	}
 	return OpenAudit(ctx, nil)
-}
-
-// NewAudit returns a logger that writes to the audit log of the configuration,
-// for use with Entry.Log. New code uses AuditOf.
-func NewAudit(ctx caddy.Context) *zap.Logger {
-	a, err := AuditOf(ctx)
-	if err != nil { // the app has failed, and so does the configuration
-		return zap.NewNop()
-	}
-	return a.logger
 }
 
 // Enabled reports whether any log takes audit entries.
@@ -162,36 +149,4 @@ func (a *Audit) write(r *record) error {
 		return chain.Append(r.entry, r.fields, write)
 	}
 	return write(r.fields)
-}
-
-// auditCore puts the entries of Entry.Log into the queue of the audit log.
-type auditCore struct {
-	zapcore.Core
-	audit *Audit
-}
-
-// Check leaves the decision to the core behind.
-func (c *auditCore) Check(entry zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore.CheckedEntry {
-	if c.Enabled(entry.Level) {
-		return checked.AddCore(entry, c)
-	}
-	return checked
-}
-
-// Write puts the entry into the queue.
-func (c *auditCore) Write(entry zapcore.Entry, fields []zapcore.Field) error {
-	r := &record{entry: entry, fields: snapshot(fields)}
-	if len(fields) == 1 {
-		if e, ok := fields[0].Interface.(*Entry); ok {
-			r = auditRecord(entry, e)
-		}
-	}
-	_ = c.audit.queue.put(r, patience)
-	return nil
-}
-
-// Sync waits for a short time until the queue is empty.
-func (c *auditCore) Sync() error {
-	c.audit.queue.drain(patience)
-	return nil
 }

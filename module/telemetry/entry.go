@@ -4,7 +4,6 @@ import (
 	"encoding/hex"
 	"time"
 
-	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 )
 
@@ -28,14 +27,6 @@ type Entry struct {
 	Verdict        string // with client_gone: what became of the exchange
 	Guard          string // what the guardrails decided; "" if there are none
 	Caller         string // the client as it has authenticated itself; "" if it has not
-}
-
-// Log writes the entry with a logger that NewAudit has made. New code calls
-// Audit.Done.
-func (e *Entry) Log(logger *zap.Logger, message string) {
-	if c := logger.Check(zapcore.InfoLevel, message); c != nil {
-		c.Write(zap.Inline(e))
-	}
 }
 
 // copy returns a copy that stays as it is when e changes.
