@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/countersign/caddy-countersign/module/message"
 	"github.com/countersign/caddy-countersign/module/scheme"
@@ -16,6 +15,7 @@ type compiler struct {
 	p         *Program
 	options   map[string]Option
 	settings  Settings
+	given     map[string]bool // options that the configuration sets, to whatever
 	textLines map[string]*Line
 	texts     map[string]*text
 	visiting  map[string]bool
@@ -29,7 +29,7 @@ type compiler struct {
 func Compile(name string, r Recipe, settings Settings) (*Program, error) {
 	c := &compiler{
 		p:       &Program{name: name, methods: []string{"POST"}},
-		options: make(map[string]Option), settings: make(Settings),
+		options: make(map[string]Option), settings: make(Settings), given: make(map[string]bool),
 		textLines: make(map[string]*Line), texts: make(map[string]*text), visiting: make(map[string]bool),
 	}
 	if err := c.declare(r, settings); err != nil {
@@ -72,25 +72,6 @@ func (c *compiler) setBy(err error, settings Settings) string {
 	return "; it depends on what is set for " + strings.Join(names, ", ")
 }
 
-// Options are the options that a recipe declares, match among them if it has an
-// answer that is matched.
-func (r Recipe) Options() ([]Option, error) {
-	var options []Option
-	for _, l := range r.Lines {
-		if l.Words[0] == "option" {
-			o, err := readOption(l)
-			if err != nil {
-				return nil, err
-			}
-			if slices.ContainsFunc(options, func(other Option) bool { return other.Name == o.Name }) {
-				return nil, l.errorf("option %s is declared twice", o.Name)
-			}
-			options = append(options, o)
-		}
-	}
-	return append(options, matchOption), nil
-}
-
 // declare reads the options and settles their values.
 func (c *compiler) declare(r Recipe, settings Settings) error {
 	options, err := r.Options()
@@ -109,7 +90,7 @@ func (c *compiler) declare(r Recipe, settings Settings) error {
 		if err := o.Check(values); err != nil {
 			return err
 		}
-		c.settings[name] = values
+		c.settings[name], c.given[name] = values, true
 	}
 	return nil
 }
@@ -222,146 +203,6 @@ func (c *compiler) compileBlocks(r Recipe, blocks map[string]Line, texts map[str
 	return c.finish(r)
 }
 
-// wraps reports whether a line wraps or unwraps a payload in a field.
-func (r Recipe) wraps() bool {
-	var in func(lines []Line) bool
-	in = func(lines []Line) bool {
-		return slices.ContainsFunc(lines, func(l Line) bool {
-			return (l.Words[0] == "wrap" || l.Words[0] == "unwrap") && len(l.Words) > 1 && (l.Words[1] == "form" || l.Words[1] == "json") || in(l.Block)
-		})
-	}
-	return in(r.Lines)
-}
-
-// mentions reports whether a line of the recipe other than that of the declaration
-// names something: in lines that the options drop too, so that what other values
-// of the options need is not called unused.
-func (r Recipe) mentions(word, placeholder string, declaration *Line) bool {
-	var in func(lines []Line) bool
-	in = func(lines []Line) bool {
-		return slices.ContainsFunc(lines, func(l Line) bool {
-			if declaration != nil && l.Words[0] == declaration.Words[0] && l.At == declaration.At {
-				return false
-			}
-			if strings.Contains(l.Words[0], placeholder) { // a template that begins a text
-				return true
-			}
-			return slices.ContainsFunc(l.Words[1:], func(w string) bool { return w == word || strings.Contains(w, placeholder) }) || in(l.Block)
-		})
-	}
-	return in(r.Lines)
-}
-
-// header compiles a line that is no block.
-func (c *compiler) header(l Line) error {
-	words, err := c.words(l)
-	if err != nil {
-		return err
-	}
-	if len(l.Block) > 0 {
-		return l.errorf("%s takes no block", words[0])
-	}
-	args := words[1:]
-	if len(args) == 0 {
-		return l.errorf("%s takes at least one value", words[0])
-	}
-	switch words[0] {
-	case "title":
-		c.p.title = strings.Join(args, " ")
-	case "source":
-		c.p.sources = append(c.p.sources, args...)
-	case "warn":
-		c.p.warnings = append(c.p.warnings, strings.Join(args, " "))
-	case "proof":
-		if !slices.Contains(proofs, args[0]) {
-			return l.errorf("proof takes one of %s, not %q", strings.Join(proofs, ", "), args[0])
-		}
-		c.p.proof, c.p.proofNote = args[0], strings.Join(args[1:], " ")
-	case "methods":
-		c.p.methods = nil
-		for _, method := range args {
-			if !slices.Contains(httpMethods, method) {
-				return l.errorf("methods takes HTTP methods in capitals, such as GET and POST, not %q", method)
-			}
-			c.p.methods = append(c.p.methods, method)
-		}
-	}
-	return nil
-}
-
-// proofs say how sure a rule is: a message that the provider itself made
-// verifies; an official vector does; two independent clients agree; the
-// documentation says so; or it is a guess.
-var proofs = []string{"genuine", "vector", "clients", "documentation", "guess"}
-
-var httpMethods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}
-
-// words are the words of a line with options filled in. A word that is no more
-// than a list option stands for its values; see also parseTemplate, which fills
-// options into templates.
-func (c *compiler) words(l Line) ([]string, error) {
-	out := make([]string, 0, len(l.Words))
-	for _, word := range l.Words {
-		filled, err := c.fill(word)
-		if err != nil {
-			return nil, l.errorf("%w", err)
-		}
-		out = append(out, filled)
-	}
-	return out, nil
-}
-
-// members are words that name members, where a list option stands for several.
-func (c *compiler) members(l Line, words []string) ([]string, error) {
-	var out []string
-	for _, word := range words {
-		name, ok := optionIn(word)
-		o, known := c.options[name]
-		if !ok || !known || !o.List {
-			filled, err := c.fill(word)
-			if err != nil {
-				return nil, l.errorf("%w", err)
-			}
-			out = append(out, filled)
-			continue
-		}
-		for i, value := range c.settings[name] {
-			if value == "" || slices.Contains(c.settings[name][:i], value) {
-				return nil, l.errorf("the option %s names %q twice, or nothing", name, value)
-			}
-			out = append(out, strings.ReplaceAll(word, "{option."+name+"}", value))
-		}
-	}
-	return out, nil
-}
-
-func optionIn(word string) (string, bool) {
-	_, rest, ok := strings.Cut(word, "{option.")
-	if !ok {
-		return "", false
-	}
-	name, _, ok := strings.Cut(rest, "}")
-	return name, ok
-}
-
-// fill fills options into a word that is no template.
-func (c *compiler) fill(word string) (string, error) {
-	for {
-		name, ok := optionIn(word)
-		if !ok {
-			return word, nil
-		}
-		if _, known := c.options[name]; !known {
-			return "", fmt.Errorf("{option.%s}: the recipe has no option %s; add: option %s", name, name, name)
-		}
-		value := strings.Join(c.settings[name], ",")
-		if strings.Contains(value, "{option.") {
-			return "", fmt.Errorf("the value of the option %s holds the name of an option", name)
-		}
-		word = strings.ReplaceAll(word, "{option."+name+"}", value)
-	}
-}
-
 // text compiles a text by its name, those that it reads first.
 func (c *compiler) text(name string) (*text, error) {
 	if t := c.texts[name]; t != nil {
@@ -427,19 +268,4 @@ func (c *compiler) textOf(l Line, word string) (*text, error) {
 		}
 	}
 	return c.templateText("", l, word)
-}
-
-// zone reads the line of a time zone.
-func readZone(l Line) (*time.Location, error) {
-	if len(l.Words) != 2 {
-		return nil, l.errorf("zone takes one name, as in: zone UTC")
-	}
-	if l.Words[1] == "China" || l.Words[1] == "Asia/Shanghai" {
-		return china, nil
-	}
-	zone, err := time.LoadLocation(l.Words[1])
-	if err != nil {
-		return nil, l.errorf("the zone %q is not known; write a name such as UTC or Asia/Taipei", l.Words[1])
-	}
-	return zone, nil
 }

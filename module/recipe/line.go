@@ -3,6 +3,7 @@ package recipe
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
@@ -109,4 +110,34 @@ func (e *lineError) Unwrap() error { return e.err }
 // errorf makes an error that names the place of the line.
 func (l Line) errorf(format string, args ...any) error {
 	return &lineError{l, fmt.Errorf(format, args...)}
+}
+
+// wraps reports whether a line wraps or unwraps a payload in a field.
+func (r Recipe) wraps() bool {
+	var in func(lines []Line) bool
+	in = func(lines []Line) bool {
+		return slices.ContainsFunc(lines, func(l Line) bool {
+			return (l.Words[0] == "wrap" || l.Words[0] == "unwrap") && len(l.Words) > 1 && (l.Words[1] == "form" || l.Words[1] == "json") || in(l.Block)
+		})
+	}
+	return in(r.Lines)
+}
+
+// mentions reports whether a line of the recipe other than that of the declaration
+// names something: in lines that the options drop too, so that what other values
+// of the options need is not called unused.
+func (r Recipe) mentions(word, placeholder string, declaration *Line) bool {
+	var in func(lines []Line) bool
+	in = func(lines []Line) bool {
+		return slices.ContainsFunc(lines, func(l Line) bool {
+			if declaration != nil && l.Words[0] == declaration.Words[0] && l.At == declaration.At {
+				return false
+			}
+			if strings.Contains(l.Words[0], placeholder) { // a template that begins a text
+				return true
+			}
+			return slices.ContainsFunc(l.Words[1:], func(w string) bool { return w == word || strings.Contains(w, placeholder) }) || in(l.Block)
+		})
+	}
+	return in(r.Lines)
 }

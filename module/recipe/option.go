@@ -82,3 +82,22 @@ type Settings map[string][]string
 
 // matchOption is the option that every recipe with an answer has.
 var matchOption = Option{Name: "match", Values: []string{"on", "off"}, Default: []string{"on"}}
+
+// Options are the options that a recipe declares, match among them if it has an
+// answer that is matched.
+func (r Recipe) Options() ([]Option, error) {
+	var options []Option
+	for _, l := range r.Lines {
+		if l.Words[0] == "option" {
+			o, err := readOption(l)
+			if err != nil {
+				return nil, err
+			}
+			if slices.ContainsFunc(options, func(other Option) bool { return other.Name == o.Name }) {
+				return nil, l.errorf("option %s is declared twice", o.Name)
+			}
+			options = append(options, o)
+		}
+	}
+	return append(options, matchOption), nil
+}

@@ -1,16 +1,13 @@
 package recipe
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/countersign/caddy-countersign/module/algorithm"
-	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/encoding"
 	"github.com/countersign/caddy-countersign/module/keys"
-	"github.com/countersign/caddy-countersign/module/message"
 	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
@@ -173,51 +170,6 @@ func (s *signature) make(e *env) (scheme.Signature, error) {
 	return made, nil
 }
 
-// checkText refuses a text whose signature anybody could make or extend.
-func (c *compiler) checkText(s *signature) error {
-	t := s.text
-	if !t.covers.anything() {
-		return s.line.errorf("what is signed covers neither the body nor a member, the query or the URI: anybody could put the signature on another message")
-	}
-	if s.place.kind == "body" && slices.ContainsFunc(t.covers.parts, func(p coveredPart) bool { return p.inside == nil && slices.Equal(p.path, s.place.path) }) {
-		return s.line.errorf("what is signed holds the signature itself, %s, which is not known before it is made", s.place)
-	}
-	if s.algorithm.Kind() != algorithm.Digest {
-		if len(t.secrets) > 0 && !digested(t) && s.algorithm.Kind() == algorithm.Public {
-			return s.line.errorf("{secret} in a text that %s signs is not digested: a signature does not hide it", s.algorithm.Name())
-		}
-		return nil
-	}
-	if len(t.secrets) == 0 {
-		return s.line.errorf(`%s is a plain digest and its text has no {secret}: anybody could make it; add to the text: append "{secret}", or use hmac-%s`, s.algorithm.Name(), s.algorithm.Name())
-	}
-	if begins, ends := t.secretAtEnds(); begins && !ends {
-		return s.line.errorf(`the text begins with {secret} and does not end with it: with %s anybody can extend what is signed; put {secret} at its end, or use hmac-%s`, s.algorithm.Name(), s.algorithm.Name())
-	}
-	return nil
-}
-
-// secretAtEnds reports whether a text begins, and whether it ends, with a secret.
-func (t *text) secretAtEnds() (begins, ends bool) {
-	first := func(tpl template) bool { return len(tpl) > 0 && tpl[0].name == "secret" }
-	last := func(tpl template) bool { return len(tpl) > 0 && tpl[len(tpl)-1].name == "secret" }
-	begins, ends = first(t.build.template), last(t.build.template)
-	for _, s := range t.steps {
-		switch {
-		case s.digest:
-			begins, ends = false, false
-		case s.run != nil:
-		case s.prepend:
-			if len(s.template) > 0 {
-				begins = first(s.template)
-			}
-		case len(s.template) > 0:
-			ends = last(s.template)
-		}
-	}
-	return begins, ends
-}
-
 // signatureBlock compiles the lines behind sign or verify.
 func (c *compiler) signatureBlock(s *signature) error {
 	verify := s.line.Words[0] == "verify"
@@ -316,163 +268,4 @@ func (c *compiler) uid(s *signature, a *arguments) error {
 		return a.line.errorf("uid belongs to sm2")
 	}
 	return c.noSecret(a.line, s.uid)
-}
-
-// verifyLine compiles certificate, subject and fresh.
-func (c *compiler) verifyLine(s *signature, word string, a *arguments) error {
-	switch word {
-	case "certificate":
-		text, err := a.one("certificate takes the member that holds it, as in: certificate body.signPubKeyCert")
-		if err != nil {
-			return err
-		}
-		p, err := parsePlace(text)
-		if err != nil {
-			return a.line.errorf("%w", err)
-		}
-		s.certificate = &p
-	case "subject":
-		if a.next() != "cn" {
-			return a.line.errorf("subject is written: subject cn <name>, or subject cn @ <n> <name> for the field n, from 0, of a name with @ in it")
-		}
-		subject := scheme.Subject{}
-		if a.peek() == "@" {
-			a.next()
-			n, err := strconv.Atoi(a.next())
-			if err != nil || n < 0 {
-				return a.line.errorf("subject cn @ takes the number of a field, from 0")
-			}
-			subject.Split, subject.Field = true, n
-		}
-		var err error
-		if subject.Text, err = a.one("subject cn takes one name; put it in quotes if it has blanks"); err != nil || subject.Text == "" {
-			return a.line.errorf("subject cn takes one name; put it in quotes if it has blanks")
-		}
-		s.subjects = append(s.subjects, subject)
-	case "fresh":
-		if len(a.words) != 3 {
-			return a.line.errorf("fresh takes a value, a unit or layout, and a window, as in: fresh {header.Wechatpay-Timestamp} unix 5m")
-		}
-		value, err := c.parseTemplate(a.nextRaw(), false)
-		if err != nil {
-			return a.line.errorf("%w", err)
-		}
-		layout := a.next()
-		window, err := time.ParseDuration(a.next())
-		if err != nil || window <= 0 {
-			return a.line.errorf("the window of fresh is a duration such as 5m")
-		}
-		if err := checkLayout(a.line, layout); err != nil {
-			return err
-		}
-		s.fresh = &freshness{value, layout, window}
-		return c.noSecret(a.line, value)
-	}
-	return nil
-}
-
-// checkLayout refuses a layout that is none: it would parse no time at all.
-func checkLayout(l Line, layout string) error {
-	if layout == "unix" || layout == "unix_ms" {
-		return nil
-	}
-	at := time.Date(2026, 11, 26, 13, 14, 15, 0, time.UTC)
-	if back, err := time.Parse(layout, at.Format(layout)); err != nil || back.Year() != at.Year() || back.Day() != at.Day() {
-		return l.errorf("%q is neither unix nor unix_ms nor a Go layout such as \"2006-01-02 15:04:05\"", layout)
-	}
-	return nil
-}
-
-// incoming is the signature of a message that came in.
-func (s *signature) incoming(e *env) (scheme.Signature, error) {
-	values, err := s.place.values(e.m, e.fields())
-	if err != nil {
-		return scheme.Signature{}, invalid(err)
-	}
-	if len(values) == 0 { // nothing else matters then
-		return scheme.Signature{Algorithm: s.algorithm, Encoding: s.encoding, Where: s.place.String(), Part: s.part}, nil
-	}
-	made, err := s.make(e)
-	if err != nil {
-		return made, err
-	}
-	made.Values = values
-	if s.key != nil {
-		if made.Key, err = s.key.text(e); err != nil {
-			return made, err
-		}
-		if made.Key == "" {
-			return made, scheme.Failf(scheme.BadSignature, "the message does not name the serial of the key that has signed it")
-		}
-	}
-	if s.fresh != nil {
-		value, err := s.fresh.value.text(e)
-		if err != nil {
-			return made, err
-		}
-		f := &scheme.Freshness{Window: s.fresh.window}
-		f.Time, f.Known = parseTime(value, s.fresh.layout, e.zone)
-		made.Fresh = f
-	}
-	if s.certificate != nil {
-		values, err := s.certificate.values(e.m, e.fields())
-		if err != nil {
-			return made, invalid(err)
-		}
-		if len(values) == 0 {
-			return made, scheme.Failf(scheme.Unsigned, "the message has no %s", s.certificate)
-		}
-		made.Certificate = &scheme.Certificate{Text: []byte(values[0]), Subject: s.subjects}
-	}
-	return made, nil
-}
-
-// roles are the roles that a signature needs.
-func (s *signature) roles(kind message.Kind) []keys.Role {
-	var roles []keys.Role
-	role := keys.SharedSecret
-	if s.algorithm.Kind() == algorithm.Public {
-		if role = keys.Verify; kind == message.Request {
-			role = keys.Sign
-		}
-		if s.key != nil || s.certificate != nil {
-			return []keys.Role{role} // any of them; which one the message says
-		}
-	}
-	if s.algorithm.Kind() == algorithm.Digest {
-		for _, name := range s.text.secrets {
-			roles = append(roles, part{arg: name}.secretName())
-		}
-		return roles
-	}
-	if s.id != "" {
-		role += keys.Role("@" + s.id)
-	}
-	return append(roles, role)
-}
-
-// reads are the members that the statement reads by name.
-func (s *signature) reads() []body.Path {
-	paths := s.text.covers.reads()
-	if s.place.kind == "body" {
-		paths = append(paths, s.place.path)
-	}
-	if s.certificate != nil && s.certificate.kind == "body" {
-		paths = append(paths, s.certificate.path)
-	}
-	for _, tpl := range []template{s.key, s.freshValue()} {
-		for _, p := range tpl {
-			if p.name == "body" && p.path != nil {
-				paths = append(paths, p.path)
-			}
-		}
-	}
-	return slices.Clip(paths)
-}
-
-func (s *signature) freshValue() template {
-	if s.fresh == nil {
-		return nil
-	}
-	return s.fresh.value
 }

@@ -99,9 +99,6 @@ func (c *compiler) parseTemplate(text string, fromOption bool) (template, error)
 	return t, nil
 }
 
-// maxNonce bounds the length of a nonce.
-const maxNonce = 256
-
 // isLayout reports whether a text is a layout of Go's package time: one that has
 // no element, such as YYYY, would stand in every message as it is written.
 func isLayout(text string) bool {

@@ -162,11 +162,15 @@ func TestAMemberThatATemplateNames(t *testing.T) {
 	}
 }
 
-func TestItWarnsThatTheRuleIsAGuess(t *testing.T) {
-	warnings := providertest.Configure(t, "hbsk").Describe().Warnings
-	require.Len(t, warnings, 1)
-	assert.Contains(t, warnings[0], "a guess")
-	assert.Contains(t, warnings[0], "message, response_message and digest", "it says what to do")
+func TestItWarnsWhileATemplateIsBuiltIn(t *testing.T) {
+	message, response := providertest.Setting{"message", "data={data}&key={key}&time={time}"}, providertest.Setting{"response_message", "data={data}&time={time}"}
+	for _, settings := range [][]providertest.Setting{nil, {message}, {response}} {
+		warnings := providertest.Configure(t, "hbsk", settings...).Describe().Warnings
+		require.Len(t, warnings, 1)
+		assert.Contains(t, warnings[0], "a guess")
+		assert.Contains(t, warnings[0], "message, response_message and digest", "it says what to do")
+	}
+	assert.Empty(t, providertest.Configure(t, "hbsk", message, response).Describe().Warnings, "written down, it is the operator's decision")
 }
 
 func TestTheMessageOfAnAnswer(t *testing.T) {

@@ -1,0 +1,184 @@
+package recipe
+
+import (
+	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/canonical"
+)
+
+// sortedWords are the words behind the part of sorted and of values.
+var sortedWords = []string{"except", "only", "empty", "nested", "null", "booleans", "trim", "order", "pair", "join", "after", "names", "lists", "elements", "numbers", "of"}
+
+func (c *compiler) sorted(t *text, a *arguments) error {
+	part, err := c.part(a)
+	if err != nil {
+		return err
+	}
+	s := &canonical.Sorted{}
+	for !a.done() {
+		switch word := a.next(); word {
+		case "except":
+			s.Except, err = a.names(word, sortedWords)
+		case "only":
+			s.Only, err = a.names(word, sortedWords)
+			part.only = s.Only
+		case "empty":
+			s.Empty, err = a.choice(word, "skip", "keep")
+		case "null":
+			s.Null, err = a.choice(word, "skip", "empty")
+		case "booleans":
+			s.Booleans, err = a.choice(word, "text", "refuse")
+		case "numbers":
+			s.Numbers, err = a.choice(word, "token", "shortest")
+		case "lists":
+			s.EmptyList, err = a.choice(word, "skip", "keep")
+		case "elements":
+			s.EmptyElements, err = a.choice(word, "skip", "keep")
+		case "order":
+			s.Order, err = a.choice(word, "name", "name-fold", "piece-fold")
+		case "nested":
+			s.Nested, err = a.choice(word, "refuse", "skip", "json", "recurse", "flat")
+			if s.Nested == "json" && a.peek() == "plain" {
+				a.next()
+				s.JSONPlain = true
+			}
+		case "trim":
+			_, err = a.choice(word, "java")
+			s.TrimJava = true
+		case "pair":
+			s.Pair, err = a.separator(word)
+			s.NoPair = s.Pair == ""
+		case "join":
+			s.Join, err = a.separator(word)
+			s.NoJoin = s.Join == ""
+		case "after":
+			s.After, err = a.separator(word)
+		case "names":
+			s.ListedBy, err = a.listedBy()
+		default:
+			return a.unknown("sorted", word, sortedWords)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if err := s.Check(); err != nil {
+		return a.line.errorf("sorted: %w", err)
+	}
+	t.build.part, t.build.append = part, s.Append
+	t.covers.addPart(part, s.Covers)
+	return nil
+}
+
+func (c *compiler) values(t *text, a *arguments) error {
+	v := &canonical.Values{Mode: "named"}
+	part := &textPart{kind: "body"}
+	var err error
+	switch a.peek() {
+	case "sorted", "by-value":
+		v.Mode = a.next()
+	case "names":
+	default:
+		if v.Names, err = a.names("values", sortedWords); err != nil {
+			return err
+		}
+	}
+	for !a.done() {
+		switch word := a.next(); word {
+		case "of":
+			part, err = c.part(a)
+		case "empty":
+			v.Empty, err = a.choice(word, "skip", "keep")
+		case "null":
+			v.Null, err = a.choice(word, "skip", "empty")
+		case "nested":
+			v.Nested, err = a.choice(word, "refuse", "skip", "empty", "json", "recurse")
+			if v.Nested == "json" && a.peek() == "plain" {
+				a.next()
+				v.JSONPlain = true
+			}
+		case "booleans":
+			v.Booleans, err = a.choice(word, "text", "refuse")
+		case "numbers":
+			v.Numbers, err = a.choice(word, "token", "shortest")
+		case "trim":
+			_, err = a.choice(word, "java")
+			v.TrimJava = true
+		case "join":
+			v.Join, err = a.separator(word)
+		case "except":
+			v.Except, err = a.names(word, sortedWords)
+		case "only":
+			v.Only, err = a.names(word, sortedWords)
+		case "names":
+			v.ListedBy, err = a.listedBy()
+		default:
+			return a.unknown("values", word, sortedWords)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if err := v.Check(); err != nil {
+		return a.line.errorf("values: %w", err)
+	}
+	t.build.part, t.build.append = part, v.Append
+	t.covers.addPart(part, v.Covers)
+	return nil
+}
+
+func (c *compiler) json(t *text, a *arguments) error {
+	part, err := c.part(a)
+	if err != nil {
+		return err
+	}
+	j := &canonical.JSON{Mode: "as-is"}
+	type with struct {
+		name string
+		text template
+	}
+	var added []with
+	for !a.done() {
+		switch word := a.next(); word {
+		case "sorted", "deep":
+			j.Mode = word
+		case "except":
+			j.Except, err = a.names(word, []string{"with", "sorted", "deep"})
+		case "with":
+			name, text := a.next(), a.nextRaw()
+			if name == "" || text == "" {
+				return a.line.errorf("with takes a member and a text, as in: with key {secret}")
+			}
+			tpl, err := c.parseTemplate(text, false)
+			if err != nil {
+				return a.line.errorf("%w", err)
+			}
+			c.ofTemplate(t, tpl)
+			added = append(added, with{name, tpl})
+		default:
+			return a.unknown("json", word, []string{"sorted", "deep", "except", "with"})
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if err := j.Check(); err != nil {
+		return a.line.errorf("json: %w", err)
+	}
+	t.covers.addPart(part, j.Covers)
+	t.build.part, t.build.append = part, j.Append
+	if len(added) > 0 {
+		t.build.append = nil
+		t.build.appendWith = func(e *env, members []body.Member) (canonical.Text, error) {
+			filled := *j
+			for _, w := range added {
+				text, err := w.text.text(e)
+				if err != nil {
+					return canonical.Text{}, err
+				}
+				filled.With = append(filled.With, canonical.With{Name: w.name, Text: text})
+			}
+			return filled.Append(nil, members)
+		}
+	}
+	return nil
+}

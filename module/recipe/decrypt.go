@@ -1,0 +1,253 @@
+package recipe
+
+import (
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/cipher"
+	"github.com/countersign/caddy-countersign/module/keys"
+	"github.com/countersign/caddy-countersign/module/message"
+	"github.com/countersign/caddy-countersign/module/scheme"
+)
+
+// decrypt compiles "decrypt <cipher> <encoding> <member>|body { … } [before verify]"
+// and "open <member>|body... <cipher> <encoding> { … } [before verify]".
+func (c *compiler) decrypt(b *incomingBlock, l Line) error {
+	before := false
+	if n := len(l.Words); n > 3 && l.Words[n-2] == "before" && l.Words[n-1] == "verify" {
+		before = true
+		l.Words = l.Words[:n-2]
+	}
+	var e *encryption
+	var err error
+	if l.Words[0] == "open" {
+		e, err = c.sealLine(l)
+	} else {
+		e, err = c.encryptLine(l)
+	}
+	if err != nil {
+		return err
+	}
+	e.role = decryptRole(e)
+	if err := c.encryptionBlock(e); err != nil {
+		return err
+	}
+	if l.Words[0] == "open" && e.envelope == nil {
+		return l.errorf("open needs to know how its key travels; add: wrap rsa-pkcs1 base64 body.encryptKey")
+	}
+	e.before = before
+	e.roles = e.decryptRoles()
+	if e.whole {
+		b.sealed = true
+	}
+	if before {
+		b.before = append(b.before, e)
+	} else {
+		b.after = append(b.after, e)
+	}
+	return nil
+}
+
+func decryptRole(e *encryption) keys.Role {
+	if e.cipher.Kind() == cipher.Symmetric && e.envelope == nil {
+		return keys.SharedSecret
+	}
+	return keys.Decrypt
+}
+
+func (e *encryption) decryptRoles() []keys.Role {
+	if e.envelope != nil {
+		return []keys.Role{withID(keys.Decrypt, e.envelope.id)}
+	}
+	return []keys.Role{withID(e.role, e.id)}
+}
+
+// decrypt decrypts members, or the payload as a whole.
+func (b *incomingBlock) decrypt(e *env, in *scheme.Incoming, d *encryption) error {
+	if d.whole {
+		return b.decryptWhole(e, in, d)
+	}
+	if e.m.Payload == nil || !hasAny(e.m.Payload, d.paths) {
+		if d.envelope != nil && in.Request == nil && b.kind == message.Answer {
+			if values, err := d.envelope.place.values(e.m, e.fields()); err == nil && len(values) > 0 {
+				in.Note("verified, not decryptable: there is an envelope and no encrypted member; " + echoed)
+			}
+		}
+		if d.implied || d.envelope != nil || e.m.Payload == nil && b.kind == message.Answer {
+			return nil
+		}
+		if b.kind == message.Notification {
+			return scheme.DecryptionFailed()
+		}
+		return nil
+	}
+	all, err := d.decrypters(e, in)
+	if err == nil {
+		err = b.decryptMembers(e, in, d, all)
+	}
+	switch {
+	case err == nil:
+		return nil
+	case d.envelope != nil && in.Request == nil && b.kind == message.Answer:
+		in.Note("verified, not decryptable: the envelope does not open with these keys and options; " + echoed + d.advice())
+		return nil
+	case scheme.ReasonOf(err) == scheme.NeedsKeys:
+		return err
+	}
+	return scheme.DecryptionFailed()
+}
+
+// echoed is why an envelope may not open where its request is not known.
+const echoed = "an echoed envelope opens only with the key of its request"
+
+// advice names the options that say how a provider encrypts.
+func (e *encryption) advice() string {
+	var advice []string
+	for _, l := range e.line.Block {
+		if len(l.Words) != 2 {
+			continue
+		}
+		option, ok := optionIn(l.Words[1])
+		switch {
+		case !ok:
+		case l.Words[0] == "prefix":
+			advice = append(advice, "set "+option+" to what the provider puts before the symmetric key, such as 01|, or leave it out")
+		case l.Words[0] == "padding":
+			advice = append(advice, "set "+option+" to how the provider fills up the text")
+		}
+	}
+	if len(advice) == 0 {
+		return ""
+	}
+	slices.Reverse(advice)
+	return "; if it is not echoed, " + strings.Join(advice, ", and ")
+}
+
+// decryptMembers tries one key after the other, each on all members.
+func (b *incomingBlock) decryptMembers(e *env, in *scheme.Incoming, d *encryption, all []decrypter) error {
+	for _, key := range all {
+		plain, err := d.texts(e.m.Payload, key)
+		if err != nil {
+			continue
+		}
+		for _, p := range plain {
+			if err := b.place(e, in, d, p); err != nil {
+				return err
+			}
+		}
+		if key.fingerprint != "" {
+			in.Used(key.fingerprint)
+		}
+		return nil
+	}
+	return errOpen
+}
+
+// plaintext is a member that was decrypted.
+type plaintext struct {
+	at   body.Path
+	text []byte
+}
+
+// texts decrypts the members with one key.
+func (e *encryption) texts(tree *body.Tree, key decrypter) ([]plaintext, error) {
+	var out []plaintext
+	var failed error
+	for _, path := range e.paths {
+		eachPath(tree, path, func(at body.Path, r body.Ref) {
+			m := r.Member()
+			if m.IsEmpty() || failed != nil {
+				return
+			}
+			if m.Kind() != body.String {
+				failed = errOpen
+				return
+			}
+			ciphertext, err := e.encoding.Decode(m.Text())
+			if err != nil {
+				failed = errOpen
+				return
+			}
+			text, err := key.decrypt(ciphertext)
+			if err != nil || !utf8.Valid(text) {
+				failed = errOpen
+				return
+			}
+			out = append(out, plaintext{at, text})
+		})
+	}
+	return out, failed
+}
+
+// place puts a plaintext where it belongs: as JSON or as a string, as the
+// application sent the same member. Where it sent none, an object or a list is
+// JSON and everything else a string.
+func (b *incomingBlock) place(e *env, in *scheme.Incoming, d *encryption, p plaintext) error {
+	memory := in.Memory()
+	isJSON := body.Valid(p.text) == nil
+	asText := contains(memory.Texts, p.at)
+	asJSON := contains(memory.JSON, p.at)
+	if asJSON && !isJSON {
+		return errOpen
+	}
+	raw := p.text
+	if asText || !asJSON && (!isJSON || !isContainer(p.text)) {
+		raw = body.AppendQuote(nil, p.text)
+	}
+	target := p.at
+	if d.into != nil {
+		if d.into.path == nil {
+			o, err := b.format.Parse(p.text)
+			if err != nil {
+				return errOpen
+			}
+			e.m.SetPayload(o)
+			return nil
+		}
+		target = d.into.path
+	}
+	if err := e.m.Payload.Set(target, raw); err != nil {
+		return errOpen
+	}
+	return nil
+}
+
+func isContainer(text []byte) bool {
+	first := strings.TrimLeft(string(text[:min(len(text), 16)]), " \t\r\n")
+	return first != "" && (first[0] == '{' || first[0] == '[')
+}
+
+// decryptWhole decrypts the payload and reads it.
+func (b *incomingBlock) decryptWhole(e *env, in *scheme.Incoming, d *encryption) error {
+	source := e.m.Inner
+	if source == nil {
+		source = e.m.Wire
+	}
+	ciphertext, err := d.encoding.Decode([]byte(strings.TrimSpace(string(source))))
+	if err != nil || len(ciphertext) == 0 {
+		return scheme.DecryptionFailed()
+	}
+	all, err := d.decrypters(e, in)
+	if scheme.ReasonOf(err) == scheme.NeedsKeys {
+		return err
+	}
+	for _, key := range all {
+		text, err := key.decrypt(ciphertext)
+		if err != nil {
+			continue
+		}
+		o, err := b.format.Parse(text)
+		if err != nil {
+			continue
+		}
+		e.m.SetPayload(o)
+		e.m.Inner = text
+		if key.fingerprint != "" {
+			in.Used(key.fingerprint)
+		}
+		return nil
+	}
+	return scheme.DecryptionFailed()
+}

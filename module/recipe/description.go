@@ -1,0 +1,144 @@
+package recipe
+
+import (
+	"slices"
+
+	"github.com/countersign/caddy-countersign/module/algorithm"
+	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/keys"
+	"github.com/countersign/caddy-countersign/module/message"
+	"github.com/countersign/caddy-countersign/module/scheme"
+)
+
+func (c *compiler) requestDirection(b *requestBlock) *scheme.Direction {
+	var all coverage
+	dir := &scheme.Direction{Format: b.format, Target: c.aimed || b.format.Kind == message.Query}
+	for _, s := range b.signs {
+		all.add(s.text.covers)
+		dir.Roles = append(dir.Roles, s.roles(message.Request)...)
+		s.part = s.text.covers.name(b.protocol)
+	}
+	dir.Roles = append(dir.Roles, b.tokenRoles(c)...)
+	dir.Part = all.name(b.protocol)
+	if len(b.signs) == 0 {
+		dir.Part = ""
+	}
+	dir.Signed = c.coveredBy(all, b.signs, c.travelling(b))
+	return dir
+}
+
+// travelling are the members whose value travels as one text, so that what is in
+// them is covered where they are.
+func (c *compiler) travelling(b *requestBlock) []body.Path {
+	paths := slices.Clone(b.strings)
+	for _, e := range b.encrypted {
+		paths = append(paths, e.paths...)
+	}
+	return paths
+}
+
+// coveredBy reports whether a text covers a path, or a member that holds it as one
+// text.
+func (c *compiler) coveredBy(all coverage, signs []*signature, travelling []body.Path) func(body.Path) bool {
+	return func(path body.Path) bool {
+		for _, s := range signs {
+			if s.place.kind == "body" && slices.Equal(s.place.path, path) {
+				return false
+			}
+		}
+		if all.member(path) {
+			return true
+		}
+		for _, outer := range travelling {
+			if outer.Covers(path) && all.member(path[:len(outer)]) {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+func (c *compiler) direction(b *incomingBlock) *scheme.Direction {
+	var all coverage
+	dir := &scheme.Direction{Format: b.format}
+	var protocol, travelling []body.Path
+	if c.p.request != nil {
+		protocol = c.p.request.protocol
+		travelling = c.travelling(c.p.request)
+	}
+	for _, e := range slices.Concat(b.before, b.after) {
+		travelling = append(travelling, e.paths...)
+		if e.into != nil && e.into.path != nil {
+			travelling = append(travelling, e.into.path)
+		}
+		if !e.implied && (b.kind == message.Answer || e.whole || e.before) { // else only where the member is there
+			dir.Roles = append(dir.Roles, e.roles...)
+		}
+	}
+	for _, s := range b.verifies {
+		all.add(s.text.covers)
+		dir.Roles = append(dir.Roles, s.roles(b.kind)...)
+		dir.Reads = append(dir.Reads, s.reads()...)
+		s.part = s.text.covers.name(protocol)
+	}
+	dir.Part = all.name(protocol)
+	dir.Signed = c.coveredBy(all, b.verifies, travelling)
+	if b.sealed && len(b.before) == 0 && all.bytes {
+		dir.Signed = func(body.Path) bool { return true }
+	}
+	dir.Roles = unique(dir.Roles)
+	return dir
+}
+
+// signedMembers are the members whose absence makes an answer one that the
+// provider does not sign: those that are signed, and the signature.
+func (c *compiler) signedMembers(b *incomingBlock) []body.Path {
+	var paths []body.Path
+	for _, s := range b.verifies {
+		paths = append(paths, s.reads()...)
+	}
+	return paths
+}
+
+// KeyKinds are the kinds of keys that the statements need, by role: "RSA", "SM2",
+// "ECDSA" or "Ed25519".
+func (p *Program) KeyKinds() map[keys.Role]string {
+	kinds := make(map[keys.Role]string)
+	add := func(role keys.Role, kind string) {
+		if kind != "" {
+			kinds[role] = kind
+		}
+	}
+	if p.request != nil {
+		for _, s := range p.request.signs {
+			if s.algorithm.Kind() == algorithm.Public {
+				add(withID(keys.Sign, s.id), s.algorithm.KeyKind())
+			}
+		}
+		for _, e := range p.request.encrypted {
+			if e.envelope != nil {
+				add(withID(keys.Encrypt, e.envelope.id), e.envelope.cipher.KeyKind())
+			} else {
+				add(withID(e.role, e.id), e.cipher.KeyKind())
+			}
+		}
+	}
+	for _, b := range []*incomingBlock{p.answer, p.notification} {
+		if b == nil {
+			continue
+		}
+		for _, s := range b.verifies {
+			if s.algorithm.Kind() == algorithm.Public && s.certificate == nil {
+				add(withID(keys.Verify, s.id), s.algorithm.KeyKind())
+			}
+		}
+		for _, e := range slices.Concat(b.before, b.after) {
+			if e.envelope != nil {
+				add(withID(keys.Decrypt, e.envelope.id), e.envelope.cipher.KeyKind())
+			} else {
+				add(withID(e.role, e.id), e.cipher.KeyKind())
+			}
+		}
+	}
+	return kinds
+}

@@ -1,0 +1,213 @@
+package recipe
+
+import (
+	"crypto"
+	"crypto/rsa"
+	"fmt"
+
+	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/cipher"
+	"github.com/countersign/caddy-countersign/module/keys"
+	"github.com/countersign/caddy-countersign/module/scheme"
+)
+
+// encrypt compiles "encrypt <cipher> <encoding> <member>|body... { … }".
+func (c *compiler) encrypt(b *requestBlock, l Line) (func(*sealing) error, error) {
+	e, err := c.encryptLine(l)
+	if err != nil {
+		return nil, err
+	}
+	if !e.whole && len(e.paths) == 0 {
+		return nil, nil // the option that lists the members lists none
+	}
+	if e.cipher.Kind() == cipher.Symmetric {
+		e.role = keys.SharedSecret
+	} else {
+		e.role = keys.Encrypt
+	}
+	if err := c.encryptionBlock(e); err != nil {
+		return nil, err
+	}
+	e.roles = []keys.Role{withID(e.role, e.id)}
+	b.encrypted = append(b.encrypted, e)
+	return func(s *sealing) error { return s.encrypt(e, nil) }, nil
+}
+
+// seal compiles "seal <member>|body... <cipher> <encoding> { wrap … }".
+func (c *compiler) seal(b *requestBlock, l Line) (func(*sealing) error, error) {
+	e, err := c.sealLine(l)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.encryptionBlock(e); err != nil {
+		return nil, err
+	}
+	if e.envelope == nil {
+		return nil, l.errorf("seal needs to know how its key travels; add: wrap rsa-pkcs1 base64 body.encryptKey")
+	}
+	e.roles = []keys.Role{withID(keys.Encrypt, e.envelope.id), keys.Decrypt} // an answer may come under an envelope of its own
+	b.encrypted = append(b.encrypted, e)
+	return func(s *sealing) error { return s.seal(e) }, nil
+}
+
+// fill fills in what depends on the message.
+func (e *encryption) fill(env *env) (cipher.Params, error) {
+	p := e.params
+	for _, v := range []struct {
+		from template
+		to   *[]byte
+	}{{e.iv, &p.IV}, {e.nonce, &p.Nonce}, {e.aad, &p.AAD}} {
+		if v.from != nil {
+			secretEnv := *env
+			secretEnv.secret = env.keys.Secret
+			text, err := v.from.appendTo(nil, &secretEnv)
+			if err != nil {
+				return p, err
+			}
+			*v.to = text
+		}
+	}
+	return p, nil
+}
+
+// symmetricKey is the key that the key set's secret stands for.
+func (e *encryption) symmetricKey(set *keys.Set) ([]byte, *keys.Secret, error) {
+	secret := set.NamedSecret(e.id)
+	if secret == nil {
+		return nil, nil, scheme.Failf(scheme.NeedsKeys, "%w", set.Need(withID(keys.SharedSecret, e.id)))
+	}
+	derive := e.form.derive()
+	if derive == nil {
+		return secret.Bytes(), secret, nil
+	}
+	key, err := derive(secret.Bytes())
+	return key, secret, err
+}
+
+// encrypt encrypts members, or the payload as a whole, with a key of the key set,
+// or with a fresh one.
+func (s *sealing) encrypt(e *encryption, fresh []byte) error {
+	if s.m.Payload == nil && s.whole == nil {
+		return nil
+	}
+	p, err := e.fill(&s.env)
+	if err != nil {
+		return err
+	}
+	encrypt, err := e.encrypter(s, p, fresh)
+	if err != nil {
+		return err
+	}
+	if e.whole {
+		payload, err := s.payload()
+		if err != nil {
+			return err
+		}
+		ciphertext, err := encrypt(payload)
+		if err != nil {
+			return scheme.Failf(scheme.Invalid, "encrypting the body: %w", err)
+		}
+		s.whole = []byte(e.encoding.Encode(ciphertext))
+		return nil
+	}
+	for _, path := range e.paths {
+		var failed error
+		eachPath(s.m.Payload, path, func(at body.Path, r body.Ref) {
+			m := r.Member()
+			if m.IsEmpty() || failed != nil {
+				return
+			}
+			ciphertext, err := encrypt(m.Text())
+			if err != nil {
+				failed = scheme.Failf(scheme.Invalid, "encrypting %s: %w", at, err)
+				return
+			}
+			if m.Kind() == body.String {
+				s.draft.Memory.Texts = append(s.draft.Memory.Texts, at)
+			} else {
+				s.draft.Memory.JSON = append(s.draft.Memory.JSON, at)
+			}
+			r.SetString([]byte(e.encoding.Encode(ciphertext)))
+		})
+		if failed != nil {
+			return failed
+		}
+	}
+	return nil
+}
+
+// encrypter is the function that encrypts one text.
+func (e *encryption) encrypter(s *sealing, p cipher.Params, fresh []byte) (func([]byte) ([]byte, error), error) {
+	if fresh != nil {
+		return func(text []byte) ([]byte, error) { return e.cipher.Encrypt(fresh, text, p) }, nil
+	}
+	if e.cipher.Kind() == cipher.Symmetric {
+		key, secret, err := e.symmetricKey(s.keys)
+		if err != nil {
+			return nil, err
+		}
+		used := false
+		return func(text []byte) ([]byte, error) {
+			if !used {
+				used = true
+				s.draft.Used(secret.Fingerprint)
+			}
+			return e.cipher.Encrypt(key, text, p)
+		}, nil
+	}
+	used := false
+	return func(text []byte) ([]byte, error) {
+		public, fingerprint, err := e.public(s.keys)
+		if err != nil {
+			return nil, err
+		}
+		if !used {
+			used = true
+			s.draft.Used(fingerprint)
+		}
+		return e.cipher.EncryptTo(public, text, p)
+	}, nil
+}
+
+// public is the key that an asymmetric cipher encrypts for.
+func (e *encryption) public(set *keys.Set) (crypto.PublicKey, string, error) {
+	if e.role == keys.Verify {
+		if all := set.VerifyKeys(e.id); len(all) > 0 {
+			return all[0].Key, all[0].Fingerprint, nil
+		}
+		return nil, "", fmt.Errorf("%w", set.Need(withID(e.role, e.id)))
+	}
+	key := set.EncryptKey(e.id)
+	if key == nil {
+		return nil, "", fmt.Errorf("%w", set.Need(withID(keys.Encrypt, e.id)))
+	}
+	return key.Key, key.Fingerprint, nil
+}
+
+// seal encrypts under a fresh key, and that key for the peer. Where no member is
+// there to be encrypted there is no envelope.
+func (s *sealing) seal(e *encryption) error {
+	if s.m.Payload == nil || !e.whole && !hasAny(s.m.Payload, e.paths) {
+		return nil
+	}
+	v := e.envelope
+	public := s.keys.EncryptKey(v.id)
+	if public == nil {
+		return scheme.Failf(scheme.NeedsKeys, "%w", s.keys.Need(withID(keys.Encrypt, v.id)))
+	}
+	key := cipher.NewKey(v.kind, v.size)
+	if err := s.encrypt(e, key); err != nil {
+		return err
+	}
+	wrapped, err := v.cipher.EncryptTo(public.Key, append([]byte(v.prefix), key...), cipher.Params{Order: e.params.Order})
+	if key, ok := public.Key.(*rsa.PublicKey); ok && err == nil && len(wrapped) > key.Size() {
+		err = fmt.Errorf("wrapping the symmetric key with %s: it and its prefix are longer than one block", public.Origin)
+	}
+	if err != nil {
+		return &scheme.Error{Reason: scheme.Signing, Detail: "the request could not be encrypted; the log says which key failed", Cause: err}
+	}
+	text := v.encoding.Encode(wrapped)
+	s.draft.Used(public.Fingerprint)
+	s.draft.Memory.Envelopes = append(s.draft.Memory.Envelopes, scheme.Envelope{Wrapped: text, Key: key})
+	return s.put(v.place, text, false)
+}

@@ -1,0 +1,288 @@
+package recipe
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/cipher"
+	"github.com/countersign/caddy-countersign/module/encoding"
+	"github.com/countersign/caddy-countersign/module/keys"
+)
+
+// encryption is a statement encrypt, seal, decrypt or open.
+type encryption struct {
+	line     Line
+	paths    []body.Path
+	whole    bool // the body
+	cipher   cipher.Cipher
+	encoding encoding.Encoding
+	params   cipher.Params // what does not depend on a message
+	iv       template
+	nonce    template
+	aad      template
+	form     secretForm
+	role     keys.Role
+	id       string
+	into     *place
+	before   bool // before verify
+
+	envelope *envelope // of seal and open
+	roles    []keys.Role
+	implied  bool // of what the request did to the same member
+}
+
+// envelope is how a fresh key travels.
+type envelope struct {
+	cipher   cipher.Cipher
+	encoding encoding.Encoding
+	place    place
+	kind     string // "ascii" or "bytes"
+	size     int
+	prefix   string
+	id       string
+}
+
+// cipherLine reads "<cipher> <encoding>" behind the statement's members.
+func (e *encryption) cipherLine(l Line, name, encodingName string) (err error) {
+	if e.cipher, err = cipher.Named(name); err != nil {
+		return l.errorf("%w", err)
+	}
+	if e.encoding, err = encoding.Named(encodingName); err != nil {
+		return l.errorf("%w", err)
+	}
+	return nil
+}
+
+// encryptionMembers reads members, or body.
+func (c *compiler) encryptionMembers(e *encryption, words []string) error {
+	if len(words) == 0 {
+		return e.line.errorf("%s takes members, written body.<path>, or body", e.line.Words[0])
+	}
+	if len(words) == 1 && words[0] == "body" {
+		e.whole = true
+		return nil
+	}
+	var err error
+	e.paths, err = c.paths(e.line, words)
+	return err
+}
+
+func (c *compiler) encryptLine(l Line) (*encryption, error) {
+	e := &encryption{line: l}
+	if len(l.Words) < 4 {
+		return nil, l.errorf("%s takes a cipher, an encoding and members, as in: %s rsa-oaep-sha1 base64 body.name", l.Words[0], l.Words[0])
+	}
+	words, err := c.words(Line{Words: l.Words[:3], At: l.At})
+	if err != nil {
+		return nil, err
+	}
+	if err := e.cipherLine(l, words[1], words[2]); err != nil {
+		return nil, err
+	}
+	return e, c.encryptionMembers(e, l.Words[3:])
+}
+
+func (c *compiler) sealLine(l Line) (*encryption, error) {
+	e := &encryption{line: l, role: keys.SharedSecret}
+	if len(l.Words) < 4 {
+		return nil, l.errorf("%s takes members, a cipher and an encoding, as in: %s body.data aes-256-ecb base64 { wrap rsa-pkcs1 base64 body.key }", l.Words[0], l.Words[0])
+	}
+	n := len(l.Words)
+	words, err := c.words(Line{Words: l.Words[n-2:], At: l.At})
+	if err != nil {
+		return nil, err
+	}
+	if err := e.cipherLine(l, words[0], words[1]); err != nil {
+		return nil, err
+	}
+	if e.cipher.Kind() != cipher.Symmetric {
+		return nil, l.errorf("%s encrypts under a fresh key, for which %s is not made", l.Words[0], e.cipher.Name())
+	}
+	return e, c.encryptionMembers(e, l.Words[1:n-2])
+}
+
+// encryptionBlock compiles the lines behind encrypt, seal, decrypt and open.
+func (c *compiler) encryptionBlock(e *encryption) error {
+	lines, err := c.kept(e.line.Block)
+	if err != nil {
+		return err
+	}
+	if weak := e.cipher.Weak(); weak != "" {
+		c.warn("%s %s: %s", e.line.Words[0], e.cipher.Name(), weak)
+	}
+	var keyKind string
+	var keySize int
+	var prefix string
+	for _, l := range lines {
+		words, err := c.words(l)
+		if err != nil {
+			return err
+		}
+		a := &arguments{line: l, words: words[1:], raw: l.Words[1:]}
+		switch words[0] {
+		case "key":
+			if a.peek() == "ascii" || a.peek() == "bytes" {
+				keyKind = a.next()
+				keySize, err = strconv.Atoi(a.next())
+				if err != nil || keySize < 8 || keySize > 64 {
+					return l.errorf("key %s takes a number of bytes, as in: key ascii 32", keyKind)
+				}
+			} else {
+				err = e.key(a)
+			}
+		case "padding":
+			e.params.Padding, err = a.choice("padding", cipher.PadPKCS7, cipher.PadZero, cipher.PadSpace, cipher.PadNone)
+		case "prefix":
+			prefix = unescape(a.next())
+		case "order":
+			e.params.Order, err = a.choice("order", "c1c3c2", "c1c2c3", "asn1")
+		case "iv":
+			switch a.peek() {
+			case "zero":
+				e.params.IV = make([]byte, e.cipher.IVSize())
+			case "prepended":
+				e.params.IVPrepended = true
+			default:
+				e.iv, err = c.cipherValue(a)
+			}
+		case "nonce":
+			e.nonce, err = c.cipherValue(a)
+		case "aad":
+			e.aad, err = c.cipherValue(a)
+		case "secret", "derive":
+			err = e.form.read(words[0], a)
+		case "into":
+			err = e.readInto(a)
+		case "wrap":
+			err = e.wrap(a)
+		default:
+			return l.errorf("unknown word %q behind %s; there are key, padding, prefix, order, iv, nonce, aad, secret, derive, into and wrap", words[0], e.line.Words[0])
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if e.envelope != nil && e.envelope.place.kind == "body" && contains(e.paths, e.envelope.place.path) {
+		return e.line.errorf("%s names %s, in which its key travels; name a member that holds plaintext", e.line.Words[0], e.envelope.place)
+	}
+	if e.envelope != nil {
+		e.envelope.prefix = prefix
+		e.envelope.kind, e.envelope.size = keyKind, keySize
+		if keyKind == "" {
+			e.envelope.kind, e.envelope.size = "bytes", e.cipher.KeySize()
+			if e.envelope.size == 0 {
+				return e.line.errorf("how long the fresh key is is not known; add: key bytes 16, or key ascii 32")
+			}
+		}
+	} else if keyKind != "" || prefix != "" {
+		return e.line.errorf("key %s and prefix belong to a fresh key, which seal and open have", keyKind)
+	}
+	return e.check()
+}
+
+// check refuses options that the cipher does not have.
+func (e *encryption) check() error {
+	p := e.params
+	if e.nonce != nil {
+		p.Nonce = []byte("x")
+	}
+	if e.aad != nil {
+		p.AAD = []byte("x")
+	}
+	if e.iv != nil {
+		p.IV = []byte("x")
+	}
+	if err := e.cipher.Check(p); err != nil {
+		return e.line.errorf("%w", err)
+	}
+	if e.cipher.IVSize() > 0 && e.iv == nil && e.nonce == nil && e.params.IV == nil && !e.params.IVPrepended {
+		return e.line.errorf("%s needs an iv or a nonce; add: iv prepended, iv zero, iv <value> or nonce <value>", e.cipher.Name())
+	}
+	return nil
+}
+
+// key reads "key <role or role@id>".
+func (e *encryption) key(a *arguments) error {
+	word, err := a.one("key takes a role, such as secret@aes, encrypt@2 or decrypt")
+	if err != nil {
+		return err
+	}
+	role, id, _ := strings.Cut(word, "@")
+	want := []string{string(keys.SharedSecret)}
+	if e.cipher.Kind() == cipher.Asymmetric {
+		want = []string{string(keys.Encrypt), string(keys.Decrypt), string(keys.Verify), string(keys.Sign)}
+	}
+	if !slices.Contains(want, role) {
+		return a.line.errorf("%s takes a key of the role %s, not %s", e.cipher.Name(), strings.Join(want, " or "), role)
+	}
+	e.role, e.id = keys.Role(role), id
+	return nil
+}
+
+// cipherValue reads a value of iv, nonce or aad. A secret may stand in it: it is
+// not sent.
+func (c *compiler) cipherValue(a *arguments) (template, error) {
+	if len(a.words) != 1 {
+		return nil, a.line.errorf("%s takes one value", a.line.Words[0])
+	}
+	tpl, err := c.parseTemplate(a.nextRaw(), false)
+	if err != nil {
+		return nil, a.line.errorf("%w", err)
+	}
+	if tpl == nil {
+		tpl = template{{literal: ""}}
+	}
+	return tpl, nil
+}
+
+func (e *encryption) readInto(a *arguments) error {
+	word, err := a.one("into takes a member, as in: into body.resource")
+	if err != nil {
+		return err
+	}
+	if word == "body" {
+		e.into = &place{kind: "body"}
+		return nil
+	}
+	path, err := bodyPath(word)
+	if err != nil {
+		return a.line.errorf("into: %w", err)
+	}
+	e.into = &place{kind: "body", path: path}
+	return nil
+}
+
+// wrap reads "wrap <rsa> <encoding> <place> [key encrypt@id]".
+func (e *encryption) wrap(a *arguments) (err error) {
+	v := &envelope{}
+	if v.cipher, err = cipher.Named(a.next()); err != nil {
+		return a.line.errorf("%w", err)
+	}
+	if v.cipher.Kind() != cipher.Asymmetric {
+		return a.line.errorf("%s is keyed with a secret; a fresh key travels under rsa-pkcs1, rsa-oaep-sha1, rsa-oaep-sha256 or sm2", v.cipher.Name())
+	}
+	if v.encoding, err = encoding.Named(a.next()); err != nil {
+		return a.line.errorf("%w", err)
+	}
+	if v.place, err = parsePlace(a.next()); err != nil {
+		return a.line.errorf("%w", err)
+	}
+	if a.peek() == "key" {
+		a.next()
+		_, v.id, _ = strings.Cut(a.next(), "@")
+	}
+	if !a.done() {
+		return a.line.errorf("wrap takes a cipher, an encoding and a place, as in: wrap rsa-pkcs1 base64 body.encryptKey")
+	}
+	e.envelope = v
+	return nil
+}
+
+func withID(role keys.Role, id string) keys.Role {
+	if id == "" {
+		return role
+	}
+	return role + keys.Role("@"+id)
+}

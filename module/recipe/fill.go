@@ -1,0 +1,73 @@
+package recipe
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// words are the words of a line with options filled in. A word that is no more
+// than a list option stands for its values; see also parseTemplate, which fills
+// options into templates.
+func (c *compiler) words(l Line) ([]string, error) {
+	out := make([]string, 0, len(l.Words))
+	for _, word := range l.Words {
+		filled, err := c.fill(word)
+		if err != nil {
+			return nil, l.errorf("%w", err)
+		}
+		out = append(out, filled)
+	}
+	return out, nil
+}
+
+// members are words that name members, where a list option stands for several.
+func (c *compiler) members(l Line, words []string) ([]string, error) {
+	var out []string
+	for _, word := range words {
+		name, ok := optionIn(word)
+		o, known := c.options[name]
+		if !ok || !known || !o.List {
+			filled, err := c.fill(word)
+			if err != nil {
+				return nil, l.errorf("%w", err)
+			}
+			out = append(out, filled)
+			continue
+		}
+		for i, value := range c.settings[name] {
+			if value == "" || slices.Contains(c.settings[name][:i], value) {
+				return nil, l.errorf("the option %s names %q twice, or nothing", name, value)
+			}
+			out = append(out, strings.ReplaceAll(word, "{option."+name+"}", value))
+		}
+	}
+	return out, nil
+}
+
+func optionIn(word string) (string, bool) {
+	_, rest, ok := strings.Cut(word, "{option.")
+	if !ok {
+		return "", false
+	}
+	name, _, ok := strings.Cut(rest, "}")
+	return name, ok
+}
+
+// fill fills options into a word that is no template.
+func (c *compiler) fill(word string) (string, error) {
+	for {
+		name, ok := optionIn(word)
+		if !ok {
+			return word, nil
+		}
+		if _, known := c.options[name]; !known {
+			return "", fmt.Errorf("{option.%s}: the recipe has no option %s; add: option %s", name, name, name)
+		}
+		value := strings.Join(c.settings[name], ",")
+		if strings.Contains(value, "{option.") {
+			return "", fmt.Errorf("the value of the option %s holds the name of an option", name)
+		}
+		word = strings.ReplaceAll(word, "{option."+name+"}", value)
+	}
+}

@@ -1,0 +1,74 @@
+package recipe
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// header compiles a line that is no block.
+func (c *compiler) header(l Line) error {
+	words, err := c.words(l)
+	if err != nil {
+		return err
+	}
+	if len(l.Block) > 0 {
+		return l.errorf("%s takes no block", words[0])
+	}
+	args := words[1:]
+	if len(args) == 0 {
+		return l.errorf("%s takes at least one value", words[0])
+	}
+	switch words[0] {
+	case "title":
+		c.p.title = strings.Join(args, " ")
+	case "source":
+		c.p.sources = append(c.p.sources, args...)
+	case "warn":
+		c.p.warnings = append(c.p.warnings, strings.Join(args, " "))
+	case "proof":
+		if !slices.Contains(proofs, args[0]) {
+			return l.errorf("proof takes one of %s, not %q", strings.Join(proofs, ", "), args[0])
+		}
+		c.p.proof, c.p.proofNote = args[0], strings.Join(args[1:], " ")
+	case "methods":
+		c.p.methods = nil
+		for _, method := range args {
+			if !slices.Contains(httpMethods, method) {
+				return l.errorf("methods takes HTTP methods in capitals, such as GET and POST, not %q", method)
+			}
+			c.p.methods = append(c.p.methods, method)
+		}
+	}
+	return nil
+}
+
+// proofs say how sure a rule is: a message that the provider itself made
+// verifies; an official vector does; two independent clients agree; the
+// documentation says so; or it is a guess.
+var proofs = []string{"genuine", "vector", "clients", "documentation", "guess"}
+
+var httpMethods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}
+
+func (c *compiler) warn(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	if !slices.Contains(c.p.warnings, text) {
+		c.p.warnings = append(c.p.warnings, text)
+	}
+}
+
+// confirmed reports whether an operator has set every text that the recipe
+// guesses.
+func (c *compiler) confirmed() bool {
+	guessed := 0
+	for name, o := range c.options {
+		if len(o.Values) > 0 || o.List || len(o.Default) == 0 {
+			continue
+		}
+		guessed++
+		if !c.given[name] {
+			return false
+		}
+	}
+	return guessed > 0
+}

@@ -1,0 +1,130 @@
+package recipe
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/countersign/caddy-countersign/module/message"
+	"github.com/countersign/caddy-countersign/module/scheme"
+)
+
+// notificationLine compiles ack, time, single and identity.
+func (c *compiler) notificationLine(b *incomingBlock, l Line, rule *scheme.NotifyRule) error {
+	words, err := c.words(l)
+	if err != nil {
+		return err
+	}
+	switch words[0] {
+	case "ack":
+		if len(words) > 1 && words[1] == "sign" {
+			return c.ackSign(l, rule)
+		}
+		if len(words) < 2 || len(words) > 4 || len(words) == 4 && (words[2] != "ignore" || words[3] != "case") || len(words) == 3 {
+			return l.errorf(`ack takes one text, as in: ack success, or: ack success ignore case`)
+		}
+		rule.Ack, rule.IgnoreCase = unescape(words[1]), len(words) == 4
+	case "time":
+		if len(words) != 3 {
+			return l.errorf("time takes a value and a unit or layout, as in: time {body.timestamp} unix")
+		}
+		value, err := c.parseTemplate(l.Words[1], false)
+		if err != nil {
+			return l.errorf("%w", err)
+		}
+		if err := checkLayout(l, words[2]); err != nil {
+			return err
+		}
+		if err := c.noSecret(l, value); err != nil {
+			return err
+		}
+		for _, part := range value {
+			if part.name == "body" && part.path != nil {
+				b.times = append(b.times, part.path)
+			}
+		}
+		layout := words[2]
+		rule.Time = func(v *scheme.Verified) (time.Time, bool) {
+			m := v.Message()
+			e := &env{p: c.p, m: &m, zone: b.zone, bytes: func() ([]byte, error) { return m.Wire, nil }}
+			text, err := value.text(e)
+			if err != nil {
+				return time.Time{}, false
+			}
+			return parseTime(text, layout, b.zone)
+		}
+	case "single":
+		if b.single, err = c.paths(l, l.Words[1:]); err != nil || len(b.single) == 0 {
+			return l.errorf("single takes a list, as in: single body.notificationItems")
+		}
+	case "identity":
+		if len(words) > 3 && words[1] == "body" && words[2] == "except" {
+			rule.IdentityExcept = words[3:]
+			break
+		}
+		if rule.Identity, err = c.paths(l, l.Words[1:]); err != nil || len(rule.Identity) == 0 {
+			return l.errorf("identity takes members, as in: identity body.id, or: identity body except timestamp")
+		}
+	}
+	return nil
+}
+
+// ackSign compiles "ack sign <target> <algorithm> <encoding> <text>".
+func (c *compiler) ackSign(l Line, rule *scheme.NotifyRule) error {
+	signLine := l
+	signLine.Words = append([]string{"sign"}, l.Words[2:]...)
+	s, rest, err := c.signatureLine(signLine)
+	if err != nil {
+		return err
+	}
+	if len(rest) > 0 {
+		return l.errorf("ack sign takes a target, an algorithm, an encoding and a text")
+	}
+	if err := c.signatureBlock(s); err != nil {
+		return err
+	}
+	c.p.ackRoles = s.roles(message.Request)
+	rule.SignAck = func(d *scheme.Draft) error {
+		o := &sealing{block: &requestBlock{zone: china}, draft: d}
+		o.env = env{p: c.p, m: d.Message, keys: d.Keys, now: d.Now, zone: china, bytes: o.payload}
+		if err := o.sign(s); err != nil {
+			return err
+		}
+		if d.Message.Payload != nil {
+			d.Message.Wire = d.Message.Payload.Text()
+		}
+		return nil
+	}
+	return nil
+}
+
+// notification fills in what is known of notifications.
+func (c *compiler) notification(b *incomingBlock) error {
+	d := &c.p.description
+	d.Notification = c.direction(b)
+	d.Notification.Roles = append(d.Notification.Roles, c.p.ackRoles...)
+	rule := &d.Notify
+	rule.Methods = []string{"POST"}
+	if b.format.Kind == message.Form || b.format.Kind == message.Query {
+		rule.Methods = []string{"POST", "GET"}
+	}
+	for _, path := range b.times {
+		if !d.Notification.Covers(path) {
+			rule.Time = nil // anybody could edit it, so that a window would not help
+		}
+	}
+	for _, path := range rule.Identity {
+		if !d.Notification.Covers(path) {
+			return b.line.errorf("identity %s: no signature covers it, so that a copy could have another", path)
+		}
+	}
+	fresh := rule.Time != nil || slices.ContainsFunc(b.verifies, func(s *signature) bool {
+		return s.fresh != nil || slices.ContainsFunc(s.text.covers.headers, func(name string) bool {
+			return strings.Contains(strings.ToLower(name), "nonce") || strings.Contains(strings.ToLower(name), "timestamp")
+		})
+	})
+	if !fresh {
+		c.warn("a notification has neither a time nor a nonce that is read, so that an old one can be sent again: use once")
+	}
+	return nil
+}

@@ -1,0 +1,188 @@
+package recipe
+
+import (
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/countersign/caddy-countersign/module/algorithm"
+	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/keys"
+	"github.com/countersign/caddy-countersign/module/message"
+	"github.com/countersign/caddy-countersign/module/scheme"
+)
+
+// verify compiles "verify <source> <algorithm> <encoding> <text> { … }".
+func (c *compiler) verify(b *incomingBlock, l Line) error {
+	if len(b.after) > 0 {
+		return l.errorf("verify stands below %s: nothing is decrypted before it has verified; move verify up, or write %s … before verify where the protocol signs the plaintext", b.after[0].line.Words[0], b.after[0].line.Words[0])
+	}
+	s, rest, err := c.signatureLine(l)
+	if err != nil {
+		return err
+	}
+	if len(rest) > 0 {
+		return l.errorf("verify does not take %q; as belongs to sign", rest[0])
+	}
+	b.verifies = append(b.verifies, s)
+	return c.signatureBlock(s)
+}
+
+// verifyLine compiles certificate, subject and fresh.
+func (c *compiler) verifyLine(s *signature, word string, a *arguments) error {
+	switch word {
+	case "certificate":
+		text, err := a.one("certificate takes the member that holds it, as in: certificate body.signPubKeyCert")
+		if err != nil {
+			return err
+		}
+		p, err := parsePlace(text)
+		if err != nil {
+			return a.line.errorf("%w", err)
+		}
+		s.certificate = &p
+	case "subject":
+		if a.next() != "cn" {
+			return a.line.errorf("subject is written: subject cn <name>, or subject cn @ <n> <name> for the field n, from 0, of a name with @ in it")
+		}
+		subject := scheme.Subject{}
+		if a.peek() == "@" {
+			a.next()
+			n, err := strconv.Atoi(a.next())
+			if err != nil || n < 0 {
+				return a.line.errorf("subject cn @ takes the number of a field, from 0")
+			}
+			subject.Split, subject.Field = true, n
+		}
+		var err error
+		if subject.Text, err = a.one("subject cn takes one name; put it in quotes if it has blanks"); err != nil || subject.Text == "" {
+			return a.line.errorf("subject cn takes one name; put it in quotes if it has blanks")
+		}
+		s.subjects = append(s.subjects, subject)
+	case "fresh":
+		if len(a.words) != 3 {
+			return a.line.errorf("fresh takes a value, a unit or layout, and a window, as in: fresh {header.Wechatpay-Timestamp} unix 5m")
+		}
+		value, err := c.parseTemplate(a.nextRaw(), false)
+		if err != nil {
+			return a.line.errorf("%w", err)
+		}
+		layout := a.next()
+		window, err := time.ParseDuration(a.next())
+		if err != nil || window <= 0 {
+			return a.line.errorf("the window of fresh is a duration such as 5m")
+		}
+		if err := checkLayout(a.line, layout); err != nil {
+			return err
+		}
+		s.fresh = &freshness{value, layout, window}
+		return c.noSecret(a.line, value)
+	}
+	return nil
+}
+
+// checkLayout refuses a layout that is none: it would parse no time at all.
+func checkLayout(l Line, layout string) error {
+	if layout == "unix" || layout == "unix_ms" {
+		return nil
+	}
+	at := time.Date(2026, 11, 26, 13, 14, 15, 0, time.UTC)
+	if back, err := time.Parse(layout, at.Format(layout)); err != nil || back.Year() != at.Year() || back.Day() != at.Day() {
+		return l.errorf("%q is neither unix nor unix_ms nor a Go layout such as \"2006-01-02 15:04:05\"", layout)
+	}
+	return nil
+}
+
+// incoming is the signature of a message that came in.
+func (s *signature) incoming(e *env) (scheme.Signature, error) {
+	values, err := s.place.values(e.m, e.fields())
+	if err != nil {
+		return scheme.Signature{}, invalid(err)
+	}
+	if len(values) == 0 { // nothing else matters then
+		return scheme.Signature{Algorithm: s.algorithm, Encoding: s.encoding, Where: s.place.String(), Part: s.part}, nil
+	}
+	made, err := s.make(e)
+	if err != nil {
+		return made, err
+	}
+	made.Values = values
+	if s.key != nil {
+		if made.Key, err = s.key.text(e); err != nil {
+			return made, err
+		}
+		if made.Key == "" {
+			return made, scheme.Failf(scheme.BadSignature, "the message does not name the serial of the key that has signed it")
+		}
+	}
+	if s.fresh != nil {
+		value, err := s.fresh.value.text(e)
+		if err != nil {
+			return made, err
+		}
+		f := &scheme.Freshness{Window: s.fresh.window}
+		f.Time, f.Known = parseTime(value, s.fresh.layout, e.zone)
+		made.Fresh = f
+	}
+	if s.certificate != nil {
+		values, err := s.certificate.values(e.m, e.fields())
+		if err != nil {
+			return made, invalid(err)
+		}
+		if len(values) == 0 {
+			return made, scheme.Failf(scheme.Unsigned, "the message has no %s", s.certificate)
+		}
+		made.Certificate = &scheme.Certificate{Text: []byte(values[0]), Subject: s.subjects}
+	}
+	return made, nil
+}
+
+// roles are the roles that a signature needs.
+func (s *signature) roles(kind message.Kind) []keys.Role {
+	var roles []keys.Role
+	role := keys.SharedSecret
+	if s.algorithm.Kind() == algorithm.Public {
+		if role = keys.Verify; kind == message.Request {
+			role = keys.Sign
+		}
+		if s.key != nil || s.certificate != nil {
+			return []keys.Role{role} // any of them; which one the message says
+		}
+	}
+	if s.algorithm.Kind() == algorithm.Digest {
+		for _, name := range s.text.secrets {
+			roles = append(roles, part{arg: name}.secretName())
+		}
+		return roles
+	}
+	if s.id != "" {
+		role += keys.Role("@" + s.id)
+	}
+	return append(roles, role)
+}
+
+// reads are the members that the statement reads by name.
+func (s *signature) reads() []body.Path {
+	paths := s.text.covers.reads()
+	if s.place.kind == "body" {
+		paths = append(paths, s.place.path)
+	}
+	if s.certificate != nil && s.certificate.kind == "body" {
+		paths = append(paths, s.certificate.path)
+	}
+	for _, tpl := range []template{s.key, s.freshValue()} {
+		for _, p := range tpl {
+			if p.name == "body" && p.path != nil {
+				paths = append(paths, p.path)
+			}
+		}
+	}
+	return slices.Clip(paths)
+}
+
+func (s *signature) freshValue() template {
+	if s.fresh == nil {
+		return nil
+	}
+	return s.fresh.value
+}
