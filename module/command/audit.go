@@ -59,27 +59,27 @@ The exit status is 1 if the chain is not whole.`,
 func writeAuditReport(out io.Writer, r *auditchain.Report) {
 	for _, f := range r.Files {
 		if f.First == 0 {
-			fmt.Fprintf(out, "%s: no chained entries\n", f.Name) //nolint:errcheck // nobody can be told
+			fmt.Fprintf(out, "%s: no chained entries\n", f.Name)
 			continue
 		}
-		fmt.Fprintf(out, "%s: entries %d to %d\n", f.Name, f.First, f.Last) //nolint:errcheck // nobody can be told
+		fmt.Fprintf(out, "%s: entries %d to %d\n", f.Name, f.First, f.Last)
 	}
 	for _, c := range r.Checkpoints {
-		fmt.Fprintf(out, "%s:%d: checkpoint at %s: entries up to %d are signed by key %s (%s)\n", c.File, c.Line, c.Time, c.Seq, c.Key, c.Reference) //nolint:errcheck // nobody can be told
+		fmt.Fprintf(out, "%s:%d: checkpoint at %s: entries up to %d are signed by key %s (%s)\n", c.File, c.Line, c.Time, c.Seq, c.Key, c.Reference)
 	}
 	for _, f := range r.Faults {
-		fmt.Fprintf(out, "broken: %s\n", f) //nolint:errcheck // nobody can be told
+		fmt.Fprintf(out, "broken: %s\n", f)
 	}
 	if !r.Whole() {
 		return
 	}
-	fmt.Fprintf(out, "whole: %d entries, %d to %d", r.Entries, r.First, r.Last) //nolint:errcheck // nobody can be told
+	fmt.Fprintf(out, "whole: %d entries, %d to %d", r.Entries, r.First, r.Last)
 	switch covered := r.Covered(); {
 	case covered == 0:
-		fmt.Fprintln(out, "; no checkpoint signs them") //nolint:errcheck // nobody can be told
+		fmt.Fprintln(out, "; no checkpoint signs them")
 	case covered < r.Last:
-		fmt.Fprintf(out, "; the last %d are not signed yet\n", r.Last-covered) //nolint:errcheck // nobody can be told
+		fmt.Fprintf(out, "; the last %d are not signed yet\n", r.Last-covered)
 	default:
-		fmt.Fprintln(out) //nolint:errcheck // nobody can be told
+		fmt.Fprintln(out)
 	}
 }

@@ -17,13 +17,13 @@ import (
 type explainer struct{ io.Writer }
 
 func (e explainer) line(name, format string, args ...any) {
-	fmt.Fprintf(e, "%-12s %s\n", name, fmt.Sprintf(format, args...)) //nolint:errcheck // nobody can be told
+	fmt.Fprintf(e, "%-12s %s\n", name, fmt.Sprintf(format, args...))
 }
 
 // canonical shows a canonical string, its length and its digest.
 func (e explainer) canonical(text []byte) {
 	e.line("canonical", "%d bytes, %d characters, SHA-256 %x", len(text), utf8.RuneCount(text), sha256.Sum256(text))
-	fmt.Fprintf(e, "%s\n", visible.Show(text)) //nolint:errcheck // nobody can be told
+	fmt.Fprintf(e, "%s\n", visible.Show(text))
 	if n := hidden(text); n > 0 {
 		e.line("look out", "%s of the canonical string cannot be seen or told apart; each stands between ⟨ and ⟩", count(n, "character"))
 	}
@@ -43,7 +43,7 @@ func hidden(text []byte) int {
 func (e explainer) hole(canonical, hole []byte) {
 	if !bytes.Equal(canonical, hole) {
 		e.line("digested", "with the secret in place of {secret}:")
-		fmt.Fprintf(e, "%s\n", visible.Show(hole)) //nolint:errcheck // nobody can be told
+		fmt.Fprintf(e, "%s\n", visible.Show(hole))
 	}
 }
 
@@ -74,7 +74,7 @@ func (e explainer) keys(set *keys.Set, fingerprints []string, roles ...keys.Role
 // many there are.
 func (e explainer) would(what string, found []diagnosis.Variation) int {
 	for _, v := range found {
-		fmt.Fprintf(e, "would %s %s\n", what, v) //nolint:errcheck // nobody can be told
+		fmt.Fprintf(e, "would %s %s\n", what, v)
 	}
 	return len(found)
 }

@@ -77,8 +77,9 @@ func TestSM4(t *testing.T) {
 // GB/T 32918.5-2017, annex A: the public key, the digest e and the signature.
 func TestStandardSignature(t *testing.T) {
 	_, public := standardKey(t)
-	assert.Equal(t, standardX, public.X.FillBytes(make([]byte, 32)))
-	assert.Equal(t, standardY, public.Y.FillBytes(make([]byte, 32)))
+	spki, err := MarshalPublicKey(public)
+	require.NoError(t, err)
+	assert.Equal(t, append(append([]byte{4}, standardX...), standardY...), spki[len(spki)-65:], "the point ends an SPKI")
 
 	text := []byte("message digest")
 	digest, err := Digest(public, []byte(DefaultUID), text)

@@ -52,7 +52,7 @@ top of the repository. It takes no arguments. The Vault is thrown away at the en
 func run(ctx context.Context, args []string, stderr io.Writer) (err error) {
 	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.Usage = func() { fmt.Fprint(stderr, usage) } //nolint:errcheck // nobody can be told
+	flags.Usage = func() { fmt.Fprint(stderr, usage) }
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -70,7 +70,7 @@ func run(ctx context.Context, args []string, stderr io.Writer) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 
-	fmt.Fprintln(stderr, "demo: starting Vault; the first time it is built, which takes minutes") //nolint:errcheck // nobody can be told
+	fmt.Fprintln(stderr, "demo: starting Vault; the first time it is built, which takes minutes")
 	vault, err := vaulttest.New(ctx, vaulttest.Options{Address: address})
 	if err != nil {
 		return err
