@@ -18,12 +18,14 @@ const maxAnswer = 64 << 10
 type answerWriter struct {
 	*caddyhttp.ResponseWriterWrapper
 	limit  int
+	always bool   // what is larger than the limit is dropped, and not released
 	before func() // called once, before anything leaves
 
 	status     int
 	held       []byte
 	released   bool
 	overflowed bool // it was larger than the limit
+	signed     bool // it is an acknowledgement that the sidecar has signed
 }
 
 // WriteHeader takes the status.
@@ -46,6 +48,9 @@ func (w *answerWriter) Write(p []byte) (int, error) {
 			return len(p), nil
 		}
 		w.overflowed = true
+		if w.always {
+			return len(p), nil
+		}
 		w.release()
 	}
 	return w.ResponseWriter.Write(p)

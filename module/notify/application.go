@@ -117,7 +117,7 @@ func (n *notification) deliver(w http.ResponseWriter, r *http.Request, next cadd
 func (n *notification) ask(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) (answer *answerWriter, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), time.Duration(n.h.Timeout))
 	defer cancel()
-	answer = &answerWriter{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, limit: n.h.limit()}
+	answer = &answerWriter{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, limit: n.h.limit(), always: n.h.rules.Notify.SignAck != nil}
 	start := time.Now()
 	answer.before = func() {
 		n.entry.Upstream = max(time.Since(start), 1)
@@ -150,6 +150,9 @@ func (n *notification) ask(w http.ResponseWriter, r *http.Request, next caddyhtt
 	case err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded):
 		err = ctx.Err()
 	}
+	if err == nil {
+		err = n.signAck(answer)
+	}
 	return answer, err
 }
 
@@ -177,6 +180,10 @@ func applicationProblem(err error) *problem.Problem {
 		status = e.StatusCode
 	}
 	switch {
+	case errors.Is(err, errAckSize), errors.Is(err, errAckJSON):
+		return problem.New(problem.ApplicationFailed, err.Error(), nil)
+	case scheme.ReasonOf(err) != 0:
+		return problem.New(problem.SigningFailed, "the acknowledgement could not be signed: "+err.Error(), errors.Unwrap(err))
 	case errors.Is(err, errNobody):
 		return problem.New(problem.ApplicationFailed, err.Error()+"; put the application behind it, for instance with reverse_proxy", nil)
 	case errors.Is(err, errUpgrade):
@@ -208,6 +215,9 @@ func (h *Handler) verdict(answer *answerWriter) (outcome, verdict string) {
 func (h *Handler) acknowledged(answer *answerWriter) bool {
 	if answer.status < 200 || answer.status > 299 {
 		return false
+	}
+	if answer.signed {
+		return true
 	}
 	return h.ack.text == "" || !h.holdBack || answer.whole() && h.ack.matches(answer.held)
 }

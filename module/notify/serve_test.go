@@ -47,6 +47,15 @@ const globals = `{
 			refresh 50ms
 			settle 1ms
 		}
+		recipe acked {
+			text members {
+				sorted body except sign
+			}
+			notification {
+				verify body.sign hmac-sha256 hex members
+				ack sign body.sign hmac-sha256 hex members
+			}
+		}
 	}
 	log {
 		output file %[2]s
