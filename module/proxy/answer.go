@@ -3,8 +3,6 @@ package proxy
 import (
 	"bytes"
 	"cmp"
-	"compress/flate"
-	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
@@ -69,12 +67,8 @@ func (e *exchange) read(ctx context.Context, res *http.Response) *problem.Proble
 	length := res.ContentLength
 	switch encoding := strings.ToLower(strings.TrimSpace(strings.Join(res.Header["Content-Encoding"], ", "))); encoding {
 	case "", "identity":
-	case "gzip", "x-gzip": // not asked for, or not by us; two names of one (RFC 9110, section 8.4.1.3)
-		unzipped, err := gzip.NewReader(res.Body)
-		if err != nil {
-			return invalid(problem.ResponseInvalid, "the provider's answer says that it is gzip and is not")
-		}
-		from, length = unzipped, -1
+	case "gzip", "x-gzip": // two names of one (RFC 9110, section 8.4.1.3)
+		from, length = newGunzip(res.Body), -1
 	default: // UTF-8, none and the like are no codings: the signature decides
 		for coding := range strings.SplitSeq(encoding, ",") {
 			if slices.Contains([]string{"gzip", "x-gzip", "br", "zstd", "deflate", "compress", "x-compress"}, strings.TrimSpace(coding)) {
@@ -91,8 +85,8 @@ func (e *exchange) read(ctx context.Context, res *http.Response) *problem.Proble
 		return invalid(problem.ResponseTooLarge, "the provider's answer is larger than max_response_body")
 	case isTimeout(ctx, err):
 		return problem.New(problem.UpstreamTimeout, "the provider's answer did not come whole within the timeout; ask it what became of the request", nil)
-	case errors.Is(err, gzip.ErrHeader), errors.Is(err, gzip.ErrChecksum), isA[flate.CorruptInputError](err):
-		return invalid(problem.ResponseInvalid, "the provider's answer is broken gzip")
+	case isBrokenGzip(err):
+		return invalid(problem.ResponseInvalid, "the provider's answer is broken gzip, or says that it is gzip and is not")
 	default:
 		return problem.New(problem.UpstreamFailed, "the provider's answer broke off; ask it what became of the request", Describe(err))
 	}

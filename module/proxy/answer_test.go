@@ -154,9 +154,16 @@ func TestBadAnswers(t *testing.T) {
 		"large by announcement": {d.answering(func(c *testcaddy.Conn, g []byte) {
 			c.Print("HTTP/1.1 200 OK\r\n%sContent-Length: 1000000000000\r\n\r\n%s", closing, g)
 		}), unverified("response_too_large", 200)},
-		"gzip that swells":       {d.gzip([]byte(`{"a":"` + strings.Repeat("x", 64<<10) + `"}`)), unverified("response_too_large", 200)},
-		"gzip in gzip":           {d.gzip(squeeze(make([]byte, 1<<20))), unverified("response_invalid", 200)},
-		"broken gzip":            {d.gzipRaw([]byte("planted, and no gzip")), unverified("response_invalid", 200)},
+		"gzip that swells": {d.gzip([]byte(`{"a":"` + strings.Repeat("x", 64<<10) + `"}`)), unverified("response_too_large", 200)},
+		"gzip in gzip":     {d.gzip(squeeze(make([]byte, 1<<20))), unverified("response_invalid", 200)},
+		"broken gzip":      {d.gzipRaw([]byte("planted, and no gzip")), unverified("response_invalid", 200)},
+		"gzip and two bytes": {d.answering(func(c *testcaddy.Conn, g []byte) {
+			c.Answer(200, closing+"Content-Encoding: gzip\r\n", append(squeeze(g), "\r\n"...))
+		}), unverified("response_invalid", 200)},
+		"gzip and many bytes": {d.answering(func(c *testcaddy.Conn, g []byte) {
+			c.Answer(200, closing+"Content-Encoding: gzip\r\n", append(squeeze(g), "<!-- planted -->"...))
+		}), unverified("response_invalid", 200)},
+		"gzip of nothing":        {d.gzipRaw(nil), unverified("response_invalid", 200)},
 		"gzip with a bad sum":    {d.gzipRaw(badSum([]byte(`{}`))), unverified("response_invalid", 200)},
 		"Brotli":                 {d.answering(func(c *testcaddy.Conn, g []byte) { c.Answer(200, closing+"Content-Encoding: br\r\n", g) }), unverified("response_invalid", 200)},
 		"deflate":                {d.answering(func(c *testcaddy.Conn, g []byte) { c.Answer(200, closing+"Content-Encoding: deflate\r\n", g) }), unverified("response_invalid", 200)},

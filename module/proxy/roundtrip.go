@@ -130,6 +130,9 @@ func (e *exchange) outgoing(ctx context.Context, r *http.Request) *http.Request 
 			}
 		}
 	}
+	if e.t.HTTP.Compression == nil || *e.t.HTTP.Compression {
+		header["Accept-Encoding"] = []string{"gzip"} // asked for here, so that it is undone here
+	}
 	if len(header["User-Agent"]) == 0 {
 		header["User-Agent"] = nil // keeps Go from adding its own
 	}
