@@ -105,7 +105,7 @@ func (a Algorithm) Sign(key crypto.Signer, text []byte, o Options) ([]byte, erro
 	}
 	signature, err := a.sign(key, text, o)
 	if err != nil {
-		return nil, fmt.Errorf("signing with %s: %w", a.name, err)
+		return nil, fmt.Errorf("%s: %w", a.name, err)
 	}
 	return signature, nil
 }

@@ -3,6 +3,7 @@ package recipe
 import (
 	"crypto"
 	"crypto/rsa"
+	"errors"
 	"fmt"
 
 	"github.com/countersign/caddy-countersign/module/body"
@@ -201,10 +202,13 @@ func (s *sealing) seal(e *encryption) error {
 	}
 	wrapped, err := v.cipher.EncryptTo(public.Key, append([]byte(v.prefix), key...), cipher.Params{Order: e.params.Order})
 	if key, ok := public.Key.(*rsa.PublicKey); ok && err == nil && len(wrapped) > key.Size() {
-		err = fmt.Errorf("wrapping the symmetric key with %s: it and its prefix are longer than one block", public.Origin)
+		err = errors.New("it and its prefix are longer than one block")
 	}
 	if err != nil {
-		return &scheme.Error{Reason: scheme.Signing, Detail: "the request could not be encrypted; the log says which key failed", Cause: err}
+		return &scheme.Error{
+			Reason: scheme.Signing, Detail: "the request could not be encrypted; the log says which key failed",
+			Cause: fmt.Errorf("wrapping the symmetric key with %s: %w", public.Origin, err),
+		}
 	}
 	text := v.encoding.Encode(wrapped)
 	s.draft.Used(public.Fingerprint)

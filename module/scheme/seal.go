@@ -2,6 +2,7 @@ package scheme
 
 import (
 	"crypto/sha256"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -168,7 +169,7 @@ func sign(set *keys.Set, s Signature) (raw []byte, fingerprint string, err error
 		}
 		raw, err := s.Algorithm.Sign(key.Signer, text, s.Options)
 		if err != nil {
-			return nil, "", signingFailed(err)
+			return nil, "", signingFailed(fmt.Errorf("signing with %s: %w", key.Origin, err))
 		}
 		return raw, key.Fingerprint, nil
 	}
