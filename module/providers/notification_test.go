@@ -1,12 +1,16 @@
 package providers_test
 
 import (
+	"fmt"
+	"net/url"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/countersign/caddy-countersign/module/message"
 	"github.com/countersign/caddy-countersign/module/providers/providertest"
 	"github.com/countersign/caddy-countersign/module/scheme"
 )
@@ -134,4 +138,32 @@ func after(p provider) string {
 	default:
 		return ""
 	}
+}
+
+// Some senders leave the + of Base64 unescaped, which a form reads as a blank,
+// and some escape twice.
+func TestTheSignatureOfAFormIsEscapedWrongly(t *testing.T) {
+	p := five[slices.IndexFunc(five, func(p provider) bool { return p.name == "hongwen" })]
+	s, held := p.scheme(t), p.merchant(t)
+	open := func(form, sign string) error {
+		m := message.New(message.Notification)
+		m.Method, m.Wire = "POST", []byte(form+"&sign="+sign)
+		require.NoError(t, s.Describe().Notification.Format.Read(m))
+		_, err := scheme.Open(s, scheme.Incoming{Message: m, Keys: held})
+		return err
+	}
+	plus := 0
+	for i := range 20 {
+		form := fmt.Sprintf("out_trade_no=D%d&attach=remark", i)
+		sign := signOf(t, p.signedNotification(t, form))
+		plus += strings.Count(sign, "+")
+		assert.NoError(t, open(form, url.QueryEscape(sign)))
+		assert.NoError(t, open(form, strings.NewReplacer("=", "%3D", "/", "%2F").Replace(sign)))
+		err := open(form, url.QueryEscape(url.QueryEscape(sign)))
+		assert.Equal(t, scheme.BadSignature, scheme.ReasonOf(err))
+		assert.ErrorContains(t, err, "escaped it twice")
+		assert.NotContains(t, err.Error(), sign)
+		assert.Equal(t, scheme.BadSignature, scheme.ReasonOf(open(strings.Replace(form, "D", "E", 1), sign)))
+	}
+	assert.Positive(t, plus)
 }

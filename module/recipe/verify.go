@@ -3,6 +3,7 @@ package recipe
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/countersign/caddy-countersign/module/algorithm"
@@ -107,6 +108,11 @@ func (s *signature) incoming(e *env) (scheme.Signature, error) {
 		return made, err
 	}
 	made.Values = values
+	if f := e.p.block(e.m.Kind).format.Kind; s.place.kind == "body" && (f == message.Form || f == message.Query) && s.encoding.Name() == "base64" {
+		for i, value := range values { // Base64 has no blank: a sender left a + unescaped, which a form reads as one
+			made.Values[i] = strings.ReplaceAll(value, " ", "+")
+		}
+	}
 	if s.key != nil {
 		if made.Key, err = s.key.text(e); err != nil {
 			return made, err

@@ -2,6 +2,7 @@ package scheme
 
 import (
 	"bytes"
+	"regexp"
 	"strings"
 
 	"github.com/countersign/caddy-countersign/module/algorithm"
@@ -24,9 +25,11 @@ func (in *Incoming) verify(s Signature) (fingerprint string, err error) {
 	if err != nil {
 		return "", err
 	}
+	escaped := false
 	for _, value := range values {
 		raw, err := s.Encoding.Decode([]byte(value))
 		if err != nil || len(raw) == 0 {
+			escaped = escaped || percent.MatchString(value)
 			continue
 		}
 		for _, c := range candidates {
@@ -39,8 +42,14 @@ func (in *Incoming) verify(s Signature) (fingerprint string, err error) {
 			}
 		}
 	}
+	if escaped {
+		return "", Failf(BadSignature, "the signature is percent-encoded where it is read: the sender has escaped it twice")
+	}
 	return "", signatureInvalid(s.Part)
 }
+
+// percent is an escape that no encoding of a signature has.
+var percent = regexp.MustCompile("%[0-9A-Fa-f]{2}")
 
 // candidate is a key that may have made a signature.
 type candidate struct {
