@@ -15,6 +15,17 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+const ackedRecipe = `recipe acked {
+	text members {
+		sorted body except sign
+	}
+	notification {
+		verify body.sign hmac-sha256 hex members
+		ack sign body.sign hmac-sha256 hex members
+	}
+}
+`
+
 // An acknowledgement leaves with the signature that the provider's rule demands,
 // or not at all.
 func TestASignedAcknowledgement(t *testing.T) {
@@ -28,7 +39,7 @@ func TestASignedAcknowledgement(t *testing.T) {
 	note := sent{contentType: "application/json", body: `{"order":"1","sign":"` + mac("order=1") + `"}`}
 	for _, once := range []string{"", "once 1h\n"} {
 		app := newApplication(t, nil)
-		c := serve(t, "countersign_notify acked {\nkeys hbsk/d787d45a68b48\n"+once+"}\n"+app.proxy())
+		c := serve(t, "countersign_notify acked {\nkeys hbsk/d787d45a68b48\n"+once+"}\n"+app.proxy(), ackedRecipe)
 		answer := func(status int, contentType, text string) {
 			app.answers(func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Content-Type", contentType)

@@ -34,10 +34,12 @@ import (
 // running is a Caddy that runs one site.
 type running struct {
 	url, keys, log, address string
+	recipes                 string
 	loads                   int
 }
 
-// globals are the global options: %[1]s is the folder of keys, %[2]s the log.
+// globals are the global options: %[1]s is the folder of keys, %[2]s the log,
+// %[3]s recipes.
 const globals = `{
 	admin off
 	persist_config off
@@ -47,16 +49,7 @@ const globals = `{
 			refresh 50ms
 			settle 1ms
 		}
-		recipe acked {
-			text members {
-				sorted body except sign
-			}
-			notification {
-				verify body.sign hmac-sha256 hex members
-				ack sign body.sign hmac-sha256 hex members
-			}
-		}
-	}
+	%[3]s}
 	log {
 		output file %[2]s
 		format json
@@ -70,13 +63,13 @@ const namedRoute = "&(app) {\n\trespond \"the application\"\n}\n"
 
 // adapt makes a configuration of what stands in the site.
 func adapt(c *running, site string) ([]byte, error) {
-	text := fmt.Sprintf(globals, c.keys, c.log) + namedRoute + fmt.Sprintf("http://%s {\n\tbind 127.0.0.1\n\tlog\n%s\n}\n", c.address, site)
+	text := fmt.Sprintf(globals, c.keys, c.log, c.recipes) + namedRoute + fmt.Sprintf("http://%s {\n\tbind 127.0.0.1\n\tlog\n%s\n}\n", c.address, site)
 	adapted, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(text), map[string]any{"filename": "Caddyfile"})
 	return adapted, err
 }
 
 // serve runs a site until the test ends.
-func serve(t *testing.T, site string) *running {
+func serve(t *testing.T, site string, recipes ...string) *running {
 	t.Helper()
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -84,7 +77,7 @@ func serve(t *testing.T, site string) *running {
 	require.NoError(t, free.Close())
 	keys, err := filepath.Abs("../../keys-dev/merchant")
 	require.NoError(t, err)
-	c := &running{url: "http://" + address, address: address, keys: keys, log: filepath.Join(t.TempDir(), "log.json")}
+	c := &running{url: "http://" + address, address: address, keys: keys, log: filepath.Join(t.TempDir(), "log.json"), recipes: strings.Join(recipes, "")}
 	t.Cleanup(func() {
 		assert.NoError(t, caddy.Stop())
 		if t.Failed() && os.Getenv("SHOW_LOG") != "" {
