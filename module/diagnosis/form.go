@@ -11,18 +11,14 @@ import (
 )
 
 var (
-	hexText   = regexp.MustCompile(`^(?:[0-9a-fA-F]{2})+$`)
-	twice     = regexp.MustCompile(`(?i)%2[BF]|%3D`)
-	wrapped   = regexp.MustCompile(`^[\s"']|[\s"']$`)
-	urlSafe   = regexp.MustCompile(`^[A-Za-z0-9_-]+=*$`)
-	maxLength = 16 << 10 // of a signature's text, in bytes
+	hexText = regexp.MustCompile(`^(?:[0-9a-fA-F]{2})+$`)
+	twice   = regexp.MustCompile(`(?i)%2[BF]|%3D`)
+	wrapped = regexp.MustCompile(`^[\s"']|[\s"']$`)
+	urlSafe = regexp.MustCompile(`^[A-Za-z0-9_-]+=*$`)
 )
 
 // malformed says what is wrong with the text of a signature that does not decode.
 func (d *examination) malformed(value string) string {
-	if len(value) > maxLength {
-		return "the signature is longer than any"
-	}
 	isHex := strings.HasPrefix(d.signature.Encoding.Name(), "hex")
 	compact := strings.TrimRight(value, "=")
 	switch {
@@ -60,7 +56,7 @@ func (d *examination) otherwise(text string) string {
 
 // otherEncoding finds a text that decodes, but in another encoding than it was
 // written in: 64 hexadecimal digits are Base64 as well.
-func (d *examination) otherEncoding(value string, raw []byte) string {
+func (d *examination) otherEncoding(value string) string {
 	name := d.signature.Encoding.Name()
 	if strings.HasPrefix(name, "hex") || len(value) < 32 || !hexText.MatchString(value) {
 		return ""

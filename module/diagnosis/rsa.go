@@ -3,18 +3,21 @@ package diagnosis
 import (
 	"bytes"
 	"crypto"
-	_ "crypto/md5" // hashes that providers sign with
+	_ "crypto/md5" //nolint:gosec // providers sign with it, and what they did is to be recognised
 	"crypto/rsa"
-	_ "crypto/sha1" // as above
+	_ "crypto/sha1" //nolint:gosec // as above
 	_ "crypto/sha256"
 	_ "crypto/sha512"
+	"crypto/subtle"
+	"encoding/binary"
 	"math/big"
+	"slices"
 )
 
 // opened is what an RSA signature holds.
 type opened struct {
 	pss    bool
-	hash   string // as in the name of the algorithm: md5, sha1, sha256, sha384, sha512
+	hash   string // as in the name of the algorithm: md5, sha1, sha256, sha384, sha512, pss-sha256; "" if it names none
 	digest []byte
 }
 
@@ -41,7 +44,7 @@ func open(public *rsa.PublicKey, signature []byte) (opened, bool) {
 	}
 	em := new(big.Int).Exp(s, big.NewInt(int64(public.E)), public.N).FillBytes(make([]byte, size))
 	if em[0] != 0 || em[1] != 1 {
-		return opened{pss: true}, em[size-1] == 0xbc
+		return openPSS(em, public.N.BitLen()-1)
 	}
 	at := 2
 	for at < size && em[at] == 0xff {
@@ -55,7 +58,41 @@ func open(public *rsa.PublicKey, signature []byte) (opened, bool) {
 			return opened{hash: h.name, digest: digest}, true
 		}
 	}
-	return opened{hash: "without a hash's name"}, true
+	return opened{}, true
+}
+
+// openPSS recognises the padding of PSS, RFC 8017, section 9.1.2: of the digest it
+// holds a digest only.
+func openPSS(em []byte, bits int) (opened, bool) {
+	em = em[len(em)-(bits+7)/8:]
+	for _, h := range hashes {
+		n := len(em) - h.hash.Size() - 1
+		if n < 1 || em[len(em)-1] != 0xbc {
+			continue
+		}
+		db := mask(em[:n], em[n:len(em)-1], h.hash)
+		db[0] &= 0xff >> (8*len(em) - bits)
+		// Zeros, a one, and the salt. Of the signatures of another key one in ten
+		// thousand looks like that.
+		if at := slices.IndexFunc(db, func(b byte) bool { return b != 0 }); at >= 0 && db[at] == 1 {
+			return opened{pss: true, hash: "pss-" + h.name}, true
+		}
+	}
+	return opened{}, false
+}
+
+// mask is MGF1, RFC 8017, appendix B.2.1, over masked bytes.
+func mask(masked, seed []byte, hash crypto.Hash) []byte {
+	out := make([]byte, 0, len(masked)+hash.Size())
+	for counter := uint32(0); len(out) < len(masked); counter++ {
+		sum := hash.New()
+		sum.Write(seed)
+		sum.Write(binary.BigEndian.AppendUint32(nil, counter))
+		out = sum.Sum(out)
+	}
+	out = out[:len(masked)]
+	subtle.XORBytes(out, out, masked)
+	return out
 }
 
 // matches reports whether a text has the digest that was signed.

@@ -1,32 +1,64 @@
 // Package diagnosis says in one sentence why the signature of a message that came
-// in does not verify. The sentence goes into a log, so it names members, keys'
-// roles and algorithms, and never a value, a key or a signature.
+// in does not verify. The sentence goes into a log, so it names keys' roles and
+// algorithms, and never a value, a key or a signature.
 //
 // Nothing here decides whether a message is genuine.
 package diagnosis
 
 import (
 	"crypto/rsa"
+	"encoding/hex"
 	"fmt"
+	"regexp"
 	"slices"
-	"time"
+
+	"golang.org/x/time/rate"
 
 	"github.com/countersign/caddy-countersign/module/algorithm"
+	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
 // The bounds of one diagnosis: whoever sends forged messages must not be able to
-// keep a processor busy with them.
+// keep a processor busy with them. They count work and not time, so that the same
+// message always has the same sentence.
 const (
-	maxTime  = 2 * time.Millisecond
-	maxBytes = 1 << 20 // digested
+	maxWork   = 1 << 20  // in bytes that are digested
+	publicKey = 16 << 10 // what an operation with a public key counts as
+	maxVaried = 64 << 10 // of a text whose variants are tried, in bytes
+	maxValue  = 16 << 10 // of a signature's text, in bytes
+
+	perSecond = 10 // sentences for a log
 )
 
 // Sentence says why a message was not opened, where err is what scheme.Open
 // returned for it. It returns "" where the error is not about the signature, or
-// nothing can be said. It takes about two milliseconds at most.
+// nothing can be said. It is for whoever has the message: it names members of it.
 func Sentence(s scheme.Scheme, in scheme.Incoming, err error) string {
+	return sentence(s, in, err, true)
+}
+
+// Log makes sentences for a log, a few a second: a flood of forged messages costs
+// no more than that, and their entries differ in nothing anyway.
+type Log struct {
+	limit *rate.Limiter
+}
+
+// NewLog returns a Log. Each handler has its own, so that forged notifications
+// leave the sentences of payments alone.
+func NewLog() *Log { return &Log{rate.NewLimiter(perSecond, perSecond)} }
+
+// Sentence is as the function Sentence, and "" beyond the limit. A member that the
+// provider has not signed is not named: whoever sends the message chooses its name.
+func (l *Log) Sentence(s scheme.Scheme, in scheme.Incoming, err error) string {
+	if scheme.ReasonOf(err) != scheme.BadSignature || !l.limit.Allow() {
+		return ""
+	}
+	return sentence(s, in, err, false)
+}
+
+func sentence(s scheme.Scheme, in scheme.Incoming, err error, names bool) string {
 	if scheme.ReasonOf(err) != scheme.BadSignature || in.Message == nil || in.Keys == nil {
 		return ""
 	}
@@ -35,43 +67,65 @@ func Sentence(s scheme.Scheme, in scheme.Incoming, err error) string {
 	if err != nil {
 		return ""
 	}
-	b := &budget{until: time.Now().Add(maxTime), bytes: maxBytes}
+	left := budget(maxWork)
 	for _, signature := range signatures {
-		d := &examination{in: &in, signature: signature, budget: b}
-		for _, value := range signature.Values {
-			if text := d.examine(value); text != "" {
-				return text
-			}
+		d := &examination{in: &in, signature: signature, budget: &left, names: names}
+		if text := d.examineAll(); text != "" {
+			return text
 		}
 	}
 	return ""
 }
 
-// budget bounds the work.
-type budget struct {
-	until time.Time
-	bytes int
-}
+// budget is the work that is left, in bytes that are digested.
+type budget int
 
 // spend reports whether a text of n bytes may still be digested.
 func (b *budget) spend(n int) bool {
-	b.bytes -= n
-	return b.bytes > 0 && time.Now().Before(b.until)
+	*b -= budget(n)
+	return !b.over()
 }
+
+func (b *budget) over() bool { return *b <= 0 }
 
 // examination is that of one signature.
 type examination struct {
 	in        *scheme.Incoming
 	signature scheme.Signature
 	budget    *budget
+	names     bool // members that are not signed may be named
+}
+
+// examineAll looks at each value that the signature has, of which one must verify.
+func (d *examination) examineAll() string {
+	found := ""
+	for _, value := range d.signature.Values {
+		if value == "" {
+			continue
+		}
+		if !d.budget.spend(len(value)) {
+			break
+		}
+		text := d.examine(value)
+		if text == "" {
+			return "" // it verifies, or nothing can be said
+		}
+		if found == "" {
+			found = text
+		}
+	}
+	return found
 }
 
 func (d *examination) examine(value string) string {
+	if len(value) > maxValue {
+		return "the signature is longer than any"
+	}
 	raw, err := d.signature.Encoding.Decode([]byte(value))
 	if err != nil || len(raw) == 0 {
 		return d.malformed(value)
 	}
-	if words := d.otherEncoding(value, raw); words != "" {
+	if words := d.otherEncoding(value); words != "" {
 		return words
 	}
 	switch {
@@ -93,7 +147,7 @@ func (d *examination) verifies(raw []byte) bool {
 		return ok
 	}
 	return slices.ContainsFunc(d.in.Keys.VerifyKeys(s.Key), func(k *keys.PublicKey) bool {
-		return s.Algorithm.Verify(k.Key, s.Text.Canonical, raw, s.Options)
+		return d.budget.spend(publicKey) && s.Algorithm.Verify(k.Key, s.Text.Canonical, raw, s.Options)
 	})
 }
 
@@ -134,17 +188,32 @@ func (d *examination) publicKeys() []held {
 	return all
 }
 
-// examinePublic looks at signatures that cannot be opened, as RSA's can.
+// examinePublic looks at signatures that cannot be opened, as RSA's can: with every
+// key at our text, and with the right ones at those that differ from it.
 func (d *examination) examinePublic(raw []byte) string {
-	s := d.signature
-	for _, h := range d.publicKeys() {
+	all := d.publicKeys()
+	for _, h := range all {
+		if d.made(h, raw, d.signature.Text.Canonical) {
+			return d.found(h, "", variant{})
+		}
+	}
+	for _, h := range all {
+		if !h.right {
+			continue
+		}
 		for v := range d.variants() {
-			if s.Algorithm.Verify(h.key.Key, v.text, raw, s.Options) {
+			if v.words != "" && d.made(h, raw, v.text) {
 				return d.found(h, "", v)
 			}
 		}
 	}
-	return ""
+	return "the signature can be read, and was made with another key or over another text than ours"
+}
+
+// made reports whether a key has made a signature over a text.
+func (d *examination) made(h held, raw, text []byte) bool {
+	s := d.signature
+	return d.budget.spend(publicKey) && s.Algorithm.Verify(h.key.Key, text, raw, s.Options)
 }
 
 // found says what was found out: by which key the signature was made, with which
@@ -173,7 +242,6 @@ func and(words string) string {
 // examineRSA opens the signature with each key of the set: what it holds tells
 // the key, the hash and the digest of the text that was signed.
 func (d *examination) examineRSA(raw []byte) string {
-	configured := d.signature.Algorithm.Name()
 	sizes := make(map[int]bool)
 	for _, h := range d.publicKeys() {
 		public, ok := h.key.Key.(*rsa.PublicKey)
@@ -183,34 +251,52 @@ func (d *examination) examineRSA(raw []byte) string {
 		if h.right {
 			sizes[public.Size()] = true
 		}
+		if !d.budget.spend(publicKey) {
+			return ""
+		}
 		opened, ok := open(public, raw)
 		if !ok {
 			continue
 		}
-		if opened.pss {
-			if configured != "rsa-pss-sha256" && h.right {
-				return "the key is right, but the signature is padded with PSS, and the recipe has " + configured
-			}
-			continue
-		}
-		hash := ""
-		if name := "rsa-" + opened.hash; name != configured {
-			hash = fmt.Sprintf("the signature is %s and the recipe has %s", name, configured)
-		}
-		for v := range d.variants() {
-			if opened.matches(v.text) {
-				return d.found(h, hash, v)
-			}
-		}
-		if h.right {
-			return "the key is right, but the provider has signed another text than ours, and none that differs in one member, order, charset or escapes" + and(hash)
-		}
-		return d.found(h, hash, variant{words: "and another text than ours was signed"})
+		return d.examineOpened(h, opened, raw)
 	}
 	if len(sizes) > 0 && !sizes[len(raw)] {
 		return fmt.Sprintf("the signature has %d bits, and no key that verifies has this size: it is cut off, or was made with another key", len(raw)*8)
 	}
 	return "no key of this set has made the signature: compare the fingerprint of the role verify with the provider's console"
+}
+
+// examineOpened says what a signature holds that was made with a key of the set.
+func (d *examination) examineOpened(h held, o opened, raw []byte) string {
+	configured := d.signature.Algorithm.Name()
+	hash := ""
+	switch name := "rsa-" + o.hash; {
+	case o.hash == "":
+		hash = "the signature names no hash and the recipe has " + configured
+	case name != configured:
+		hash = fmt.Sprintf("the signature is %s and the recipe has %s", name, configured)
+	}
+	for v := range d.variants() {
+		if o.pss && hash == "" && d.made(h, raw, v.text) || o.matches(v.text) {
+			return d.found(h, hash, v)
+		}
+	}
+	if !h.right {
+		return d.found(h, hash, variant{words: "and another text than ours was signed"})
+	}
+	if o.pss && hash != "" {
+		return "the key is right, but " + hash
+	}
+	text := "the key is right, but the provider has signed another text than ours"
+	if d.budget.over() || len(d.signature.Text.Canonical) > maxVaried {
+		text += ", which is too long to look for the difference"
+	} else {
+		text += ", and more differs than one member, the order, the charset or escapes"
+	}
+	if o.digest != nil && d.signature.Text.With == nil {
+		text += "; the digest that was signed is " + o.hash + " " + hex.EncodeToString(o.digest)
+	}
+	return text + and(hash)
 }
 
 // examineSum looks at plain digests and MACs.
@@ -235,3 +321,22 @@ func (d *examination) examineSum(raw []byte) string {
 }
 
 var sizeOf = map[int]string{16: ", as MD5 makes", 20: ", as SHA-1 makes", 32: ", as SHA-256 and SM3 make", 64: ", as SHA-512 makes"}
+
+// plainName is a member's name in which nobody's number stands.
+var plainName = regexp.MustCompile(`^[A-Za-z_][A-Za-z_.-]{0,31}$`)
+
+// member is a member by its name where that may be told, or else by words.
+func (d *examination) member(name, words string) string {
+	if d.names && name != "" {
+		return "the member " + body.ShowName(name)
+	}
+	return words
+}
+
+// signedMember is a member that the provider has signed.
+func (d *examination) signedMember(name string) string {
+	if plainName.MatchString(name) {
+		return "the member " + name
+	}
+	return d.member(name, "one of its members")
+}

@@ -1,7 +1,9 @@
 package diagnosis_test
 
 import (
+	"bytes"
 	"crypto"
+	"crypto/ed25519"
 	"crypto/hmac"
 	"crypto/md5"
 	"crypto/rand"
@@ -45,6 +47,14 @@ recipe md5 {
 		append "&key={secret}"
 	}
 }
+recipe ed25519 {
+	answer {
+		verify body.sign ed25519 base64 members
+	}
+	text members {
+		sorted body except sign sign_type
+	}
+}
 recipe mac {
 	answer {
 		verify header.X-Sign hmac-sha256 base64 "{header.X-Time}.{body}"
@@ -80,6 +90,20 @@ func sign(t *testing.T, key *rsa.PrivateKey, hash crypto.Hash, text string) stri
 // sentence is the diagnosis of an answer with a signature, which must not open.
 func sentence(t *testing.T, s scheme.Scheme, set *keys.Set, signature, text string) string {
 	t.Helper()
+	in, err := received(t, s, set, signature, text)
+	return diagnosis.Sentence(s, in, err)
+}
+
+// logged is as sentence, for a log.
+func logged(t *testing.T, s scheme.Scheme, set *keys.Set, signature, text string) string {
+	t.Helper()
+	in, err := received(t, s, set, signature, text)
+	return diagnosis.NewLog().Sentence(s, in, err)
+}
+
+// received is an answer that does not open, and why.
+func received(t *testing.T, s scheme.Scheme, set *keys.Set, signature, text string) (scheme.Incoming, error) {
+	t.Helper()
 	m := message.New(message.Answer)
 	m.Wire = []byte(text)
 	o, err := body.Parse([]byte(strings.Replace(text, "SIGNATURE", string(body.AppendQuote(nil, signature)), 1)))
@@ -88,7 +112,7 @@ func sentence(t *testing.T, s scheme.Scheme, set *keys.Set, signature, text stri
 	in := scheme.Incoming{Message: m, Keys: set, Now: time.Now()}
 	_, err = scheme.Open(s, in)
 	require.Error(t, err)
-	return diagnosis.Sentence(s, in, err)
+	return in, err
 }
 
 const answer = `{"code":"0","amount":"100","memo":"","subject":"分账","sign_type":"RSA2","sign":SIGNATURE}`
@@ -110,7 +134,21 @@ func TestRSA(t *testing.T) {
 	require.NoError(t, err)
 	raw, err := base64.StdEncoding.DecodeString(right)
 	require.NoError(t, err)
+	digest := sha256.Sum256([]byte("something=else"))
+	withPSS := func(key *rsa.PrivateKey) string {
+		sum := sha256.Sum256([]byte(text))
+		raw, err := rsa.SignPSS(rand.Reader, key, crypto.SHA256, sum[:], nil)
+		require.NoError(t, err)
+		return base64.StdEncoding.EncodeToString(raw)
+	}
+	bare, err := rsa.SignPKCS1v15(nil, key, 0, []byte(text))
+	require.NoError(t, err)
 	for name, test := range map[string]struct{ signature, want string }{
+		"PSS":                 {withPSS(key), "the key is right, but the signature is rsa-pss-sha256 and the recipe has rsa-sha256"},
+		"PSS of nobody":       {withPSS(newKey(t)), "no key of this set"},
+		"no hash":             {base64.StdEncoding.EncodeToString(bare), "the signature names no hash and the recipe has rsa-sha256"},
+		"the digest":          {sign(t, key, crypto.SHA256, "something=else"), "the digest that was signed is sha256 " + hex.EncodeToString(digest[:])},
+		"too long":            {strings.Repeat("A", 20<<10), "longer than any"},
 		"a lost plus":         {strings.ReplaceAll(right, "+", " "), "a blank where Base64 has a +: the sender did not escape it as %2B; apart from that it is right"},
 		"escaped twice":       {strings.NewReplacer("+", "%2B", "/", "%2F", "=", "%3D").Replace(right), "escaped twice: it still has %2B, %2F or %3D in it; apart from that it is right"},
 		"padding lost":        {strings.TrimRight(right, "="), "has lost its padding (=); apart from that it is right"},
@@ -185,6 +223,95 @@ func TestMAC(t *testing.T) {
 	assert.Empty(t, diagnosis.Sentence(s, in, scheme.Failf(scheme.Stale, "old")))
 }
 
+// A log names no member whose name anybody could have put into the message, and
+// none that could be a number of somebody.
+func TestLogNamesNoMemberOfOthers(t *testing.T) {
+	key := newKey(t)
+	set := &keys.Set{Verify: []*keys.PublicKey{keys.NewPublicKey(&key.PublicKey, "")}}
+	const more = `{"amount":"100","code":"0","planted":"1","sign_type":"RSA2","6222021234567890":"","sign":SIGNATURE}`
+	for name, test := range map[string]struct{ text, want string }{
+		"not signed":             {"6222021234567890=&amount=100&code=0&planted=1", "with one of its members, which the recipe leaves out"},
+		"signed and left out":    {"amount=100&code=0&planted=1&sign_type=RSA2", "with the member sign_type, which the recipe leaves out"},
+		"put in after signature": {"amount=100&code=0", "without part 3 of 3"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := logged(t, load(t, "rsa"), set, sign(t, key, crypto.SHA256, test.text), more)
+			assert.Contains(t, got, test.want)
+			assert.NotContains(t, got, "planted")
+			assert.NotContains(t, got, "6222")
+		})
+	}
+	assert.Contains(t, sentence(t, load(t, "rsa"), set, sign(t, key, crypto.SHA256, "amount=100&code=0"), more), "without the member planted",
+		"whoever has the message may know")
+}
+
+// What stands behind an & inside of a value is no member's name.
+func TestPartsOfValuesAreNotNames(t *testing.T) {
+	key := newKey(t)
+	set := &keys.Set{Verify: []*keys.PublicKey{keys.NewPublicKey(&key.PublicKey, "")}}
+	signature := sign(t, key, crypto.SHA256, "amount=100")
+	got := sentence(t, load(t, "rsa"), set, signature, `{"amount":"100&6222021234567890","sign":SIGNATURE}`)
+	assert.Contains(t, got, "without part 2 of 2")
+	assert.NotContains(t, got, "6222")
+}
+
+// Nothing that is sent breaks the diagnosis, and none of it stands in the sentence.
+func TestHostileMessages(t *testing.T) {
+	rsaKey := newKey(t)
+	seed := sha256.Sum256(nil)
+	_, curve, err := ed25519.GenerateKey(bytes.NewReader(seed[:]))
+	require.NoError(t, err)
+	secret := keys.NewSecret([]byte("planted"), "")
+	sets := map[string]*keys.Set{
+		"rsa":     {Verify: []*keys.PublicKey{keys.NewPublicKey(&rsaKey.PublicKey, "")}},
+		"md5":     {Secret: secret, VerifySecrets: []*keys.Secret{secret}},
+		"ed25519": {Verify: []*keys.PublicKey{keys.NewPublicKey(curve.Public(), "")}},
+	}
+	for name, set := range sets {
+		for _, signature := range []string{
+			"=", "====", "planted", " planted ", "+", "%", "%2", "%2B", "%2B%zz", "\n", "\x00", "ÿ", "-", "_=", "0", "00",
+			strings.Repeat("0", 32), strings.Repeat("f", 512), strings.Repeat("A", 88), strings.Repeat("/", 344), strings.Repeat("A", 341) + "A==",
+			strings.Repeat("%2B", 4000), strings.Repeat(" ", 16<<10), strings.Repeat("planted", 3000),
+			base64.StdEncoding.EncodeToString(rsaKey.N.Bytes()), base64.StdEncoding.EncodeToString(make([]byte, 64)),
+		} {
+			for _, text := range []string{
+				answer, `{"sign":SIGNATURE}`, `{"":"planted","sign":SIGNATURE}`, `{"a":"&&&=&planted","&":"=","=":"&","sign":SIGNATURE}`,
+				`{"a":"` + strings.Repeat("&planted", 200) + `","sign":SIGNATURE}`, `{"a":"%zz%E5+planted","b":null,"sign":SIGNATURE}`,
+			} {
+				assert.NotContains(t, logged(t, load(t, name), set, signature, text), "planted", "%s %q %s", name, signature, text)
+			}
+		}
+	}
+}
+
+func TestCurves(t *testing.T) {
+	seed := sha256.Sum256(nil)
+	_, key, err := ed25519.GenerateKey(bytes.NewReader(seed[:]))
+	require.NoError(t, err)
+	set := &keys.Set{Verify: []*keys.PublicKey{keys.NewPublicKey(key.Public(), "")}}
+	over := func(text string) string { return base64.StdEncoding.EncodeToString(ed25519.Sign(key, []byte(text))) }
+	assert.Contains(t, sentence(t, load(t, "ed25519"), set, over("amount=100&code=0&subject=分账&"), answer), "with an & at its end")
+	assert.Contains(t, sentence(t, load(t, "ed25519"), set, over("x"), answer), "with another key or over another text than ours")
+}
+
+// A flood of forged messages costs a few sentences a second.
+func TestLogIsLimited(t *testing.T) {
+	key := newKey(t)
+	set := &keys.Set{Verify: []*keys.PublicKey{keys.NewPublicKey(&key.PublicKey, "")}}
+	s := load(t, "rsa")
+	in, err := received(t, s, set, sign(t, newKey(t), crypto.SHA256, "x"), answer)
+	l, said := diagnosis.NewLog(), 0
+	start := time.Now()
+	for range 1000 {
+		if l.Sentence(s, in, err) != "" {
+			said++
+		}
+	}
+	assert.GreaterOrEqual(t, said, 10)
+	assert.LessOrEqual(t, said, 11+int(10*time.Since(start).Seconds()))
+	assert.Empty(t, diagnosis.NewLog().Sentence(s, in, nil))
+}
+
 // A message that is made to keep the diagnosis busy is left after its time.
 func TestItIsBounded(t *testing.T) {
 	key := newKey(t)
@@ -195,6 +322,6 @@ func TestItIsBounded(t *testing.T) {
 	}
 	text := `{` + members.String() + `"sign":SIGNATURE}`
 	start := time.Now()
-	assert.Contains(t, sentence(t, load(t, "rsa"), set, sign(t, key, crypto.SHA256, "x"), text), "another text")
+	assert.Contains(t, sentence(t, load(t, "rsa"), set, sign(t, key, crypto.SHA256, "x"), text), "another text than ours, which is too long to look")
 	assert.Less(t, time.Since(start), 2*time.Second, "an unbounded one takes longer")
 }

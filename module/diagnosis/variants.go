@@ -2,6 +2,7 @@ package diagnosis
 
 import (
 	"bytes"
+	"fmt"
 	"iter"
 	"net/url"
 	"slices"
@@ -21,8 +22,10 @@ type variant struct {
 	words string // how it differs; "" for ours
 }
 
-// maxPieces bounds the members that are left out or added one by one.
-const maxPieces = 100
+const (
+	maxPieces  = 100  // that are left out or added one by one
+	maxMembers = 1000 // of a message that are looked at
+)
 
 // variants are our text and those that differ from it as providers differ from
 // their documentation, until the budget is spent.
@@ -32,7 +35,7 @@ func (d *examination) variants() iter.Seq[variant] {
 		next := func(t []byte, words string) bool {
 			return d.budget.spend(len(t)) && yield(variant{t, words})
 		}
-		if !next(text, "") {
+		if !next(text, "") || len(text) > maxVaried {
 			return
 		}
 		for v := range whole(text) {
@@ -40,7 +43,7 @@ func (d *examination) variants() iter.Seq[variant] {
 				return
 			}
 		}
-		pieces := strings.Split(string(text), "&")
+		pieces := strings.SplitN(string(text), "&", maxPieces+2)
 		if len(pieces) > maxPieces || !strings.Contains(pieces[0], "=") {
 			return
 		}
@@ -93,9 +96,11 @@ func (d *examination) rearranged(pieces []string) iter.Seq[textVariant] {
 		}
 		escaped, nonEmpty := make([]string, len(pieces)), make([]string, 0, len(pieces))
 		for i, p := range pieces {
-			name, value, _ := strings.Cut(p, "=")
-			escaped[i] = name + "=" + url.QueryEscape(value)
-			if value != "" {
+			name, value, ok := strings.Cut(p, "=")
+			if escaped[i] = p; ok {
+				escaped[i] = name + "=" + url.QueryEscape(value)
+			}
+			if value != "" || !ok {
 				nonEmpty = append(nonEmpty, p)
 			}
 		}
@@ -109,8 +114,11 @@ func (d *examination) rearranged(pieces []string) iter.Seq[textVariant] {
 			}
 		}
 		for i, p := range pieces {
-			name, _, _ := strings.Cut(p, "=")
-			if !next(slices.Delete(slices.Clone(pieces), i, i+1), "without the member "+body.ShowName(name)) {
+			name, _, ok := strings.Cut(p, "=")
+			if !ok {
+				name = "" // it is the rest of a value
+			}
+			if !next(slices.Delete(slices.Clone(pieces), i, i+1), "without "+d.member(name, fmt.Sprintf("part %d of %d", i+1, len(pieces)))) {
 				return
 			}
 		}
@@ -120,7 +128,7 @@ func (d *examination) rearranged(pieces []string) iter.Seq[textVariant] {
 				empty = append(empty, p)
 			}
 			name, _, _ := strings.Cut(p, "=")
-			if !next(inserted(pieces, p), "with the member "+body.ShowName(name)+", which the recipe leaves out") {
+			if !next(inserted(pieces, p), "with "+d.signedMember(name)+", which the recipe leaves out") {
 				return
 			}
 		}
@@ -162,7 +170,8 @@ func (d *examination) members() []body.Member {
 	if tree == nil || tree.IsList() {
 		return nil
 	}
-	return tree.Members()
+	members := tree.Members()
+	return members[:min(len(members), maxMembers)]
 }
 
 // order is another order of the same pieces.
