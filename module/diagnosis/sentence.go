@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 
+	"go.uber.org/zap"
 	"golang.org/x/time/rate"
 
 	"github.com/countersign/caddy-countersign/module/algorithm"
@@ -56,6 +57,15 @@ func (l *Log) Sentence(s scheme.Scheme, in scheme.Incoming, err error) string {
 		return ""
 	}
 	return sentence(s, in, err, false)
+}
+
+// Field is the field of a log entry that holds a sentence; without one it adds
+// nothing.
+func Field(sentence string) zap.Field {
+	if sentence == "" {
+		return zap.Skip()
+	}
+	return zap.String("diagnosis", sentence)
 }
 
 func sentence(s scheme.Scheme, in scheme.Incoming, err error, names bool) string {
