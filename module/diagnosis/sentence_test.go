@@ -269,7 +269,7 @@ func TestHostileMessages(t *testing.T) {
 	}
 	for name, set := range sets {
 		for _, signature := range []string{
-			"=", "====", "planted", " planted ", "+", "%", "%2", "%2B", "%2B%zz", "\n", "\x00", "ÿ", "-", "_=", "0", "00",
+			"=", "====", "planted", "planted<>", " planted ", "+", "%", "%2", "%2B", "%2B%zz", "\n", "\x00", "ÿ", "-", "_=", "0", "00",
 			strings.Repeat("0", 32), strings.Repeat("f", 512), strings.Repeat("A", 88), strings.Repeat("/", 344), strings.Repeat("A", 341) + "A==",
 			strings.Repeat("%2B", 4000), strings.Repeat(" ", 16<<10), strings.Repeat("planted", 3000),
 			base64.StdEncoding.EncodeToString(rsaKey.N.Bytes()), base64.StdEncoding.EncodeToString(make([]byte, 64)),
