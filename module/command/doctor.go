@@ -15,15 +15,18 @@ import (
 
 func doctorCommand() *cobra.Command {
 	var config, adapter string
-	var asJSON bool
+	var asJSON, online bool
 	cmd := &cobra.Command{
-		Use:   "doctor --config <file> [--adapter <name>] [--json]",
+		Use:   "doctor --config <file> [--adapter <name>] [--online] [--json]",
 		Short: "Checks a configuration before the first payment",
 		Long: `Checks what can be checked before the first payment: that the configuration
 loads, the keys load and fit, nobody else can read or replace them, the admin
-endpoint is closed, the upstreams can be reached and their certificates verify,
-and the clock is right. It sends each upstream one unsigned HEAD, and starts and
+endpoint is closed, and what is on this machine can be reached. It starts and
 changes nothing.
+
+With --online it also asks what lies beyond this machine: it sends each upstream
+one unsigned HEAD, verifies its certificate and compares the clocks, and asks a
+Vault elsewhere for the keys. Without it, it says what it has left out.
 
 The exit status is 1 if a check failed; warnings leave it 0. With --json the
 findings are an array of objects with check, subject, status (ok, warning or
@@ -40,7 +43,7 @@ failure), reason and advice.`,
 			// A machine reads a mistake in the Caddyfile like any other finding.
 			findings := []keysource.Finding{{Check: "configuration", Subject: config, Status: keysource.Failure, Reason: fmt.Sprint(err), Advice: "correct it; caddy validate says the same"}}
 			if err == nil {
-				findings = doctor.Examine(cmd.Context(), adapted)
+				findings = doctor.Examine(cmd.Context(), adapted, doctor.Options{Online: online})
 			}
 			if asJSON {
 				err = writeJSON(cmd.OutOrStdout(), findings)
@@ -52,6 +55,7 @@ failure), reason and advice.`,
 	}
 	cmd.Flags().StringVarP(&config, "config", "c", "", "the configuration `file`")
 	cmd.Flags().StringVarP(&adapter, "adapter", "a", "", "the `name` of its adapter (default: caddyfile for a file that is called so)")
+	cmd.Flags().BoolVar(&online, "online", false, "also ask what lies beyond this machine: upstreams, a Vault elsewhere")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the findings as JSON")
 	return cmd
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/countersign/caddy-countersign/module/command/diagnosis"
+	signature "github.com/countersign/caddy-countersign/module/diagnosis"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/message"
 	"github.com/countersign/caddy-countersign/module/scheme"
@@ -78,7 +79,7 @@ func (in *opener) open(cmd *cobra.Command, args []string) error {
 		e.set(set)
 		if failed != nil {
 			in.explainFailure(e, s, m, set)
-			in.explainWhy(e, recipe, m, set, failed)
+			in.explainWhy(e, recipe, s, m, set, failed)
 		} else if !opened.IsUnsigned() {
 			e.keys(set, opened.Fingerprints(), opening...)
 			e.line("signed", "%s", opened.Part())
@@ -118,11 +119,14 @@ func (in *opener) explainFailure(e explainer, s scheme.Scheme, m *message.Messag
 }
 
 // explainWhy tells what would have made a message verify or decrypt.
-func (in *opener) explainWhy(e explainer, r diagnosis.Recipe, m *message.Message, set *keys.Set, failed error) {
+func (in *opener) explainWhy(e explainer, r diagnosis.Recipe, s scheme.Scheme, m *message.Message, set *keys.Set, failed error) {
 	switch scheme.ReasonOf(failed) {
 	case scheme.BadSignature, scheme.NeedsKeys:
 		found, untried := diagnosis.WouldOpen(r, m, set, in.at(), false)
 		if e.would("verify", found) == 0 {
+			if why := signature.Sentence(s, scheme.Incoming{Message: m, Keys: set, Now: in.at()}, failed); why != "" {
+				e.line("diagnosis", "%s", why)
+			}
 			for _, reason := range untried {
 				e.line("not tried", "some values of options: %s", reason)
 			}

@@ -83,8 +83,8 @@ func check(found map[string]recipe.Recipe) (protocol.Recipes, error) {
 
 func recipeCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "recipe list|show|test",
-		Short: "Shows the recipes that ship, and attacks recipes",
+		Use:   "recipe list|show|test|guess",
+		Short: "Shows the recipes that ship, attacks recipes, and finds them",
 	}
 	cmd.AddCommand(
 		&cobra.Command{
@@ -103,6 +103,7 @@ func recipeCommand() *cobra.Command {
 			},
 		},
 		testCommand(),
+		guessCommand(),
 	)
 	return cmd
 }

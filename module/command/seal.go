@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -119,7 +121,9 @@ func (in *input) missingIdentity(e explainer, s scheme.Scheme, m *message.Messag
 	if !ok || m.Payload == nil {
 		return
 	}
-	for option, path := range p.Identities() {
+	identities := p.Identities()
+	for _, option := range slices.Sorted(maps.Keys(identities)) {
+		path := identities[option]
 		if _, given := m.Payload.Get(path); !given {
 			e.line("note", "the request has no %s, and the option %s is not set; give one of them", path, option)
 		}

@@ -22,6 +22,12 @@ type Finding struct {
 	Advice  string `json:"advice,omitempty"` // what to do; "" where nothing is to be done
 }
 
+// Remote is a source that may lie beyond this machine.
+type Remote interface {
+	// Beyond reports whether asking the source leaves this machine.
+	Beyond() bool
+}
+
 // Doctor is a source that can look at more than whether a set loads: the modes
 // of files, what a policy allows.
 type Doctor interface {

@@ -20,6 +20,7 @@ import (
 
 	"github.com/countersign/caddy-countersign/module/app"
 	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/diagnosis"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/protocol"
 	"github.com/countersign/caddy-countersign/module/scheme"
@@ -112,6 +113,7 @@ type Handler struct {
 	identity   int  // among the handlers that are alike, in the memory of once
 	meter      *telemetry.Meter
 	audit      *telemetry.Audit
+	diagnoses  *diagnosis.Log
 	logger     *zap.Logger
 }
 
@@ -136,6 +138,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 
 func (h *Handler) provision(ctx caddy.Context) error {
 	h.logger = telemetry.NewLogger(ctx)
+	h.diagnoses = diagnosis.NewLog()
 	var err error
 	if h.audit, err = telemetry.AuditOf(ctx); err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/diagnosis"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/message"
 	"github.com/countersign/caddy-countersign/module/problem"
@@ -38,6 +39,8 @@ type notification struct {
 	keys     *keys.Set
 	ended    bool // the entry is written
 	entry    telemetry.Entry
+
+	diagnosis string // why the signature does not verify, for the log
 }
 
 // begin starts a notification and makes its id known to the access log.
@@ -75,9 +78,11 @@ func (n *notification) open(ctx context.Context, m *message.Message) (*scheme.Ve
 
 	end := n.h.meter.Span(ctx, telemetry.SpanOpen)
 	start := time.Now()
-	verified, err := scheme.Open(n.h.scheme, scheme.Incoming{Message: m, Keys: set, Now: start})
+	in := scheme.Incoming{Message: m, Keys: set, Now: start}
+	verified, err := scheme.Open(n.h.scheme, in)
 	n.entry.Open = max(time.Since(start), 1)
 	if err != nil {
+		n.diagnosis = n.h.diagnoses.Sentence(n.h.scheme, in, err)
 		p = openProblem(err)
 	} else {
 		n.entry.Fingerprints = verified.Fingerprints()
@@ -151,7 +156,7 @@ func (n *notification) fail(p *problem.Problem) {
 	}
 	if c := n.h.logger.Check(level, "notification failed"); c != nil {
 		c.Write(zap.String("id", p.ID), zap.String("profile", n.h.Profile), zap.String("reference", n.entry.Reference),
-			zap.String("reason", string(p.Reason)), zap.String("detail", p.Detail), zap.NamedError("cause", p.Cause()))
+			zap.String("reason", string(p.Reason)), zap.String("detail", p.Detail), zap.NamedError("cause", p.Cause()), diagnosis.Field(n.diagnosis))
 	}
 }
 

@@ -129,6 +129,7 @@ func (e *exchange) open() (result, *problem.Problem) {
 	case scheme.ReasonOf(err) == scheme.Unsigned && e.t.UnsignedResponses == "pass" && m.Payload != nil:
 		return unverified(rep), nil
 	case err != nil:
+		e.diagnosis = e.t.diagnoses.Sentence(e.t.scheme, in, err)
 		return refuse(openReason(err), err.Error(), err)
 	case verified.IsUnsigned():
 		return unverified(rep), nil

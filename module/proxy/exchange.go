@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/diagnosis"
 	"github.com/countersign/caddy-countersign/module/guard"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/message"
@@ -44,6 +45,8 @@ type exchange struct {
 	first   attempt
 	reply   reply
 	entry   telemetry.Entry
+
+	diagnosis string // why the answer's signature does not verify, for the log
 }
 
 type exchangeKey struct{}
@@ -228,7 +231,7 @@ func (e *exchange) end(outcome string, p *problem.Problem) {
 	if c := e.t.logger.Check(level, "exchange failed"); c != nil {
 		c.Write(zap.String("id", e.id), zap.String("profile", e.t.Profile), zap.String("reference", e.entry.Reference),
 			zap.String("reason", string(p.Reason)), zap.String("outcome", string(p.Outcome())), zap.String("detail", p.Detail),
-			zap.NamedError("cause", p.Cause()))
+			zap.NamedError("cause", p.Cause()), diagnosis.Field(e.diagnosis))
 	}
 }
 

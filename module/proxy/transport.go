@@ -20,6 +20,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/countersign/caddy-countersign/module/app"
+	"github.com/countersign/caddy-countersign/module/diagnosis"
 	"github.com/countersign/caddy-countersign/module/directive"
 	"github.com/countersign/caddy-countersign/module/guard"
 	"github.com/countersign/caddy-countersign/module/keys"
@@ -115,6 +116,7 @@ type Transport struct {
 	meter     *telemetry.Meter
 	audit     *telemetry.Audit
 	logger    *zap.Logger
+	diagnoses *diagnosis.Log
 	inFlight  *atomic.Int64
 	warned    atomic.Bool // of development keys
 	forward   []string    // canonical names of all headers that are forwarded
@@ -151,6 +153,7 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 
 func (t *Transport) provision(ctx caddy.Context) error {
 	t.logger = telemetry.NewLogger(ctx)
+	t.diagnoses = diagnosis.NewLog()
 	var err error
 	if t.audit, err = telemetry.AuditOf(ctx); err != nil {
 		return err

@@ -52,9 +52,15 @@ func Adapt(file, adapter string) ([]byte, error) {
 	return adapted, nil
 }
 
+// Options of an examination.
+type Options struct {
+	Online bool // ask what lies beyond this machine
+}
+
 // examination is one run of the doctor.
 type examination struct {
 	findings []keysource.Finding
+	online   bool
 	ctx      caddy.Context // of the provisioned configuration
 	uses     []*use
 	own      []caddy.NetworkAddress // where the configuration itself listens
@@ -64,8 +70,8 @@ type examination struct {
 }
 
 // Examine checks a configuration in JSON.
-func Examine(ctx context.Context, config []byte) []keysource.Finding {
-	e := &examination{now: time.Now, loaded: make(map[string]*loadedSet)}
+func Examine(ctx context.Context, config []byte, options Options) []keysource.Finding {
+	e := &examination{online: options.Online, now: time.Now, loaded: make(map[string]*loadedSet)}
 	var cfg caddy.Config
 	if err := caddy.StrictUnmarshalJSON(caddy.RemoveMetaFields(config), &cfg); err != nil {
 		e.failure("configuration", "caddy", "it is not a configuration of Caddy: "+err.Error(), "run caddy validate")

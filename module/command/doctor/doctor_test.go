@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -20,14 +21,19 @@ import (
 
 const development = "../../../keys-dev"
 
-// examine adapts and examines a Caddyfile.
+// examine adapts and examines a Caddyfile, without asking the network.
 func examine(t *testing.T, caddyfile string) []keysource.Finding {
+	t.Helper()
+	return examineWith(t, caddyfile, doctor.Options{})
+}
+
+func examineWith(t *testing.T, caddyfile string, options doctor.Options) []keysource.Finding {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "Caddyfile")
 	require.NoError(t, os.WriteFile(file, []byte(caddyfile), 0o600))
 	config, err := doctor.Adapt(file, "")
 	require.NoError(t, err)
-	return doctor.Examine(t.Context(), config)
+	return doctor.Examine(t.Context(), config, options)
 }
 
 // find is the first finding of a check whose subject holds a text.
@@ -77,7 +83,7 @@ func TestTheQuickstartHasNoFailure(t *testing.T) {
 	t.Chdir("../../..") // where its paths begin
 	config, err := doctor.Adapt("caddyfiles/quickstart.Caddyfile", "")
 	require.NoError(t, err)
-	findings := doctor.Examine(t.Context(), config)
+	findings := doctor.Examine(t.Context(), config, doctor.Options{})
 	assert.Empty(t, failures(findings))
 	assert.NoError(t, doctor.Err(findings))
 	assert.Equal(t, keysource.OK, find(t, findings, "admin endpoint", "off").Status)
@@ -164,7 +170,7 @@ func TestAConfigurationThatDoesNotLoad(t *testing.T) {
 		"a source without folder": {`{"apps":{"countersign":{"keys":[{"source":"file"}]}}}`, "it does not load"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			findings := doctor.Examine(t.Context(), []byte(test.json))
+			findings := doctor.Examine(t.Context(), []byte(test.json), doctor.Options{})
 			f := find(t, findings, "configuration", "")
 			assert.Equal(t, keysource.Failure, f.Status)
 			assert.Contains(t, f.Reason, test.reason)
@@ -214,4 +220,20 @@ func TestNoFindingHoldsASecret(t *testing.T) {
 	text, err := json.Marshal(findings)
 	require.NoError(t, err)
 	assert.NotContains(t, string(text), strings.TrimSpace(string(secret)))
+}
+
+// Nothing beyond this machine is asked, unless that is wanted. The addresses are
+// of a network that is for documentation alone.
+func TestOfflineByDefault(t *testing.T) {
+	dir := merchant(t, easypayRef)
+	start := time.Now()
+	findings := examine(t, sidecar(dir, "https://192.0.2.7:6111", ""))
+	f := find(t, findings, "upstream", "192.0.2.7")
+	assert.Equal(t, keysource.OK, f.Status)
+	assert.Contains(t, f.Reason, "--online")
+
+	vault := strings.Replace(sidecar(dir, "https://192.0.2.7:6111", ""), "keys file "+dir, "keys vault https://192.0.2.8:8200 {\n\t\t\tkv payments\n\t\t\tauth token_file /dev/null\n\t\t}", 1)
+	f = find(t, examine(t, vault), "key source", "vault")
+	assert.Contains(t, f.Reason, "--online")
+	assert.Less(t, time.Since(start), 5*time.Second)
 }

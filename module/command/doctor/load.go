@@ -32,13 +32,17 @@ type loadedSet struct {
 func (e *examination) checkSources(sources []app.Source) {
 	for _, s := range sources {
 		terms := s.Terms()
-		ctx, cancel := context.WithTimeout(e.ctx, loadTimeout)
-		err := s.Probe(ctx)
-		cancel()
 		subject := "keys " + terms.Kind
 		if terms.Name != "" {
 			subject += " " + terms.Name
 		}
+		if e.skips(s) {
+			e.ok("key source", subject, "it lies beyond this machine and was not asked, so that no key of it was looked at; --online asks it")
+			continue
+		}
+		ctx, cancel := context.WithTimeout(e.ctx, loadTimeout)
+		err := s.Probe(ctx)
+		cancel()
 		if err != nil {
 			e.failure("key source", subject, err.Error(), "make the source reachable for the user that Caddy runs as")
 			continue
@@ -50,6 +54,13 @@ func (e *examination) checkSources(sources []app.Source) {
 			}
 		}
 	}
+}
+
+// skips reports whether a source lies beyond this machine, which is asked only
+// where that is wanted.
+func (e *examination) skips(s app.Source) bool {
+	r, ok := s.Source.(keysource.Remote)
+	return ok && !e.online && r.Beyond()
 }
 
 // load loads the set that a use names, or all that a reference with {body.x}
@@ -133,7 +144,7 @@ func holds(set *keys.Set) string {
 func (e *examination) diagnoseSources(sources []app.Source) {
 	for _, s := range sources {
 		d, ok := s.Source.(keysource.Doctor)
-		if !ok {
+		if !ok || e.skips(s) {
 			continue
 		}
 		for _, f := range d.Diagnose(e.ctx, e.references(s.Terms().Name)) {

@@ -24,7 +24,8 @@ const (
 	clockBroken = 5 * time.Minute  // off by more, providers refuse what is signed
 )
 
-// checkUpstreams asks each upstream one unsigned HEAD.
+// checkUpstreams asks each upstream one unsigned HEAD: those beyond this machine
+// only where that is wanted.
 func (e *examination) checkUpstreams() {
 	asked := make(map[string]bool)
 	for _, u := range e.uses {
@@ -71,6 +72,10 @@ func (e *examination) checkUpstream(u *use, dial string) {
 		e.warning("TLS", dial, "allow_plaintext_upstream: everybody on the way can read the requests, and change what is not signed", "use https://")
 	case encrypted && u.transport.HTTP.TLS.InsecureSkipVerify:
 		e.failure("TLS", dial, "tls_insecure_skip_verify: everybody on the way can take the provider's place", "leave it out; for a private authority give tls_trust_pool")
+	}
+	if !e.online && !proxy.Local(address.Network, address.Host) {
+		e.ok(check, dial, "it lies beyond this machine and was not asked; --online asks it")
+		return
 	}
 	e.ask(u, dial, address)
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/countersign/caddy-countersign/module/command/doctor"
 	"github.com/countersign/caddy-countersign/module/keysource"
 )
 
@@ -212,13 +213,13 @@ func TestAPublicUpstream(t *testing.T) {
 	resolver := nameserver(t, "provider.example")
 	options := fmt.Sprintf("http {\n tls_trust_pool file %s\n resolvers %s\n }", authority, resolver)
 
-	findings := examine(t, sidecar(dir, "https://provider.example:"+port, options))
+	findings := examineWith(t, sidecar(dir, "https://provider.example:"+port, options), doctor.Options{Online: true})
 	assert.Contains(t, find(t, findings, "upstream", "provider.example").Reason, "answers HEAD")
 	f := find(t, findings, "development keys", easypayRef)
 	assert.Equal(t, keysource.Failure, f.Status)
 	assert.Contains(t, f.Reason, "everybody has")
 
-	findings = examine(t, sidecar(dir, "https://misspelt.example:"+port, options))
+	findings = examineWith(t, sidecar(dir, "https://misspelt.example:"+port, options), doctor.Options{Online: true})
 	f = find(t, findings, "name", "misspelt.example")
 	assert.Equal(t, keysource.Failure, f.Status)
 	assert.Contains(t, f.Reason, "no such host")

@@ -193,6 +193,12 @@ func (s *Source) plaintext() bool {
 	return err == nil && u.Scheme == "http" && !loopback(u.Hostname())
 }
 
+// Beyond reports whether Vault is on another machine.
+func (s *Source) Beyond() bool {
+	u, err := url.Parse(s.Address)
+	return err != nil || u.Scheme != "unix" && !loopback(u.Hostname())
+}
+
 func loopback(host string) bool {
 	addr, err := netip.ParseAddr(host)
 	return strings.EqualFold(host, "localhost") || err == nil && addr.IsLoopback()

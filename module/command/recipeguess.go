@@ -1,0 +1,101 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/countersign/caddy-countersign/module/command/diagnosis"
+	"github.com/countersign/caddy-countersign/module/keys"
+	"github.com/countersign/caddy-countersign/module/message"
+	"github.com/countersign/caddy-countersign/module/recipe/guess"
+)
+
+// maxGuess is how long a search takes at most.
+const maxGuess = 55 * time.Second
+
+func guessCommand() *cobra.Command {
+	in := new(input)
+	as := ""
+	cmd := &cobra.Command{
+		Use:   "guess --keys <folder> --ref <reference> --as request|answer|notification <message>...",
+		Short: "Finds the recipe by which messages were signed",
+		Long: `Searches how a provider signs, from messages that it has signed and the keys: the
+place of the signature, the text (sorted members, the bytes of the body, templates
+with headers), empty and nested members, order, where the secret stands, digest and
+encoding, until the signature of every message verifies. It prints a recipe block to
+go on with, how many candidates were tried and how many fit.
+
+Give two messages or more where there are: what fits one of them by chance is then
+left out. The exit status is 1 if nothing fits; what was searched is printed then.`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return in.guess(cmd, as, args) },
+	}
+	in.keyFlags(cmd)
+	cmd.Flags().StringVar(&as, "as", "", "what the messages are: request, answer or notification")
+	return cmd
+}
+
+// errNoFit makes the exit status 1; what was searched has been said.
+var errNoFit = errors.New("no candidate verifies every message")
+
+func (in *input) guess(cmd *cobra.Command, as string, files []string) error {
+	kind, err := diagnosis.Kind(as)
+	if err != nil {
+		return err
+	}
+	var messages []*message.Message
+	for _, file := range files {
+		text, err := read(cmd, []string{file})
+		if err != nil {
+			return err
+		}
+		m, whole, err := diagnosis.Split(kind, text)
+		if err != nil {
+			return fmt.Errorf("%s: %w", file, err)
+		}
+		if !whole { // a body alone tells no method and no path
+			m.Method, m.Path, m.Status = "", "", 0
+		}
+		messages = append(messages, m)
+	}
+	var set *keys.Set
+	if set, err = in.keySet(cmd.Context(), messages[0]); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), maxGuess)
+	defer cancel()
+	result, err := guess.Search(ctx, kind, messages, set)
+	if err != nil {
+		return err
+	}
+	out := cmd.OutOrStdout()
+	if len(result.Fits) == 0 {
+		fmt.Fprintf(out, "%s tried, none fits\n", count(result.Tried, "candidate")) //nolint:errcheck // the exit status tells
+		for _, what := range result.Searched {
+			fmt.Fprintf(out, "searched %s\n", what) //nolint:errcheck // as above
+		}
+		if result.Over {
+			fmt.Fprintln(out, "the time was over before all candidates were tried") //nolint:errcheck // as above
+		}
+		return errNoFit
+	}
+	_, err = fmt.Fprintf(out, "%s# %s tried, %d fit%s\n", result.Fits[0], count(result.Tried, "candidate"), len(result.Fits), others(result.Fits))
+	return err
+}
+
+// others names what tells the further rules from the first one.
+func others(fits []guess.Rule) string {
+	var out strings.Builder
+	if len(fits) > 1 {
+		out.WriteString("; these messages do not tell it from:")
+	}
+	for _, r := range fits[1:] {
+		fmt.Fprintf(&out, "\n#   %s", r.Summary())
+	}
+	return out.String()
+}

@@ -1,0 +1,103 @@
+package guess
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/countersign/caddy-countersign/module/algorithm"
+)
+
+// behind are the ways in which providers put the secret behind the text, the usual
+// ones first.
+var behind = []string{
+	"&key={secret}", "{secret}", "key={secret}", "&{secret}",
+	"&secret={secret}", "&secretKey={secret}", "&secret_key={secret}", "&secretkey={secret}", "&appSecret={secret}", "&app_secret={secret}",
+	"&appKey={secret}", "&appkey={secret}", "&app_key={secret}", "&Key={secret}", "&KEY={secret}", "&md5Key={secret}", "&md5key={secret}",
+	"&sign_key={secret}", "&signKey={secret}", "&merKey={secret}", "&token={secret}", "&access_token={secret}", "&paySecret={secret}", "&apiKey={secret}",
+	"secret={secret}", "|{secret}", ".{secret}", ",{secret}", `\n{secret}`,
+}
+
+// changes are the steps that may follow a text: how the secret is put to it, and
+// what is done to the whole.
+func (s *search) changes(t text, name string, effort int) [][][]string {
+	a, err := algorithm.Named(name)
+	if err != nil {
+		return nil
+	}
+	switch a.Kind() {
+	case algorithm.Digest:
+		return after(s.secretAt(t), s.endings(t, effort))
+	case algorithm.MAC:
+		placements := [][][]string{nil}
+		if t.sorted {
+			placements = append(placements, [][]string{{"append", "&key={secret}"}}, [][]string{{"append", "{secret}"}})
+		}
+		return after(placements, s.endings(t, effort))
+	}
+	if effort == plain && !t.sorted {
+		return after([][][]string{nil}, s.endings(t, effort))
+	}
+	return after([][][]string{nil}, append(s.endings(t, effort), [][]string{{"sha256", "hex"}}, [][]string{{"sha1", "hex"}}, [][]string{{"md5", "hex"}}, [][]string{{"md5", "hex-upper"}}))
+}
+
+// secretAt are the steps that put the secret to a text.
+func (s *search) secretAt(t text) [][][]string {
+	var all [][][]string
+	if len(s.set.Secrets("")) > 0 {
+		for _, end := range behind {
+			if end == "key={secret}" && slices.Contains(t.builder, "after") {
+				continue // the same text as without "after" and with "&key={secret}"
+			}
+			all = append(all, [][]string{{"append", end}})
+		}
+		all = append(all, [][]string{{"prepend", "{secret}"}, {"append", "{secret}"}}, [][]string{{"prepend", "key={secret}&"}, {"append", "&key={secret}"}})
+		for _, digest := range [][]string{{"md5", "hex"}, {"md5", "hex-upper"}} {
+			all = append(all, [][]string{digest, {"append", "{secret}"}})
+		}
+	}
+	names := s.namedSecrets()
+	for _, a := range names {
+		all = append(all, [][]string{{"append", "&key={secret." + a + "}"}}, [][]string{{"append", "{secret." + a + "}"}})
+		for _, b := range names {
+			if a != b {
+				first, second := "{secret."+a+"}", "{secret."+b+"}"
+				all = append(all, [][]string{{"prepend", first}, {"append", second}},
+					[][]string{{"prepend", "HashKey=" + first + "&"}, {"append", "&HashIV=" + second}},
+					[][]string{{"prepend", "HashIV=" + second + "&"}, {"append", "&HashKey=" + first}})
+			}
+		}
+	}
+	return all
+}
+
+// endings are what may be done to the text with the secret in it.
+func (s *search) endings(t text, effort int) [][][]string {
+	all := [][][]string{nil}
+	if len(s.namedSecrets()) > 1 {
+		all = append(all, [][]string{{"url", "dotnet"}, {"lower"}})
+	}
+	if effort == plain {
+		return all
+	}
+	all = append(all, [][]string{{"lower"}}, [][]string{{"upper"}})
+	if t.sorted {
+		for _, kind := range []string{"rfc3986", "form", "java", "dotnet"} {
+			all = append(all, [][]string{{"url", kind}}, [][]string{{"url", kind}, {"lower"}})
+		}
+	}
+	if slices.ContainsFunc(s.messages[0].Wire, func(b byte) bool { return b >= 0x80 }) || strings.Contains(string(s.messages[0].Wire), "%") {
+		all = append(all, [][]string{{"charset", "gbk"}})
+	}
+	return all
+}
+
+// after are all pairs of placements and endings.
+func after(placements, endings [][][]string) [][][]string {
+	var all [][][]string
+	for _, ending := range endings {
+		for _, placement := range placements {
+			all = append(all, slices.Concat(placement, ending))
+		}
+	}
+	return all
+}

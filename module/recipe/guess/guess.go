@@ -1,0 +1,188 @@
+// Package guess finds the recipe of a provider from messages that it has signed.
+//
+// Documentation of small providers is wrong or missing; a captured message is not.
+// The search goes through the places where a signature may stand, the texts that it
+// may cover, how the secret is put to them, the digest and the encoding. Each
+// candidate is a recipe that is compiled and that opens the messages like any
+// other, so that what is found is what will verify.
+package guess
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/countersign/caddy-countersign/module/keys"
+	"github.com/countersign/caddy-countersign/module/message"
+	"github.com/countersign/caddy-countersign/module/recipe"
+	"github.com/countersign/caddy-countersign/module/scheme"
+	"github.com/countersign/caddy-countersign/module/wire"
+)
+
+// Result is what a search has found.
+type Result struct {
+	Tried int    // candidates that were tried
+	Fits  []Rule // those that verify every message, the plainest first
+	Over  bool   // the time was over before all candidates were tried
+	// Searched says in words what was searched: places, texts and algorithms.
+	Searched []string
+}
+
+// Search looks for the rules by which messages of one kind were signed. The
+// messages have their Wire, headers and lines; Search reads their payload. The keys
+// are those that verify; for requests, those that sign. It ends with the context,
+// and then returns what was found so far.
+func Search(ctx context.Context, kind message.Kind, messages []*message.Message, set *keys.Set) (*Result, error) {
+	if len(messages) == 0 {
+		return nil, errors.New("guess needs at least one message")
+	}
+	if kind == message.Request {
+		set = turned(set)
+	}
+	result := new(Result)
+	for _, format := range formatsOf(messages[0]) {
+		read := make([]*message.Message, len(messages))
+		for i, m := range messages {
+			copied := *m
+			if err := parse(&copied, format); err != nil {
+				return nil, fmt.Errorf("reading message %d as %s: %w", i+1, format, err)
+			}
+			read[i] = &copied
+		}
+		s := &search{ctx: ctx, kind: kind, format: format, messages: read, set: set, result: result}
+		s.run()
+		if len(result.Fits) > 0 || result.Over {
+			break
+		}
+	}
+	return result, nil
+}
+
+// turned is the key set as the provider has it: what signs here verifies there.
+func turned(set *keys.Set) *keys.Set {
+	other := *set
+	other.Verify = nil
+	for _, own := range []*keys.PrivateKey{set.Sign} {
+		if own != nil {
+			other.Verify = append(other.Verify, keys.NewPublicKey(own.Key, own.Origin))
+		}
+	}
+	return &other
+}
+
+// formatsOf are the ways in which the body of a message may travel.
+func formatsOf(m *message.Message) []string {
+	raw := strings.TrimSpace(strings.TrimPrefix(string(m.Wire), "\ufeff"))
+	switch {
+	case raw == "" && m.Method == "GET" && strings.Contains(m.Query, "="):
+		return []string{message.Form}
+	case strings.HasPrefix(raw, "<"):
+		return []string{message.XML}
+	case raw == "" || strings.HasPrefix(raw, "{") || !strings.Contains(raw, "="):
+		return []string{message.JSON}
+	case strings.ContainsAny(raw, "%"):
+		return []string{message.Form, formRaw}
+	}
+	return []string{formRaw, message.Form}
+}
+
+// formRaw is a form whose values are not URL-encoded.
+const formRaw = message.Form + " raw"
+
+// parse reads the payload of a message. A body that is no JSON has no members: only
+// its bytes can be signed.
+func parse(m *message.Message, format string) error {
+	f := message.Format{Kind: format}
+	if format == formRaw {
+		f = message.Format{Kind: message.Form, Options: wire.Options{Raw: true}}
+	}
+	if f.Kind == message.Form {
+		m.Wire = []byte(strings.TrimSpace(string(m.Wire))) // an editor puts a line end behind it
+	}
+	err := f.Read(m)
+	if err != nil && format == message.JSON && !strings.HasPrefix(strings.TrimSpace(string(m.Wire)), "{") {
+		return nil
+	}
+	return err
+}
+
+// search is one search.
+type search struct {
+	ctx      context.Context
+	kind     message.Kind
+	format   string
+	messages []*message.Message
+	set      *keys.Set
+	result   *Result
+}
+
+// maxFits is where the search ends although there are more candidates.
+const maxFits = 20
+
+func (s *search) run() {
+	places := findPlaces(s.messages)
+	if len(places) == 0 {
+		s.result.Searched = append(s.result.Searched, "no member and no header looks like a signature: hexadecimal, or Base64 of at least 16 bytes")
+		return
+	}
+	for _, effort := range []int{plain, thorough} {
+		for _, p := range places {
+			algorithms := s.algorithms(p)
+			if effort == plain {
+				s.result.Searched = append(s.result.Searched, p.describe(algorithms))
+			}
+			for _, t := range s.texts(p, effort) {
+				if !s.tryText(p, t, algorithms, effort) {
+					return
+				}
+			}
+		}
+		if len(s.result.Fits) > 0 {
+			return
+		}
+	}
+}
+
+// tryText tries a text with every algorithm and every way to put the secret to it.
+// It returns false where the search is over.
+func (s *search) tryText(p place, t text, algorithms []string, effort int) bool {
+	for _, algorithm := range algorithms {
+		for _, changes := range s.changes(t, algorithm, effort) {
+			if s.ctx.Err() != nil {
+				s.result.Over = true
+				return false
+			}
+			rule := Rule{Kind: s.kind, Format: s.format, Place: p.name, Algorithm: algorithm, Encoding: p.encoding, Text: slices.Concat([][]string{t.builder}, changes), Key: s.serial(algorithm), message: s.messages[0]}
+			s.result.Tried++
+			if s.fits(rule) {
+				s.result.Fits = append(s.result.Fits, rule)
+				if len(s.result.Fits) == maxFits {
+					return false
+				}
+			}
+		}
+	}
+	return true
+}
+
+// fits reports whether every message verifies under a rule.
+func (s *search) fits(r Rule) bool {
+	program, err := recipe.Compile("guess", r.probe(), nil)
+	if err != nil {
+		return false // the language refuses such a rule
+	}
+	for _, m := range s.messages {
+		copied := *m
+		if copied.Kind == message.Request {
+			copied.Kind = message.Notification
+		}
+		_, err := scheme.Open(program, scheme.Incoming{Message: &copied, Keys: s.set, Now: time.Now()})
+		if err != nil && scheme.ReasonOf(err) != scheme.Ambiguous {
+			return false
+		}
+	}
+	return true
+}

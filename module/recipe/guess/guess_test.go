@@ -1,0 +1,209 @@
+package guess_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/textproto"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/keys"
+	"github.com/countersign/caddy-countersign/module/keysource/file"
+	"github.com/countersign/caddy-countersign/module/message"
+	"github.com/countersign/caddy-countersign/module/providers"
+	"github.com/countersign/caddy-countersign/module/recipe"
+	"github.com/countersign/caddy-countersign/module/recipe/guess"
+	"github.com/countersign/caddy-countersign/module/scheme"
+)
+
+func load(t *testing.T, dir, reference string) *keys.Set {
+	t.Helper()
+	set, err := (&file.Source{Dir: dir}).Load(t.Context(), reference, nil)
+	require.NoError(t, err)
+	return set
+}
+
+func search(t *testing.T, kind message.Kind, set *keys.Set, messages ...*message.Message) *guess.Result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	result, err := guess.Search(ctx, kind, messages, set)
+	require.NoError(t, err)
+	require.False(t, result.Over)
+	return result
+}
+
+// compile compiles the block that is printed.
+func compile(t *testing.T, r guess.Rule) *recipe.Program {
+	t.Helper()
+	all, err := providers.Parse("guessed", []byte(r.String()))
+	require.NoError(t, err, r.String())
+	p, err := recipe.Compile("guessed", all["guessed"], nil)
+	require.NoError(t, err, r.String())
+	return p
+}
+
+// The rules of real providers are found from one message that they have signed.
+func TestMessagesOfProviders(t *testing.T) {
+	for name, want := range map[string]string{
+		"ecpay/messages/notification":        "sorted body except CheckMacValue; prepend \"HashKey={secret.key}&\"; append \"&HashIV={secret.iv}\"; url dotnet; lower",
+		"wechatpay-v2/messages/request-md5":  "body.sign md5 hex-upper: sorted body except sign; append \"&key={secret}\"",
+		"alipay/messages/answer":             "body.sign rsa-sha256 base64: raw body.alipay_open_file_upload_response",
+		"stripe/messages/notification":       "header.Stripe-Signature.v1 hmac-sha256 hex: \"{header.Stripe-Signature.t}.{body}\"",
+		"wechatpay-v3/messages/notification": `"{header.Wechatpay-Timestamp}\n{header.Wechatpay-Nonce}\n{body}\n"`,
+		"wechatpay-v3/messages/request-get":  `"{method}\n{uri}\n{header.Authorization.timestamp}\n{header.Authorization.nonce_str}\n{body}\n"`,
+		"lakala/messages/answer":             `{body}\n"`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			base := filepath.Join("..", "..", "providers", name)
+			text, err := os.ReadFile(base + ".json")
+			require.NoError(t, err)
+			var note struct {
+				Kind message.Kind `json:"kind"`
+				Ref  string       `json:"ref"`
+			}
+			require.NoError(t, json.Unmarshal(text, &note))
+			set := load(t, filepath.Join(filepath.Dir(filepath.Dir(base)), "keys"), note.Ref)
+			m := read(t, base+".http", note.Kind)
+			result := search(t, note.Kind, set, m)
+			require.NotEmpty(t, result.Fits, result.Searched)
+			assert.Contains(t, result.Fits[0].Summary(), want)
+			assert.Positive(t, result.Tried)
+			p := compile(t, result.Fits[0])
+			if note.Kind != message.Request {
+				require.NoError(t, direction(p, note.Kind).Format.Read(m))
+				_, err := scheme.Open(p, scheme.Incoming{Message: m, Keys: set, Now: time.Now()})
+				assert.NoError(t, err)
+			}
+		})
+	}
+}
+
+func direction(p *recipe.Program, kind message.Kind) *scheme.Direction {
+	if kind == message.Answer {
+		return p.Describe().Answer
+	}
+	return p.Describe().Notification
+}
+
+// read reads a message as curl -i shows it.
+func read(t *testing.T, name string, kind message.Kind) *message.Message {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	require.NoError(t, err)
+	first, rest, _ := bytes.Cut(text, []byte("\r\n"))
+	words := strings.Fields(string(first))
+	m := message.New(kind)
+	if kind == message.Answer {
+		m.Status, err = strconv.Atoi(words[1])
+		require.NoError(t, err)
+	} else {
+		m.Method = words[0]
+		m.Path, m.Query, _ = strings.Cut(words[1], "?")
+	}
+	r := bufio.NewReader(bytes.NewReader(rest))
+	header, err := textproto.NewReader(r).ReadMIMEHeader()
+	require.NoError(t, err)
+	m.Header = http.Header(header)
+	var wire bytes.Buffer
+	_, err = wire.ReadFrom(r)
+	require.NoError(t, err)
+	m.Wire = wire.Bytes()
+	return m
+}
+
+const merchant = "../../../keys-dev/merchant"
+
+// What the recipes of the five sign is found again, from requests.
+func TestTheFive(t *testing.T) {
+	for name, test := range map[string]struct {
+		reference, request, want string
+		settings                 recipe.Settings
+	}{
+		"jeepay":  {"jeepay/M1623997351", `{"amount":100,"mchNo":"M1623997351","appId":"a1","receivers":[{"a":1}]}`, `body.sign md5 hex-upper: sorted body except sign; append "&key={secret}"`, nil},
+		"RSA2":    {"jeepay/M1623997351", `{"amount":100,"mchNo":"M1623997351","appId":"a1"}`, "body.sign rsa-sha256 base64: sorted body except sign after \"&\"", recipe.Settings{"sign_type": {"RSA2"}}},
+		"hkrt":    {"hkrt/405544499f016a9b3d8f57000f", `{"apply_no":"1","list":[{"amt":"1.00","no":"2"},{"amt":"3.00","no":"4"}]}`, `nested recurse; append "{secret}"`, recipe.Settings{"access_id": {"405544499f016a9b3d8f57000f"}}},
+		"hongwen": {"hongwen/2014072300007148", `{"biz_content":{"divide_back_out_trade_no":"1"}}`, "body.sign rsa-sha256 base64: sorted body except sign", recipe.Settings{"mch_no": {"2014072300007148"}, "method": {"trade.apply"}}},
+		"easypay": {"easypay/ORG000000000007", `{"orgId":"ORG000000000007","bizData":{"oriOrgTrace":"1","transAmt":"2"}}`, "body.sign rsa-sha256 base64: sorted body.bizData", nil},
+		"hbsk":    {"hbsk/d787d45a68b48", `{"data":{"sequence":"1"}}`, `body.sign hmac-sha256 hex: sorted body except sign`, recipe.Settings{"developer_key": {"d787d45a68b48"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			recipeName := name
+			if name == "RSA2" {
+				recipeName = "jeepay"
+			}
+			r, ok := providers.Find(recipeName)
+			require.True(t, ok)
+			p, err := recipe.Compile(recipeName, r, test.settings)
+			require.NoError(t, err)
+			set := load(t, merchant, test.reference)
+			var sent []*message.Message
+			for i := range 2 {
+				plain := message.New(message.Request)
+				plain.Method, plain.Path = "POST", "/pay"
+				o, err := body.Parse([]byte(strings.Replace(test.request, `"1"`, `"`+strconv.Itoa(1000+i)+`"`, 1)))
+				require.NoError(t, err)
+				plain.SetPayload(o)
+				sealed, err := scheme.Seal(p, scheme.Request{Message: plain, Keys: set, Now: time.Now().Add(time.Duration(i) * time.Hour)})
+				require.NoError(t, err)
+				sent = append(sent, sealed.Message)
+			}
+			result := search(t, message.Request, set, sent...)
+			require.NotEmpty(t, result.Fits, result.Searched)
+			assert.Contains(t, result.Fits[0].Summary(), test.want)
+			compile(t, result.Fits[0])
+		})
+	}
+}
+
+// A message that nobody with these keys has signed fits nothing, and what was
+// searched is said.
+func TestNothingFits(t *testing.T) {
+	set := load(t, merchant, "hkrt/405544499f016a9b3d8f57000f")
+	m := message.New(message.Notification)
+	m.Wire = []byte(`{"amt":"1","sign":"00112233445566778899AABBCCDDEEFF"}`)
+	result := search(t, message.Notification, set, m)
+	assert.Empty(t, result.Fits)
+	assert.Positive(t, result.Tried)
+	require.NotEmpty(t, result.Searched)
+	assert.Contains(t, result.Searched[0], "body.sign, 16 bytes in hex-upper: md5, hmac-md5")
+
+	m.Wire = []byte(`{"amt":"1"}`)
+	result = search(t, message.Notification, set, m)
+	assert.Contains(t, result.Searched[0], "no member and no header looks like a signature")
+	_, err := guess.Search(t.Context(), message.Answer, nil, set)
+	assert.ErrorContains(t, err, "at least one message")
+}
+
+// The second message leaves out what fits the first one by chance.
+func TestTwoMessages(t *testing.T) {
+	set := load(t, merchant, "hkrt/405544499f016a9b3d8f57000f")
+	r, _ := providers.Find("hkrt")
+	p, err := recipe.Compile("hkrt", r, nil)
+	require.NoError(t, err)
+	seal := func(text string) *message.Message {
+		m := message.New(message.Request)
+		o, err := body.Parse([]byte(text))
+		require.NoError(t, err)
+		m.SetPayload(o)
+		sealed, err := scheme.Seal(p, scheme.Request{Message: m, Keys: set, Now: time.Now()})
+		require.NoError(t, err)
+		return sealed.Message
+	}
+	one := search(t, message.Request, set, seal(`{"A":"1","b":"2"}`))
+	two := search(t, message.Request, set, seal(`{"A":"1","b":"2"}`), seal(`{"a":"1","B":"2","c":""}`))
+	assert.Greater(t, len(one.Fits), len(two.Fits))
+	require.NotEmpty(t, two.Fits)
+	assert.Equal(t, `body.sign md5 hex-upper: sorted body except sign; append "{secret}"`, two.Fits[0].Summary())
+}

@@ -1,0 +1,154 @@
+package guess
+
+import (
+	"cmp"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/message"
+)
+
+// place is where a signature may stand.
+type place struct {
+	name     string // as a recipe has it: body.sign, header.X-Signature
+	encoding string
+	size     int      // of the signature, in bytes
+	member   string   // the name of a member of the body, or ""
+	parts    []string // the other parts of the header that it stands in
+}
+
+func (p place) describe(algorithms []string) string {
+	return fmt.Sprintf("%s, %d bytes in %s: %s", p.name, p.size, p.encoding, strings.Join(algorithms, ", "))
+}
+
+// signatureName are names that signatures have.
+var signatureName = regexp.MustCompile(`(?i)sign|sig$|hmac|mac(value)?$|hash|digest|checksum|token|authorization|^v1$`)
+
+// labelName are names of members that stand beside a signature and are often not
+// signed.
+var labelName = regexp.MustCompile(`(?i)^(sign|signature)_?-?(type|method|alg|algorithm)$`)
+
+// findPlaces are the places that look like a signature in every message, those with
+// a telling name first; those without one only where there is no other.
+func findPlaces(messages []*message.Message) []place {
+	var found []place
+	for i, m := range messages {
+		here := placesOf(m)
+		if i == 0 {
+			found = here
+			continue
+		}
+		found = slices.DeleteFunc(found, func(p place) bool {
+			return !slices.ContainsFunc(here, func(q place) bool { return q.name == p.name })
+		})
+	}
+	named := slices.DeleteFunc(slices.Clone(found), func(p place) bool { return !signatureName.MatchString(p.last()) })
+	if len(named) > 0 {
+		found = named
+	}
+	slices.SortStableFunc(found, func(a, b place) int { return cmp.Compare(rank(a), rank(b)) })
+	return found
+}
+
+func (p place) last() string { return p.name[strings.LastIndexByte(p.name, '.')+1:] }
+
+func rank(p place) int {
+	if strings.Contains(strings.ToLower(p.last()), "sig") {
+		return 0
+	}
+	return 1
+}
+
+func placesOf(m *message.Message) []place {
+	var found []place
+	if m.Payload != nil {
+		for _, member := range m.Payload.Members() {
+			name := string(member.Name())
+			found = append(found, placesIn("body."+dotted(name), name, string(member.Text()), member.Kind())...)
+			if inner := m.Payload.At(body.Path{name}); inner != nil && !inner.IsList() {
+				for _, nested := range inner.Members() {
+					found = append(found, placesIn("body."+dotted(name)+"."+dotted(string(nested.Name())), "", string(nested.Text()), nested.Kind())...)
+				}
+			}
+		}
+	}
+	for name, values := range m.Header {
+		if len(values) != 1 || standard(name) {
+			continue
+		}
+		if p, ok := looksSigned("header."+name, values[0]); ok {
+			found = append(found, p)
+		}
+		keys := partNames(values[0])
+		for _, key := range keys {
+			for _, value := range message.Parts(values[0], key) {
+				if p, ok := looksSigned("header."+name+"."+key, value); ok && len(keys) > 1 {
+					p.parts = slices.DeleteFunc(slices.Clone(keys), func(k string) bool { return k == key })
+					found = append(found, p)
+					break
+				}
+			}
+		}
+	}
+	slices.SortFunc(found, func(a, b place) int { return strings.Compare(a.name, b.name) })
+	return found
+}
+
+func placesIn(name, member, value string, kind body.Kind) []place {
+	if kind != body.String {
+		return nil
+	}
+	p, ok := looksSigned(name, value)
+	p.member = member
+	if !ok {
+		return nil
+	}
+	return []place{p}
+}
+
+// dotted is a name as a path has it.
+func dotted(name string) string { return strings.ReplaceAll(name, ".", `\.`) }
+
+var partPattern = regexp.MustCompile(`(?:^|[,; ])([A-Za-z][A-Za-z0-9_-]*)=`)
+
+// partNames are the keys of a header that reads k=v,k="v".
+func partNames(value string) []string {
+	var names []string
+	for _, m := range partPattern.FindAllStringSubmatch(value, 20) {
+		if !slices.Contains(names, m[1]) {
+			names = append(names, m[1])
+		}
+	}
+	return names
+}
+
+// standard are headers that everybody sends.
+func standard(name string) bool {
+	return slices.Contains([]string{"Content-Type", "Content-Length", "Content-Encoding", "Content-Language", "Host", "User-Agent", "Accept", "Accept-Encoding", "Accept-Language", "Connection", "Date", "Server", "Via", "Cache-Control", "Etag", "Vary", "Transfer-Encoding", "Keep-Alive", "Pragma", "Expires", "Set-Cookie", "Cookie", "X-Forwarded-For", "X-Real-Ip", "Strict-Transport-Security"}, name)
+}
+
+// looksSigned reads a text as hexadecimal or Base64.
+func looksSigned(name, value string) (place, bool) {
+	if len(value) < 22 || len(value) > 4096 {
+		return place{}, false
+	}
+	if raw, err := hex.DecodeString(value); err == nil {
+		encoding := "hex"
+		if value == strings.ToUpper(value) {
+			encoding = "hex-upper"
+		}
+		return place{name: name, encoding: encoding, size: len(raw)}, len(raw) >= 16
+	}
+	if raw, err := base64.StdEncoding.DecodeString(value); err == nil {
+		return place{name: name, encoding: "base64", size: len(raw)}, len(raw) >= 16
+	}
+	if raw, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(value, "=")); err == nil && strings.ContainsAny(value, "-_") {
+		return place{name: name, encoding: "base64url", size: len(raw)}, len(raw) >= 16
+	}
+	return place{}, false
+}

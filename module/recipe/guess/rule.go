@@ -1,0 +1,200 @@
+package guess
+
+import (
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/countersign/caddy-countersign/module/message"
+	"github.com/countersign/caddy-countersign/module/recipe"
+)
+
+// Rule is a candidate: how messages of a kind are signed.
+type Rule struct {
+	Kind      message.Kind
+	Format    string     // message.JSON, Form or XML
+	Place     string     // where the signature stands, as body.sign
+	Algorithm string     // as rsa-sha256
+	Encoding  string     // as base64
+	Text      [][]string // the builder or the template, and the steps behind it
+	Key       string     // a placeholder of the key's serial, or ""
+
+	message *message.Message
+}
+
+func line(words ...string) recipe.Line { return recipe.Line{Words: words} }
+
+// probe is the recipe that verifies messages under the rule. A request is read
+// like a notification, which has a method and a path as well.
+func (r Rule) probe() recipe.Recipe {
+	block := line("notification")
+	if r.Kind == message.Answer {
+		block = line("answer")
+	}
+	if r.Format != message.JSON {
+		block.Block = append(block.Block, line(append([]string{"receive"}, strings.Fields(r.Format)...)...))
+	}
+	verify := line("verify", r.Place, r.Algorithm, r.Encoding, "signed")
+	if r.Key != "" {
+		verify.Block = append(verify.Block, line("key", r.Key))
+	}
+	block.Block = append(block.Block, verify)
+	text := line("text", "signed")
+	for _, words := range r.Text {
+		text.Block = append(text.Block, line(words...))
+	}
+	return recipe.Recipe{Lines: []recipe.Line{text, block}}
+}
+
+// String is the recipe block, as a Caddyfile has it.
+func (r Rule) String() string {
+	var out strings.Builder
+	out.WriteString("recipe guessed {\n\tproof guess \"found from captured messages\"\n\ttext signed {\n")
+	sent := r.sent()
+	for _, words := range r.Text {
+		out.WriteString("\t\t" + sent.Replace(join(words)) + "\n")
+	}
+	out.WriteString("\t}\n\t" + r.block() + " {\n")
+	if r.Kind == message.Request {
+		r.writeSign(&out)
+	} else {
+		r.writeVerify(&out)
+	}
+	out.WriteString("\t}\n}\n")
+	return out.String()
+}
+
+func (r Rule) block() string { return string(r.Kind) }
+
+func (r Rule) writeVerify(out *strings.Builder) {
+	if r.Format != message.JSON {
+		out.WriteString("\t\treceive " + r.Format + "\n")
+	}
+	out.WriteString("\t\t" + join([]string{"verify", r.Place, r.Algorithm, r.Encoding, "signed"}))
+	if r.Key != "" {
+		out.WriteString(" {\n\t\t\tkey " + r.Key + "\n\t\t}")
+	}
+	out.WriteString("\n")
+}
+
+func (r Rule) writeSign(out *strings.Builder) {
+	place, as := r.Place, ""
+	if header, part, ok := strings.Cut(strings.TrimPrefix(r.Place, "header."), "."); ok && strings.HasPrefix(r.Place, "header.") {
+		place, as = "header."+header, r.template(header, part)
+	}
+	for _, name := range r.headers() {
+		if value := placeholder(name, r.message.Header.Get(name)); value != "" {
+			out.WriteString("\t\tdefault header." + name + " " + value + "\n")
+		}
+	}
+	out.WriteString("\t\t" + join([]string{"sign", place, r.Algorithm, r.Encoding, "signed"}))
+	if as != "" {
+		out.WriteString(" as `" + as + "`")
+	}
+	out.WriteString("\n")
+	if r.Format != message.JSON {
+		out.WriteString("\t\tsend " + strings.Fields(r.Format)[0] + "\n")
+	}
+}
+
+var wholeHeader = regexp.MustCompile(`\{header\.([A-Za-z0-9_-]+)\}`)
+
+// headers are those that the text names as a whole.
+func (r Rule) headers() []string {
+	var names []string
+	for _, words := range r.Text {
+		for _, m := range wholeHeader.FindAllStringSubmatch(strings.Join(words, " "), -1) {
+			names = append(names, m[1])
+		}
+	}
+	return names
+}
+
+// sent replaces the parts of a header that a request makes by what it makes them
+// of.
+func (r Rule) sent() *strings.Replacer {
+	var pairs []string
+	header, part, ok := strings.Cut(strings.TrimPrefix(r.Place, "header."), ".")
+	if r.Kind == message.Request && ok {
+		value := r.message.Header.Get(header)
+		for _, name := range partNames(value) {
+			if made := placeholder(name, first(message.Parts(value, name))); name != part && made != "" {
+				pairs = append(pairs, "{header."+header+"."+name+"}", made)
+			}
+		}
+	}
+	return strings.NewReplacer(pairs...)
+}
+
+// template is the header of a request with placeholders in it.
+func (r Rule) template(header, part string) string {
+	value := r.message.Header.Get(header)
+	for _, name := range partNames(value) {
+		was := first(message.Parts(value, name))
+		made := placeholder(name, was)
+		if name == part {
+			made = "{signature}"
+		}
+		if made != "" && was != "" {
+			value = strings.Replace(value, was, made, 1)
+		}
+	}
+	return value
+}
+
+func first(values []string) string {
+	if len(values) == 0 {
+		return ""
+	}
+	return values[0]
+}
+
+var (
+	unixTime = regexp.MustCompile(`^1[0-9]{9}$`)
+	unixMS   = regexp.MustCompile(`^1[0-9]{12}$`)
+	wallTime = regexp.MustCompile(`^20[0-9]{2}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}$`)
+	hexNonce = regexp.MustCompile(`^[0-9a-f]{8,64}$`)
+	nonce    = regexp.MustCompile(`^[0-9A-Za-z]{8,64}$`)
+
+	namesTime  = regexp.MustCompile(`(?i)time|stamp|date|^t$`)
+	namesNonce = regexp.MustCompile(`(?i)nonce|rand|noncestr`)
+)
+
+// placeholder is what makes a value like the one that was seen under a name, or
+// "".
+func placeholder(name, value string) string {
+	switch isTime, isNonce := namesTime.MatchString(name), namesNonce.MatchString(name); {
+	case isTime && unixTime.MatchString(value):
+		return "{time.unix}"
+	case isTime && unixMS.MatchString(value):
+		return "{time.unix_ms}"
+	case isTime && wallTime.MatchString(value):
+		return "{time.2006-01-02 15:04:05}"
+	case isNonce && hexNonce.MatchString(value):
+		return "{nonce." + strconv.Itoa(len(value)) + ".hex}"
+	case isNonce && nonce.MatchString(value):
+		return "{nonce." + strconv.Itoa(len(value)) + "}"
+	}
+	return ""
+}
+
+// join is a line's words, quoted where a Caddyfile needs it or a reader is helped.
+func join(words []string) string {
+	quoted := make([]string, len(words))
+	for i, w := range words {
+		quoted[i] = w
+		if w == "" || strings.ContainsAny(w, " \t\"`#\\&|{}") {
+			quoted[i] = `"` + strings.ReplaceAll(w, `"`, `\"`) + `"`
+		}
+	}
+	return strings.Join(quoted, " ")
+}
+
+// Summary is the rule on one line.
+func (r Rule) Summary() string {
+	steps := make([]string, len(r.Text))
+	for i, words := range r.Text {
+		steps[i] = join(words)
+	}
+	return strings.Join([]string{r.Place, r.Algorithm, r.Encoding}, " ") + ": " + strings.Join(steps, "; ")
+}

@@ -1,0 +1,374 @@
+package guess
+
+import (
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/countersign/caddy-countersign/module/algorithm"
+	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/keys"
+	"github.com/countersign/caddy-countersign/module/message"
+)
+
+// How thorough a pass over the candidates is: first the plain ones, and the rest
+// only where none of them fits.
+const (
+	plain = iota
+	thorough
+)
+
+// text is what a text begins with: a builder, or a template.
+type text struct {
+	builder []string
+	sorted  bool
+}
+
+// texts are the texts that a signature at a place may cover.
+func (s *search) texts(p place, effort int) []text {
+	var all []text
+	add := func(isSorted bool, words ...string) { all = append(all, text{words, isSorted}) }
+	for _, part := range s.parts() {
+		for _, words := range s.sorted(p, part, effort) {
+			add(true, words...)
+		}
+	}
+	if p.member == "" {
+		for _, t := range s.templates(p, effort) {
+			add(false, t)
+		}
+	}
+	for _, part := range s.parts()[1:] {
+		add(false, "raw", part)
+		add(false, "json", part)
+	}
+	if s.format == message.JSON && p.member != "" {
+		for _, order := range [][]string{nil, {"sorted"}, {"deep"}} {
+			add(false, slices.Concat([]string{"json", "body"}, order, []string{"except", p.member})...)
+		}
+	}
+	for _, t := range s.memberTemplates(p, effort) {
+		add(false, t)
+	}
+	if effort == thorough {
+		for _, part := range s.parts() {
+			for _, kind := range []string{"sorted", "by-value"} {
+				for _, join := range []string{"", "&", "|", ","} {
+					words := []string{"values", kind, "of", part, "join", join}
+					if part == "body" && p.member != "" {
+						continue // values has no except: the signature would be among them
+					}
+					add(false, words...)
+				}
+			}
+		}
+	}
+	return all
+}
+
+// parts are the body and each object in it, in the first message.
+func (s *search) parts() []string {
+	parts := []string{"body"}
+	if m := s.messages[0]; m.Payload != nil {
+		for _, member := range m.Payload.Members() {
+			name := string(member.Name())
+			if inner := m.Payload.At(body.Path{name}); inner != nil && !inner.IsList() {
+				parts = append(parts, "body."+dotted(name))
+			}
+		}
+	}
+	return parts
+}
+
+// members are those of a part in all messages.
+func (s *search) members(part string) []body.Member {
+	var all []body.Member
+	for _, m := range s.messages {
+		if m.Payload == nil {
+			continue
+		}
+		tree := m.Payload
+		if name, ok := strings.CutPrefix(part, "body."); ok {
+			path, err := body.ParsePath(name)
+			if err != nil {
+				continue
+			}
+			if tree = tree.At(path); tree == nil || tree.IsList() {
+				continue
+			}
+		}
+		all = append(all, tree.Members()...)
+	}
+	return all
+}
+
+// sorted are the builders that sort the members of a part. Variants that make no
+// difference for these messages are left out.
+func (s *search) sorted(p place, part string, effort int) [][]string {
+	members := s.members(part)
+	if len(members) == 0 {
+		return nil
+	}
+	var hasEmpty, hasNested, mixedCase bool
+	var labels []string
+	for _, m := range members {
+		name := string(m.Name())
+		hasEmpty = hasEmpty || m.IsEmpty()
+		hasNested = hasNested || !m.IsScalar() && !m.IsEmpty()
+		mixedCase = mixedCase || strings.ToLower(name) != name
+		if labelName.MatchString(name) && name != p.member && !slices.Contains(labels, name) {
+			labels = append(labels, name)
+		}
+	}
+	nothing := [][]string{nil}
+	excepts := nothing
+	if own := strings.TrimPrefix(p.name, part+"."); own != p.name && !strings.Contains(strings.ReplaceAll(own, `\.`, ""), ".") {
+		excepts = [][]string{{"except", strings.ReplaceAll(own, `\.`, ".")}}
+	}
+	if len(labels) > 0 {
+		with := slices.Concat(excepts[0], labels)
+		if excepts[0] == nil {
+			with = slices.Concat([]string{"except"}, labels)
+		}
+		excepts = append(excepts, with)
+	}
+	empties, nests, orders := nothing, nothing, nothing
+	if hasEmpty {
+		empties = append(empties, []string{"empty", "keep"})
+	}
+	if hasNested {
+		nests = [][]string{{"nested", "json"}, {"nested", "skip"}, {"nested", "recurse"}, {"nested", "flat"}, {"nested", "json", "plain"}}
+	}
+	if mixedCase {
+		orders = append(orders, []string{"order", "name-fold"}, []string{"order", "piece-fold"})
+	} else if effort == thorough {
+		orders = append(orders, []string{"order", "piece-fold"})
+	}
+	joins := [][]string{nil, {"after", "&"}, {"join", ""}, {"pair", "", "join", ""}}
+	if effort == thorough {
+		joins = append(joins, []string{"pair", ":", "join", ","}, []string{"join", "|"}, []string{"join", ","}, []string{"pair", "", "join", "&"}, []string{"pair", ":", "join", ""}, []string{"after", "|"}, []string{"join", `\n`})
+	}
+	nulls := nothing
+	if slices.ContainsFunc(members, body.Member.IsNull) && effort == thorough {
+		nulls = append(nulls, []string{"null", "empty"})
+	}
+	var all [][]string
+	for _, except := range excepts {
+		for _, empty := range empties {
+			for _, nested := range nests {
+				for _, order := range orders {
+					for _, join := range joins {
+						for _, null := range nulls {
+							all = append(all, slices.Concat([]string{"sorted", part}, except, empty, nested, null, order, join))
+						}
+					}
+				}
+			}
+		}
+	}
+	return all
+}
+
+var (
+	timeName = regexp.MustCompile(`(?i)time|stamp|nonce|date|^t$|rand|id$|version|serial|appkey|mch|merchant`)
+	isToken  = regexp.MustCompile(`^[A-Za-z0-9_.:+ -]{1,64}$`)
+)
+
+// templates are texts of the body's bytes with what stands in the headers.
+func (s *search) templates(p place, effort int) []string {
+	extras := s.extras(p)
+	all := long(extras, effort)
+	extras = extras[:min(len(extras), 4)]
+	fronts := [][]string{nil}
+	if s.messages[0].Method != "" && s.messages[0].Path != "" {
+		fronts = append(fronts, []string{"{method}", "{uri}"}, []string{"{uri}"}, []string{"{method}", "{path}"}, []string{"{path}"})
+		if effort == thorough {
+			fronts = append(fronts, []string{"{method}"}, []string{"{method}", "{path}", "{query}"}, []string{"{url}"}, []string{"{method}", "{host}", "{path}"}, []string{"{method}", "{url}"})
+		}
+	}
+	if s.messages[0].Status > 0 && effort == thorough {
+		fronts = append(fronts, []string{"{status}"})
+	}
+	for _, front := range fronts {
+		for _, some := range arrangements(extras, 3) {
+			behind := slices.Concat(front, some, []string{"{body}"})
+			before := slices.Concat(front, []string{"{body}"}, some)
+			for _, order := range [][]string{behind, before} {
+				for _, separator := range []string{`\n`, ".", "", "|", "&", ":", ","} {
+					joined := strings.Join(order, separator)
+					all = append(all, joined)
+					if separator == `\n` {
+						all = append(all, joined+`\n`)
+					}
+				}
+				if len(some) == 0 {
+					break
+				}
+			}
+		}
+	}
+	return unique(all)
+}
+
+// long are the texts with more than three headers, each on a line of its own or
+// without anything between them.
+func long(extras []string, effort int) []string {
+	if effort == plain || len(extras) < 4 {
+		return nil
+	}
+	var all []string
+	for _, some := range arrangements(extras[:min(len(extras), 6)], 5) {
+		if len(some) > 3 {
+			lines := strings.Join(append(some, "{body}"), `\n`)
+			all = append(all, lines+`\n`, lines, strings.Join(append(some, "{body}"), ""))
+		}
+	}
+	return all
+}
+
+// extras are the parts of the header that the signature stands in, and the headers
+// that look like a time or a nonce, as placeholders.
+func (s *search) extras(p place) []string {
+	var extras []string
+	header := strings.TrimPrefix(p.name, "header.")
+	if name, _, ok := strings.Cut(header, "."); ok {
+		for _, part := range p.parts {
+			extras = append(extras, "{header."+name+"."+part+"}")
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.messages[0].Header)) {
+		value := s.messages[0].Header.Get(name)
+		if !standard(name) && "header."+name != p.name && !strings.HasPrefix(p.name, "header."+name+".") && isToken.MatchString(value) && timeName.MatchString(name) {
+			extras = append(extras, "{header."+name+"}")
+		}
+	}
+	return extras
+}
+
+// memberTemplates are texts of a few members in an order of their own.
+func (s *search) memberTemplates(p place, effort int) []string {
+	if p.member == "" && !strings.HasPrefix(p.name, "body.") || s.messages[0].Payload == nil {
+		return nil
+	}
+	most, names := 2, []string(nil)
+	if effort == thorough {
+		most = 4
+	}
+	for _, m := range s.messages[0].Payload.Members() {
+		if name := string(m.Name()); name != p.member && m.IsScalar() && !m.IsEmpty() && !strings.ContainsAny(name, "{}\\.") {
+			names = append(names, name)
+		}
+	}
+	if len(names) > 7 {
+		return nil // whoever signs by hand signs few
+	}
+	var all []string
+	for _, some := range arrangements(names, most) {
+		if len(some) == 0 {
+			continue
+		}
+		bare, named := make([]string, len(some)), make([]string, len(some))
+		for i, name := range some {
+			bare[i] = "{body." + name + "}"
+			named[i] = name + "=" + bare[i]
+		}
+		for _, separator := range []string{"", "&", "|", ",", ".", `\n`} {
+			all = append(all, strings.Join(bare, separator))
+		}
+		if len(some) > 1 {
+			all = append(all, strings.Join(named, "&"))
+		}
+	}
+	return unique(all)
+}
+
+// arrangements are all ordered selections of at most n names, the empty one first.
+func arrangements(names []string, n int) [][]string {
+	all := [][]string{nil}
+	from := 0
+	for range n {
+		to := len(all)
+		for _, base := range all[from:to] {
+			for _, name := range names {
+				if !slices.Contains(base, name) {
+					all = append(all, append(slices.Clone(base), name))
+				}
+			}
+		}
+		from = to
+	}
+	return all
+}
+
+func unique(texts []string) []string {
+	seen := make(map[string]bool)
+	return slices.DeleteFunc(texts, func(t string) bool {
+		known := seen[t]
+		seen[t] = true
+		return known
+	})
+}
+
+// algorithms are those whose signatures have the size, and for which the set has a
+// key.
+func (s *search) algorithms(p place) []string {
+	var all []string
+	if len(s.set.Secrets("")) > 0 || len(s.namedSecrets()) > 0 {
+		for _, name := range []string{"md5", "hmac-sha256", "sha256", "sha1", "hmac-sha1", "hmac-md5", "sha512", "hmac-sha512", "sha384", "sm3", "hmac-sm3"} {
+			if a, err := algorithm.Named(name); err == nil && len(a.Sum([]byte("k"), nil)) == p.size {
+				all = append(all, name)
+			}
+		}
+	}
+	for _, key := range s.set.VerifyKeys("") {
+		for _, name := range publicAlgorithms(key, p.size) {
+			if !slices.Contains(all, name) {
+				all = append(all, name)
+			}
+		}
+	}
+	return all
+}
+
+func publicAlgorithms(key *keys.PublicKey, size int) []string {
+	switch {
+	case key.RSA != nil && key.RSA.Size() == size:
+		return []string{"rsa-sha256", "rsa-sha1", "rsa-md5", "rsa-sha512", "rsa-pss-sha256"}
+	case key.Kind == keys.KindSM2 && size == 64:
+		return []string{"sm2-rs"}
+	case key.Kind == keys.KindSM2 && size > 64 && size < 74:
+		return []string{"sm2"}
+	case key.Kind == keys.KindEd25519 && size == 64:
+		return []string{"ed25519"}
+	case key.Kind == keys.KindECDSA && size > 64 && size < 74:
+		return []string{"ecdsa-sha256"}
+	}
+	return nil
+}
+
+func (s *search) namedSecrets() []string {
+	var names []string
+	for id, set := range s.set.Named {
+		if set.Secret != nil {
+			names = append(names, id)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// serial is a placeholder for the key's serial, where a header names it.
+func (s *search) serial(name string) string {
+	a, err := algorithm.Named(name)
+	if err != nil || a.Kind() != algorithm.Public || len(s.set.Named) == 0 {
+		return ""
+	}
+	for _, header := range slices.Sorted(maps.Keys(s.messages[0].Header)) {
+		value := s.messages[0].Header.Get(header)
+		if _, ok := s.set.Named[value]; ok && value != "" {
+			return "{header." + header + "}"
+		}
+	}
+	return ""
+}
