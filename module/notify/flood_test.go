@@ -55,15 +55,25 @@ func TestLargeBodiesAreBounded(t *testing.T) {
 	s := sides[0]
 	app := newApplication(t, says("ok"))
 	c := serve(t, s.directive("max_request_body 80MiB")+app.proxy())
-	stalled, err := net.Dial("tcp", c.address)
-	require.NoError(t, err)
-	defer stalled.Close()
-	_, err = fmt.Fprintf(stalled, "POST / HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", c.address, 70<<20, strings.Repeat(" ", 63<<20))
-	require.NoError(t, err)
-	// Part of what was written can still be on its way.
-	require.Eventually(t, func() bool {
+	stall := func() net.Conn {
+		conn, err := net.Dial("tcp", c.address)
+		require.NoError(t, err)
+		_, err = fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", c.address, 70<<20, strings.Repeat(" ", 63<<20))
+		require.NoError(t, err)
+		return conn
+	}
+	// While part of the first is still on its way, the first is refused and not the
+	// second: then they are sent again, with more time between them.
+	refused := false
+	for pause := 50 * time.Millisecond; !refused && pause < 4*time.Second; pause *= 2 {
+		stalled := stall()
+		defer stalled.Close()
+		time.Sleep(pause)
 		large := c.post(t, sent{contentType: "application/json", body: strings.Repeat(" ", 1<<20+100<<10)})
-		return large.code(t) == "overloaded"
-	}, 8*time.Second, 20*time.Millisecond)
+		if refused = large.code(t) == "overloaded"; !refused {
+			require.NoError(t, stalled.Close())
+		}
+	}
+	assert.True(t, refused)
 	assert.Equal(t, 200, c.post(t, s.genuine(t)).status)
 }
