@@ -14,8 +14,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/countersign/caddy-countersign/module/network"
 	"github.com/countersign/caddy-countersign/module/problem"
-	"github.com/countersign/caddy-countersign/module/proxy"
 	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
@@ -191,9 +191,9 @@ func applicationProblem(err error) *problem.Problem {
 	case errors.Is(err, errAborted):
 		return problem.New(problem.ApplicationFailed, "the application broke off its answer", nil)
 	case errors.Is(err, context.DeadlineExceeded), status == http.StatusGatewayTimeout, errors.As(err, &timeout) && timeout.Timeout():
-		return problem.New(problem.ApplicationTimeout, "the application did not answer in time", proxy.Describe(err))
+		return problem.New(problem.ApplicationTimeout, "the application did not answer in time", network.Describe(err))
 	default:
-		return problem.New(problem.ApplicationFailed, "the application could not be asked, or a handler before it failed", proxy.Describe(err))
+		return problem.New(problem.ApplicationFailed, "the application could not be asked, or a handler before it failed", network.Describe(err))
 	}
 }
 

@@ -12,10 +12,10 @@ import (
 
 	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/diagnosis"
+	"github.com/countersign/caddy-countersign/module/inbound"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/message"
 	"github.com/countersign/caddy-countersign/module/problem"
-	"github.com/countersign/caddy-countersign/module/proxy"
 	"github.com/countersign/caddy-countersign/module/scheme"
 	"github.com/countersign/caddy-countersign/module/telemetry"
 )
@@ -70,7 +70,7 @@ func (n *notification) open(ctx context.Context, m *message.Message) (*scheme.Ve
 		return nil, problem.New(problem.UnknownKeySet, "the notification names no key set: a member that stands in the key reference is missing or is no plain name", nil)
 	}
 	n.entry.Reference = reference
-	set, p := proxy.FindKeys(ctx, n.h.meter, n.h.ring, reference, n.h.rules.Notification.Roles...)
+	set, p := inbound.FindKeys(ctx, n.h.meter, n.h.ring, reference, n.h.rules.Notification.Roles...)
 	if p != nil {
 		return nil, p
 	}
@@ -135,7 +135,7 @@ func (h *Handler) admit(v *scheme.Verified) *problem.Problem {
 // refuse ends the notification with a problem and answers with it.
 func (n *notification) refuse(w http.ResponseWriter, r *http.Request, p *problem.Problem) error {
 	n.fail(p)
-	return proxy.Answer(w, r, p)
+	return inbound.Answer(w, r, p)
 }
 
 // fail ends the notification with a problem.

@@ -10,9 +10,9 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/inbound"
 	"github.com/countersign/caddy-countersign/module/message"
 	"github.com/countersign/caddy-countersign/module/problem"
-	"github.com/countersign/caddy-countersign/module/proxy"
 )
 
 // receive reads a notification and verifies nothing.
@@ -23,7 +23,7 @@ func (n *notification) receive(r *http.Request) (*message.Message, *problem.Prob
 	if p := checkEncoding(r); p != nil {
 		return nil, p
 	}
-	raw, p := proxy.ReadBody(r, n.h.MaxRequestBody)
+	raw, p := inbound.ReadBody(r, n.h.MaxRequestBody)
 	switch {
 	case p != nil && p.Reason == problem.InvalidRequest:
 		return nil, invalid("the body could not be read whole")

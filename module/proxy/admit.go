@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"mime"
 	"net/http"
 	"regexp"
@@ -12,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/inbound"
 	"github.com/countersign/caddy-countersign/module/message"
 	"github.com/countersign/caddy-countersign/module/problem"
 )
@@ -21,7 +21,7 @@ func (t *Transport) admit(r *http.Request) (*message.Message, *problem.Problem) 
 	if p := t.checkHead(r); p != nil {
 		return nil, p
 	}
-	raw, p := ReadBody(r, t.MaxRequestBody)
+	raw, p := inbound.ReadBody(r, t.MaxRequestBody)
 	if p != nil {
 		return nil, p
 	}
@@ -128,63 +128,6 @@ func (t *Transport) formatOf(r *http.Request) (message.Format, *problem.Problem)
 
 // shown is the value of a header for a person: printable, and cut.
 func shown(text string) string { return body.ShowName([]byte(text)) }
-
-// ReadBody reads a whole request body of at most limit bytes. It is refused with
-// request_too_large or invalid_request.
-func ReadBody(r *http.Request, limit int64) ([]byte, *problem.Problem) {
-	tooLarge := func() *problem.Problem {
-		return problem.New(problem.RequestTooLarge, fmt.Sprintf("the request body is larger than max_request_body, which is %d bytes", limit), nil)
-	}
-	if r.ContentLength > limit {
-		return nil, tooLarge()
-	}
-	if r.Body == nil || r.Body == http.NoBody {
-		return nil, nil
-	}
-	raw, err := readAll(r.Body, r.ContentLength, limit)
-	switch {
-	case errors.Is(err, errTooLarge):
-		return nil, tooLarge()
-	case err != nil:
-		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-			return nil, problem.New(problem.RequestTooLarge, "the request body is larger than the server allows", nil)
-		}
-		return nil, problem.New(problem.InvalidRequest, "the request body could not be read whole", nil)
-	}
-	return raw, nil
-}
-
-var errTooLarge = errors.New("larger than the limit")
-
-// readAhead is how many bytes of a body are believed before they are there, so that
-// an announcement alone costs little memory.
-const readAhead = 64 << 10
-
-// readAll reads at most limit bytes into a buffer that fits, or that grows with what
-// arrives: length is what was announced, or negative.
-func readAll(r io.Reader, length, limit int64) ([]byte, error) {
-	if length < 0 || length > limit {
-		length = min(limit, 4<<10)
-	}
-	length = min(length, readAhead)
-	buf := make([]byte, 0, length+1) // one more, to see the end without growing
-	for {
-		if len(buf) == cap(buf) {
-			buf = append(buf, 0)[:len(buf)]
-		}
-		n, err := r.Read(buf[len(buf):cap(buf)])
-		buf = buf[:len(buf)+n]
-		if int64(len(buf)) > limit {
-			return nil, errTooLarge
-		}
-		if err == io.EOF { //nolint:errorlint // Read returns io.EOF itself
-			return buf, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-}
 
 // headerName is a name that a header can have (RFC 9110, section 5.1).
 var headerName = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")

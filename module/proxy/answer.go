@@ -18,6 +18,7 @@ import (
 
 	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/message"
+	"github.com/countersign/caddy-countersign/module/network"
 	"github.com/countersign/caddy-countersign/module/problem"
 	"github.com/countersign/caddy-countersign/module/scheme"
 )
@@ -76,19 +77,19 @@ func (e *exchange) read(ctx context.Context, res *http.Response) *problem.Proble
 			}
 		}
 	}
-	raw, err := readAll(from, length, limit)
+	raw, err := network.ReadAll(from, length, limit)
 	switch {
 	case err == nil:
 		rep.body = raw
 		return nil
-	case errors.Is(err, errTooLarge):
+	case errors.Is(err, network.ErrTooLarge):
 		return invalid(problem.ResponseTooLarge, "the provider's answer is larger than max_response_body")
-	case isTimeout(ctx, err):
+	case network.IsTimeout(ctx, err):
 		return problem.New(problem.UpstreamTimeout, "the provider's answer did not come whole within the timeout; ask it what became of the request", nil)
 	case isBrokenGzip(err):
 		return invalid(problem.ResponseInvalid, "the provider's answer is broken gzip, or says that it is gzip and is not")
 	default:
-		return problem.New(problem.UpstreamFailed, "the provider's answer broke off; ask it what became of the request", Describe(err))
+		return problem.New(problem.UpstreamFailed, "the provider's answer broke off; ask it what became of the request", network.Describe(err))
 	}
 }
 

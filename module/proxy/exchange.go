@@ -7,13 +7,13 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
 	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/diagnosis"
 	"github.com/countersign/caddy-countersign/module/guard"
+	"github.com/countersign/caddy-countersign/module/inbound"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/message"
 	"github.com/countersign/caddy-countersign/module/problem"
@@ -116,7 +116,7 @@ func (e *exchange) findKeys(ctx context.Context, roles []keys.Role) *problem.Pro
 		return problem.New(problem.UnknownKeySet, "the request names no key set: a member that stands in the key reference is missing or is no plain name", nil)
 	}
 	e.entry.Reference = reference
-	set, p := FindKeys(ctx, e.t.meter, e.t.ring, reference, roles...)
+	set, p := inbound.FindKeys(ctx, e.t.meter, e.t.ring, reference, roles...)
 	if p != nil {
 		return p
 	}
@@ -245,15 +245,4 @@ func (e *exchange) told(p *problem.Problem) *problem.Problem {
 	gone := problem.New(problem.ClientGone, "the client went away before the answer came; the log holds the provider's verdict", nil)
 	gone.ID = e.id
 	return gone
-}
-
-// announce sets the placeholders of a problem.
-func announce(r *http.Request, p *problem.Problem) {
-	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
-		text, _ := p.MarshalJSON()
-		repl.Set("http.countersign.reason", string(p.Reason))
-		repl.Set("http.countersign.outcome", string(p.Outcome()))
-		repl.Set("http.countersign.id", p.ID)
-		repl.Set("http.countersign.problem", string(text))
-	}
 }

@@ -6,6 +6,8 @@ import (
 	"compress/gzip"
 	"errors"
 	"io"
+
+	"github.com/countersign/caddy-countersign/module/network"
 )
 
 // gunzip undoes gzip while it is read. compress/gzip does not tell bytes behind
@@ -57,5 +59,5 @@ func (g *gunzip) next() error {
 // isBrokenGzip reports whether an error says that a body is no gzip, or not as a
 // whole. A body that ends too early is not among them.
 func isBrokenGzip(err error) bool {
-	return errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum) || isA[flate.CorruptInputError](err)
+	return errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum) || network.Is[flate.CorruptInputError](err)
 }

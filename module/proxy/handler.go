@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
+	"github.com/countersign/caddy-countersign/module/inbound"
 	"github.com/countersign/caddy-countersign/module/problem"
 )
 
@@ -142,7 +143,7 @@ func pick(header http.Header, names []string) http.Header {
 // answer ends the exchange with a problem and answers with it.
 func (e *exchange) answer(w http.ResponseWriter, r *http.Request, p *problem.Problem) error {
 	e.end("", p)
-	return Answer(w, r, e.told(p))
+	return inbound.Answer(w, r, e.told(p))
 }
 
 var (

@@ -11,6 +11,8 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
+	"github.com/countersign/caddy-countersign/module/inbound"
+	"github.com/countersign/caddy-countersign/module/network"
 	"github.com/countersign/caddy-countersign/module/problem"
 	"github.com/countersign/caddy-countersign/module/telemetry"
 )
@@ -34,7 +36,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	info, _ := reverseproxy.GetDialInfo(r.Context())
 	e.host = t.host(r, info)
-	if !Local(info.Network, info.Host) {
+	if !network.Local(info.Network, info.Host) {
 		if err := t.checkTry(info); err != nil {
 			return nil, e.fail(r, problem.New(problem.UpstreamUnreachable, err.Error(), err))
 		}
@@ -194,11 +196,11 @@ func (t *Transport) withoutPort(host string) string {
 
 // sendProblem says what a failed round trip means.
 func (e *exchange) sendProblem(ctx context.Context, err error) *problem.Problem {
-	cause := Describe(err)
+	cause := network.Describe(err)
 	switch {
 	case !e.sent:
 		return problem.New(problem.UpstreamUnreachable, "no connection to the provider: "+cause.Error(), cause)
-	case isTimeout(ctx, err):
+	case network.IsTimeout(ctx, err):
 		return problem.New(problem.UpstreamTimeout, "the provider did not answer within the timeout; ask it what became of the request", cause)
 	default:
 		return problem.New(problem.UpstreamFailed, "the connection to the provider failed after the request was sent; ask it what became of the request", cause)
@@ -220,7 +222,7 @@ func (t *Transport) healthCheck(r *http.Request) (*http.Response, error) {
 func (e *exchange) fail(r *http.Request, p *problem.Problem) error {
 	e.end("", p)
 	p = e.told(p)
-	announce(r, p)
+	inbound.Announce(r, p)
 	return caddyhttp.HandlerError{Err: p, StatusCode: p.Reason.Status(), ID: p.ID}
 }
 

@@ -3,7 +3,6 @@ package proxy
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/keys/devkeys"
+	"github.com/countersign/caddy-countersign/module/network"
 )
 
 // parentProxy is the reverse_proxy that the module being provisioned is the
@@ -59,7 +59,7 @@ func (t *Transport) checkProxy(h *reverseproxy.Handler) error {
 		if err != nil {
 			return fmt.Errorf("the upstream %s: %w", u.Dial, err)
 		}
-		if !Local(addr.Network, addr.Host) && !t.encrypts(strconv.FormatUint(uint64(addr.StartPort), 10)) {
+		if !network.Local(addr.Network, addr.Host) && !t.encrypts(strconv.FormatUint(uint64(addr.StartPort), 10)) {
 			return plaintextError(u.Dial)
 		}
 	}
@@ -75,18 +75,6 @@ func (t *Transport) encrypts(port string) bool {
 
 func plaintextError(address string) error {
 	return fmt.Errorf("the upstream %s would be reached in plaintext; use https:// (or http { tls }), or accept the risk with allow_plaintext_upstream", address)
-}
-
-// Local reports whether an address is on this machine.
-func Local(network, host string) bool {
-	if strings.HasPrefix(network, "unix") || strings.HasPrefix(network, "fd") {
-		return true
-	}
-	if host == "" || strings.EqualFold(host, "localhost") { // a dial without a host stays on the machine
-		return true
-	}
-	addr, err := netip.ParseAddr(strings.Trim(host, "[]"))
-	return err == nil && addr.IsLoopback()
 }
 
 // checkTry repeats the check of an upstream that is not on this machine, where its
@@ -105,7 +93,7 @@ func public(h *reverseproxy.Handler) bool {
 	}
 	return slices.ContainsFunc(h.Upstreams, func(u *reverseproxy.Upstream) bool {
 		addr, err := caddy.ParseNetworkAddress(u.Dial)
-		return err != nil || !Local(addr.Network, addr.Host)
+		return err != nil || !network.Local(addr.Network, addr.Host)
 	})
 }
 

@@ -12,7 +12,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/countersign/caddy-countersign/module/proxy"
+	"github.com/countersign/caddy-countersign/module/network"
 	"github.com/countersign/caddy-countersign/module/sandbox/provider"
 )
 
@@ -86,12 +86,12 @@ func (n *notifier) post(notification provider.Notification) (bool, error) {
 	req.Header.Set("Content-Type", notification.ContentType)
 	res, err := n.client.Do(req)
 	if err != nil {
-		return false, proxy.Describe(err)
+		return false, network.Describe(err)
 	}
 	defer res.Body.Close() //nolint:errcheck // it was only read
 	text, err := io.ReadAll(io.LimitReader(res.Body, 64<<10))
 	if err != nil {
-		return false, proxy.Describe(err)
+		return false, network.Describe(err)
 	}
 	return notification.Acknowledged(res.StatusCode, text), nil
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/keys/devkeys"
 	"github.com/countersign/caddy-countersign/module/message"
-	"github.com/countersign/caddy-countersign/module/proxy"
+	"github.com/countersign/caddy-countersign/module/network"
 )
 
 // checkUses checks each use against its keys.
@@ -110,14 +110,14 @@ func (e *examination) checkDevelopment(u *use, set *loadedSet) {
 // isPublic reports whether an upstream is beyond this machine.
 func isPublic(dial string) bool {
 	address, err := caddy.ParseNetworkAddress(dial)
-	return err != nil || !proxy.Local(address.Network, address.Host)
+	return err != nil || !network.Local(address.Network, address.Host)
 }
 
 // listensBeyond reports whether a listener can be reached from beyond this
 // machine. One without a host listens everywhere.
 func listensBeyond(listen string) bool {
 	address, err := caddy.ParseNetworkAddress(listen)
-	return err != nil || address.Host == "" || !proxy.Local(address.Network, address.Host)
+	return err != nil || address.Host == "" || !network.Local(address.Network, address.Host)
 }
 
 func developmentKeys(set *keys.Set) bool {

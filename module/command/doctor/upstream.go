@@ -14,7 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
-	"github.com/countersign/caddy-countersign/module/proxy"
+	"github.com/countersign/caddy-countersign/module/network"
 	"github.com/countersign/caddy-countersign/module/telemetry"
 )
 
@@ -68,12 +68,12 @@ func (e *examination) checkUpstream(u *use, dial string) {
 			e.ok(check, dial, "the socket is there; it was not asked")
 		}
 		return
-	case !encrypted && !proxy.Local(address.Network, address.Host):
+	case !encrypted && !network.Local(address.Network, address.Host):
 		e.warning("TLS", dial, "allow_plaintext_upstream: everybody on the way can read the requests, and change what is not signed", "use https://")
 	case encrypted && u.transport.HTTP.TLS.InsecureSkipVerify:
 		e.failure("TLS", dial, "tls_insecure_skip_verify: everybody on the way can take the provider's place", "leave it out; for a private authority give tls_trust_pool")
 	}
-	if !e.online && !proxy.Local(address.Network, address.Host) {
+	if !e.online && !network.Local(address.Network, address.Host) {
 		e.ok(check, dial, "it lies beyond this machine and was not asked; --online asks it")
 		return
 	}
@@ -110,7 +110,7 @@ func (e *examination) isOwn(address caddy.NetworkAddress) bool {
 			return true
 		}
 		if !own.IsUnixNetwork() && own.StartPort <= address.StartPort && address.StartPort <= own.EndPort &&
-			proxy.Local(address.Network, address.Host) && (own.Host == "" || proxy.Local(own.Network, own.Host)) {
+			network.Local(address.Network, address.Host) && (own.Host == "" || network.Local(own.Network, own.Host)) {
 			return true
 		}
 	}
@@ -155,7 +155,7 @@ func (e *examination) ask(u *use, dial string, address caddy.NetworkAddress) {
 
 // explain says why an upstream cannot be asked.
 func (e *examination) explain(dial string, err error) {
-	reason := proxy.Describe(err).Error()
+	reason := network.Describe(err).Error()
 	if strings.Contains(err.Error(), "no such host") { // Caddy's dial error hides what it wraps
 		e.failure("name", dial, reason, "correct the name, or the resolver of this machine or pod")
 		return

@@ -21,7 +21,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/redis/go-redis/v9"
 
-	"github.com/countersign/caddy-countersign/module/proxy"
+	"github.com/countersign/caddy-countersign/module/network"
 	"github.com/countersign/caddy-countersign/module/stores"
 )
 
@@ -203,7 +203,7 @@ func describe(err error) error {
 	if served, ok := errors.AsType[redis.Error](err); ok {
 		return errors.New("it answers " + cmp.Or(errorCode.FindString(served.Error()), "with an error"))
 	}
-	return proxy.Describe(err)
+	return network.Describe(err)
 }
 
 var (

@@ -1,4 +1,7 @@
-package proxy
+// Package network says of connections what may be shown and what is safe: the
+// reason why one failed, whether an address is on this machine, a body read within
+// a limit.
+package network
 
 import (
 	"context"
@@ -58,9 +61,9 @@ func Describe(err error) error {
 
 func certificateReason(err error) string {
 	switch {
-	case isA[x509.UnknownAuthorityError](err):
+	case Is[x509.UnknownAuthorityError](err):
 		return "it is signed by an unknown authority"
-	case isA[x509.HostnameError](err):
+	case Is[x509.HostnameError](err):
 		return "it is for another name"
 	}
 	if e, ok := errors.AsType[x509.CertificateInvalidError](err); ok && e.Reason == x509.Expired {
@@ -69,13 +72,13 @@ func certificateReason(err error) string {
 	return "it is not valid"
 }
 
-func isA[E error](err error) bool {
+func Is[E error](err error) bool {
 	_, ok := errors.AsType[E](err)
 	return ok
 }
 
-// isTimeout reports whether an error came because a try took too long.
-func isTimeout(ctx context.Context, err error) bool {
+// IsTimeout reports whether an error came because a try took too long.
+func IsTimeout(ctx context.Context, err error) bool {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) {
 		return true
 	}

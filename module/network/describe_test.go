@@ -1,4 +1,4 @@
-package proxy_test
+package network_test
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/countersign/caddy-countersign/module/proxy"
+	"github.com/countersign/caddy-countersign/module/network"
 )
 
 // What Caddy's transport says of a dial that failed is as Caddy wraps it, which
@@ -32,15 +32,15 @@ func TestDescribeADialThatFailed(t *testing.T) {
 	require.NoError(t, err)
 	_, err = transport.RoundTrip(request) //nolint:bodyclose // there is no answer
 	require.Error(t, err)
-	assert.EqualError(t, proxy.Describe(err), "connection refused")
+	assert.EqualError(t, network.Describe(err), "connection refused")
 
 	expired, cancel := context.WithTimeout(t.Context(), -time.Second)
 	defer cancel()
 	_, err = transport.RoundTrip(request.WithContext(expired)) //nolint:bodyclose // there is no answer
-	assert.EqualError(t, proxy.Describe(err), "it timed out")
+	assert.EqualError(t, network.Describe(err), "it timed out")
 
 	lookup := &net.DNSError{Err: "no such host", Name: "provider.example", IsNotFound: true}
-	assert.EqualError(t, proxy.Describe(reverseproxy.NewDialError(&net.OpError{Op: "dial", Net: "tcp", Err: lookup})), "no such host")
-	assert.EqualError(t, proxy.Describe(lookup), "the name provider.example does not resolve")
-	assert.EqualError(t, proxy.Describe(errors.New("malformed HTTP response \"4111111111111111\"")), "the connection broke, or what came was not HTTP")
+	assert.EqualError(t, network.Describe(reverseproxy.NewDialError(&net.OpError{Op: "dial", Net: "tcp", Err: lookup})), "no such host")
+	assert.EqualError(t, network.Describe(lookup), "the name provider.example does not resolve")
+	assert.EqualError(t, network.Describe(errors.New("malformed HTTP response \"4111111111111111\"")), "the connection broke, or what came was not HTTP")
 }

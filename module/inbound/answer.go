@@ -1,18 +1,17 @@
-package proxy
+// Package inbound is what every handler of this module that receives requests needs:
+// a body read within its limit, the key set of a reference, and a problem as the
+// answer.
+package inbound
 
 import (
 	"bytes"
-	"errors"
-	"fmt"
 	"io"
 	"net/http"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"go.uber.org/zap"
 
 	"github.com/countersign/caddy-countersign/module/problem"
-	"github.com/countersign/caddy-countersign/module/telemetry"
 )
 
 // Answer answers a request with a problem, unless the site's handle_errors
@@ -23,7 +22,7 @@ import (
 // writer that holds a bare status back, and the problem is written where they
 // did not answer.
 func Answer(w http.ResponseWriter, r *http.Request, p *problem.Problem) error {
-	announce(r, p)
+	Announce(r, p)
 	srv, _ := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	if srv == nil || srv.Errors == nil || len(srv.Errors.Routes) == 0 {
 		return p.Write(w)
@@ -139,75 +138,14 @@ func (w *heldWriter) FlushError() error {
 	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 
-func init() {
-	caddy.RegisterModule(new(ProblemHandler))
-}
-
-// ProblemHandler answers with the problem inside handle_errors. An error that
-// is no problem is left to the next handler. With a reason it makes a problem
-// itself, anywhere: a site that ends in unknown_route has no empty 200, which an
-// application could take for a payment.
-type ProblemHandler struct {
-	// The reason of the problem that is made: "unknown_route" or "overloaded".
-	// Default: none, for handle_errors.
-	Reason problem.Reason `json:"reason,omitempty"`
-
-	logger *zap.Logger
-}
-
-// made are the problems that countersign_problem makes, and their details.
-var made = map[problem.Reason]string{
-	problem.UnknownRoute: "no route of the sidecar leads from here to a provider: correct the host, the path or its prefix; nothing was sent",
-	problem.Overloaded:   "the sidecar takes no more requests now; nothing was sent, send it again later",
-}
-
-// Provision checks the reason.
-func (h *ProblemHandler) Provision(ctx caddy.Context) error {
-	h.logger = telemetry.NewLogger(ctx)
-	if _, ok := made[h.Reason]; h.Reason != "" && !ok {
-		return fmt.Errorf("countersign_problem makes unknown_route or overloaded, not %q", h.Reason)
-	}
-	return nil
-}
-
-// CaddyModule returns the Caddy module information.
-func (*ProblemHandler) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{
-		ID:  "http.handlers.countersign_problem",
-		New: func() caddy.Module { return new(ProblemHandler) },
+// Announce sets the placeholders {http.countersign.*} of a request to those of p,
+// for handle_errors and the access log.
+func Announce(r *http.Request, p *problem.Problem) {
+	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		text, _ := p.MarshalJSON()
+		repl.Set("http.countersign.reason", string(p.Reason))
+		repl.Set("http.countersign.outcome", string(p.Outcome()))
+		repl.Set("http.countersign.id", p.ID)
+		repl.Set("http.countersign.problem", string(text))
 	}
 }
-
-// ServeHTTP answers with the problem of the error that is being handled.
-func (h *ProblemHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	if h.Reason != "" {
-		p := problem.New(h.Reason, made[h.Reason], nil)
-		p.ID = problem.NewID()
-		h.logger.Warn("a request reached no provider", zap.String("id", p.ID), zap.String("reason", string(p.Reason)),
-			zap.String("host", shown(r.Host)), zap.String("path", shown(r.URL.Path)))
-		return Answer(w, r, p)
-	}
-	if err, ok := r.Context().Value(caddyhttp.ErrorCtxKey).(error); ok {
-		if p, ok := problem.As(err); ok {
-			return p.Write(w)
-		}
-		if p := noUpstream(err); p != nil {
-			return p.Write(w)
-		}
-	}
-	return next.ServeHTTP(w, r)
-}
-
-// noUpstream is the problem where reverse_proxy found no upstream to ask, in
-// the long form: the transport has no part in that. The error has no name.
-func noUpstream(err error) *problem.Problem {
-	failure, ok := errors.AsType[caddyhttp.HandlerError](err)
-	if !ok || failure.StatusCode != http.StatusServiceUnavailable || failure.Err == nil || failure.Err.Error() != "no upstreams available" {
-		return nil
-	}
-	p := problem.New(problem.UpstreamUnreachable, "no upstream is available", nil)
-	p.ID = failure.ID
-	return p
-}
-
-var _ caddyhttp.MiddlewareHandler = (*ProblemHandler)(nil)
