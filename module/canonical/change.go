@@ -2,6 +2,7 @@ package canonical
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -109,4 +110,33 @@ func StripSpace(text []byte) ([]byte, error) {
 		}
 	}
 	return out, nil
+}
+
+// Replace puts a text in place of each of some characters.
+func Replace(characters, by string) Change {
+	return func(text []byte) ([]byte, error) {
+		out := make([]byte, 0, len(text))
+		for len(text) > 0 {
+			_, n := utf8.DecodeRune(text)
+			if strings.Contains(characters, string(text[:n])) {
+				out = append(out, by...)
+			} else {
+				out = append(out, text[:n]...)
+			}
+			text = text[n:]
+		}
+		return out, nil
+	}
+}
+
+var errExtended = errors.New("the text is not UTF-8 or holds a NUL, as one does that was extended")
+
+// RefuseExtension refuses a text that is not UTF-8 or holds a NUL. Who extends a text
+// that stands behind a secret in MD5, SHA-1 or SHA-2 has to put the digest's padding
+// behind it, which begins with the byte 80: that is no character, and NULs follow it.
+func RefuseExtension(text []byte) ([]byte, error) {
+	if !utf8.Valid(text) || bytes.IndexByte(text, 0) >= 0 {
+		return nil, errExtended
+	}
+	return text, nil
 }

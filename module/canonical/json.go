@@ -19,6 +19,13 @@ type JSON struct {
 
 	Except []string // first-level names that are left out; one that ends in * stands for a rest
 	With   []With   // members that are added
+
+	SkipNull, SkipEmpty bool // leave out members that are null, or the empty string, with deep at every level
+}
+
+// skips reports whether a value is left out.
+func (j *JSON) skips(m body.Member) bool {
+	return j.SkipNull && m.IsNull() || j.SkipEmpty && m.IsEmpty() && !m.IsNull()
 }
 
 // With is a member with a string as its value. It stands instead of a member
@@ -31,7 +38,7 @@ func (j *JSON) Append(dst []byte, members []body.Member) (Text, error) {
 	taken := make([]body.Member, 0, len(members)+len(j.With))
 	size := len("{}")
 	for _, m := range members {
-		if !except.match(m.Name()) {
+		if !except.match(m.Name()) && !j.skips(m) {
 			taken = append(taken, m)
 			size += len(m.Name()) + len(m.Raw()) + len(`"":,`)
 		}
@@ -60,12 +67,56 @@ func (j *JSON) Append(dst []byte, members []body.Member) (Text, error) {
 			dst = append(dst, m.Raw()...)
 			continue
 		}
+		if j.Mode == "deep" && (j.SkipNull || j.SkipEmpty) {
+			v := m.Stream()
+			dst = j.appendDeep(dst, &v)
+			continue
+		}
 		var err error
 		if dst, err = jsontext.AppendFormat(dst, m.Raw(), options...); err != nil {
 			return Text{}, fmt.Errorf("writing member %s as compact JSON: %w", body.ShowName(m.Name()), err)
 		}
 	}
 	return Text{Bytes: append(dst, '}')}, nil
+}
+
+// appendDeep appends the value that comes next in v, with the members of its objects
+// sorted and without those that are left out.
+func (j *JSON) appendDeep(dst []byte, v *body.Stream) []byte {
+	switch v.Kind() {
+	case body.Obj:
+		type member struct{ name, text []byte }
+		var members []member
+		for name := range v.Members() {
+			name = slices.Clone(name)
+			if kind := v.Kind(); kind == body.Obj || kind == body.Array {
+				members = append(members, member{name, j.appendDeep(nil, v)})
+			} else if m := v.Value(); !j.skips(m) {
+				members = append(members, member{name, m.Raw()})
+			}
+		}
+		slices.SortStableFunc(members, func(a, b member) int { return CompareUTF16(a.name, b.name) })
+		dst = append(dst, '{')
+		for i, m := range members {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst, _ = jsontext.AppendQuote(dst, m.name)
+			dst = append(append(dst, ':'), m.text...)
+		}
+		return append(dst, '}')
+	case body.Array:
+		dst = append(dst, '[')
+		for i := range v.Elements() {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = j.appendDeep(dst, v)
+		}
+		return append(dst, ']')
+	default:
+		return append(dst, v.Value().Raw()...)
+	}
 }
 
 // Covers is Sorted.Covers.

@@ -48,9 +48,14 @@ type Sorted struct {
 	EmptyElements string // with recurse, null and "" in a list: skip or keep (an empty piece)
 
 	// Order is name (UTF-16 code units of the names), name-fold (the names,
-	// without regard to case), piece-fold (whole pieces, without regard to case)
-	// or, with ListedBy, listed. Case is ignored as CompareFold does.
+	// without regard to case), piece-fold (whole pieces, without regard to case),
+	// message (as they stand in it), only (as Only names them) or, with ListedBy,
+	// listed. Case is ignored as CompareFold does.
 	Order string
+
+	// Escape percent-encodes each name and each value, once they are in order:
+	// rfc3986, form, java or dotnet, as URL does.
+	Escape string
 
 	Pair   string // between name and value; "" is "=" unless NoPair
 	Join   string // between pieces; "" is "&" unless NoJoin
@@ -90,6 +95,9 @@ func (s *Sorted) Append(dst []byte, members []body.Member) (Text, error) {
 			text.Names = append(text.Names, string(m.Name()))
 		}
 	}
+	if s.Order == "only" {
+		members = named(members, s.Only)
+	}
 	for _, m := range members {
 		size += len(m.Name()) + len(m.Raw()) + len("=&")
 	}
@@ -107,9 +115,30 @@ func (s *Sorted) Append(dst []byte, members []body.Member) (Text, error) {
 	if err := sortNodes(nodes, s.Order, w.pair, w.join); err != nil {
 		return Text{}, err
 	}
+	if err := s.escape(nodes); err != nil {
+		return Text{}, err
+	}
 	w.pieces(nodes, false)
 	text.Bytes, text.Ambiguous = w.text, ambiguous(w.pairs, w.join, w.pair)
 	return text, nil
+}
+
+func (s *Sorted) escape(nodes []node) error {
+	if s.Escape == "" {
+		return nil
+	}
+	change, err := URL(s.Escape)
+	if err != nil {
+		return err
+	}
+	for i := range nodes {
+		for _, text := range []*[]byte{&nodes[i].name, &nodes[i].value} {
+			if *text, err = change(*text); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func (s *Sorted) collector() *collector {
@@ -179,7 +208,8 @@ func (s *Sorted) Check() error {
 		{"nested", s.Nested, []string{"refuse", "skip", "empty", "json", "recurse", "flat"}},
 		{"empty_list", s.EmptyList, []string{"skip", "keep"}},
 		{"elements", s.EmptyElements, []string{"skip", "keep"}},
-		{"order", s.Order, []string{"name", "name-fold", "piece-fold", "listed"}},
+		{"order", s.Order, []string{"name", "name-fold", "piece-fold", "message", "only", "listed"}},
+		{"escape", s.Escape, []string{"rfc3986", "form", "java", "dotnet"}},
 	} {
 		if o.value != "" && !slices.Contains(o.words, o.value) {
 			return fmt.Errorf("%s is one of %v, not %q", o.option, o.words, o.value)
@@ -194,6 +224,10 @@ func (s *Sorted) Check() error {
 		return fmt.Errorf("names listed by %s stands instead of only: give one of them", s.ListedBy)
 	case s.Order == "listed" && s.ListedBy == "":
 		return fmt.Errorf("order listed needs names listed by a member")
+	case s.Order == "only" && (len(s.Only) == 0 || len(newPatterns(s.Only).prefix) > 0):
+		return fmt.Errorf("order only needs the names behind only, each written out")
+	case s.Escape != "" && s.Nested == "recurse":
+		return fmt.Errorf("escape and nested recurse do not go together")
 	case s.Order == "piece-fold" && s.Nested == "recurse":
 		return fmt.Errorf("order piece-fold and nested recurse do not go together")
 	}
@@ -205,7 +239,7 @@ func (s *Sorted) Check() error {
 func sortNodes(nodes []node, order string, pair, end []byte) error {
 	var compare func(a, b node) int
 	switch order {
-	case "listed":
+	case "listed", "message", "only":
 		return nil
 	case "name-fold":
 		compare = func(a, b node) int { return CompareFold(a.name, b.name) }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/countersign/caddy-countersign/module/body"
 )
@@ -31,6 +32,10 @@ type Values struct {
 	Numbers   string // token (the default) or shortest
 	TrimJava  bool
 	Join      string // between values; "" is nothing
+
+	Order   string // of sorted: name (the default) or name-fold
+	Escape  bool   // a backslash stands before each backslash and each Join in a value
+	Lengths string // each value stands behind its length in bytes; this text stands for an empty one
 }
 
 // Append appends the text of members to dst, as Sorted.Append does.
@@ -64,7 +69,7 @@ func (v *Values) Append(dst []byte, members []body.Member) (Text, error) {
 		return Text{}, err
 	}
 	if v.Mode == "sorted" || v.Mode == "" {
-		if err := sortNodes(nodes, "name", nil, nil); err != nil {
+		if err := sortNodes(nodes, v.Order, nil, nil); err != nil {
 			return Text{}, err
 		}
 	}
@@ -77,12 +82,27 @@ func (v *Values) Append(dst []byte, members []body.Member) (Text, error) {
 		if i > 0 {
 			dst = append(dst, join...)
 		}
-		if dst = append(dst, value...); len(values) > 1 && holds(value, join) {
-			text.Ambiguous = ErrAmbiguous
+		switch {
+		case v.Lengths != "" && len(value) == 0:
+			dst = append(dst, v.Lengths...)
+		case v.Lengths != "": // the length says where it ends
+			dst = append(strconv.AppendInt(dst, int64(len(value)), 10), value...)
+		case v.Escape:
+			dst = append(dst, escapeJoin(value, join)...)
+		default:
+			if dst = append(dst, value...); len(values) > 1 && holds(value, join) {
+				text.Ambiguous = ErrAmbiguous
+			}
 		}
 	}
 	text.Bytes = dst
 	return text, nil
+}
+
+// escapeJoin puts a backslash before each backslash and each join.
+func escapeJoin(value, join []byte) []byte {
+	value = bytes.ReplaceAll(value, []byte(`\`), []byte(`\\`))
+	return bytes.ReplaceAll(value, join, append([]byte(`\`), join...))
 }
 
 // Covers is Sorted.Covers.
@@ -95,14 +115,21 @@ func (v *Values) Covers(path ...string) bool {
 
 // Check is Sorted.Check.
 func (v *Values) Check() error {
-	s := Sorted{Empty: v.Empty, Null: v.Null, Nested: v.Nested, JSONPlain: v.JSONPlain, Booleans: v.Booleans, Numbers: v.Numbers}
+	s := Sorted{Empty: v.Empty, Null: v.Null, Nested: v.Nested, JSONPlain: v.JSONPlain, Booleans: v.Booleans, Numbers: v.Numbers, Order: v.Order}
 	if err := s.Check(); err != nil {
 		return err
 	}
 	isNamed := v.Mode == "named"
+	isSorted := v.Mode == "sorted" || v.Mode == ""
 	switch {
 	case !slices.Contains([]string{"", "sorted", "by-value", "named"}, v.Mode):
 		return fmt.Errorf("values are sorted, by-value or of names, not %q", v.Mode)
+	case v.Order != "" && (!isSorted || v.Order != "name" && v.Order != "name-fold"):
+		return fmt.Errorf("order belongs to values sorted, and is name or name-fold")
+	case v.Escape && v.Join == "":
+		return fmt.Errorf("escape needs a join, which is what it escapes")
+	case v.Lengths != "" && (v.Empty != "keep" || v.Escape):
+		return fmt.Errorf("lengths needs empty keep, and takes no escape")
 	case v.Nested == "flat":
 		return fmt.Errorf("values have no names to flatten: write nested recurse")
 	case isNamed != (len(v.Names) > 0 || v.ListedBy != ""):

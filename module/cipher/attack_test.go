@@ -164,7 +164,7 @@ func TestCheck(t *testing.T) {
 		assert.Equal(t, size, named(t, name).KeySize(), name)
 	}
 	for _, c := range ciphers {
-		assert.Equal(t, strings.HasSuffix(c.Name(), "-ecb"), c.Weak() != "", c.Name())
+		assert.Equal(t, strings.HasSuffix(c.Name(), "-ecb") || strings.HasPrefix(c.Name(), "des-"), c.Weak() != "", c.Name())
 	}
 	two, err := named(t, "3des-ecb").Encrypt(key32[:16], []byte("abc"), Params{})
 	require.NoError(t, err)

@@ -12,6 +12,8 @@ import (
 	"github.com/countersign/caddy-countersign/module/gm"
 )
 
+const weakDES = "DES has keys of 56 bits, which are found by trying. Use it only where the provider offers nothing else."
+
 const weakECB = "ECB shows which blocks of the text are equal. Use it only where the provider offers nothing else."
 
 // The kinds of key.
@@ -25,6 +27,7 @@ var ciphers = slices.Concat(
 	modes("aes-192", 24, aes.BlockSize, aesOf(24), ecb, cbc, gcm),
 	modes("aes-256", 32, aes.BlockSize, aesOf(32), ecb, cbc, gcm),
 	modes("aes", 0, aes.BlockSize, aes.NewCipher, ecb, cbc, gcm),
+	weakened(modes("des", 8, des.BlockSize, des.NewCipher, ecb, cbc), weakDES),
 	modes("3des", 24, des.BlockSize, newTripleDES, ecb, cbc),
 	modes("sm4", 16, 16, gm.NewSM4, ecb, cbc),
 	[]Cipher{
@@ -34,6 +37,14 @@ var ciphers = slices.Concat(
 		{name: "sm2", kind: Asymmetric, asymmetric: asymmetric{keySM2, sm2{}}},
 	},
 )
+
+// weakened are ciphers that are weak in every mode.
+func weakened(all []Cipher, why string) []Cipher {
+	for i := range all {
+		all[i].weak = why
+	}
+	return all
+}
 
 func modes(family string, keySize, blockSize int, newBlock func([]byte) (stdcipher.Block, error), modes ...mode) []Cipher {
 	var out []Cipher

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 )
 
@@ -24,11 +25,13 @@ var encodings = []Encoding{
 	{"hex-upper", EncodeUpperHex, DecodeHex[string]},
 	{"base64", EncodeBase64, DecodeBase64[string]},
 	{"base64url", base64.RawURLEncoding.EncodeToString, decodeBase64URL},
+	{"base64-percent", encodePercent, decodePercent},
 }
 
 // Named returns the encoding of a name: hex and hex-upper, which read either
 // case; base64, see [DecodeBase64]; base64url (RFC 4648, 5), which is written
-// without padding and read with it or without.
+// without padding and read with it or without; and base64-percent, Base64 whose + /
+// and = are percent-encoded.
 func Named(name string) (Encoding, error) {
 	names := make([]string, len(encodings))
 	for i, e := range encodings {
@@ -66,6 +69,22 @@ func decodeBase64URL(text string) ([]byte, error) {
 	out, err := from.DecodeString(text)
 	if err != nil || strings.ContainsAny(text, "\r\n") { // the library skips line breaks
 		return nil, ErrBase64URL
+	}
+	return out, nil
+}
+
+var percents = strings.NewReplacer("+", "%2B", "/", "%2F", "=", "%3D")
+
+func encodePercent(data []byte) string { return percents.Replace(EncodeBase64(data)) }
+
+func decodePercent(text string) ([]byte, error) {
+	plain, err := url.PathUnescape(text)
+	if err != nil {
+		return nil, ErrBase64
+	}
+	out, err := DecodeBase64(plain)
+	if err != nil || !strings.EqualFold(encodePercent(out), text) { // what need not be escaped is not
+		return nil, ErrBase64
 	}
 	return out, nil
 }

@@ -19,6 +19,8 @@ func TestNamed(t *testing.T) {
 			[]string{"-_-_qw==", "+/+/qw", "+/+/qx==", "+/+/ qw==", "+/+/qw=", "+/+/qw===", "+/+/qw==AAAA"}},
 		"base64url": {"-_-_qw", []string{"-_-_qw=="},
 			[]string{"+/+/qw==", "-_-_qw=", "-_-_qw===", "-_-_qx", "-_-_qx==", "-_-_\nqw", "-_-_qw==\n", "\r-_-_qw", "-_-_ qw", "-_-_qw%3D%3D"}},
+		"base64-percent": {"%2B%2F%2B%2Fqw%3D%3D", []string{"%2b%2f%2B%2Fqw%3d%3D"},
+			[]string{"+/+/qw==", "%2B%2F%2B%2Fqw", "%2B%2F%2B%2Fqx%3D%3D", "%2B%2F%2B%2Fqw%3D%3", "%2B%2F%2B%2F%71w%3D%3D"}},
 	} {
 		e, err := Named(name)
 		require.NoError(t, err)
@@ -39,7 +41,7 @@ func TestNamed(t *testing.T) {
 		assert.Empty(t, empty)
 	}
 	_, err := Named("base32")
-	assert.EqualError(t, err, `unknown encoding "base32": write one of hex, hex-upper, base64, base64url`)
+	assert.EqualError(t, err, `unknown encoding "base32": write one of hex, hex-upper, base64, base64url, base64-percent`)
 }
 
 // One byte string has one text, but for padding, line breaks and case.

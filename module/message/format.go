@@ -7,6 +7,7 @@ import (
 	"net/url"
 
 	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/encoding"
 	"github.com/countersign/caddy-countersign/module/wire"
 )
 
@@ -43,6 +44,8 @@ type Wrap struct {
 	Kind  string // Form or JSON; "" means that the whole body is URL-encoded
 	Field string
 	URL   bool // the payload is URL-encoded in the field
+
+	Base64 bool // the payload is in Base64 in the field
 }
 
 // MediaType is the Content-Type of a body in the format.
@@ -162,6 +165,11 @@ func (f Format) unwrap(m *Message, raw []byte) error {
 		}
 		text = []byte(decoded)
 	}
+	if f.Wrap.Base64 {
+		if text, err = encoding.DecodeBase64(text); err != nil {
+			return fmt.Errorf("the field %s is not Base64", f.Wrap.Field)
+		}
+	}
 	return f.inner(m, text)
 }
 
@@ -197,6 +205,9 @@ func (f Format) WriteWrapped(fields *body.Tree, payload []byte) ([]byte, error) 
 	text := string(payload)
 	if f.Wrap.URL {
 		text = url.QueryEscape(text)
+	}
+	if f.Wrap.Base64 {
+		text = encoding.EncodeBase64(payload)
 	}
 	if err := fields.SetString(body.Path{f.Wrap.Field}, text); err != nil {
 		return nil, err

@@ -1,12 +1,14 @@
 package recipe
 
 import (
+	"strings"
+
 	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/canonical"
 )
 
 // sortedWords are the words behind the part of sorted and of values.
-var sortedWords = []string{"except", "only", "empty", "nested", "null", "booleans", "trim", "order", "pair", "join", "after", "names", "lists", "elements", "numbers", "of"}
+var sortedWords = []string{"except", "only", "empty", "nested", "null", "booleans", "trim", "order", "pair", "join", "after", "names", "lists", "elements", "numbers", "of", "escape", "lengths"}
 
 func (c *compiler) sorted(t *text, a *arguments) error {
 	part, err := c.part(a)
@@ -14,6 +16,7 @@ func (c *compiler) sorted(t *text, a *arguments) error {
 		return err
 	}
 	s := &canonical.Sorted{}
+	var after template // with a secret in it
 	for !a.done() {
 		switch word := a.next(); word {
 		case "except":
@@ -34,7 +37,9 @@ func (c *compiler) sorted(t *text, a *arguments) error {
 		case "elements":
 			s.EmptyElements, err = a.choice(word, "skip", "keep")
 		case "order":
-			s.Order, err = a.choice(word, "name", "name-fold", "piece-fold")
+			s.Order, err = a.choice(word, "name", "name-fold", "piece-fold", "message", "only")
+		case "escape":
+			s.Escape, err = a.choice(word, "rfc3986", "form", "java", "dotnet")
 		case "nested":
 			s.Nested, err = a.choice(word, "refuse", "skip", "json", "recurse", "flat")
 			if s.Nested == "json" && a.peek() == "plain" {
@@ -51,7 +56,12 @@ func (c *compiler) sorted(t *text, a *arguments) error {
 			s.Join, err = a.separator(word)
 			s.NoJoin = s.Join == ""
 		case "after":
-			s.After, err = a.separator(word)
+			if strings.Contains(a.peek(), "{secret") {
+				after, err = c.parseTemplate(a.nextRaw(), false)
+				s.After = "{secret}"
+			} else {
+				s.After, err = a.separator(word)
+			}
 		case "names":
 			s.ListedBy, err = a.listedBy()
 		default:
@@ -66,6 +76,19 @@ func (c *compiler) sorted(t *text, a *arguments) error {
 	}
 	t.build.part, t.build.append = part, s.Append
 	t.covers.addPart(part, s.Covers)
+	if after != nil {
+		c.ofTemplate(t, after)
+		t.build.after = after
+		t.build.appendWith = func(e *env, members []body.Member) (canonical.Text, error) {
+			text, err := after.text(e)
+			if err != nil {
+				return canonical.Text{}, err
+			}
+			filled := *s
+			filled.After = text
+			return filled.Append(nil, members)
+		}
+	}
 	return nil
 }
 
@@ -105,6 +128,14 @@ func (c *compiler) values(t *text, a *arguments) error {
 			v.TrimJava = true
 		case "join":
 			v.Join, err = a.separator(word)
+		case "order":
+			v.Order, err = a.choice(word, "name", "name-fold")
+		case "escape":
+			v.Escape = true
+		case "lengths":
+			if v.Lengths, err = a.separator(word); err == nil && v.Lengths == "" {
+				err = a.line.errorf("lengths takes the text that stands for an empty value, as in: lengths -")
+			}
 		case "except":
 			v.Except, err = a.names(word, sortedWords)
 		case "only":
@@ -142,7 +173,13 @@ func (c *compiler) json(t *text, a *arguments) error {
 		case "sorted", "deep":
 			j.Mode = word
 		case "except":
-			j.Except, err = a.names(word, []string{"with", "sorted", "deep"})
+			j.Except, err = a.names(word, []string{"with", "sorted", "deep", "null", "empty"})
+		case "null":
+			_, err = a.choice(word, "skip")
+			j.SkipNull = true
+		case "empty":
+			_, err = a.choice(word, "skip")
+			j.SkipEmpty = true
 		case "with":
 			name, text := a.next(), a.nextRaw()
 			if name == "" || text == "" {
@@ -155,7 +192,7 @@ func (c *compiler) json(t *text, a *arguments) error {
 			c.ofTemplate(t, tpl)
 			added = append(added, with{name, tpl})
 		default:
-			return a.unknown("json", word, []string{"sorted", "deep", "except", "with"})
+			return a.unknown("json", word, []string{"sorted", "deep", "except", "with", "null", "empty"})
 		}
 		if err != nil {
 			return err

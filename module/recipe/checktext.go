@@ -24,8 +24,9 @@ func (c *compiler) checkText(s *signature) error {
 	if len(t.secrets) == 0 {
 		return s.line.errorf(`%s is a plain digest and its text has no {secret}: anybody could make it; add to the text: append "{secret}", or use hmac-%s`, s.algorithm.Name(), s.algorithm.Name())
 	}
-	if begins, ends := t.secretAtEnds(); begins && !ends {
-		return s.line.errorf(`the text begins with {secret} and does not end with it: with %s anybody can extend what is signed; put {secret} at its end, or use hmac-%s`, s.algorithm.Name(), s.algorithm.Name())
+	guarded := slices.ContainsFunc(t.steps, func(s change) bool { return s.guard })
+	if begins, ends := t.secretAtEnds(); begins && !ends && !guarded {
+		return s.line.errorf(`the text begins with {secret} and does not end with it: with %s anybody can extend what is signed; put {secret} at its end, use hmac-%s, or where the provider's rule is so add the step: refuse extension`, s.algorithm.Name(), s.algorithm.Name())
 	}
 	return nil
 }
@@ -34,7 +35,7 @@ func (c *compiler) checkText(s *signature) error {
 func (t *text) secretAtEnds() (begins, ends bool) {
 	first := func(tpl template) bool { return len(tpl) > 0 && tpl[0].name == "secret" }
 	last := func(tpl template) bool { return len(tpl) > 0 && tpl[len(tpl)-1].name == "secret" }
-	begins, ends = first(t.build.template), last(t.build.template)
+	begins, ends = first(t.build.template), last(t.build.template) || last(t.build.after)
 	for _, s := range t.steps {
 		switch {
 		case s.digest:

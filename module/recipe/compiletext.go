@@ -109,6 +109,7 @@ func (c *compiler) ofTemplate(t *text, from template) {
 
 // builder compiles the first line of a text.
 func (c *compiler) builder(t *text, l Line) error {
+	l = c.spread(l)
 	words, err := c.words(l)
 	if err != nil {
 		return err
@@ -268,8 +269,17 @@ func (c *compiler) change(t *text, l Line) (change, error) {
 		if _, err = a.choice("strip", "space"); err == nil {
 			s.run = canonical.StripSpace
 		}
+	case "replace":
+		if len(a.words) != 2 || a.words[0] == "" {
+			return s, l.errorf(`replace takes characters and what stands in place of each of them, as in: replace ".," ""`)
+		}
+		s.run = canonical.Replace(unescape(a.next()), unescape(a.next()))
+	case "refuse":
+		if _, err = a.choice("refuse", "extension"); err == nil {
+			s.run, s.guard = canonical.RefuseExtension, true
+		}
 	default:
-		return s, l.errorf("unknown step %q; there are prepend, append, md5, sha1, sha256, sha384, sha512, sm3, url, lower, upper, charset and strip", words[0])
+		return s, l.errorf("unknown step %q; there are prepend, append, md5, sha1, sha256, sha384, sha512, sm3, url, lower, upper, charset, strip, replace and refuse extension", words[0])
 	}
 	if err == nil && !a.done() {
 		err = fmt.Errorf("%s does not take %q", words[0], a.next())

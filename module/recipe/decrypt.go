@@ -244,6 +244,9 @@ func (b *incomingBlock) decryptWhole(e *env, in *scheme.Incoming, d *encryption)
 		}
 		e.m.SetPayload(o)
 		e.m.Inner = text
+		if d.before { // the text is signed as it was before it was encrypted
+			e.bytes = func() ([]byte, error) { return text, nil }
+		}
 		if key.fingerprint != "" {
 			in.Used(key.fingerprint)
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/cipher"
+	"github.com/countersign/caddy-countersign/module/encoding"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/scheme"
 )
@@ -64,6 +65,11 @@ func (e *encryption) fill(env *env) (cipher.Params, error) {
 			text, err := v.from.appendTo(nil, &secretEnv)
 			if err != nil {
 				return p, err
+			}
+			if v.to == &p.IV && e.ivHex {
+				if text, err = encoding.DecodeHex(text); err != nil {
+					return p, scheme.Failf(scheme.NeedsKeys, "the iv is not hexadecimal, which the recipe says it is")
+				}
 			}
 			*v.to = text
 		}

@@ -20,6 +20,7 @@ type encryption struct {
 	encoding encoding.Encoding
 	params   cipher.Params // what does not depend on a message
 	iv       template
+	ivHex    bool // iv is written in hexadecimal
 	nonce    template
 	aad      template
 	form     secretForm
@@ -144,6 +145,13 @@ func (c *compiler) encryptionBlock(e *encryption) error {
 				e.params.IV = make([]byte, e.cipher.IVSize())
 			case "prepended":
 				e.params.IVPrepended = true
+			case "hex":
+				a.next()
+				e.ivHex = true
+				if len(a.words) != 1 {
+					return l.errorf("iv hex takes one value, as in: iv hex {secret.iv}")
+				}
+				e.iv, err = c.parseTemplate(a.nextRaw(), false)
 			default:
 				e.iv, err = c.cipherValue(a)
 			}

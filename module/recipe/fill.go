@@ -21,6 +21,21 @@ func (c *compiler) words(l Line) ([]string, error) {
 	return out, nil
 }
 
+// spread is a line with a word that is no more than a list option replaced by its
+// values.
+func (c *compiler) spread(l Line) Line {
+	var words []string
+	for _, word := range l.Words {
+		if name, ok := optionIn(word); ok && c.options[name].List && word == "{option."+name+"}" {
+			words = append(words, c.settings[name]...)
+		} else {
+			words = append(words, word)
+		}
+	}
+	l.Words = words
+	return l
+}
+
 // members are words that name members, where a list option stands for several.
 func (c *compiler) members(l Line, words []string) ([]string, error) {
 	var out []string

@@ -22,6 +22,11 @@ func readFormat(f *message.Format, a *arguments) (err error) {
 			f.Options.Charset = strings.ToLower(a.next())
 		case "cdata":
 			f.Options.CDATA = true
+		case "nested":
+			if f.Kind != message.XML {
+				return a.line.errorf("nested belongs to XML, as in: send xml nested")
+			}
+			f.Options.Nested = true
 		case "raw":
 			if f.Kind != message.Form {
 				return a.line.errorf("raw belongs to forms, as in: receive form raw")
@@ -33,7 +38,7 @@ func readFormat(f *message.Format, a *arguments) (err error) {
 			}
 			f.AsWire = true
 		default:
-			return a.unknown(a.line.Words[0], word, []string{"root", "charset", "cdata", "raw", "as wire"})
+			return a.unknown(a.line.Words[0], word, []string{"root", "charset", "cdata", "nested", "raw", "as wire"})
 		}
 	}
 	if err := f.Options.Check(); err != nil {
@@ -42,7 +47,7 @@ func readFormat(f *message.Format, a *arguments) (err error) {
 	return nil
 }
 
-// wrapping compiles "wrap form|json <field> [url]" and "unwrap form|json <field> [url]",
+// wrapping compiles "wrap form|json <field> [url|base64]" and "unwrap form|json <field> [url|base64]",
 // "unwrap url".
 func (c *compiler) wrapping(l Line) (*message.Wrap, error) {
 	words, err := c.words(l)
@@ -60,12 +65,16 @@ func (c *compiler) wrapping(l Line) (*message.Wrap, error) {
 	if w.Field = a.next(); w.Field == "" {
 		return nil, l.errorf("%s %s takes the field that holds the payload, as in: %s form TradeInfo", words[0], w.Kind, words[0])
 	}
-	if a.peek() == "url" {
+	switch a.peek() {
+	case "url":
 		w.URL = true
+		a.next()
+	case "base64":
+		w.Base64 = true
 		a.next()
 	}
 	if !a.done() {
-		return nil, a.unknown(words[0], a.next(), []string{"url"})
+		return nil, a.unknown(words[0], a.next(), []string{"url", "base64"})
 	}
 	return w, nil
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/countersign/caddy-countersign/module/encoding"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/message"
 	"github.com/countersign/caddy-countersign/module/scheme"
@@ -47,6 +48,13 @@ func (r peer) Covers(in *scheme.Incoming) ([]scheme.Signature, error) {
 		values, err := s.place.values(in.Message, e.fields())
 		if err != nil {
 			return nil, invalid(err)
+		}
+		if s.asBase64 && len(values) == 1 {
+			plain, err := encoding.DecodeBase64(values[0])
+			if err != nil {
+				return nil, scheme.Failf(scheme.BadSignature, "%s is not written as the recipe says", s.place)
+			}
+			values = []string{string(plain)}
 		}
 		if s.as != nil && len(values) == 1 {
 			bound, ok := bind(s.as, values[0], e)

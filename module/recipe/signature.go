@@ -19,6 +19,7 @@ type signature struct {
 	encoding  encoding.Encoding
 	text      *text
 	as        template // of sign
+	asBase64  bool
 	part      string
 
 	role keys.Role // of the key; "" is the usual one
@@ -90,8 +91,8 @@ func (c *compiler) sign(b *requestBlock, l Line) (func(*sealing) error, error) {
 		return nil, err
 	}
 	if len(rest) > 0 {
-		if rest[0] != "as" || len(rest) != 2 {
-			return nil, l.errorf("behind the text of sign stands at most: as <template>")
+		if s.asBase64 = len(rest) == 3 && rest[2] == "base64"; rest[0] != "as" || len(rest) != 2 && !s.asBase64 {
+			return nil, l.errorf("behind the text of sign stands at most: as <template> [base64]")
 		}
 		if s.as, err = c.parseTemplate(rest[1], false); err != nil {
 			return nil, l.errorf("%w", err)
@@ -133,6 +134,9 @@ func (s *sealing) sign(statement *signature) error {
 			return err
 		}
 		s.fresh = e.fresh
+		if statement.asBase64 {
+			text = encoding.EncodeBase64([]byte(text))
+		}
 	}
 	return s.put(statement.place, text, false)
 }

@@ -32,6 +32,7 @@ type builder struct {
 	ambig      []namedPart // of a template: name={body.x}
 	append     func(dst []byte, members []body.Member) (canonical.Text, error)
 	appendWith func(e *env, members []body.Member) (canonical.Text, error) // instead of append
+	after      template                                                    // of sorted: a text with a secret that stands behind each piece
 	raw        body.Path
 }
 
@@ -41,6 +42,7 @@ type change struct {
 	template template // of prepend and append
 	prepend  bool
 	digest   bool // what was before cannot be told from what it has made
+	guard    bool // refuse extension
 }
 
 // namedPart is a placeholder of a member behind "name=".

@@ -46,6 +46,9 @@ type Options struct {
 	// reading), or of the member that a bare text becomes (text).
 	Root string
 
+	// Nested is for XML whose elements have elements and attributes.
+	Nested bool
+
 	// CDATA writes the values of XML in CDATA sections.
 	CDATA bool
 }
@@ -55,7 +58,7 @@ func (o Options) Check() error {
 	if _, err := o.charset(); err != nil {
 		return err
 	}
-	if o.Root != "" && !isXMLName(o.Root) {
+	if o.Root != "" && !isXMLName(o.Root) && !(o.Nested && isPrefixedName(o.Root)) {
 		return fmt.Errorf("root %s is not a name of ASCII letters, digits, hyphens, underscores and dots", body.ShowName(o.Root))
 	}
 	return nil

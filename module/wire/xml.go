@@ -17,11 +17,14 @@ import (
 // as it is, blanks included. Refused are elements in elements, text beside
 // them, comments, processing instructions, DTDs, entities other than XML's own
 // five, attributes of elements other than the root (the root's mean nothing)
-// and names with a colon.
+// and names with a colon. With o.Nested elements stand in elements, see treeReader.
 func ParseXML(raw []byte, o Options) ([]byte, error) {
 	text, err := o.decode(raw)
 	if err != nil {
 		return nil, fmt.Errorf("the XML is %w", err)
+	}
+	if o.Nested {
+		return parseXMLTree(text, o)
 	}
 	r := xmlReader{d: xml.NewDecoder(bytes.NewReader(text)), root: o.Root, out: newObject(len(text))}
 	r.d.CharsetReader = func(_ string, in io.Reader) (io.Reader, error) { return in, nil } // it is UTF-8 by now
@@ -139,10 +142,16 @@ func FormatXML(members []body.Member, o Options) ([]byte, error) {
 	switch {
 	case err != nil:
 		return nil, err
-	case !isXMLName(root):
+	case !isXMLName(root) && !(o.Nested && isPrefixedName(root)):
 		return nil, fmt.Errorf("root %s: %w", body.ShowName(root), ErrWrite)
 	case charset != nil:
 		fmt.Fprintf(&out, `<?xml version="1.0" encoding="%s"?>`, strings.ToUpper(o.Charset))
+	}
+	if o.Nested {
+		if err := writeXMLTree(&out, root, members, 0, o); err != nil {
+			return nil, err
+		}
+		return out.Bytes(), nil
 	}
 	fmt.Fprintf(&out, "<%s>", root)
 	err = fields(members, func(name, value []byte) error {
