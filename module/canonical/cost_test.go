@@ -61,7 +61,7 @@ func TestCost(t *testing.T) {
 			if err != nil {
 				require.ErrorIs(t, err, ErrTooLong)
 			}
-			assert.Less(t, time.Since(start), 4*time.Second, "%s %+v", name, b)
+			assert.Less(t, time.Since(start), 30*time.Second, "%s %+v", name, b)
 			t.Logf("%v %s %T", time.Since(start), name, b)
 		}
 	}

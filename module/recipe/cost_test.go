@@ -44,5 +44,5 @@ func TestManyNestedMembers(t *testing.T) {
 	assert.Equal(t, scheme.BadSignature, scheme.ReasonOf(err))
 	back.Header.Set("X", "y")
 	require.NoError(t, p.Reveal(&scheme.Incoming{Message: back, Keys: set, Now: time.Now(), Request: sealed}))
-	assert.Less(t, time.Since(begin), 5*time.Second, "it was quadratic: half a minute")
+	assert.Less(t, time.Since(begin), 20*time.Second, "it was quadratic: half a minute on a machine that does nothing else")
 }
