@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
 	"net/url"
 	"strings"
 	"sync/atomic"
@@ -17,6 +16,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/countersign/caddy-countersign/module/keysource"
+	"github.com/countersign/caddy-countersign/module/network"
 )
 
 func init() {
@@ -190,18 +190,13 @@ func (s *Source) checkAddress() error {
 // plaintext reports whether the keys would leave the machine unencrypted.
 func (s *Source) plaintext() bool {
 	u, err := url.Parse(s.Address)
-	return err == nil && u.Scheme == "http" && !loopback(u.Hostname())
+	return err == nil && u.Scheme == "http" && !network.Local("tcp", u.Hostname())
 }
 
 // Beyond reports whether Vault is on another machine.
 func (s *Source) Beyond() bool {
 	u, err := url.Parse(s.Address)
-	return err != nil || u.Scheme != "unix" && !loopback(u.Hostname())
-}
-
-func loopback(host string) bool {
-	addr, err := netip.ParseAddr(host)
-	return strings.EqualFold(host, "localhost") || err == nil && addr.IsLoopback()
+	return err != nil || u.Scheme != "unix" && !network.Local("tcp", u.Hostname())
 }
 
 func (a *Auth) check() error {

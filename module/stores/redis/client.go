@@ -19,6 +19,8 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 	"go.uber.org/zap"
+
+	"github.com/countersign/caddy-countersign/module/network"
 )
 
 // clients are the clients of all configurations: a reload keeps connections
@@ -96,7 +98,7 @@ func (s *Store) options() (*redis.Options, string, error) {
 	if resolved.Password != "" {
 		o.Password = resolved.Password
 	}
-	if o.TLSConfig == nil && o.Network == "tcp" && !s.AllowPlaintext && !loopback(o.Addr) {
+	if o.TLSConfig == nil && o.Network == "tcp" && !s.AllowPlaintext && !local(o.Addr) {
 		return nil, "", fmt.Errorf("redis at %s is on another machine and not TLS: use rediss://, or allow_plaintext", o.Addr)
 	}
 	if s.CA != "" {
@@ -138,13 +140,10 @@ func parseAddress(address string) (*redis.Options, error) {
 	return o, nil
 }
 
-func loopback(address string) bool {
+// local reports whether an address, host:port, is on this machine.
+func local(address string) bool {
 	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return false
-	}
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
+	return err == nil && network.Local("tcp", host)
 }
 
 // trust has the client trust the authorities in a file and no others.
