@@ -48,7 +48,7 @@ func TestAccessLogHasTheIdOfTheProblem(t *testing.T) {
 		assert.Equal(t, test.status, lines[0].Status, target)
 		entries := s.entries()
 		assert.Equal(t, problem.ID, entries[len(entries)-1]["id"], target)
-		assert.Contains(t, s.read("default.log"), `"id":"`+problem.ID+`"`, target)
+		assert.Contains(t, s.Read("default.log"), `"id":"`+problem.ID+`"`, target)
 	}
 
 	// An exchange that went well has one, too: that of its audit entry.
@@ -72,17 +72,17 @@ func TestTheSampleOfAnAuditLog(t *testing.T) {
 	require.Equal(t, http.StatusOK, s.post("/easypay/ledger/mpos", sample(t, "easypay")).status)
 	require.Equal(t, http.StatusBadGateway, s.post("/easypay/ledger/mpos?fault=unsigned", sample(t, "easypay")).status)
 
-	audit := s.read("logs/audit.log")
+	audit := s.Read("logs/audit.log")
 	assert.Equal(t, 2, strings.Count(audit, "\n"), "entries and nothing else")
 	assert.Equal(t, 2, strings.Count(audit, `"logger":"http.countersign.audit"`))
 	assert.Equal(t, 2, strings.Count(audit, `"profile":"east"`))
-	output := s.read("output.log")
+	output := s.Read("output.log")
 	assert.NotContains(t, output, "http.countersign.audit")
 	assert.Contains(t, output, "exchange failed")
-	s.await("the access log", func() bool { return strings.Count(s.read("logs/access.log"), `"countersign_id"`) == 2 })
+	s.Await("the access log", func() bool { return strings.Count(s.Read("logs/access.log"), `"countersign_id"`) == 2 })
 	assert.NotContains(t, output, "http.log.access")
 	for _, name := range []string{"logs/audit.log", "logs/access.log"} {
-		info, err := os.Stat(s.path(name))
+		info, err := os.Stat(s.Path(name))
 		require.NoError(t, err)
 		assert.Equal(t, os.FileMode(0o600), info.Mode().Perm(), name)
 	}

@@ -122,9 +122,9 @@ func copyKeys(t *testing.T, name string) string {
 
 // refresh has the sidecar look at all keys now.
 func (s *sidecar) refresh() answer {
-	s.t.Helper()
+	s.T.Helper()
 	req, err := http.NewRequest(http.MethodPost, "http://admin/countersign/keys/refresh", nil)
-	require.NoError(s.t, err)
+	require.NoError(s.T, err)
 	return s.do("admin", req)
 }
 

@@ -19,11 +19,11 @@ type entry map[string]any
 
 // entries are the audit entries so far.
 func (s *sidecar) entries() []entry {
-	s.t.Helper()
+	s.T.Helper()
 	var all []entry
-	for line := range strings.Lines(s.read("audit.log")) {
+	for line := range strings.Lines(s.Read("audit.log")) {
 		var e entry
-		require.NoError(s.t, json.Unmarshal([]byte(line), &e), line)
+		require.NoError(s.T, json.Unmarshal([]byte(line), &e), line)
 		all = append(all, e)
 	}
 	return all
@@ -99,7 +99,7 @@ func TestAuditEntryHasTheFieldsAndNothingElse(t *testing.T) {
 	assert.Zero(t, refused["upstream_status"])
 
 	// The entries are in their file and nowhere else.
-	assert.NotContains(t, s.read("default.log"), "http.countersign.audit")
+	assert.NotContains(t, s.Read("default.log"), "http.countersign.audit")
 }
 
 // A client reads its answer only after the entry was given to the log, and gets it
@@ -134,7 +134,7 @@ func TestAuditEntryIsGivenToTheLogBeforeTheAnswerIsReleased(t *testing.T) {
 		"/once":                             "ok",
 	} {
 		t.Run(path, func(t *testing.T) {
-			conn, err := net.Dial("unix", s.path("app"))
+			conn, err := net.Dial("unix", s.Path("app"))
 			require.NoError(t, err)
 			defer conn.Close()
 			body := request
@@ -187,7 +187,7 @@ func TestAuditHasOneEntryAnExchangeOverDialRetries(t *testing.T) {
 		require.Equal(t, want.status, res.status, path+res.body)
 		profile := path[1:]
 		var mine []entry
-		s.await("the entry of "+profile, func() bool {
+		s.Await("the entry of "+profile, func() bool {
 			mine = slices.DeleteFunc(s.entries(), func(e entry) bool { return e["profile"] != profile })
 			return len(mine) > 0
 		})
@@ -207,13 +207,13 @@ func TestAuditHasOneEntryAnExchangeOverDialRetries(t *testing.T) {
 func TestAuditHoldsTheVerdictAfterTheClientWentAway(t *testing.T) {
 	s := start(t, global(auditTo(auditFile))+app(short("/short", provider))+providers()+watching())
 	body := string(sample(t, "easypay"))
-	conn, err := net.Dial("unix", s.path("app"))
+	conn, err := net.Dial("unix", s.Path("app"))
 	require.NoError(t, err)
 	_, err = fmt.Fprintf(conn, "POST /short/ledger/mpos?fault=slow&delay=300ms HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 	require.NoError(t, err)
-	s.await("the request is with the provider", func() bool { return s.get("provider", "/ledger/received").status == http.StatusOK })
+	s.Await("the request is with the provider", func() bool { return s.get("provider", "/ledger/received").status == http.StatusOK })
 	require.NoError(t, conn.Close())
-	s.await("the entry is written", func() bool { return len(s.entries()) > 0 })
+	s.Await("the entry is written", func() bool { return len(s.entries()) > 0 })
 	e := s.entries()[0]
 	assert.Equal(t, "client_gone", e["outcome"])
 	assert.Equal(t, "ok", e["verdict"])

@@ -88,7 +88,7 @@ func TestNothingSecretLeaks(t *testing.T) {
 	assert.Eventually(t, func() bool { return len(l.unseen()) == 0 }, 5*time.Second, 50*time.Millisecond)
 	assert.Empty(t, l.unseen(), "every code has been there")
 	l.look("metrics", l.get("watching", "/metrics").body)
-	l.stop()
+	l.Stop()
 	collector.mu.Lock()
 	assert.Greater(t, len(collector.spans), 100)
 	l.look("traces", string(collector.raw))
@@ -108,20 +108,20 @@ func (l *leakTest) everyScheme() {
 		if scheme == "jeepay" {
 			name = "jeepay-bind"
 		}
-		body := withSecrets(l.t, name)
+		body := withSecrets(l.T, name)
 		for _, route := range []string{"/" + scheme, "/long-" + scheme} {
 			res := l.send(route+path, body)
-			require.Equal(l.t, http.StatusOK, res.status, "%s: %s", route, res.body)
+			require.Equal(l.T, http.StatusOK, res.status, "%s: %s", route, res.body)
 			for _, fault := range []string{"bad_signature", "wrong_key", "tampered", "unsigned", "mismatch", "truncated", "reset", "slow&delay=5ms", "http_500", "not_json"} {
 				l.send(route+path+"?fault="+fault, body)
 			}
 		}
 		// What the sandbox shows is plain text, and proves that the search works.
 		received := l.get("provider", path+"/received").body
-		assert.NotEmpty(l.t, l.hoard.secrets.in([]byte(received)), scheme)
+		assert.NotEmpty(l.T, l.hoard.secrets.in([]byte(received)), scheme)
 		l.signatures(received)
 	}
-	l.send("/jeepay-rsa2"+paths["jeepay"], withSecrets(l.t, "jeepay-bind"))
+	l.send("/jeepay-rsa2"+paths["jeepay"], withSecrets(l.T, "jeepay-bind"))
 	l.signatures(l.get("provider", paths["jeepay"]+"/received").body)
 }
 
@@ -129,13 +129,13 @@ func (l *leakTest) everyScheme() {
 // and the envelope.
 func (l *leakTest) signatures(received string) {
 	var last struct{ Body string }
-	require.NoError(l.t, json.Unmarshal([]byte(received), &last))
+	require.NoError(l.T, json.Unmarshal([]byte(received), &last))
 	var body struct {
 		Sign    string
 		BizData struct{ DgtlEnvlp, OrderSubDetails string }
 	}
-	require.NoError(l.t, json.Unmarshal([]byte(last.Body), &body))
-	require.NotEmpty(l.t, body.Sign, received)
+	require.NoError(l.T, json.Unmarshal([]byte(last.Body), &body))
+	require.NotEmpty(l.T, body.Sign, received)
 	for what, text := range map[string]string{"signature": body.Sign, "envelope": body.BizData.DgtlEnvlp, "ciphertext": body.BizData.OrderSubDetails} {
 		if text != "" {
 			l.hoard.secrets.mu.Lock()
@@ -147,7 +147,7 @@ func (l *leakTest) signatures(received string) {
 
 // rawAnswers has a provider answer what is almost HTTP.
 func (l *leakTest) rawAnswers() {
-	body := withSecrets(l.t, "easypay")
+	body := withSecrets(l.T, "easypay")
 	for name := range l.raw.answers {
 		if name == "hold" {
 			continue
@@ -155,18 +155,18 @@ func (l *leakTest) rawAnswers() {
 		for _, route := range []string{"/raw/", "/long-raw/", "/pass/"} {
 			res := l.send(route+name, body, "X-Shop", "1")
 			if route == "/raw/" && name != "genuine" {
-				assert.GreaterOrEqual(l.t, res.status, 500, name)
+				assert.GreaterOrEqual(l.T, res.status, 500, name)
 			}
 		}
 	}
 	for _, route := range []string{"/tls/x", "/badcert/x", "/h2/x", "/viaproxy/x", "/down/x", "/hurried/hold"} {
-		assert.GreaterOrEqual(l.t, l.send(route, body).status, 500, route)
+		assert.GreaterOrEqual(l.T, l.send(route, body).status, 500, route)
 	}
 }
 
 // requests are requests that are refused.
 func (l *leakTest) requests() {
-	body := withSecrets(l.t, "easypay")
+	body := withSecrets(l.T, "easypay")
 	for i, bad := range []string{
 		everything, `"` + everything + `"`, `["` + everything + `"]`, `{"` + cardNumber + `":1,"` + cardNumber + `":2}`,
 		`{"card":"` + everything, `{"card":` + cardNumber + `x}`, "{\"card\":\"" + everything + "\xff\"}", "\ufeff" + string(body),
@@ -184,11 +184,11 @@ func (l *leakTest) requests() {
 	l.send("/dynamic/x", body)
 	l.send("/dynamic/x", []byte(`{"orgTermNo":"../../`+vaultToken+`","bizData":{}}`))
 	req, err := http.NewRequest(http.MethodPut, "http://sidecar/raw/ok", strings.NewReader(string(body)))
-	require.NoError(l.t, err)
+	require.NoError(l.T, err)
 	res := l.do("app", req)
 	l.look("answer to PUT", fmt.Sprint(res))
 	req, err = http.NewRequest(http.MethodPost, "http://sidecar/easypay/x", strings.NewReader("["+everything))
-	require.NoError(l.t, err)
+	require.NoError(l.T, err)
 	req.Header.Set("Content-Type", "application/json")
 	res = l.do("quiet", req)
 	l.look("answer without handle_errors", fmt.Sprint(res))
@@ -196,10 +196,10 @@ func (l *leakTest) requests() {
 	// A client that does not say all, and one that goes away.
 	for _, missing := range []int{10, 0} {
 		for delay := 50 * time.Millisecond; delay < 2*time.Second; delay *= 2 {
-			conn, err := net.Dial("unix", l.path("app"))
-			require.NoError(l.t, err)
+			conn, err := net.Dial("unix", l.Path("app"))
+			require.NoError(l.T, err)
 			_, err = fmt.Fprintf(conn, "POST /easypay/ledger/mpos?fault=slow&delay=%s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", 2*delay, len(body)+missing, body)
-			require.NoError(l.t, err)
+			require.NoError(l.T, err)
 			time.Sleep(delay) // until the request is with the provider
 			conn.Close()
 			if missing > 0 {
@@ -216,7 +216,7 @@ func (l *leakTest) requests() {
 // notifications are what providers and others send in.
 func (l *leakTest) notifications() {
 	key := l.hoard.dir + "/provider.pem"
-	body := genuine(l.t, key, map[string]string{"oriOrgTrace": cardNumber, "name": payerName, "token": vaultToken})
+	body := genuine(l.T, key, map[string]string{"oriOrgTrace": cardNumber, "name": payerName, "token": vaultToken})
 	for _, scheme := range []string{"easypay", "jeepay", "hkrt", "hbsk", "hongwen"} {
 		path := "/notify-" + scheme
 		for i, bad := range []string{
@@ -228,9 +228,9 @@ func (l *leakTest) notifications() {
 			l.send(fmt.Sprint(path, "?", i), []byte(bad), "Content-Type", "application/x-www-form-urlencoded")
 		}
 	}
-	assert.Equal(l.t, http.StatusForbidden, l.send("/notify-own", body).status)
-	assert.Equal(l.t, http.StatusServiceUnavailable, l.send("/notify-store", body).status)
-	assert.Equal(l.t, http.StatusGatewayTimeout, l.send("/notify-slow", body).status)
+	assert.Equal(l.T, http.StatusForbidden, l.send("/notify-own", body).status)
+	assert.Equal(l.T, http.StatusServiceUnavailable, l.send("/notify-store", body).status)
+	assert.Equal(l.T, http.StatusGatewayTimeout, l.send("/notify-slow", body).status)
 	stale := "reqTime=1622016572190&card=" + cardNumber + "&mchNo=M"
 	l.send("/notify-window", []byte(stale+"&sign="+jeepayMD5("card="+cardNumber+"&mchNo=M&reqTime=1622016572190&")), "Content-Type", "application/x-www-form-urlencoded")
 	for name := range l.raw.answers {
@@ -252,41 +252,41 @@ func (l *leakTest) brokenKeys() {
 	var wait sync.WaitGroup
 	for _, name := range broken {
 		wait.Go(func() {
-			res := l.send("/broken-"+name+"/ledger/mpos", withSecrets(l.t, "easypay"))
+			res := l.send("/broken-"+name+"/ledger/mpos", withSecrets(l.T, "easypay"))
 			want := http.StatusServiceUnavailable
 			if name == "trailing" || name == "empty-secret" {
 				want = http.StatusOK // there is one reading of the first, and nobody needs the other
 			}
-			assert.Equal(l.t, want, res.status, "%s: %s", name, res.body)
+			assert.Equal(l.T, want, res.status, "%s: %s", name, res.body)
 		})
 	}
-	assert.Equal(l.t, http.StatusServiceUnavailable, l.send("/unsealable/ledger/mpos", withSecrets(l.t, "easypay")).status)
+	assert.Equal(l.T, http.StatusServiceUnavailable, l.send("/unsealable/ledger/mpos", withSecrets(l.T, "easypay")).status)
 	// A Vault that answers what is almost HTTP, and what no Vault answers.
-	body := string(withSecrets(l.t, "easypay"))
+	body := string(withSecrets(l.T, "easypay"))
 	for name := range l.raw.answers {
 		if name != "hold" {
 			wait.Go(func() {
 				res := l.send("/vault-odd/ledger/mpos", []byte(strings.Replace(body, `"21120433"`, `"`+name+`"`, 1)))
 				if name == "vault-data" {
-					assert.Equal(l.t, http.StatusOK, res.status, "what a Vault answers: %s", res.body)
+					assert.Equal(l.T, http.StatusOK, res.status, "what a Vault answers: %s", res.body)
 					return
 				}
-				assert.Contains(l.t, []int{http.StatusServiceUnavailable, http.StatusNotFound}, res.status, "%s: %s", name, res.body)
+				assert.Contains(l.T, []int{http.StatusServiceUnavailable, http.StatusNotFound}, res.status, "%s: %s", name, res.body)
 			})
 		}
 	}
 	wait.Wait()
-	assert.Equal(l.t, http.StatusOK, l.send("/vault/ledger/mpos", []byte(body)).status)
+	assert.Equal(l.T, http.StatusOK, l.send("/vault/ledger/mpos", []byte(body)).status)
 	refreshed := l.refresh()
-	assert.Equal(l.t, http.StatusBadGateway, refreshed.status)
+	assert.Equal(l.T, http.StatusBadGateway, refreshed.status)
 	l.look("failed refresh", refreshed.body)
 }
 
 // together are failures that need two at once: the second ones are refused while
 // the first ones are held, until end is called.
 func (l *leakTest) together() (refused <-chan int, end func()) {
-	body := withSecrets(l.t, "easypay")
-	repeated := genuine(l.t, l.hoard.dir+"/provider.pem", map[string]string{"oriOrgTrace": cardNumber, "again": payerName})
+	body := withSecrets(l.T, "easypay")
+	repeated := genuine(l.T, l.hoard.dir+"/provider.pem", map[string]string{"oriOrgTrace": cardNumber, "again": payerName})
 	var wait sync.WaitGroup
 	seen := make(chan int, 4)
 	for range 2 {
@@ -318,7 +318,7 @@ func (l *leakTest) caddyfiles() {
 		"a password for redis, not to URLs": strings.Replace(at("keys easypay/M\nonce 1m redis redis://user:{env.CANARY}@127.0.0.1:1x"), "countersign easypay 127.0.0.1:1", "countersign_notify easypay", 1),
 	} {
 		res := l.reload(caddyfile)
-		assert.Equal(l.t, http.StatusBadRequest, res.status, name)
+		assert.Equal(l.T, http.StatusBadRequest, res.status, name)
 		l.look("refused configuration: "+name, res.body)
 	}
 }
@@ -327,7 +327,7 @@ func (l *leakTest) caddyfiles() {
 func (l *leakTest) admin() {
 	for _, path := range []string{"/config/", "/countersign/keys", "/metrics", "/reverse_proxy/upstreams", "/debug/vars", "/debug/pprof/goroutine?debug=2"} {
 		res := l.get("admin", path)
-		assert.Equal(l.t, http.StatusOK, res.status, path)
+		assert.Equal(l.T, http.StatusOK, res.status, path)
 		l.look("admin "+path, res.body)
 	}
 }
@@ -335,7 +335,7 @@ func (l *leakTest) admin() {
 // unseen are the reasons that no audit entry has yet.
 func (l *leakTest) unseen() []problem.Reason {
 	seen := make(map[string]bool)
-	for line := range strings.Lines(l.read("default.log")) {
+	for line := range strings.Lines(l.Read("default.log")) {
 		var e entry
 		if json.Unmarshal([]byte(line), &e) == nil && e["logger"] == "http.countersign.audit" {
 			seen[e["outcome"].(string)] = true
@@ -365,7 +365,7 @@ func fromApplication(line string) bool {
 // files searches all that the sidecar wrote.
 func (l *leakTest) files() {
 	sizes := make(map[string]int)
-	require.NoError(l.t, filepath.WalkDir(l.dir, func(path string, d fs.DirEntry, err error) error {
+	require.NoError(l.T, filepath.WalkDir(l.Dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
 			return err
 		}
@@ -373,7 +373,7 @@ func (l *leakTest) files() {
 		if err != nil {
 			return err
 		}
-		name, _ := filepath.Rel(l.dir, path)
+		name, _ := filepath.Rel(l.Dir, path)
 		sizes[name] = len(text)
 		for i, line := range strings.SplitAfter(string(text), "\n") {
 			if !fromApplication(line) {
@@ -383,6 +383,6 @@ func (l *leakTest) files() {
 		return nil
 	}))
 	for _, name := range []string{"default.log", "app.log", "provider.log", "output.log"} {
-		assert.Positive(l.t, sizes[name], name)
+		assert.Positive(l.T, sizes[name], name)
 	}
 }

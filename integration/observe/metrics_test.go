@@ -22,23 +22,23 @@ import (
 
 // families are the metrics of the sidecar, parsed.
 func (s *sidecar) families() map[string]*dto.MetricFamily {
-	s.t.Helper()
+	s.T.Helper()
 	parser := expfmt.NewTextParser(model.UTF8Validation)
 	families, err := parser.TextToMetricFamilies(strings.NewReader(s.get("watching", "/metrics").body))
-	require.NoError(s.t, err)
+	require.NoError(s.T, err)
 	return families
 }
 
 // count is metric as a whole number.
 func (s *sidecar) count(family string, labels ...string) int {
-	s.t.Helper()
+	s.T.Helper()
 	return int(s.metric(family, labels...))
 }
 
 // metric is the value of the one series with these labels, pairs of a name and
 // a value; -1 if there is none.
 func (s *sidecar) metric(family string, labels ...string) float64 {
-	s.t.Helper()
+	s.T.Helper()
 	found := -1.0
 	for _, m := range s.families()[family].GetMetric() {
 		have := labelsOf(m)
@@ -47,7 +47,7 @@ func (s *sidecar) metric(family string, labels ...string) float64 {
 			matches = matches && have[labels[i]] == labels[i+1]
 		}
 		if matches {
-			require.Negative(s.t, found, "several series of %s match %v", family, labels)
+			require.Negative(s.T, found, "several series of %s match %v", family, labels)
 			found = m.GetCounter().GetValue() + m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount())
 		}
 	}
@@ -74,12 +74,12 @@ type accessLine struct {
 // access waits for lines of a site's access log whose target begins so, and
 // returns them: a line is written when its answer is on its way.
 func (s *sidecar) access(site, prefix string) (lines []accessLine) {
-	s.t.Helper()
-	s.await("a line of the access log for "+prefix, func() bool {
+	s.T.Helper()
+	s.Await("a line of the access log for "+prefix, func() bool {
 		lines = nil
-		for text := range strings.Lines(s.read(site + ".log")) {
+		for text := range strings.Lines(s.Read(site + ".log")) {
 			var line accessLine
-			require.NoError(s.t, json.Unmarshal([]byte(text), &line), text)
+			require.NoError(s.T, json.Unmarshal([]byte(text), &line), text)
 			if strings.HasPrefix(line.Request.URI, prefix) {
 				lines = append(lines, line)
 			}
@@ -238,17 +238,17 @@ func TestMetricsOverReloads(t *testing.T) {
 // and are counted as errors.
 func TestMetricsOfKeysThatFail(t *testing.T) {
 	s := start(t, strings.Replace(global(""), "$REPO/keys-dev/merchant", "$DIR/keys", 1)+app(short("/east", provider))+providers()+watching())
-	set := s.path("keys/easypay/ORG000000000007")
+	set := s.Path("keys/easypay/ORG000000000007")
 	age := func() float64 { return s.metric("caddy_countersign_key_age_seconds", "source", "default") }
 	failed := func(outcome string) float64 {
 		return s.metric("caddy_countersign_key_refreshes_total", "source", "default", "outcome", outcome)
 	}
-	s.await("keys that never loaded grow old", func() bool { return age() > 0.3 && failed("error") > 0 })
+	s.Await("keys that never loaded grow old", func() bool { return age() > 0.3 && failed("error") > 0 })
 
 	require.NoError(t, os.CopyFS(set, os.DirFS(repository+"/keys-dev/merchant/easypay/ORG000000000007")))
-	s.await("keys are fresh", func() bool { return age() < 0.3 && failed("ok") > 0 })
+	s.Await("keys are fresh", func() bool { return age() < 0.3 && failed("ok") > 0 })
 
 	require.NoError(t, os.WriteFile(set+"/sign.pem", bytes.Repeat([]byte("x"), 100), 0o600))
-	s.await("broken keys grow old", func() bool { return age() > 0.5 && failed("error") > 0 })
+	s.Await("broken keys grow old", func() bool { return age() > 0.5 && failed("error") > 0 })
 	assert.Equal(t, http.StatusOK, s.post("/east/ledger/mpos", sample(t, "easypay")).status, "the last good keys serve on")
 }

@@ -15,6 +15,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/countersign/caddy-countersign/integration/process"
 )
 
 // audited is global with options of audit.
@@ -47,12 +49,12 @@ func deafCollector(t *testing.T) string {
 // payUntil posts until the condition holds, and returns the longest time that a
 // payment took.
 func (s *sidecar) payUntil(done func(n int) bool) (longest time.Duration) {
-	s.t.Helper()
-	body := sample(s.t, "easypay")
+	s.T.Helper()
+	body := sample(s.T, "easypay")
 	for n := 0; !done(n); n++ {
-		require.Less(s.t, n, 60000)
+		require.Less(s.T, n, 60000)
 		start := time.Now()
-		require.Equal(s.t, http.StatusOK, s.post("/short/ledger/mpos", body).status)
+		require.Equal(s.T, http.StatusOK, s.post("/short/ledger/mpos", body).status)
 		longest = max(longest, time.Since(start))
 	}
 	return longest
@@ -66,11 +68,11 @@ func TestAStalledCollector(t *testing.T) {
 	assert.Zero(t, lost())
 	longest := s.payUntil(func(n int) bool { return n%100 == 0 && lost() > 10 })
 	assert.Less(t, longest, time.Second)
-	s.await("the report", func() bool {
-		return strings.Contains(s.read("output.log"), `"msg":"audit entry lost: exchange","id":"`)
+	s.Await("the report", func() bool {
+		return strings.Contains(s.Read("output.log"), `"msg":"audit entry lost: exchange","id":"`)
 	})
 	begin := time.Now()
-	s.stop()
+	s.Stop()
 	assert.Less(t, time.Since(begin), 12*time.Second)
 }
 
@@ -78,9 +80,9 @@ func TestAFullDisk(t *testing.T) {
 	s := start(t, audited("", auditTo("file /dev/full"))+app(short("/short", provider))+providers()+watching())
 	res := s.post("/short/ledger/mpos", sample(t, "easypay"))
 	require.Equal(t, http.StatusOK, res.status, res.body)
-	s.await("the entry is counted", func() bool { return s.count("caddy_countersign_audit_lost_total") == 1 })
-	s.await("the report", func() bool {
-		text := s.read("output.log")
+	s.Await("the entry is counted", func() bool { return s.count("caddy_countersign_audit_lost_total") == 1 })
+	s.Await("the report", func() bool {
+		text := s.Read("output.log")
 		return strings.Contains(text, `"msg":"audit entry lost: exchange","id":"`) && strings.Contains(text, "no space left on device")
 	})
 }
@@ -108,9 +110,8 @@ func TestIntentBeforeTheFirstByte(t *testing.T) {
 			}
 		}()
 	}
-	s.await("the entries", func() bool { return len(s.entries()) == n })
-	require.NoError(t, s.cmd.Process.Kill())
-	<-s.exited
+	s.Await("the entries", func() bool { return len(s.entries()) == n })
+	s.Kill()
 	ids := make(map[any]bool)
 	for _, e := range s.entries() {
 		assert.Equal(t, "intent", e["outcome"])
@@ -130,20 +131,15 @@ func TestChainOverRestarts(t *testing.T) {
 	require.Equal(t, http.StatusOK, s.reload(strings.Replace(config, "grace_period 5s", "grace_period 4s", 1)).status)
 	res := s.postAcrossReload("/short/ledger/mpos", sample(t, "easypay"))
 	require.Equal(t, http.StatusOK, res.status)
-	require.NoError(t, s.cmd.Process.Kill())
-	<-s.exited
+	s.Kill()
 	s.again()
 	pay()
-	s.stop()
+	s.Stop()
 	last := s.entries()[len(s.entries())-1]
 	assert.Equal(t, "checkpoint", last["msg"], "at stop")
 
 	verify := func() (string, error) {
-		executable, err := os.Executable()
-		require.NoError(t, err)
-		cmd := exec.Command(executable, "countersign", "audit", "verify", s.path("audit.log"))
-		cmd.Env = []string{asSidecar + "=1"}
-		text, err := cmd.CombinedOutput()
+		text, err := process.Command(t, s.Dir, "countersign", "audit", "verify", s.Path("audit.log")).CombinedOutput()
 		return string(text), err
 	}
 	text, err := verify()
@@ -151,8 +147,8 @@ func TestChainOverRestarts(t *testing.T) {
 	assert.Contains(t, text, "whole: ")
 	assert.Contains(t, text, fmt.Sprint("are signed by key ", last["key"]))
 
-	log := s.read("audit.log")
-	require.NoError(t, os.WriteFile(s.path("audit.log"), []byte(strings.Replace(log, `"outcome":"ok"`, `"outcome":"no"`, 1)), 0o600))
+	log := s.Read("audit.log")
+	require.NoError(t, os.WriteFile(s.Path("audit.log"), []byte(strings.Replace(log, `"outcome":"ok"`, `"outcome":"no"`, 1)), 0o600))
 	text, err = verify()
 	var exit *exec.ExitError
 	require.ErrorAs(t, err, &exit)
@@ -173,9 +169,9 @@ func TestStandardErrorThatNobodyReads(t *testing.T) {
 	longest := s.payUntil(func(n int) bool { return n == 300 })
 	assert.Less(t, longest, 3*time.Second)
 	begin := time.Now()
-	require.NoError(t, s.cmd.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, s.Signal(syscall.SIGTERM))
 	select {
-	case <-s.exited:
+	case <-s.Exited():
 	case <-time.After(20 * time.Second):
 		assert.Fail(t, "SIGTERM does not end the process")
 	}
@@ -187,7 +183,7 @@ func TestStandardErrorThatNobodyReads(t *testing.T) {
 func TestCaddysLogStalls(t *testing.T) {
 	s := start(t, global("log default {\noutput net "+deafCollector(t)+"\nformat json\nlevel DEBUG\n}\n")+app(short("/short", provider))+providers()+watching())
 	body := sample(t, "easypay")
-	s.await("Caddy's log stalls", func() bool {
+	s.Await("Caddy's log stalls", func() bool {
 		req := s.toPost("/short/ledger/mpos", body)
 		client := s.client("app")
 		client.Timeout = 2 * time.Second
@@ -197,5 +193,5 @@ func TestCaddysLogStalls(t *testing.T) {
 		}
 		return err != nil
 	})
-	s.stop()
+	s.Stop()
 }

@@ -103,7 +103,7 @@ func TestSpansOfAnExchange(t *testing.T) {
 			if test.failed != "" {
 				want = all[:slices.Index(all, test.failed)+1]
 			}
-			s.await("the request's span came", func() bool { return len(c.of(id)["payments"]) > 0 })
+			s.Await("the request's span came", func() bool { return len(c.of(id)["payments"]) > 0 })
 			spans := c.of(id)
 			assert.Len(t, spans, len(want)+1)
 			for _, name := range want {
@@ -128,7 +128,7 @@ func TestSpansOfAnExchange(t *testing.T) {
 
 	id := strings.Repeat("d", 32)
 	require.Equal(t, http.StatusOK, s.post("/notify", genuine(t, providerKey, map[string]string{"oriOrgTrace": "1"}), "traceparent", parent(id, "01")).status)
-	s.await("the notification's span came", func() bool { return len(c.of(id)["payments"]) > 0 })
+	s.Await("the notification's span came", func() bool { return len(c.of(id)["payments"]) > 0 })
 	spans := c.of(id)
 	assert.Len(t, spans, 3)
 	assert.Equal(t, "ok", attributes(spans["countersign.keys.load"][0])["countersign.outcome"])
@@ -139,7 +139,7 @@ func TestSpansOfAnExchange(t *testing.T) {
 	s.post("/short/ledger/mpos", body, "traceparent", parent(unsampled, "00"))
 	last := strings.Repeat("f", 32)
 	s.post("/short/ledger/mpos", body, "traceparent", parent(last, "01"))
-	s.await("the last trace came", func() bool { return len(c.of(last)["payments"]) > 0 })
+	s.Await("the last trace came", func() bool { return len(c.of(last)["payments"]) > 0 })
 	assert.Empty(t, c.of(unsampled))
 }
 

@@ -81,27 +81,27 @@ func TestReadiness(t *testing.T) {
 			time.Sleep(500 * time.Millisecond)
 			assert.False(t, c.ready(), "nothing is loaded")
 			require.NoError(t, s.vault.Unseal())
-			c.await("ready", c.ready)
+			c.Await("ready", c.ready)
 
 			// While the last good keys serve it is ready, and then no more.
 			require.NoError(t, s.vault.Seal())
 			sealed := time.Now()
 			time.Sleep(400 * time.Millisecond)
 			assert.True(t, c.ready())
-			c.await("not ready", func() bool { return !c.ready() })
+			c.Await("not ready", func() bool { return !c.ready() })
 			assert.InDelta(t, 1, time.Since(sealed).Seconds(), 0.6)
 			require.NoError(t, s.vault.Unseal())
-			c.await("ready again", c.ready)
+			c.Await("ready again", c.ready)
 		})
 	}
 
 	t.Run("every one of several", func(t *testing.T) {
 		c := s.launch(s.caddyfile([]string{inKV, "easypay/later"}, s.byRole(), "refresh 200ms"))
 		defer c.stop()
-		c.await("one is there", func() bool { return c.keys(inKV).Usable })
+		c.Await("one is there", func() bool { return c.keys(inKV).Usable })
 		time.Sleep(300 * time.Millisecond)
 		assert.False(t, c.ready())
 		s.put("easypay/later", fields()[inKV])
-		c.await("ready", c.ready)
+		c.Await("ready", c.ready)
 	})
 }

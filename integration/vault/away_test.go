@@ -56,7 +56,7 @@ func TestVaultAway(t *testing.T) {
 	c := s.start([]string{inKV, inTransit, withMD5}, s.byRole(), "refresh 500ms", "max_stale 2s")
 	for _, trouble := range troubles {
 		t.Run(trouble.name, func(t *testing.T) {
-			before := len(c.log())
+			before := len(c.Log())
 			require.NoError(t, trouble.begin(s))
 			began := time.Now()
 
@@ -69,8 +69,8 @@ func TestVaultAway(t *testing.T) {
 			assert.Equal(t, "not_sent", a.outcome())
 			assert.Less(t, time.Since(began), 5*time.Second)
 			if a.code() == "signing_failed" {
-				c.await("the key in the log", func() bool {
-					return strings.Contains(c.log()[before:], "signing with vault transit:signing/shop-sign version 1")
+				c.Await("the key in the log", func() bool {
+					return strings.Contains(c.Log()[before:], "signing with vault transit:signing/shop-sign version 1")
 				})
 			}
 
@@ -85,11 +85,11 @@ func TestVaultAway(t *testing.T) {
 			}
 			assert.Equal(t, sent, c.metric(sentOK), "nothing left")
 			assert.False(t, c.ready())
-			assert.Contains(t, c.log()[before:], trouble.says)
+			assert.Contains(t, c.Log()[before:], trouble.says)
 
 			// It recovers by itself.
 			require.NoError(t, trouble.end(s))
-			c.await("recovered", func() bool { return c.ready() && c.pay(inKV).ok() && c.pay(withMD5).ok() && c.pay(inTransit).ok() })
+			c.Await("recovered", func() bool { return c.ready() && c.pay(inKV).ok() && c.pay(withMD5).ok() && c.pay(inTransit).ok() })
 		})
 	}
 }
@@ -106,14 +106,14 @@ func TestVaultAwayWhileAnAnswerIsOpened(t *testing.T) {
 		"slow":        vaulttest.Hang(),
 	} {
 		t.Run(name, func(t *testing.T) {
-			before := len(c.log())
+			before := len(c.Log())
 			s.proxy.Set(vaulttest.On("/v1/signing/decrypt/", fault))
 			a := c.pay(inTransit)
 			s.proxy.Set(nil)
 			assert.Equal(t, http.StatusBadGateway, a.status)
 			assert.Equal(t, "response_decryption_failed", a.code(), a.body)
 			assert.Equal(t, "unverified", a.outcome())
-			assert.Contains(t, c.log()[before:], `"vault did not decrypt","key":"vault transit:signing/shop-decrypt version 1"`)
+			assert.Contains(t, c.Log()[before:], `"vault did not decrypt","key":"vault transit:signing/shop-decrypt version 1"`)
 			c.paid(inTransit)
 		})
 	}
@@ -142,7 +142,7 @@ func TestColdStartWithoutVault(t *testing.T) {
 	time.Sleep(time.Second)
 	assert.False(t, c.ready())
 	require.NoError(t, s.vault.Unseal())
-	c.await("healed", func() bool { return c.ready() && c.pay(inKV).ok() })
+	c.Await("healed", func() bool { return c.ready() && c.pay(inKV).ok() })
 }
 
 // A request that comes while the first load runs waits for it, and all wait for

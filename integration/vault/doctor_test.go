@@ -3,7 +3,6 @@ package vault_test
 import (
 	"encoding/json"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -11,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/countersign/caddy-countersign/integration/process"
 	"github.com/countersign/caddy-countersign/integration/vault/vaulttest"
 )
 
@@ -22,11 +22,7 @@ func (s *shop) doctor(caddyfile string) []finding {
 	s.t.Helper()
 	file := filepath.Join(s.dir, "doctor.Caddyfile")
 	require.NoError(s.t, os.WriteFile(file, []byte(caddyfile), 0o600))
-	executable, err := os.Executable()
-	require.NoError(s.t, err)
-	cmd := exec.Command(executable, "countersign", "doctor", "--config", file, "--json")
-	cmd.Env = []string{asSidecar + "=1", "HOME=" + s.dir}
-	out, _ := cmd.Output() // a failure that was found is an exit status
+	out, _ := process.Command(s.t, s.dir, "countersign", "doctor", "--config", file, "--json").Output() // a failure that was found is an exit status
 	var found []finding
 	require.NoError(s.t, json.Unmarshal(out, &found), "%s", out)
 	return found

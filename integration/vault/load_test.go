@@ -11,7 +11,7 @@ import (
 // load makes exchanges from several clients at once, total in all, and returns
 // those that failed.
 func (s *sidecar) load(clients, total int, exchange func() answer) []string {
-	s.t.Helper()
+	s.T.Helper()
 	var left atomic.Int64
 	left.Store(int64(total))
 	return s.run(clients, func() bool { return left.Add(-1) >= 0 }, exchange)

@@ -66,7 +66,7 @@ func TestTokenIsRenewedAndThenReplaced(t *testing.T) {
 	assert.Equal(t, 1, s.proxy.Count(login), "renewed, not replaced")
 	c.paid(inTransit)
 	require.NoError(t, role.RotateSecretID())
-	c.await("replaced before it ends", func() bool { return s.proxy.Count(login) == 2 })
+	c.Await("replaced before it ends", func() bool { return s.proxy.Count(login) == 2 })
 	c.paid(inTransit)
 	time.Sleep(3 * time.Second)
 	c.paid(inTransit)
@@ -81,7 +81,7 @@ func TestTokenThatCannotBeRenewedIsReplaced(t *testing.T) {
 	// A batch token can be neither renewed nor revoked.
 	require.NoError(t, writeBatchRole(s))
 	c := s.start([]string{inTransit}, "auth approle "+s.dir+"/shop.role-id "+s.dir+"/shop.secret-id", "refresh 1h", "max_stale 2h")
-	c.await("logged in again", func() bool { return s.proxy.Count("/v1/auth/approle/login") >= 3 })
+	c.Await("logged in again", func() bool { return s.proxy.Count("/v1/auth/approle/login") >= 3 })
 	assert.Zero(t, s.proxy.Count(renewals))
 	c.paid(inTransit)
 }
@@ -122,7 +122,7 @@ func TestSecretIDThatWorksOnce(t *testing.T) {
 	assert.Equal(t, "signing_failed", c.pay(inTransit).code())
 	time.Sleep(time.Second)
 	s.proxy.Set(nil)
-	c.await("signs again", func() bool { return c.pay(inTransit).ok() })
+	c.Await("signs again", func() bool { return c.pay(inTransit).ok() })
 	time.Sleep(3 * time.Second)
 	c.paid(inTransit)
 }
@@ -157,12 +157,12 @@ func TestTokenFileOfAnAgent(t *testing.T) {
 	// Vault forgets it, and a new file heals that.
 	replace(t, file, string(second))
 	require.NoError(t, s.vault.RevokeToken(string(second)))
-	c.await("no token", func() bool { return c.pay(inTransit).code() == "signing_failed" })
+	c.Await("no token", func() bool { return c.pay(inTransit).code() == "signing_failed" })
 	c.awaitLog("vault does not take the token in " + file)
 	c.paid(inKV)
 	s.token(vaulttest.Tokens{})
-	c.await("healed", func() bool { return c.pay(inTransit).ok() })
-	c.lacks(c.log(), "nonsense")
+	c.Await("healed", func() bool { return c.pay(inTransit).ok() })
+	c.lacks(c.Log(), "nonsense")
 
 	// It is not the sidecar's to give back.
 	c.stop()
@@ -219,8 +219,8 @@ func TestLoginsThatCannotWorkSayWhatToChange(t *testing.T) {
 		assert.False(t, c.ready())
 		assert.LessOrEqual(t, s.proxy.Count("/v1/auth/"), 12, "with back-off")
 		c.stop()
-		c.lacks(c.log(), "nobody-may-see")
-		c.lacks(c.log(), strings.TrimSpace(string(id)))
+		c.lacks(c.Log(), "nobody-may-see")
+		c.lacks(c.Log(), strings.TrimSpace(string(id)))
 	}
 }
 
@@ -248,14 +248,14 @@ func TestPolicyThatLacksSomething(t *testing.T) {
 			}
 			exact := strings.Replace(path, "*", "transit", 1)
 			c.awaitLog("the token may not " + capability + " " + exact + `; the policy needs: path \"` + exact + `\" { capabilities = [\"` + capability + `\"] }`)
-			c.lacks(c.log(), "sys/capabilities-self")
+			c.lacks(c.Log(), "sys/capabilities-self")
 			if capability == "read" {
 				assert.False(t, c.ready())
 			}
 
 			s.policy("transit", policy(t, "transit"))
 			s.policy("kv", policy(t, "kv"))
-			c.await("healed by the policy", func() bool { return c.ready() && c.pay(inTransit).ok() })
+			c.Await("healed by the policy", func() bool { return c.ready() && c.pay(inTransit).ok() })
 		})
 	}
 
@@ -263,13 +263,13 @@ func TestPolicyThatLacksSomething(t *testing.T) {
 		s.policy("kv", strings.ReplaceAll(policy(t, "kv"), "payments/metadata/", "payments/elsewhere/"))
 		s.proxy.ResetCounts()
 		c := s.launch(s.caddyfile([]string{inTransit}, auth, "refresh 100ms"))
-		c.await("ready", c.ready)
+		c.Await("ready", c.ready)
 		c.paid(inTransit)
 		s.taken(c, inTransit, s.change(inTransit))
 		c.paid(inTransit)
 		time.Sleep(500 * time.Millisecond)
-		assert.Equal(t, 2, strings.Count(c.log(), `"msg":"keys loaded","source":"default"`), "not at every look")
+		assert.Equal(t, 2, strings.Count(c.Log(), `"msg":"keys loaded","source":"default"`), "not at every look")
 		assert.LessOrEqual(t, s.proxy.Count("/v1/payments/metadata/"), 3, "not asked again and again")
-		c.lacks(c.log(), "may not")
+		c.lacks(c.Log(), "may not")
 	})
 }

@@ -34,8 +34,8 @@ func TestEveryModeWithTheLeastPolicy(t *testing.T) {
 	// In Transit both private operations were Vault's, mixed only the signature.
 	assert.Equal(t, 2, s.proxy.Count("/v1/signing/sign/shop-sign/sha2-256"))
 	assert.Equal(t, 1, s.proxy.Count("/v1/signing/decrypt/shop-decrypt"))
-	c.lacks(c.log(), "lacks a capability")
-	c.lacks(c.log(), "may not")
+	c.lacks(c.Log(), "lacks a capability")
+	c.lacks(c.Log(), "may not")
 
 	k := c.keys(inTransit)
 	assert.Equal(t, []string{"sign", "verify", "encrypt", "decrypt"}, k.Roles)
@@ -100,7 +100,7 @@ func TestFormatsOfTheFileSource(t *testing.T) {
 func (s *shop) taken(c *sidecar, reference string, version int) {
 	s.t.Helper()
 	want := "version " + strconv.Itoa(version)
-	c.await(reference+" has "+want, func() bool {
+	c.Await(reference+" has "+want, func() bool {
 		got, _, _ := strings.Cut(c.keys(reference).Version, ",")
 		return got == want
 	})
@@ -137,7 +137,7 @@ func TestUnknownReferences(t *testing.T) {
 	sample := string(body(t, inKV))
 	caddyfile := s.with(s.proxy.URL, []string{inKV}, []string{s.byRole(), "refresh 200ms"}, s.dynamic()...)
 	c := s.launch(caddyfile)
-	c.await("ready", c.ready)
+	c.Await("ready", c.ready)
 	pay := func(org string) answer {
 		return c.post("/any/ledger/mpos", []byte(strings.Replace(sample, "ORG000000000007", org, 1)))
 	}
@@ -157,20 +157,20 @@ func TestUnknownReferences(t *testing.T) {
 
 	// A set that is taken away in Vault is gone.
 	require.NoError(t, s.vault.DeleteSecret("payments", inKV))
-	c.await("gone", func() bool { return pay("kv").code() == "unknown_key_set" })
-	c.await("not ready", func() bool { return !c.ready() })
+	c.Await("gone", func() bool { return pay("kv").code() == "unknown_key_set" })
+	c.Await("not ready", func() bool { return !c.ready() })
 	// And one that comes again, again as version 1, is another one.
 	s.put(inKV, fields()[inKV])
-	c.await("back", func() bool { return pay("kv").ok() })
+	c.Await("back", func() bool { return pay("kv").ok() })
 
 	// So is one that was replaced within a refresh by another version 1.
 	other := newKey(2048)()
 	s.provide(inKV, other)
-	c.await("the old one is refused", func() bool { return !pay("kv").ok() })
+	c.Await("the old one is refused", func() bool { return !pay("kv").ok() })
 	require.NoError(t, s.vault.DeleteSecret("payments", inKV))
 	s.put(inKV, map[string]string{
 		"sign": privatePEM(other), "decrypt": privatePEM(merchantDecrypt()),
 		"verify": publicPEM(providerSign()), "encrypt": publicPEM(providerDecrypt()),
 	})
-	c.await("the new one signs", func() bool { return pay("kv").ok() })
+	c.Await("the new one signs", func() bool { return pay("kv").ok() })
 }

@@ -18,7 +18,7 @@ func TestReloadUnderLoadKeepsTheLoginAndTheKeys(t *testing.T) {
 	references := []string{inKV, inTransit, withMD5}
 	options := []string{s.byRole(), "refresh 1m", "max_stale 1h"}
 	c := s.launch(s.caddyfile(references, options...))
-	c.await("ready", c.ready)
+	c.Await("ready", c.ready)
 	c.expectReloads()
 	loaded := c.keys(inKV)
 
@@ -58,7 +58,7 @@ func TestReloadsLeakNothing(t *testing.T) {
 	c := s.launch(text(0))
 	c.expectReloads()
 	settle := func() (goroutines, descriptors, connections int) {
-		c.await("ready", c.ready)
+		c.Await("ready", c.ready)
 		for _, reference := range references {
 			c.paid(reference)
 		}
@@ -67,7 +67,7 @@ func TestReloadsLeakNothing(t *testing.T) {
 	}
 	for i := range 5 { // what Caddy itself makes once is made by now
 		require.Equal(t, http.StatusOK, c.reload(text(i+1)).status)
-		c.await("ready", c.ready)
+		c.Await("ready", c.ready)
 	}
 	goroutines, descriptors, connections := settle()
 	for i := range 20 {
@@ -77,7 +77,7 @@ func TestReloadsLeakNothing(t *testing.T) {
 			c.paid(reference)
 		}
 	}
-	c.await("as many goroutines, descriptors and connections as before", func() bool {
+	c.Await("as many goroutines, descriptors and connections as before", func() bool {
 		g, d, n := settle()
 		t.Logf("goroutines %d before, %d after; descriptors %d, %d; connections %d, %d", goroutines, g, descriptors, d, connections, n)
 		return g <= goroutines+2 && d <= descriptors+2 && n <= connections+1
@@ -95,7 +95,7 @@ func TestExchangeInFlightOutlivesItsSource(t *testing.T) {
 		a, _ := c.try("app", http.MethodPost, paths[inTransit]+"&fault=slow&delay=3s", body(t, inTransit))
 		done <- a
 	}()
-	c.await("signed", func() bool { return s.proxy.Count("/v1/signing/sign/") == 1 })
+	c.Await("signed", func() bool { return s.proxy.Count("/v1/signing/sign/") == 1 })
 	time.Sleep(200 * time.Millisecond)
 
 	// Neither the source nor the handler is in the new configuration.

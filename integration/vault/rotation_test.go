@@ -67,7 +67,7 @@ func TestRotationUnderLoad(t *testing.T) {
 		time.Sleep(200 * time.Millisecond)
 		version := s.put(withMD5, map[string]string{"secret": secrets[generation], "verify_secret": secrets[generation-1] + "\n"})
 		s.taken(c, withMD5, version)
-		c.await("the Transit version", func() bool {
+		c.Await("the Transit version", func() bool {
 			return c.keys(inTransit).Fingerprints["sign"][0] == fingerprint(signers[generation])
 		})
 	}
@@ -95,7 +95,7 @@ func TestNewVersionsAreTakenUpWithinRefresh(t *testing.T) {
 
 	require.NoError(t, s.vault.RotateKey("signing", "shop-sign"))
 	began = time.Now()
-	c.await("the new version signs", func() bool {
+	c.Await("the new version signs", func() bool {
 		return c.keys(inTransit).Version == "version 1, transit:signing/shop-sign version 2, transit:signing/shop-decrypt version 1"
 	})
 	assert.Less(t, time.Since(began), 2300*time.Millisecond)

@@ -71,21 +71,21 @@ func TestNothingLeaks(t *testing.T) {
 	look()
 	s.proxy.Set(nil)
 	require.NoError(t, s.vault.RevokeLogins("approle"))
-	c.await("well again", func() bool { return c.pay(inTransit).ok() && c.pay(inKV).ok() })
+	c.Await("well again", func() bool { return c.pay(inTransit).ok() && c.pay(inKV).ok() })
 	look()
 	c.stop()
 
 	for name, secret := range secrets {
 		require.Greater(t, len(secret), 20, name)
-		assert.False(t, strings.Contains(c.log(), secret), "the %s is in the log", name)
+		assert.False(t, strings.Contains(c.Log(), secret), "the %s is in the log", name)
 		assert.False(t, strings.Contains(seen.String(), secret), "the %s is in an answer", name)
 	}
 	// Vault's tokens all begin so, those of the logins as well.
 	for _, prefix := range []string{"hvs.", "hvb.", "s.CAES"} {
-		c.lacks(c.log(), prefix)
+		c.lacks(c.Log(), prefix)
 		c.lacks(seen.String(), prefix)
 	}
-	assert.Contains(t, c.log(), `"level":"debug"`)
+	assert.Contains(t, c.Log(), `"level":"debug"`)
 	require.NoError(t, filepath.WalkDir(s.dir, func(path string, entry os.DirEntry, err error) error {
 		require.NoError(t, err)
 		if !entry.Type().IsRegular() || strings.Contains(path, "/provider/") || strings.Contains(path, "/sandbox/") || strings.HasSuffix(path, "-id") {
@@ -136,7 +136,7 @@ func TestEnvironmentHasNoEffect(t *testing.T) {
 	auth := s.byRole()
 	text := s.with(s.vault.URL, []string{inKV, inTransit}, []string{auth, "ca " + s.vault.CAFile, "refresh 200ms"})
 	c := s.launch(text, nonsense(t)...)
-	c.await("ready", c.ready)
+	c.Await("ready", c.ready)
 	c.paid(inKV)
 	c.paid(inTransit)
 	c.stop()
@@ -149,7 +149,7 @@ func TestEnvironmentHasNoEffect(t *testing.T) {
 
 	// What the Caddyfile asks for is taken.
 	c = s.launch(s.with("{env.VAULT_ADDR}", []string{inKV}, []string{auth, "ca {env.VAULT_CACERT}"}), "VAULT_ADDR="+s.vault.URL, "VAULT_CACERT="+s.vault.CAFile)
-	c.await("ready", c.ready)
+	c.Await("ready", c.ready)
 	c.paid(inKV)
 }
 
@@ -167,6 +167,6 @@ func TestCertificateAuthorityIsReplaced(t *testing.T) {
 	c := s.launch(s.with(s.vault.URL, []string{inKV}, []string{s.byRole(), "ca " + ca, "refresh 200ms"}))
 	c.awaitLog("its certificate does not verify")
 	replace(t, ca, string(good))
-	c.await("ready", c.ready)
+	c.Await("ready", c.ready)
 	c.paid(inKV)
 }

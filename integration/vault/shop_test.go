@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/countersign/caddy-countersign/integration/process"
 	"github.com/countersign/caddy-countersign/integration/vault/vaulttest"
 )
 
@@ -37,7 +38,7 @@ func parallel(t *testing.T) {
 // open fills a Vault with the key sets of fields, under the policies that ship.
 func open(t *testing.T, vault *vaulttest.Server) *shop {
 	t.Helper()
-	s := &shop{t: t, dir: folder(t), vault: vault, proxy: vaulttest.StartProxy(t, vault)}
+	s := &shop{t: t, dir: process.Folder(t), vault: vault, proxy: vaulttest.StartProxy(t, vault)}
 	require.NoError(t, vault.EnableKV("payments"))
 	require.NoError(t, vault.EnableTransit("signing"))
 	require.NoError(t, vault.ImportKeys("signing", "shop-sign", merchantSign()))
@@ -277,7 +278,7 @@ func (s *shop) launch(caddyfile string, environment ...string) *sidecar {
 func (s *shop) start(references []string, options ...string) *sidecar {
 	s.t.Helper()
 	c := s.launch(s.caddyfile(references, options...))
-	c.await("ready", c.ready)
+	c.Await("ready", c.ready)
 	return c
 }
 
@@ -295,13 +296,13 @@ func body(t *testing.T, reference string) []byte {
 
 // pay makes an exchange with the keys of a reference.
 func (s *sidecar) pay(reference string) answer {
-	s.t.Helper()
-	return s.post(paths[reference], body(s.t, reference))
+	s.T.Helper()
+	return s.post(paths[reference], body(s.T, reference))
 }
 
 // paid makes an exchange that must succeed.
 func (s *sidecar) paid(reference string) {
-	s.t.Helper()
+	s.T.Helper()
 	a := s.pay(reference)
-	require.True(s.t, a.ok(), "%s: %d %s", reference, a.status, a.body)
+	require.True(s.T, a.ok(), "%s: %d %s", reference, a.status, a.body)
 }
