@@ -129,8 +129,12 @@ func (n *signedNames) behind(value, join []byte) bool {
 	}
 }
 
+// searched is the number of members up to which names are compared one by one: a map
+// of them would cost more than it saves.
+const searched = 24
+
 func (n *signedNames) has(name []byte) bool {
-	if len(n.pairs) <= Few {
+	if len(n.pairs) <= searched {
 		return slices.ContainsFunc(n.pairs, func(p Pair) bool { return p.Name != nil && bytes.Equal(p.Name, name) })
 	}
 	if n.all == nil {

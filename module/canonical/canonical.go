@@ -23,9 +23,6 @@ type Pair struct {
 	Name, Value []byte
 }
 
-// Few is how many members most messages have at most.
-const Few = 24
-
 // ErrTwins says that two pieces are equal but for case. An order that ignores
 // case leaves it open which comes first.
 var ErrTwins = errors.New("two members are equal but for case")

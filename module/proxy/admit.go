@@ -94,6 +94,17 @@ func (t *Transport) checkHead(r *http.Request) *problem.Problem {
 	return nil
 }
 
+// pick is those of the headers that have one of the names.
+func pick(header http.Header, names []string) http.Header {
+	picked := make(http.Header)
+	for _, name := range names {
+		if values := header[name]; len(values) > 0 {
+			picked[name] = values
+		}
+	}
+	return picked
+}
+
 // formatOf is the format of a request of the application: JSON, or the one in
 // which the provider wants it.
 func (t *Transport) formatOf(r *http.Request) (message.Format, *problem.Problem) {

@@ -235,10 +235,10 @@ func (e *exchange) end(outcome string, p *problem.Problem) {
 	}
 }
 
-// told is what the client is told in the place of a problem. It may have closed
-// its side for writing only, and still read; and the access log then has the
-// status 499.
-func (e *exchange) told(p *problem.Problem) *problem.Problem {
+// forClient returns the problem that the client sees: p, or client_gone where the
+// client went away while the exchange ran. Such a client may have closed its side
+// for writing only, and still read; and the access log then has the status 499.
+func (e *exchange) forClient(p *problem.Problem) *problem.Problem {
 	if !e.gone {
 		return p
 	}

@@ -4,9 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"slices"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -32,8 +30,6 @@ type Handler struct {
 
 	proxy     *reverseproxy.Handler
 	transport *Transport
-	body      io.ReadCloser // of the request that the proxy gets
-	header    []string      // those that it gets, or nil for all
 }
 
 // CaddyModule returns the Caddy module information.
@@ -63,30 +59,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if len(h.proxy.Upstreams) == 1 {
 		h.transport.expected = h.transport.withoutPort(h.proxy.Upstreams[0].Dial)
 	}
-	if len(h.proxy.HandleResponse) > 0 {
-		h.body = http.NoBody // its routes may read it; without them none is less work for the proxy
-	}
-	if !readsHeaders(h.proxy) {
-		h.header = append([]string{"Connection", "Incremental"}, h.transport.forward...)
-	}
 	return nil
-}
-
-// few headers are copied as fast as chosen from: with those that reverse_proxy
-// adds they still are a small map.
-const few = 4
-
-// readsHeaders reports whether a reverse_proxy may read headers of the request
-// besides those that it minds itself (Connection, Incremental) and those that
-// are forwarded. Where it does not, it need not copy them.
-func readsHeaders(h *reverseproxy.Handler) bool {
-	if h.Headers != nil && h.Headers.Request != nil || len(h.HandleResponse) > 0 || h.DynamicUpstreams != nil {
-		return true
-	}
-	policy, ok := h.LoadBalancing.SelectionPolicy.(caddy.Module)
-	return !ok || !slices.Contains([]string{
-		"random", "random_choose", "first", "least_conn", "round_robin", "weighted_round_robin", "ip_hash", "client_ip_hash", "uri_hash",
-	}, policy.CaddyModule().ID.Name())
 }
 
 // ServeHTTP checks and seals the request, proxies it, and answers problems.
@@ -108,10 +81,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	// The body is with the exchange from here on.
 	inner := r.WithContext(e)
-	inner.Body, inner.ContentLength, inner.TransferEncoding, inner.Trailer = h.body, 0, nil, nil
-	if h.header != nil && len(r.Header) > few {
-		inner.Header = pick(r.Header, h.header)
-	}
+	inner.Body, inner.ContentLength, inner.TransferEncoding, inner.Trailer = http.NoBody, 0, nil, nil
 	err := h.proxy.ServeHTTP(w, inner, next)
 	if err == nil {
 		return nil
@@ -129,21 +99,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	return e.answer(w, r, p)
 }
 
-// pick is those of the headers that have one of the names.
-func pick(header http.Header, names []string) http.Header {
-	picked := make(http.Header)
-	for _, name := range names {
-		if values := header[name]; len(values) > 0 {
-			picked[name] = values
-		}
-	}
-	return picked
-}
-
 // answer ends the exchange with a problem and answers with it.
 func (e *exchange) answer(w http.ResponseWriter, r *http.Request, p *problem.Problem) error {
 	e.end("", p)
-	return inbound.Answer(w, r, e.told(p))
+	return inbound.Answer(w, r, e.forClient(p))
 }
 
 var (

@@ -92,7 +92,7 @@ func (e *exchange) try(r *http.Request) (*http.Response, error) {
 		outcome = "unsigned"
 	}
 	e.end(outcome, nil)
-	if gone := e.told(nil); gone != nil {
+	if gone := e.forClient(nil); gone != nil {
 		return problemResponse(r, gone)
 	}
 	return result.response(r), nil
@@ -221,7 +221,7 @@ func (t *Transport) healthCheck(r *http.Request) (*http.Response, error) {
 // fail ends the exchange with a problem.
 func (e *exchange) fail(r *http.Request, p *problem.Problem) error {
 	e.end("", p)
-	p = e.told(p)
+	p = e.forClient(p)
 	inbound.Announce(r, p)
 	return caddyhttp.HandlerError{Err: p, StatusCode: p.Reason.Status(), ID: p.ID}
 }
