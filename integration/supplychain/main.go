@@ -1,9 +1,10 @@
 // Command supplychain says what is in the binary, and what it loads, from what
 // the linker wrote into it and the module cache's copy of each module.
 //
-//	go run ./integration/supplychain [BINARY]             # CycloneDX JSON on standard output
-//	go run ./integration/supplychain -licenses [BINARY]   # a table of the licences
-//	go run ./integration/supplychain -reproducible        # two builds, one digest
+//	go -C integration/supplychain build -o /tmp/supplychain .
+//	/tmp/supplychain [BINARY]             # CycloneDX JSON on standard output
+//	/tmp/supplychain -licenses [BINARY]   # a table of the licences
+//	/tmp/supplychain -reproducible        # two builds, one digest
 //
 // BINARY is ./caddy, or, where there is none, a build made for the occasion.
 // Run it from the top of the repository. With -licenses it fails if a module
