@@ -43,8 +43,14 @@ type App struct {
 	// Providers that are described here, by name. A name that ships is refused.
 	Recipes protocol.Recipes `json:"recipes,omitempty"`
 
+	// Starts although another process listens on the same port, for those who
+	// start a new Caddy before they stop the old one. Until then the two share
+	// the requests. Default: false.
+	ReplaceRunning bool `json:"replace_running,omitempty"`
+
 	labels  map[string]bool // of the sources, while a Caddyfile is read
 	sources []*source
+	ctx     caddy.Context
 	audit   *telemetry.Audit
 	signer  telemetry.Signer // of the audit chain, or nil
 	logger  *zap.Logger
@@ -95,6 +101,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 
 // Provision sets up the sources. It asks none of them anything.
 func (a *App) Provision(ctx caddy.Context) error {
+	a.ctx = ctx
 	if !slices.Contains([]string{"", "zh", "en"}, a.Language) {
 		return fmt.Errorf("the language of problems is zh or en, not %q", a.Language)
 	}
@@ -137,6 +144,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 func (a *App) Start() error {
 	telemetry.GuardStderr()
 	telemetry.GuardShutdown()
+	if err := a.checkServers(); err != nil {
+		return err
+	}
 	if err := a.audit.Start(a.signer, a.logger); err != nil {
 		return err
 	}

@@ -29,6 +29,8 @@ var globals = map[string]func(*App, *caddyfile.Dispenser) error{
 	"keys":     (*App).parseKeys,
 	"language": (*App).parseLanguage,
 	"recipe":   (*App).parseRecipe,
+
+	"replace_running": (*App).parseReplaceRunning,
 }
 
 // parseGlobal sets up the app from the global options. Syntax:
@@ -41,6 +43,7 @@ var globals = map[string]func(*App, *caddyfile.Dispenser) error{
 //	        ...
 //	    }
 //	    language zh|en
+//	    replace_running
 //	    recipe <name> {
 //	        <lines of the recipe>
 //	    }
@@ -129,6 +132,17 @@ func (a *App) parseLanguage(d *caddyfile.Dispenser) error {
 	if !d.AllArgs(&a.Language) || a.Language != "zh" && a.Language != "en" {
 		return d.Err("language takes zh or en, the language of problems where a request prefers none")
 	}
+	return nil
+}
+
+func (a *App) parseReplaceRunning(d *caddyfile.Dispenser) error {
+	if a.ReplaceRunning {
+		return d.Err("replace_running is given twice")
+	}
+	if d.NextArg() {
+		return d.Err("replace_running takes no value: with it Caddy starts although another process listens on the same port")
+	}
+	a.ReplaceRunning = true
 	return nil
 }
 

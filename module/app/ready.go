@@ -6,6 +6,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/countersign/caddy-countersign/module/unanswered"
 )
 
 func init() {
@@ -64,6 +66,9 @@ func (m *MatchReady) MatchWithError(r *http.Request) (bool, error) { return m.Ma
 
 // Match reports whether the keys are ready.
 func (m *MatchReady) Match(r *http.Request) bool {
+	if unanswered.IsProbe(r.Context()) {
+		return false
+	}
 	return m.app.Ready() && (m.LoadedOnly || m.app.Operable(r.Context()))
 }
 

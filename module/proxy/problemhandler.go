@@ -73,6 +73,10 @@ func (h *ProblemHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, next 
 	return next.ServeHTTP(w, r)
 }
 
+// PassesOn reports whether it leaves a request that is no error to the next
+// handler.
+func (h *ProblemHandler) PassesOn() bool { return h.Reason == "" }
+
 // noUpstream is the problem where reverse_proxy found no upstream to ask, in
 // the long form: the transport has no part in that. The error has no name.
 func noUpstream(err error) *problem.Problem {

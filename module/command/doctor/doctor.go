@@ -102,6 +102,7 @@ func Examine(ctx context.Context, config []byte, options Options) []keysource.Fi
 		return e.findings
 	}
 	defer func() { _ = a.Cleanup() }() // the sources' connections; there is nobody to tell
+	e.checkRoutes()
 	e.checkSources(a.Sources())
 	e.checkUses()
 	e.checkSets()

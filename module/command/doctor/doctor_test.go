@@ -69,7 +69,7 @@ func sidecar(dir, upstream, options string) string {
 		keys file %s
 	}
 }
-http://127.0.0.1:18080 {
+http://:18080 {
 	bind 127.0.0.1
 	countersign easypay %s {
 		keys %s
@@ -130,7 +130,7 @@ func TestWhatAConfigurationLeavesOpen(t *testing.T) {
 	f := find(t, examine(t, sidecar(dir, upstream, "unsigned_responses pass")), "scheme", "easypay")
 	assert.Equal(t, keysource.Warning, f.Status)
 
-	open := strings.Replace(sidecar(dir, upstream, ""), "http://127.0.0.1:18080 {\n	bind 127.0.0.1", "http://:18080 {", 1)
+	open := strings.Replace(sidecar(dir, upstream, ""), "http://:18080 {\n	bind 127.0.0.1", "http://:18080 {", 1)
 	f = find(t, examine(t, open), "listener", "easypay")
 	assert.Equal(t, keysource.Warning, f.Status)
 	assert.Contains(t, f.Reason, ":18080")
@@ -146,7 +146,7 @@ func TestANotificationHandler(t *testing.T) {
 		keys file %s
 	}
 }
-http://127.0.0.1:18085 {
+http://:18085 {
 	bind 127.0.0.1
 	countersign_notify jeepay {
 		keys %s
@@ -236,4 +236,21 @@ func TestOfflineByDefault(t *testing.T) {
 	f = find(t, examine(t, vault), "key source", "vault")
 	assert.Contains(t, f.Reason, "--online")
 	assert.Less(t, time.Since(start), 5*time.Second)
+}
+
+// A wrong path or another host name must not look like a payment.
+func TestWhatNoRouteTakes(t *testing.T) {
+	whole := strings.Replace(sidecar(merchant(t, easypayRef), "127.0.0.1:18099", ""), "countersign easypay", "handle_path /easypay/* {\n\tcountersign easypay", 1)
+	whole = strings.TrimSuffix(whole, "}\n") + "}\n"
+	f := find(t, examine(t, whole+"}\n"), "routes", ":18080")
+	assert.Equal(t, keysource.Failure, f.Status)
+	assert.Contains(t, f.Reason, "POST made-up.invalid/made-up-by-countersign: ")
+	assert.Contains(t, f.Advice, "countersign_problem unknown_route")
+
+	f = find(t, examine(t, whole+"handle {\n\tcountersign_problem unknown_route\n}\n}\n"), "routes", "")
+	assert.Equal(t, keysource.OK, f.Status)
+
+	named := strings.Replace(whole, "http://:18080", "http://localhost:18080", 1)
+	f = find(t, examine(t, named+"handle {\n\tcountersign_problem unknown_route\n}\n}\n"), "routes", ":18080")
+	assert.Equal(t, keysource.Failure, f.Status, "another host")
 }

@@ -165,13 +165,13 @@ func TestTheSidesOfASandboxMustFit(t *testing.T) {
 		}
 	}
 }
-http://127.0.0.1:18080 {
+http://:18080 {
 	bind 127.0.0.1
 	countersign easypay 127.0.0.1:18090 {
 		keys %s
 	}
 }
-http://127.0.0.1:18090 {
+http://:18090 {
 	bind 127.0.0.1
 	countersign_sandbox easypay {
 		keys provider %s

@@ -1,0 +1,108 @@
+// Package unanswered finds the requests that a configuration answers with an empty
+// 200, which is Caddy's own end of a site. An application takes such an answer for
+// a payment, and a provider takes it for the acknowledgement of a notification.
+//
+// It runs made-up requests through the routes of the configuration. Of the handlers
+// only those run that cannot reach beyond the process; the others are known to
+// answer or to pass on.
+package unanswered
+
+import (
+	"context"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// Request is a request that ends in an empty 200.
+type Request struct {
+	Server string   // its name in the configuration
+	Listen []string // where the server listens
+	Method string
+	Host   string // "" where the request names none
+	Path   string
+}
+
+// String is the request as a person writes it.
+func (r Request) String() string {
+	if r.Host == "" {
+		return r.Method + " " + r.Path + " without Host"
+	}
+	return r.Method + " " + r.Host + r.Path
+}
+
+// What the reports say.
+const (
+	Reason = "a request that no route takes ends in an empty 200, which an application takes for a payment and a provider for an acknowledgement"
+	Advice = "give the port a site without a host name (:8080 { … }) that ends in: handle { countersign_problem unknown_route }"
+)
+
+// madeUp is the host and the path of nobody (RFC 2606).
+const (
+	madeUpHost = "made-up.invalid"
+	madeUpPath = "made-up-by-countersign"
+)
+
+// mostProbes bounds the requests for one server.
+const mostProbes = 1000
+
+// Find finds one request for each server that signs or takes notifications, if
+// there is one.
+func Find(app *caddyhttp.App) []Request {
+	var found []Request
+	for _, name := range slices.Sorted(maps.Keys(app.Servers)) {
+		server := app.Servers[name]
+		known := look(server)
+		if !known.concerned {
+			continue
+		}
+		if r := first(server, known); r != nil {
+			r.Server, r.Listen = name, server.Listen
+			found = append(found, *r)
+		}
+	}
+	return found
+}
+
+// first is the first of the probes that ends in an empty 200, or nil.
+func first(server *caddyhttp.Server, known sights) *Request {
+	probes := 0
+	for _, host := range append([]string{madeUpHost, "localhost", ""}, known.hosts...) {
+		for _, path := range append([]string{"/" + madeUpPath, "/"}, known.paths...) {
+			for _, method := range []string{http.MethodPost, http.MethodGet} {
+				for _, fromProvider := range []bool{false, true} {
+					if probes++; probes > mostProbes {
+						return nil
+					}
+					w := &walk{server: server, fromProvider: fromProvider}
+					if w.run(probe(server, method, host, path)) {
+						return &Request{Method: method, Host: host, Path: path}
+					}
+				}
+			}
+		}
+	}
+	return nil
+}
+
+type probeKey struct{}
+
+// IsProbe reports whether a request is one of the made-up ones. A matcher that
+// asks somebody else says no to it.
+func IsProbe(ctx context.Context) bool { return ctx.Value(probeKey{}) != nil }
+
+// probe is a made-up request, as a server prepares it.
+func probe(server *caddyhttp.Server, method, host, path string) *http.Request {
+	r := &http.Request{
+		Method: method, URL: &url.URL{Path: path}, RequestURI: path, Host: host,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: http.Header{"Content-Type": {"application/json"}}, Body: http.NoBody, RemoteAddr: "127.0.0.1:1",
+	}
+	r = r.WithContext(context.WithValue(context.Background(), probeKey{}, true))
+	return caddyhttp.PrepareRequest(r, caddy.NewReplacer(), httptest.NewRecorder(), server)
+}

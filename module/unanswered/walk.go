@@ -1,0 +1,162 @@
+package unanswered
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+)
+
+// walk is the way of one request through the routes of a server.
+type walk struct {
+	server       *caddyhttp.Server
+	fromProvider bool // every address of a client matches
+	notification bool // it has passed countersign_notify, which answers 502 where nobody does
+	silent       bool // it ends in an empty 200
+	groups       map[string]bool
+	depth        int
+}
+
+// errAnswered ends a walk at a handler that answers.
+var errAnswered = errors.New("answered")
+
+// run reports whether the request ends in an empty 200.
+func (w *walk) run(r *http.Request) (silent bool) {
+	defer func() { // of a matcher or a handler: that is no empty 200
+		if recover() != nil {
+			silent = false
+		}
+	}()
+	w.groups = make(map[string]bool)
+	_ = w.compile(w.server.Routes, w.end()).ServeHTTP(httptest.NewRecorder(), r)
+	return w.silent && !w.notification
+}
+
+// end is Caddy's own end of the routes.
+func (w *walk) end() caddyhttp.Handler {
+	return caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error {
+		w.silent = true
+		return nil
+	})
+}
+
+// compile makes a chain of routes, as Caddy does.
+func (w *walk) compile(routes caddyhttp.RouteList, next caddyhttp.Handler) caddyhttp.Handler {
+	for _, route := range slices.Backward(routes) {
+		next = w.route(route, next)
+	}
+	return next
+}
+
+func (w *walk) route(route caddyhttp.Route, next caddyhttp.Handler) caddyhttp.Handler {
+	return caddyhttp.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) error {
+		if route.Group != "" && w.groups[route.Group] {
+			return next.ServeHTTP(rw, r)
+		}
+		matches, err := w.matches(route.MatcherSets, r)
+		if err != nil {
+			return err
+		}
+		if !matches {
+			return next.ServeHTTP(rw, r)
+		}
+		if route.Group != "" {
+			w.groups[route.Group] = true
+		}
+		inner := next
+		if route.Terminal {
+			inner = w.end()
+		}
+		for _, handler := range slices.Backward(route.Handlers) {
+			inner = w.handler(handler, inner)
+		}
+		return inner.ServeHTTP(rw, r)
+	})
+}
+
+// matches reports whether one of the sets matches. Where the walk is that of a
+// provider, its address does.
+func (w *walk) matches(sets caddyhttp.MatcherSets, r *http.Request) (bool, error) {
+	if len(sets) == 0 {
+		return true, nil
+	}
+	for _, set := range sets {
+		if w.fromProvider {
+			set = slices.DeleteFunc(slices.Clone(set), func(matcher any) bool {
+				id := idOf(matcher)
+				return id == "http.matchers.remote_ip" || id == "http.matchers.client_ip"
+			})
+		}
+		if matches, err := set.MatchWithError(r); err != nil || matches {
+			return matches, err
+		}
+	}
+	return false, nil
+}
+
+// maxDepth bounds named routes that invoke one another.
+const maxDepth = 50
+
+// handler is a handler, or what stands for it: it answers, or it passes on.
+func (w *walk) handler(h caddyhttp.MiddlewareHandler, next caddyhttp.Handler) caddyhttp.Handler {
+	return caddyhttp.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) error {
+		switch h := h.(type) {
+		case *caddyhttp.Subroute:
+			return w.compile(h.Routes, next).ServeHTTP(rw, r)
+		case *caddyhttp.Invoke:
+			route, ok := w.server.NamedRoutes[h.Name]
+			if w.depth++; !ok || w.depth > maxDepth {
+				return errAnswered
+			}
+			return w.route(*route, next).ServeHTTP(rw, r)
+		case *caddyhttp.StaticResponse:
+			return w.respond(h, r, next)
+		case *reverseproxy.Handler:
+			return w.authorized(h, next).ServeHTTP(rw, r)
+		case interface{ PassesOn() bool }:
+			if h.PassesOn() {
+				return next.ServeHTTP(rw, r)
+			}
+			return errAnswered
+		}
+		switch idOf(h) {
+		case "http.handlers.rewrite", "http.handlers.vars", "http.handlers.map": // later matchers see what they change
+			return h.ServeHTTP(rw, r, next)
+		case "http.handlers.countersign_notify":
+			w.notification = true
+			return next.ServeHTTP(rw, r)
+		case "http.handlers.headers", "http.handlers.encode", "http.handlers.templates", "http.handlers.tracing",
+			"http.handlers.log_append", "http.handlers.request_body", "http.handlers.intercept", "http.handlers.push", "http.handlers.copy_response_headers",
+			"http.handlers.authentication": // who may use the sidecar must not get an empty 200 either
+			return next.ServeHTTP(rw, r)
+		}
+		return errAnswered
+	})
+}
+
+// respond runs a handler that answers by itself.
+func (w *walk) respond(h *caddyhttp.StaticResponse, r *http.Request, next caddyhttp.Handler) error {
+	if h.Abort {
+		return errAnswered
+	}
+	answer := httptest.NewRecorder()
+	if err := h.ServeHTTP(answer, r, next); err != nil {
+		return err
+	}
+	w.silent = w.silent || answer.Code == http.StatusOK && answer.Body.Len() == 0
+	return errAnswered
+}
+
+// authorized passes on where a reverse_proxy only asks somebody whether a request
+// may pass, as forward_auth does: its routes for an answer of 200 answer nothing.
+func (w *walk) authorized(h *reverseproxy.Handler, next caddyhttp.Handler) caddyhttp.Handler {
+	for _, response := range h.HandleResponse {
+		if response.Match == nil || response.Match.Match(http.StatusOK, http.Header{}) {
+			return w.compile(response.Routes, next)
+		}
+	}
+	return caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return errAnswered })
+}
