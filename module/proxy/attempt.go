@@ -3,9 +3,9 @@ package proxy
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"io"
+	"net"
 	"net/http/httptrace"
 	"net/url"
 	"sync/atomic"
@@ -29,6 +29,10 @@ type attempt struct {
 	// From the moment that there is a connection the bytes may have reached the
 	// provider.
 	connected, http2 atomic.Bool
+
+	conn     atomic.Pointer[net.Conn]
+	reused   atomic.Bool // the connection has served another request before
+	answered atomic.Bool // there is a byte of an answer
 }
 
 // begin makes the context in which the sealed bytes are sent.
@@ -36,7 +40,10 @@ func (a *attempt) begin(timer, request context.Context, sealed []byte) context.C
 	a.Context, a.request, a.sealed = timer, request, sealed
 	a.connected.Store(false)
 	a.http2.Store(false)
+	a.conn.Store(nil)
+	a.answered.Store(false)
 	a.trace.GotConn = a.gotConn
+	a.trace.GotFirstResponseByte = func() { a.answered.Store(true) }
 	return httptrace.WithClientTrace(a, &a.trace)
 }
 
@@ -51,8 +58,18 @@ func (a *attempt) Value(key any) any {
 // gotConn comes before the first byte, in the goroutine of the sender.
 func (a *attempt) gotConn(info httptrace.GotConnInfo) {
 	a.connected.Store(true)
-	if conn, ok := info.Conn.(*tls.Conn); ok {
-		a.http2.Store(conn.ConnectionState().NegotiatedProtocol == "h2")
+	a.reused.Store(info.Reused)
+	a.conn.Store(&info.Conn)
+	switch info.Conn.(type) {
+	case *watchedTLS, *watchedConn:
+		a.http2.Store(true)
+	}
+}
+
+// retire has the connection take no other request.
+func (a *attempt) retire(h *h2) {
+	if conn := a.conn.Load(); conn != nil {
+		h.retire(*conn)
 	}
 }
 

@@ -115,7 +115,11 @@ func (e *exchange) send(timer context.Context, r *http.Request) *problem.Problem
 		return e.sendProblem(ctx, err)
 	}
 	defer res.Body.Close() //nolint:errcheck // what matters was read
-	return e.read(ctx, res)
+	p := e.read(ctx, res)
+	if p != nil && p.Reason == problem.UpstreamTimeout {
+		e.attempt.retire(e.t.h2)
+	}
+	return p
 }
 
 // outgoing makes the request as it leaves: a new one, so that nothing of the
@@ -196,11 +200,16 @@ func (t *Transport) withoutPort(host string) string {
 
 // sendProblem says what a failed round trip means.
 func (e *exchange) sendProblem(ctx context.Context, err error) *problem.Problem {
+	if refused, ok := errors.AsType[*notProcessedError](err); ok && !e.attempt.answered.Load() {
+		e.sent = false // the provider has the bytes, and says that it has done nothing with them
+		return problem.New(problem.UpstreamUnreachable, refused.Error()+"; it was not carried out", refused)
+	}
 	cause := network.Describe(err)
 	switch {
 	case !e.sent:
 		return problem.New(problem.UpstreamUnreachable, "no connection to the provider: "+cause.Error(), cause)
 	case network.IsTimeout(ctx, err):
+		e.attempt.retire(e.t.h2)
 		return problem.New(problem.UpstreamTimeout, "the provider did not answer within the timeout; ask it what became of the request", cause)
 	default:
 		return problem.New(problem.UpstreamFailed, "the connection to the provider failed after the request was sent; ask it what became of the request", cause)

@@ -92,7 +92,7 @@ type Transport struct {
 	// the way can read the requests, and change what is not signed.
 	AllowPlaintextUpstream bool `json:"allow_plaintext_upstream,omitempty"`
 
-	// Anything that Caddy's HTTP transport takes.
+	// Anything that Caddy's HTTP transport takes. Its versions are 1.1 by default.
 	HTTP *reverseproxy.HTTPTransport `json:"http,omitempty"`
 
 	// What may be signed. Default: everything.
@@ -120,6 +120,7 @@ type Transport struct {
 	inFlight  *atomic.Int64
 	warned    atomic.Bool // of development keys
 	forward   []string    // canonical names of all headers that are forwarded
+	h2        *h2         // the connections that speak HTTP/2
 	mayReplay bool        // HTTP/1, or TLS that says whether it is HTTP/2
 	expected  string      // the Host that the provider will see, where there is one upstream
 	ownHost   bool        // the transport itself says which Host the provider sees
@@ -194,6 +195,9 @@ func (t *Transport) provision(ctx caddy.Context) error {
 	if err := t.HTTP.Provision(ctx); err != nil {
 		return fmt.Errorf("setting up the http transport: %w", err)
 	}
+	if t.HTTP.Transport != nil {
+		t.h2 = serveHTTP2(t.HTTP.Transport, time.Duration(t.Timeout))
+	}
 	return nil
 }
 
@@ -260,6 +264,9 @@ func (t *Transport) fillIn() error {
 	if t.HTTP == nil {
 		t.HTTP = new(reverseproxy.HTTPTransport)
 	}
+	if len(t.HTTP.Versions) == 0 {
+		t.HTTP.Versions = []string{"1.1"} // a connection that dies costs one payment
+	}
 	if t.HTTP.DialTimeout == 0 {
 		t.HTTP.DialTimeout = t.DialTimeout
 	}
@@ -298,6 +305,7 @@ func (t *Transport) Cleanup() error {
 	if t.HTTP == nil {
 		return nil
 	}
+	t.h2.close()
 	return t.HTTP.Cleanup()
 }
 

@@ -1,0 +1,204 @@
+package proxy
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/net/http2"
+)
+
+// h2 serves the connections to a provider that speak HTTP/2, one http2.ClientConn
+// each. Go's own pool would send a request again that a frame refused, and would go
+// on using a connection on which a request timed out.
+type h2 struct {
+	transport *http2.Transport
+	patience  time.Duration // with the exchanges on a connection that is not used again
+
+	mu    sync.Mutex
+	conns map[net.Conn]*h2Conn
+}
+
+// The protocols for which net/http asks TLSNextProto. It has no name for the second
+// one, which stands for HTTP/2 without TLS.
+const (
+	protoH2  = "h2"
+	protoH2C = "unencrypted_http2"
+)
+
+// serveHTTP2 has a transport's connections that speak HTTP/2 be served here.
+func serveHTTP2(base *http.Transport, timeout time.Duration) *h2 {
+	h := &h2{
+		transport: &http2.Transport{
+			DisableCompression: true, IdleConnTimeout: base.IdleConnTimeout, WriteByteTimeout: timeout,
+			MaxHeaderListSize: uint32(min(max(base.MaxResponseHeaderBytes, 0), 1<<24)), //nolint:gosec // it fits
+		},
+		patience: timeout,
+		conns:    make(map[net.Conn]*h2Conn),
+	}
+	if base.TLSNextProto == nil {
+		return h
+	}
+	for _, proto := range []string{protoH2, protoH2C} {
+		if base.TLSNextProto[proto] != nil {
+			base.TLSNextProto[proto] = h.upgrade
+		}
+	}
+	return h
+}
+
+// upgrade is asked for each new connection that speaks HTTP/2.
+func (h *h2) upgrade(_ string, conn *tls.Conn) http.RoundTripper {
+	c := &h2Conn{h: h}
+	c.conn = &watchedTLS{Conn: conn, closed: c.forget}
+	if inner, ok := conn.NetConn().(interface{ UnencryptedNetConn() net.Conn }); ok {
+		c.conn = &watchedConn{Conn: inner.UnencryptedNetConn(), closed: c.forget}
+	}
+	h.mu.Lock()
+	h.conns[c.conn] = c
+	h.mu.Unlock()
+	var err error
+	if c.client, err = h.transport.NewClientConn(c.conn); err != nil {
+		c.forget()
+		return failing{err}
+	}
+	return c
+}
+
+// h2Conn is one connection.
+type h2Conn struct {
+	h      *h2
+	conn   net.Conn
+	client *http2.ClientConn
+	used   atomic.Bool
+	once   sync.Once
+}
+
+// RoundTrip sends one request. It sends none twice.
+func (c *h2Conn) RoundTrip(r *http.Request) (*http.Response, error) {
+	if !c.client.ReserveNewRequest() {
+		c.retire()
+		return nil, noConn{}
+	}
+	if trace := httptrace.ContextClientTrace(r.Context()); trace != nil && trace.GotConn != nil { // net/http leaves it to HTTP/2
+		trace.GotConn(httptrace.GotConnInfo{Conn: c.conn, Reused: c.used.Swap(true)})
+	}
+	res, err := c.client.RoundTrip(r)
+	if err == nil {
+		return res, nil
+	}
+	if why := notProcessed(err); why != "" {
+		return nil, &notProcessedError{why}
+	}
+	return nil, err
+}
+
+// retire lets the exchanges on a connection end, and puts no more on it.
+func (c *h2Conn) retire() {
+	c.once.Do(func() {
+		c.client.SetDoNotReuse()
+		go func() {
+			ctx, cancel := context.WithTimeout(context.Background(), c.h.patience)
+			defer cancel()
+			_ = c.client.Shutdown(ctx)
+			_ = c.client.Close()
+		}()
+	})
+}
+
+func (c *h2Conn) forget() {
+	c.h.mu.Lock()
+	defer c.h.mu.Unlock()
+	delete(c.h.conns, c.conn)
+}
+
+// retire puts no more exchanges on a connection.
+func (h *h2) retire(conn net.Conn) {
+	if h == nil || conn == nil {
+		return
+	}
+	h.mu.Lock()
+	c := h.conns[conn]
+	h.mu.Unlock()
+	if c != nil {
+		c.retire()
+	}
+}
+
+// close retires all connections.
+func (h *h2) close() {
+	if h == nil {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, c := range h.conns {
+		c.retire()
+	}
+}
+
+// notProcessed says by which frame the provider said that it has not processed a
+// request, or "". The errors of the client have no names, but for the one of a
+// stream.
+func notProcessed(err error) string {
+	if e, ok := errors.AsType[http2.StreamError](err); ok && e.Code == http2.ErrCodeRefusedStream {
+		return "REFUSED_STREAM"
+	}
+	switch text := err.Error(); {
+	case text == "http2: Transport received Server's graceful shutdown GOAWAY", // of a later stream than the last
+		strings.HasPrefix(text, "http2: Transport received GOAWAY from server ErrCode:"): // of the first stream
+		return "GOAWAY"
+	case text == "http2: client conn not usable": // a GOAWAY was there before
+		return "GOAWAY"
+	}
+	return ""
+}
+
+// notProcessedError says that the provider's own frames say that it has not
+// processed a request.
+type notProcessedError struct{ frame string }
+
+func (e *notProcessedError) Error() string {
+	return "the provider said that it has not processed the request (HTTP/2 " + e.frame + ")"
+}
+
+// noConn has net/http take another connection: nothing was written to this one.
+type noConn struct{}
+
+func (noConn) Error() string             { return "the connection takes no more requests" }
+func (noConn) IsHTTP2NoCachedConnError() {}
+
+// failing is a connection that could not be set up.
+type failing struct{ err error }
+
+func (f failing) RoundTrip(*http.Request) (*http.Response, error) { return nil, f.err }
+
+// watchedTLS and watchedConn tell when a connection ends.
+type watchedTLS struct {
+	*tls.Conn
+	closed func()
+}
+
+// Close closes the connection.
+func (c *watchedTLS) Close() error {
+	c.closed()
+	return c.Conn.Close()
+}
+
+type watchedConn struct {
+	net.Conn
+	closed func()
+}
+
+// Close closes the connection.
+func (c *watchedConn) Close() error {
+	c.closed()
+	return c.Conn.Close()
+}
