@@ -255,11 +255,17 @@ func (d *examination) with(text []byte, secret *keys.Secret) ([]byte, bool) {
 	if s.Text.With == nil {
 		return text, true
 	}
+	secrets := func(name string) *keys.Secret {
+		if name == "" {
+			return secret
+		}
+		return d.in.Keys.NamedSecret(name)
+	}
 	if bytes.Equal(text, s.Text.Canonical) {
-		made, err := s.Text.With(secret)
+		made, err := s.Text.With(secrets)
 		return made, err == nil
 	}
-	made, err := s.Text.With(secret)
+	made, err := s.Text.With(secrets)
 	if err != nil {
 		return nil, false
 	}

@@ -35,6 +35,9 @@ func (s *Secret) HMACSHA256(message []byte) []byte {
 // known secrets, never for showing: a weak secret can be guessed from it.
 func (s *Secret) SHA256() string { return hex.EncodeToString(s.sum[:]) }
 
+// empty reports whether there is no secret, or one under which anybody could sign.
+func (s *Secret) empty() bool { return s == nil || len(s.value) == 0 }
+
 // String never shows the secret.
 func (s Secret) String() string { return "secret " + s.Fingerprint }
 

@@ -69,26 +69,30 @@ func (s *Set) DecryptKeys(id string) []*PrivateKey {
 // NamedSecret returns the secret of "secret@<id>", or the plain secret for the
 // empty id; nil if there is none.
 func (s *Set) NamedSecret(id string) *Secret {
-	if id == "" {
-		return s.Secret
+	if id != "" {
+		if s = s.named(id); s == nil {
+			return nil
+		}
 	}
-	if named := s.named(id); named != nil {
-		return named.Secret
+	if s.Secret.empty() {
+		return nil
 	}
-	return nil
+	return s.Secret
 }
 
 // Secrets returns the secrets with which a message of the peer may be
 // authenticated: the one of NamedSecret first, then those of "verify_secret",
 // or of "verify_secret@<id>".
 func (s *Set) Secrets(id string) []*Secret {
-	if id == "" {
+	if id != "" {
+		if s = s.named(id); s == nil {
+			return nil
+		}
+	}
+	if !slices.ContainsFunc(s.VerifySecrets, (*Secret).empty) {
 		return s.VerifySecrets
 	}
-	if named := s.named(id); named != nil {
-		return named.VerifySecrets
-	}
-	return nil
+	return slices.DeleteFunc(slices.Clone(s.VerifySecrets), (*Secret).empty)
 }
 
 // Roots are all certificates of the role verify, issuers too: the trust roots
@@ -216,6 +220,9 @@ func (s *Set) plain(role Role) []informer {
 	case Decrypt:
 		return informers(s.Decrypt)
 	case SharedSecret:
+		if s.Secret.empty() {
+			return nil
+		}
 		return informers(optional(s.Secret))
 	case VerifySecret:
 		return informers(slices.DeleteFunc(slices.Clone(s.VerifySecrets), func(k *Secret) bool { return k == s.Secret }))

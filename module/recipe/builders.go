@@ -1,6 +1,7 @@
 package recipe
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/countersign/caddy-countersign/module/body"
@@ -75,7 +76,7 @@ func (c *compiler) sorted(t *text, a *arguments) error {
 		return a.line.errorf("sorted: %w", err)
 	}
 	t.build.part, t.build.append = part, s.Append
-	t.covers.addPart(part, s.Covers)
+	t.covers.addPart(part, s.Covers, named(s.Only, s.ListedBy)...)
 	if after != nil {
 		c.ofTemplate(t, after)
 		t.build.after = after
@@ -90,6 +91,14 @@ func (c *compiler) sorted(t *text, a *arguments) error {
 		}
 	}
 	return nil
+}
+
+// named are the members that a builder names, the one that lists others among them.
+func named(names []string, listedBy string) []string {
+	if listedBy == "" {
+		return names
+	}
+	return append(slices.Clone(names), listedBy)
 }
 
 func (c *compiler) values(t *text, a *arguments) error {
@@ -153,7 +162,7 @@ func (c *compiler) values(t *text, a *arguments) error {
 		return a.line.errorf("values: %w", err)
 	}
 	t.build.part, t.build.append = part, v.Append
-	t.covers.addPart(part, v.Covers)
+	t.covers.addPart(part, v.Covers, named(slices.Concat(v.Names, v.Only), v.ListedBy)...)
 	return nil
 }
 

@@ -23,6 +23,7 @@ type coveredPart struct {
 	path   body.Path                 // nil: the payload
 	inside func(path ...string) bool // what of the object at path; nil: path is a member, all of it
 	oneOf  bool                      // of several parts; textPart.choose looks at twins
+	names  []string                  // of the members of the object that the text names, or none: it takes all
 }
 
 func (c *coverage) add(other coverage) {
@@ -56,7 +57,7 @@ func (c *coverage) addPlaceholder(p part) {
 	}
 }
 
-func (c *coverage) addPart(p *textPart, inside func(path ...string) bool) {
+func (c *coverage) addPart(p *textPart, inside func(path ...string) bool, names ...string) {
 	switch p.kind {
 	case "body":
 		paths := p.paths
@@ -64,7 +65,7 @@ func (c *coverage) addPart(p *textPart, inside func(path ...string) bool) {
 			paths = []body.Path{nil}
 		}
 		for _, path := range paths {
-			c.parts = append(c.parts, coveredPart{path, inside, len(paths) > 1})
+			c.parts = append(c.parts, coveredPart{path, inside, len(paths) > 1, names})
 		}
 	case "header":
 		c.headers = append(c.headers, p.only...)
@@ -110,11 +111,37 @@ func (p pattern) covers(path body.Path) bool {
 func (c *coverage) reads() []body.Path {
 	var paths []body.Path
 	for _, p := range c.parts {
-		if len(p.path) > 0 && !p.oneOf && !strings.Contains(p.path[len(p.path)-1], "*") {
+		if len(p.path) > 0 && !p.oneOf && !p.star() {
 			paths = append(paths, p.path)
+		}
+		for _, name := range p.names {
+			if !strings.Contains(name, "*") {
+				paths = append(paths, append(slices.Clone(p.path), name))
+			}
 		}
 	}
 	return paths
+}
+
+// mentions are the members that the text names, those with a * in their last name
+// and each of one-of among them.
+func (c *coverage) mentions() []body.Path {
+	paths := c.reads()
+	for _, p := range c.parts {
+		if p.oneOf || p.star() {
+			paths = append(paths, p.path)
+		}
+		for _, name := range p.names {
+			if strings.Contains(name, "*") {
+				paths = append(paths, append(slices.Clone(p.path), name))
+			}
+		}
+	}
+	return paths
+}
+
+func (p coveredPart) star() bool {
+	return len(p.path) > 0 && strings.Contains(p.path[len(p.path)-1], "*")
 }
 
 // name is what Countersign-Signed has for the text: "*" for the payload as a

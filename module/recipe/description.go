@@ -67,6 +67,7 @@ func (c *compiler) direction(b *incomingBlock) *scheme.Direction {
 		travelling = c.travelling(c.p.request)
 	}
 	for _, e := range slices.Concat(b.before, b.after) {
+		dir.Encrypted = append(dir.Encrypted, e.paths...)
 		travelling = append(travelling, e.paths...)
 		if e.into != nil && e.into.path != nil {
 			travelling = append(travelling, e.into.path)
@@ -90,14 +91,25 @@ func (c *compiler) direction(b *incomingBlock) *scheme.Direction {
 	return dir
 }
 
-// signedMembers are the members whose absence makes an answer one that the
-// provider does not sign: those that are signed, and the signature.
-func (c *compiler) signedMembers(b *incomingBlock) []body.Path {
-	var paths []body.Path
+// unsignedRule fills in what makes an answer one that the provider does not sign:
+// it has no signature, wherever that stands, and none of the members that are
+// signed by their names.
+func (c *compiler) unsignedRule(b *incomingBlock, rule *scheme.UnsignedRule) {
 	for _, s := range b.verifies {
-		paths = append(paths, s.reads()...)
+		rule.Signed = append(rule.Signed, s.reads()...)
+		rule.Signed = append(rule.Signed, s.text.covers.mentions()...)
+		if slices.ContainsFunc(s.text.covers.parts, func(p coveredPart) bool { return len(p.path) == 0 && len(p.names) == 0 }) {
+			c.warn("unsigned error: the signature covers all members, so that whoever takes it away and changes %s passes the others, marked as not verified", "body."+rule.Member.String())
+		}
 	}
-	return paths
+	rule.Signed = slices.Clip(rule.Signed)
+	rule.Bears = func(m *message.Message) bool {
+		e := &env{m: m}
+		return slices.ContainsFunc(b.verifies, func(s *signature) bool {
+			values, err := s.place.values(m, e.fields())
+			return s.place.kind != "body" && (err != nil || len(values) > 0)
+		})
+	}
 }
 
 // KeyKinds are the kinds of keys that the statements need, by role: "RSA", "SM2",

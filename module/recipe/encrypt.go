@@ -60,9 +60,7 @@ func (e *encryption) fill(env *env) (cipher.Params, error) {
 		to   *[]byte
 	}{{e.iv, &p.IV}, {e.nonce, &p.Nonce}, {e.aad, &p.AAD}} {
 		if v.from != nil {
-			secretEnv := *env
-			secretEnv.secret = env.keys.Secret
-			text, err := v.from.appendTo(nil, &secretEnv)
+			text, err := v.from.appendTo(nil, env)
 			if err != nil {
 				return p, err
 			}

@@ -30,8 +30,8 @@ type env struct {
 	fresh     map[string]string // nonces of this attempt
 	signature string            // behind "as" only
 
-	secret *keys.Secret // what stands for {secret}
-	hole   bool         // {secret} is written as itself
+	secrets scheme.Secrets // what stands for {secret} and {secret.name}; nil: the key set's
+	hole    bool           // {secret} is written as itself
 }
 
 // append appends the value of a placeholder.
@@ -238,10 +238,11 @@ func (e *env) appendSecret(dst []byte, p part) ([]byte, error) {
 	if e.hole {
 		return append(dst, holeMark(p.arg)...), nil
 	}
-	secret := e.secret
-	if p.arg != "" {
-		secret = e.keys.NamedSecret(p.arg)
+	secrets := e.secrets
+	if secrets == nil {
+		secrets = e.keys.NamedSecret
 	}
+	secret := secrets(p.arg)
 	if secret == nil {
 		return nil, scheme.Failf(scheme.NeedsKeys, "%w", e.keys.Need(p.secretName()))
 	}

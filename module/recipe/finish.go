@@ -30,7 +30,7 @@ func (c *compiler) finish(r Recipe) error {
 		d.Answer = c.direction(p.answer)
 		d.Answer.Reads = append(d.Answer.Reads, d.Match...)
 		if d.Unsigned != nil {
-			d.Unsigned.Signed = c.signedMembers(p.answer)
+			c.unsignedRule(p.answer, d.Unsigned)
 		}
 		if p.request != nil && !c.hasMatch() {
 			c.warn("an answer is not matched to its request: the recipe has no match")

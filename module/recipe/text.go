@@ -9,7 +9,6 @@ import (
 	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/canonical"
 	"github.com/countersign/caddy-countersign/module/encoding"
-	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
@@ -149,9 +148,9 @@ func (t *text) signed(e *env) (text scheme.Text, ambiguous, err error) {
 		made, err := t.finish(base, &holes)
 		return restoreHoles(made, t.secrets), err
 	}
-	return scheme.Text{Canonical: base, Hole: hole, With: func(secret *keys.Secret) ([]byte, error) {
+	return scheme.Text{Canonical: base, Hole: hole, With: func(secrets scheme.Secrets) ([]byte, error) {
 		with := *e
-		with.secret = secret
+		with.secrets = secrets
 		return t.finish(base, &with)
 	}}, ambiguous, nil
 }
@@ -183,9 +182,9 @@ func (t *text) signedAnywhere(e *env) (text scheme.Text, ambiguous, err error) {
 			canonicalString = bytes.TrimSuffix(canonicalString, []byte("{secret}"))
 		}
 	}
-	return scheme.Text{Canonical: canonicalString, Hole: func() ([]byte, error) { return hole, nil }, With: func(secret *keys.Secret) ([]byte, error) {
+	return scheme.Text{Canonical: canonicalString, Hole: func() ([]byte, error) { return hole, nil }, With: func(secrets scheme.Secrets) ([]byte, error) {
 		with := *e
-		with.secret = secret
+		with.secrets = secrets
 		made, _, err := t.run(&with, len(t.steps))
 		return made, err
 	}}, ambiguous, nil

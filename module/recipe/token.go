@@ -29,15 +29,15 @@ func (c *compiler) token(b *requestBlock, l Line) (func(*sealing) error, error) 
 	}
 	return func(s *sealing) error {
 		e := s.env
+		tokens := make(map[string]*keys.Secret)
 		for _, name := range names {
 			secret, err := s.draft.Token(name)
 			if err != nil {
 				return err
 			}
-			if name == "" {
-				e.secret = secret
-			}
+			tokens[name] = secret
 		}
+		e.secrets = func(name string) *keys.Secret { return tokens[name] }
 		text, err := value.text(&e)
 		if err != nil {
 			return err

@@ -3,6 +3,8 @@ package scheme
 import (
 	"errors"
 	"fmt"
+	"runtime"
+	"runtime/debug"
 )
 
 // Reason is what kept a message from being sealed or opened. What it means for a
@@ -70,3 +72,13 @@ var errDecryption = &Error{Reason: Decryption, Detail: "the encrypted members do
 
 // DecryptionFailed is the Error for what does not open, whatever the cause.
 func DecryptionFailed() *Error { return errDecryption }
+
+// panicked is the Error for a Scheme that has panicked. Only the runtime's own
+// errors are quoted: what a program panics with may hold a value.
+func panicked(reason Reason, detail string, p any) *Error {
+	cause := fmt.Errorf("the scheme has panicked with a %T", p)
+	if err, ok := p.(runtime.Error); ok {
+		cause = fmt.Errorf("the scheme has panicked: %w", err)
+	}
+	return &Error{reason, detail + "; the log says why", fmt.Errorf("%w\n%s", cause, debug.Stack())}
+}

@@ -1,24 +1,30 @@
 package scheme
 
 import (
+	"slices"
+
 	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/message"
 )
 
 // checkMatch returns an Error with the reason Mismatch where an answer names
 // another order than its request. A member that neither has, or that is null or
-// empty in one of them, says nothing.
-func checkMatch(paths, inside []body.Path, request *Sealed, answer *message.Message) error {
-	if answer.Payload == nil || request.plain == nil || request.plain.Source() == nil {
+// empty in one of them, says nothing, and neither does one that is still encrypted.
+func (o *opening) checkMatch(answer *message.Message, encrypted []body.Path) error {
+	request := o.in.Request
+	if request == nil || answer.Payload == nil || request.plain == nil || request.plain.Source() == nil {
 		return nil
 	}
 	asked := body.NewTree(request.plain.Source())
-	for _, path := range paths {
+	for _, path := range o.d.Match {
+		if slices.ContainsFunc(encrypted, func(outer body.Path) bool { return outer.Covers(path) }) {
+			continue
+		}
 		got, ok := scalar(answer.Payload, path)
 		if !ok {
 			continue
 		}
-		for _, candidate := range requestPaths(path, inside) {
+		for _, candidate := range requestPaths(path, o.d.Inside) {
 			if want, ok := scalar(asked, candidate); ok {
 				if string(want.Text()) != string(got.Text()) {
 					return Failf(Mismatch, "the answer names another %s than the request", path[len(path)-1])

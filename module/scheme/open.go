@@ -44,65 +44,130 @@ func (in *Incoming) Memory() Memory {
 func (in *Incoming) Note(text string) { in.note = text }
 
 // Open verifies a message, and then decrypts and unwraps it. Its errors are
-// *Error.
-func Open(s Scheme, in Incoming) (*Verified, error) {
+// *Error. It verifies with its caller's keys, clock and request, whatever the
+// Scheme makes of those that it is shown, and of the message it takes nothing from
+// the Scheme but the payload that is revealed.
+func Open(s Scheme, in Incoming) (verified *Verified, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			verified, err = nil, panicked(Invalid, "the message could not be read", p)
+		}
+	}()
 	d := s.Describe()
+	if d == nil {
+		return nil, Failf(Invalid, "the scheme does not describe itself")
+	}
 	direction, err := d.direction(in.Message.Kind)
 	if err != nil {
 		return nil, err
 	}
-	in.Message = in.Message.Fresh()
-	if in.Message.Kind == message.Answer && d.Unsigned != nil && d.Unsigned.exempts(in.Message) {
-		if err := checkTwins(in.Message, append(d.Unsigned.Signed, d.Unsigned.Member)); err != nil {
-			return nil, err
-		}
-		return &Verified{message: in.Message, unsigned: true}, nil
+	o := &opening{in: in, d: d, direction: direction}
+	o.in.Message = in.Message.Fresh()
+	switch exempt, err := o.exempt(); {
+	case err != nil:
+		return nil, err
+	case exempt:
+		return &Verified{message: o.in.Message, unsigned: true}, nil
 	}
-	if err := checkTwins(in.Message, direction.Reads); err != nil {
+	if err := checkTwins(o.in.Message, direction.Reads); err != nil {
 		return nil, err
 	}
-	signatures, err := s.Covers(&in)
+	guest := o.guest()
+	signatures, err := s.Covers(&guest)
 	if err != nil {
 		return nil, err
 	}
-	if len(signatures) == 0 {
-		return nil, Failf(Unsigned, "the scheme names no signature of the message")
+	if err := o.verify(signatures); err != nil {
+		return nil, err
 	}
-	v := &Verified{message: in.Message, part: direction.Part, covers: direction.Signed}
-	var used, parts []string
-	for _, signature := range signatures {
-		fingerprint, err := in.verify(signature)
+	if err := o.checkMatch(o.in.Message, direction.Encrypted); err != nil {
+		return nil, err
+	}
+	if err := s.Reveal(&guest); err != nil {
+		return nil, err
+	}
+	if err := o.reveal(&guest); err != nil {
+		return nil, err
+	}
+	return o.v, nil
+}
+
+// opening is one call of Open: what its caller gave, which the Scheme has no hold
+// of, and what was found.
+type opening struct {
+	in        Incoming
+	d         *Description
+	direction *Direction
+	v         *Verified
+	used      []string // fingerprints of the signatures' keys
+}
+
+// guest is what the Scheme gets: it may change all of it.
+func (o *opening) guest() Incoming {
+	guest := o.in
+	guest.Message = o.in.Message.Fresh()
+	if o.in.Keys != nil {
+		set := *o.in.Keys
+		guest.Keys = &set
+	}
+	if o.in.Request != nil {
+		request := *o.in.Request
+		guest.Request = &request
+	}
+	return guest
+}
+
+// verify verifies all signatures, and that what they cover can be read in one way
+// only and is not the request sent back.
+func (o *opening) verify(signatures []Signature) error {
+	if len(signatures) == 0 {
+		return Failf(Unsigned, "the scheme names no signature of the message")
+	}
+	o.v = &Verified{part: o.direction.Part, covers: o.direction.Signed}
+	var parts []string
+	sums := make([][]byte, len(signatures))
+	for i, signature := range signatures {
+		fingerprint, sum, err := o.in.verify(signature)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		used = append(used, fingerprint)
+		sums[i] = sum
+		o.used = append(o.used, fingerprint)
 		if signature.Part != "" && !slices.Contains(parts, signature.Part) {
 			parts = append(parts, signature.Part)
 		}
-		v.texts = append(v.texts, signature.Text)
+		o.v.texts = append(o.v.texts, signature.Text)
 	}
 	if len(parts) > 0 {
-		v.part = strings.Join(parts, ",")
+		o.v.part = strings.Join(parts, ",")
 	}
-	for _, signature := range signatures {
+	for i, signature := range signatures {
 		if signature.Ambiguous != nil {
-			return nil, Failf(Ambiguous, "the message can be read in two ways: %w", signature.Ambiguous)
+			return Failf(Ambiguous, "the message can be read in two ways: %w", signature.Ambiguous)
 		}
-		if err := in.checkReflection(signature); err != nil {
-			return nil, err
-		}
-	}
-	if in.Request != nil {
-		if err := checkMatch(d.Match, d.Inside, in.Request, in.Message); err != nil {
-			return nil, err
+		if err := o.in.checkReflection(signature, sums[i]); err != nil {
+			return err
 		}
 	}
-	if err := s.Reveal(&in); err != nil {
-		return nil, err
+	return nil
+}
+
+// reveal takes over what the Scheme has revealed: the payload, and nothing else of
+// the message. An order number that was encrypted is known only now.
+func (o *opening) reveal(guest *Incoming) error {
+	if guest.Message == nil {
+		return Failf(Invalid, "the scheme reveals no message")
 	}
-	v.message, v.note = in.Message, in.note
-	v.fingerprints = append(used, in.fingerprints...)
-	return v, nil
+	m := *guest.Message
+	came := o.in.Message
+	m.Kind, m.Method, m.Scheme, m.Host, m.Path, m.Query = came.Kind, came.Method, came.Scheme, came.Host, came.Path, came.Query
+	m.Status, m.Header, m.Wire = came.Status, came.Header, came.Wire
+	if err := o.checkMatch(&m, nil); err != nil {
+		return err
+	}
+	o.v.message, o.v.note = &m, guest.note
+	o.v.fingerprints = slices.Concat(o.used, guest.fingerprints)
+	return nil
 }
 
 // direction is what the description says of a kind of messages.

@@ -93,6 +93,10 @@ type Direction struct {
 	// a second time in other letters is refused.
 	Reads []body.Path
 
+	// Encrypted are the members of an answer that travel encrypted, so that Match
+	// looks at them once they are decrypted.
+	Encrypted []body.Path
+
 	// Signed reports whether a signature covers the value at a path of the
 	// payload. It may be nil, which means none.
 	Signed func(path body.Path) bool
@@ -104,12 +108,19 @@ func (d *Direction) Covers(path body.Path) bool {
 }
 
 // UnsignedRule is the provider's rule for answers without a signature: such an
-// answer passes, marked as not verified, if none of the signed members is there
-// and Member is a JSON number other than Token.
+// answer passes, marked as not verified, if it bears no signature, none of the
+// signed members is there and Member is a JSON number other than Token.
 type UnsignedRule struct {
 	Member body.Path
 	Token  string
-	Signed []body.Path // the signed members, the signature among them
+
+	// Signed are the signed members, the signature among them. A * in a last name
+	// stands for any characters.
+	Signed []body.Path
+
+	// Bears, if set, reports whether a message bears a signature in another place
+	// than a member, such as a header.
+	Bears func(m *message.Message) bool
 }
 
 // NotifyRule is how a provider's notifications look.
@@ -145,10 +156,14 @@ type Text struct {
 	// is the canonical string. It is for people, who compare texts.
 	Hole func() ([]byte, error)
 
-	// With is the text that is digested, with the secret in it; nil where it is
-	// the canonical string. Its argument stands for {secret}.
-	With func(secret *keys.Secret) ([]byte, error)
+	// With is the text that is digested, with secrets in it; nil where it is the
+	// canonical string. It takes each secret from its argument: what a plain
+	// digest covers must depend on one of them.
+	With func(secrets Secrets) ([]byte, error)
 }
+
+// Secrets is a secret by its name, "" for the plain one, or nil.
+type Secrets func(name string) *keys.Secret
 
 // Signature is one signature: what it covers and how it is made.
 type Signature struct {

@@ -1,10 +1,13 @@
 package scheme
 
 import (
+	"bytes"
+	"crypto/rand"
 	"crypto/sha256"
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/countersign/caddy-countersign/module/algorithm"
@@ -29,9 +32,18 @@ type Draft struct {
 
 	Memory Memory
 
+	set          *keys.Set // of Seal's caller, which signs whatever becomes of Keys
 	made         []made
 	fingerprints []string
 	tokens       int
+}
+
+// keys is the key set that signs.
+func (d *Draft) keys() *keys.Set {
+	if d.set != nil {
+		return d.set
+	}
+	return d.Keys
 }
 
 // Memory is what opening an answer needs of its request.
@@ -58,6 +70,7 @@ type made struct {
 	text      Text
 	symmetric bool
 	digest    [sha256.Size]byte // of the canonical string
+	sum       []byte            // the signature
 }
 
 // Sealed is a request as it leaves, and what opening its answer needs.
@@ -89,17 +102,27 @@ func (s *Sealed) Hole() []byte {
 	return s.made[len(s.made)-1].text.hole()
 }
 
-// Seal completes and signs a request. Its errors are *Error. A scheme that
-// neither signs nor sends a token is refused: nothing leaves unsigned.
-func Seal(s Scheme, request Request) (*Sealed, error) {
-	if s.Describe().Request == nil {
-		return nil, Failf(Invalid, "%s serves notifications only; it has no requests", s.Describe().Name)
+// Seal completes and signs a request, with its caller's keys. Its errors are
+// *Error. A scheme that neither signs nor sends a token is refused: nothing leaves
+// unsigned.
+func Seal(s Scheme, request Request) (sealed *Sealed, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			sealed, err = nil, panicked(Signing, "the request could not be signed", p)
+		}
+	}()
+	description := s.Describe()
+	if description == nil {
+		return nil, Failf(Signing, "the scheme does not describe itself")
 	}
-	d := &Draft{Message: request.Message.Fresh(), Keys: request.Keys, Now: request.Now}
+	if description.Request == nil {
+		return nil, Failf(Invalid, "%s serves notifications only; it has no requests", description.Name)
+	}
+	d := &Draft{Message: request.Message.Fresh(), Keys: request.Keys, Now: request.Now, set: request.Keys}
 	if err := s.Complete(d); err != nil {
 		return nil, err
 	}
-	if len(d.made) == 0 && d.tokens == 0 {
+	if len(d.made) == 0 && d.tokens == 0 || d.Message == nil {
 		return nil, Failf(Signing, "the scheme has made no signature")
 	}
 	return &Sealed{
@@ -112,23 +135,23 @@ func Seal(s Scheme, request Request) (*Sealed, error) {
 // belongs.
 func (d *Draft) Sign(s Signature) (string, error) {
 	role := signRole(s)
-	if err := d.Keys.Need(role); err != nil {
+	if err := d.keys().Need(role); err != nil {
 		return "", Failf(NeedsKeys, "%w", err)
 	}
-	raw, fingerprint, err := sign(d.Keys, s)
+	raw, fingerprint, err := sign(d.keys(), s)
 	if err != nil {
 		return "", err
 	}
-	d.made = append(d.made, made{s.Text, s.Algorithm.Kind() != algorithm.Public, sha256.Sum256(s.Text.Canonical)})
+	d.made = append(d.made, made{s.Text, s.Algorithm.Kind() != algorithm.Public, sha256.Sum256(s.Text.Canonical), raw})
 	d.fingerprints = append(d.fingerprints, fingerprint)
 	return s.Encoding.Encode(raw), nil
 }
 
 // Token is a secret that leaves as it is.
 func (d *Draft) Token(name string) (*keys.Secret, error) {
-	secret := d.Keys.NamedSecret(name)
+	secret := d.keys().NamedSecret(name)
 	if secret == nil {
-		return nil, Failf(NeedsKeys, "%w", d.Keys.Need(secretRole(name)))
+		return nil, Failf(NeedsKeys, "%w", d.keys().Need(secretRole(name)))
 	}
 	d.tokens++
 	d.fingerprints = append(d.fingerprints, secret.Fingerprint)
@@ -163,7 +186,7 @@ func sign(set *keys.Set, s Signature) (raw []byte, fingerprint string, err error
 		if key == nil {
 			return nil, "", Failf(NeedsKeys, "the key set has no key sign@%s", s.Key)
 		}
-		text, err := s.Text.with(nil)
+		text, err := s.Text.with(set.NamedSecret)
 		if err != nil {
 			return nil, "", err
 		}
@@ -177,36 +200,85 @@ func sign(set *keys.Set, s Signature) (raw []byte, fingerprint string, err error
 	if secret == nil && s.Algorithm.Kind() == algorithm.MAC {
 		return nil, "", Failf(NeedsKeys, "%w", set.Need(secretRole(s.Key)))
 	}
-	text, err := s.Text.with(secret)
-	if err != nil {
-		return nil, "", err
+	c := candidate{secret: secret}
+	if secret != nil {
+		c.fingerprint = secret.Fingerprint
+	} else if any := anySecret(set); any != nil { // only named secrets stand in the text
+		c.fingerprint = any.Fingerprint
+	} else {
+		return nil, "", Failf(NeedsKeys, "%w", set.Need(keys.SharedSecret))
 	}
-	if secret == nil { // only named secrets stand in the text
-		any := anySecret(set)
-		if any == nil {
-			return nil, "", Failf(NeedsKeys, "%w", set.Need(keys.SharedSecret))
-		}
-		return s.Algorithm.Sum(nil, text), any.Fingerprint, nil
-	}
-	key, err := s.key(secret)
-	if err != nil {
-		return nil, "", err
-	}
-	return s.Algorithm.Sum(key, text), secret.Fingerprint, nil
+	raw, err = c.sum(set, s, nil)
+	return raw, c.fingerprint, err
 }
 
-// key is the key that a secret stands for.
-func (s Signature) key(secret *keys.Secret) ([]byte, error) {
-	if s.Derive == nil || secret == nil {
-		return secret.Bytes(), nil
+// sum is the digest or the MAC that the candidate's secret makes.
+func (c candidate) sum(set *keys.Set, s Signature, charset func([]byte) []byte) ([]byte, error) {
+	text, err := s.Text.with(c.secrets(set))
+	if err != nil {
+		return nil, err
 	}
-	return s.Derive(secret.Bytes())
+	var key []byte
+	if s.Algorithm.Kind() == algorithm.MAC {
+		if key, err = s.key(c.secret); err != nil {
+			return nil, err
+		}
+	} else if err := s.Text.keyed(text); err != nil {
+		return nil, err
+	}
+	if charset != nil {
+		text = charset(text)
+	}
+	sum := s.Algorithm.Sum(key, text)
+	if len(sum) == 0 {
+		return nil, Failf(Invalid, "the scheme names no algorithm for %s", s.Where)
+	}
+	return sum, nil
+}
+
+// secrets are those of a set, with the candidate's in the place of the plain one.
+func (c candidate) secrets(set *keys.Set) Secrets {
+	return func(name string) *keys.Secret {
+		if name == "" {
+			return c.secret
+		}
+		return set.NamedSecret(name)
+	}
+}
+
+// key is the key that a secret stands for. Under an empty one anybody could sign.
+func (s Signature) key(secret *keys.Secret) ([]byte, error) {
+	key := secret.Bytes()
+	if s.Derive != nil {
+		var err error
+		if key, err = s.Derive(key); err != nil {
+			return nil, err
+		}
+	}
+	if len(key) == 0 {
+		return nil, Failf(NeedsKeys, "the secret %s stands for an empty key; write the secret that the provider has given", secretRole(s.Key))
+	}
+	return key, nil
+}
+
+// probe stands for every secret, to see whether a text depends on one.
+var probe = sync.OnceValue(func() *keys.Secret { return keys.NewSecret([]byte(rand.Text()), "a probe") })
+
+// keyed refuses a text that a plain digest covers and that says the same whatever
+// the secrets are: anybody could make such a digest.
+func (t Text) keyed(text []byte) error {
+	if t.With != nil {
+		if other, err := t.With(func(string) *keys.Secret { return probe() }); err != nil || !bytes.Equal(other, text) {
+			return nil
+		}
+	}
+	return Failf(Invalid, "what the scheme digests holds no secret, so that anybody could make the signature")
 }
 
 // anySecret is the secret, or one of the named ones, or nil.
 func anySecret(set *keys.Set) *keys.Secret {
-	if set.Secret != nil {
-		return set.Secret
+	if secret := set.NamedSecret(""); secret != nil {
+		return secret
 	}
 	for _, id := range slices.Sorted(maps.Keys(set.Named)) {
 		if secret := set.NamedSecret(id); secret != nil {
@@ -228,9 +300,9 @@ func (t Text) hole() []byte {
 	return text
 }
 
-func (t Text) with(secret *keys.Secret) ([]byte, error) {
+func (t Text) with(secrets Secrets) ([]byte, error) {
 	if t.With == nil {
 		return t.Canonical, nil
 	}
-	return t.With(secret)
+	return t.With(secrets)
 }

@@ -3,8 +3,10 @@ package scheme
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/message"
@@ -38,7 +40,11 @@ func (v *Verified) Revealed() bool {
 // Identity is a digest of what makes a notification the same when it is sent again:
 // of the members that the rule names, of all signed members but those that it
 // leaves out, or of everything that the signatures cover.
-// It is injective: each name and each value stands in it behind its length.
+//
+// It is injective: each name and each value stands in it behind its length. What the
+// signatures leave open has no part in it, because whoever sends a copy may choose
+// that: a value that no signature covers, an empty one, how a string is escaped,
+// whether a number stands in quotes, and the order of members.
 func (v *Verified) Identity(rule NotifyRule) [sha256.Size]byte {
 	h := sha256.New()
 	add := func(text []byte) {
@@ -50,30 +56,33 @@ func (v *Verified) Identity(rule NotifyRule) [sha256.Size]byte {
 	add([]byte(v.part))
 	named := false
 	for _, path := range rule.Identity {
-		m, _ := v.Member(path)
+		m, ok := v.Member(path)
 		add([]byte(path.String()))
-		if !m.IsAbsent() {
+		if ok && !m.IsEmpty() && v.covers != nil && v.covers(path) {
 			named = true
-			add(m.Text())
+			add(plain(m))
 		}
 	}
 	if named {
 		return [sha256.Size]byte(h.Sum(nil))
 	}
-	if rule.IdentityExcept == nil {
+	members := v.signedMembers(rule.IdentityExcept)
+	if rule.IdentityExcept == nil || len(members) == 0 {
 		for _, t := range v.texts {
 			add(t.Canonical)
 		}
 	}
-	v.addSigned(add, rule.IdentityExcept)
+	for _, member := range members {
+		add([]byte(member))
+	}
 	return [sha256.Size]byte(h.Sum(nil))
 }
 
-// addSigned adds the names and values of the members that the signatures cover,
+// signedMembers are the names and values of the members that the signatures cover,
 // as they are after decryption, sorted, so that their order does not matter.
-func (v *Verified) addSigned(add func([]byte), except []string) {
+func (v *Verified) signedMembers(except []string) []string {
 	if v.message.Payload == nil || v.covers == nil {
-		return
+		return nil
 	}
 	var all []string
 	var walk func(tree *body.Tree, path body.Path)
@@ -87,7 +96,7 @@ func (v *Verified) addSigned(add func([]byte), except []string) {
 			switch {
 			case m.IsEmpty() || len(at) > 2 || slices.Contains(except, name): // what is empty is in no signature
 			case v.covers(at):
-				all = append(all, strconv.Itoa(len(name))+":"+at.String()+"="+string(m.Raw()))
+				all = append(all, strconv.Itoa(len(name))+":"+at.String()+string(plain(m)))
 			case !m.IsScalar():
 				if inner := tree.At(body.Path{name}); inner != nil {
 					walk(inner, at)
@@ -97,9 +106,39 @@ func (v *Verified) addSigned(add func([]byte), except []string) {
 	}
 	walk(v.message.Payload, nil)
 	slices.Sort(all)
-	for _, text := range all {
-		add([]byte(text))
+	return all
+}
+
+// plain is a value as it reads however it is written: the text of a scalar, and of
+// an object or a list the same of what is in it. Its first character tells which.
+func plain(m body.Member) []byte {
+	if m.IsScalar() {
+		return append([]byte("="), m.Text()...)
 	}
+	var pieces []string
+	list := m.Kind() == body.Array
+	each := func(name string, value body.Member) bool {
+		if !value.IsEmpty() {
+			text := plain(value)
+			pieces = append(pieces, fmt.Sprintf("%d:%s%d:%s", len(name), name, len(text), text))
+		}
+		return true
+	}
+	if o, ok := m.Object(); ok {
+		for _, inner := range o.Members() {
+			each(string(inner.Name()), inner)
+		}
+		slices.Sort(pieces)
+	}
+	i := 0
+	for element := range m.Elements {
+		each(strconv.Itoa(i), element)
+		i++
+	}
+	if list {
+		return []byte("[" + strings.Join(pieces, ""))
+	}
+	return []byte("{" + strings.Join(pieces, ""))
 }
 
 // Wire is the body as it came.

@@ -1,51 +1,59 @@
 package scheme
 
 import (
-	"bytes"
+	"crypto/subtle"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/countersign/caddy-countersign/module/algorithm"
+	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/keys"
 )
 
+// maxValues is how many signatures of one kind a message may bear. Providers send
+// two or three while they change a key; each costs a verification.
+const maxValues = 16
+
 // verify verifies one signature and returns the fingerprint of the key that made
-// it.
-func (in *Incoming) verify(s Signature) (fingerprint string, err error) {
-	values := make([]string, 0, len(s.Values))
+// it, and the signature itself.
+func (in *Incoming) verify(s Signature) (fingerprint string, raw []byte, err error) {
+	found, escaped := 0, false
+	var raws [][]byte
 	for _, value := range s.Values {
-		if value != "" {
-			values = append(values, value)
+		if value == "" {
+			continue
+		}
+		if found++; found > maxValues {
+			return "", nil, Failf(BadSignature, "the message has more than %d signatures in %s", maxValues, s.Where)
+		}
+		raw, err := s.Encoding.Decode([]byte(value))
+		if err == nil && len(raw) > 0 {
+			raws = append(raws, raw)
+		} else {
+			escaped = escaped || percent.MatchString(value)
 		}
 	}
-	if len(values) == 0 {
-		return "", Failf(Unsigned, "the message has no %s", strings.TrimPrefix(s.Where, "body."))
+	if found == 0 {
+		return "", nil, Failf(Unsigned, "the message has no %s", strings.TrimPrefix(s.Where, "body."))
 	}
 	candidates, err := in.candidates(s)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
-	escaped := false
-	for _, value := range values {
-		raw, err := s.Encoding.Decode([]byte(value))
-		if err != nil || len(raw) == 0 {
-			escaped = escaped || percent.MatchString(value)
-			continue
+	for _, c := range candidates {
+		verifies, err := c.verifier(in, s)
+		if err != nil {
+			return "", nil, err
 		}
-		for _, c := range candidates {
-			ok, err := c.verify(in, s, raw)
-			if err != nil {
-				return "", err
-			}
-			if ok {
-				return c.fingerprint, in.checkFresh(s.Fresh)
-			}
+		if i := slices.IndexFunc(raws, verifies); i >= 0 {
+			return c.fingerprint, raws[i], in.checkFresh(s.Fresh)
 		}
 	}
 	if escaped {
-		return "", Failf(BadSignature, "the signature is percent-encoded where it is read: the sender has escaped it twice")
+		return "", nil, Failf(BadSignature, "the signature is percent-encoded where it is read: the sender has escaped it twice")
 	}
-	return "", signatureInvalid(s.Part)
+	return "", nil, signatureInvalid(s.Part)
 }
 
 // percent is an escape that no encoding of a signature has.
@@ -58,24 +66,21 @@ type candidate struct {
 	fingerprint string
 }
 
-func (c candidate) verify(in *Incoming, s Signature, raw []byte) (bool, error) {
-	text, err := s.Text.with(c.secret)
+// verifier makes the text, and the sum of a symmetric signature, once for all
+// values that a message has.
+func (c candidate) verifier(in *Incoming, s Signature) (func(raw []byte) bool, error) {
+	if s.Algorithm.Kind() != algorithm.Public {
+		sum, err := c.sum(in.Keys, s, in.Charset)
+		return func(raw []byte) bool { return subtle.ConstantTimeCompare(sum, raw) == 1 }, err
+	}
+	text, err := s.Text.with(in.Keys.NamedSecret)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	if in.Charset != nil {
 		text = in.Charset(text)
 	}
-	if s.Algorithm.Kind() == algorithm.Public {
-		return s.Algorithm.Verify(c.public, text, raw, s.Options), nil
-	}
-	var secret []byte
-	if c.secret != nil {
-		if secret, err = s.key(c.secret); err != nil {
-			return false, err
-		}
-	}
-	return s.Algorithm.VerifySum(secret, text, raw), nil
+	return func(raw []byte) bool { return s.Algorithm.Verify(c.public, text, raw, s.Options) }, nil
 }
 
 // candidates are the keys that may have made a signature.
@@ -103,7 +108,7 @@ func (in *Incoming) candidates(s Signature) ([]candidate, error) {
 	case s.Key == "":
 		return nil, Failf(NeedsKeys, "%w", in.Keys.Need(keys.Verify))
 	default:
-		return nil, Failf(NeedsKeys, "the key set has no verify key with the serial %s; add it as verify@%s", printable(s.Key), printable(s.Key))
+		return nil, Failf(NeedsKeys, "the key set has no verify key with the serial %s; add it as verify@%s", body.ShowName(s.Key), body.ShowName(s.Key))
 	}
 }
 
@@ -139,14 +144,4 @@ func (in *Incoming) checkFresh(f *Freshness) error {
 		return Failf(Stale, "the message's time stamp is more than %s in the future; compare the clocks", f.Window)
 	}
 	return nil
-}
-
-// printable is a text for an error: cut, and without control characters.
-func printable(text string) string {
-	return string(bytes.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return '?'
-		}
-		return r
-	}, []byte(text[:min(len(text), 64)])))
 }

@@ -1,0 +1,79 @@
+package recipe
+
+import (
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/stretchr/testify/require"
+
+	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/keys"
+	"github.com/countersign/caddy-countersign/module/message"
+	"github.com/countersign/caddy-countersign/module/scheme"
+)
+
+// compiled compiles the lines of a recipe.
+func compiled(lines string, settings Settings) (*Program, error) {
+	d := caddyfile.NewTestDispenser("recipe acme {\n" + lines + "\n}")
+	d.Next()
+	var r Recipe
+	name, err := r.UnmarshalCaddyfile(d)
+	if err != nil {
+		return nil, err
+	}
+	return Compile(name, r, settings)
+}
+
+func mustCompile(t testing.TB, lines string) *Program {
+	t.Helper()
+	p, err := compiled(lines, nil)
+	require.NoError(t, err, lines)
+	return p
+}
+
+func shared(text string) *keys.Set {
+	secret := keys.NewSecret([]byte(text), "a test")
+	return &keys.Set{Reference: "test", Secret: secret, VerifySecrets: []*keys.Secret{secret}}
+}
+
+var testTime = time.Date(2026, 11, 26, 13, 14, 15, 0, time.UTC)
+
+// message of a kind, read as the program says.
+func (p *Program) read(t testing.TB, kind message.Kind, text string, header ...string) *message.Message {
+	t.Helper()
+	m := message.New(kind)
+	m.Method, m.Status, m.Wire = "POST", 200, []byte(text)
+	for i := 0; i < len(header); i += 2 {
+		m.Header.Set(header[i], header[i+1])
+	}
+	require.NoError(t, p.block(kind).format.Read(m), text)
+	return m
+}
+
+// sum is what the peer would write as the first signature of a message.
+func (p *Program) sum(t testing.TB, m *message.Message, set *keys.Set) string {
+	t.Helper()
+	fresh := m.Fresh()
+	s := p.block(m.Kind).verifies[0]
+	e := p.incoming(&scheme.Incoming{Message: fresh, Keys: set, Now: testTime})
+	made, err := s.make(e)
+	require.NoError(t, err)
+	text := made.Text.Canonical
+	if made.Text.With != nil {
+		text, err = made.Text.With(set.NamedSecret)
+		require.NoError(t, err)
+	}
+	return made.Encoding.Encode(made.Algorithm.Sum(set.Secret.Bytes(), text))
+}
+
+// seal seals a request with the body.
+func (p *Program) seal(t testing.TB, set *keys.Set, text string) (*scheme.Sealed, error) {
+	t.Helper()
+	m := message.New(message.Request)
+	m.Method, m.Scheme, m.Host, m.Path = "POST", "https", "acme.example", "/pay"
+	o, err := body.Parse([]byte(text))
+	require.NoError(t, err)
+	m.SetPayload(o)
+	return scheme.Seal(p, scheme.Request{Message: m, Keys: set, Now: testTime})
+}
