@@ -211,7 +211,7 @@ func (c *compiler) json(t *text, a *arguments) error {
 		return a.line.errorf("json: %w", err)
 	}
 	t.covers.addPart(part, j.Covers)
-	t.build.part, t.build.append = part, j.Append
+	t.build.part, t.build.append, t.build.json = part, j.Append, true
 	if len(added) > 0 {
 		t.build.append = nil
 		t.build.appendWith = func(e *env, members []body.Member) (canonical.Text, error) {

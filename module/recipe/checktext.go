@@ -7,16 +7,16 @@ import (
 )
 
 // checkText refuses a text whose signature anybody could make or extend.
-func (c *compiler) checkText(s *signature) error {
+func (c *compiler) checkText(s *signature, answer bool) error {
 	t := s.text
-	if !t.covers.anything() {
+	if !t.covers.anything(answer) {
 		return s.line.errorf("what is signed covers neither the body nor a member, the query or the URI: anybody could put the signature on another message")
 	}
 	if s.place.kind == "body" && slices.ContainsFunc(t.covers.parts, func(p coveredPart) bool { return p.inside == nil && slices.Equal(p.path, s.place.path) }) {
 		return s.line.errorf("what is signed holds the signature itself, %s, which is not known before it is made", s.place)
 	}
 	if s.algorithm.Kind() != algorithm.Digest {
-		if len(t.secrets) > 0 && !digested(t) && s.algorithm.Kind() == algorithm.Public {
+		if s.algorithm.Kind() == algorithm.Public && c.exposed(t) {
 			return s.line.errorf("{secret} in a text that %s signs is not digested: a signature does not hide it", s.algorithm.Name())
 		}
 		return nil
@@ -24,30 +24,74 @@ func (c *compiler) checkText(s *signature) error {
 	if len(t.secrets) == 0 {
 		return s.line.errorf(`%s is a plain digest and its text has no {secret}: anybody could make it; add to the text: append "{secret}", or use hmac-%s`, s.algorithm.Name(), s.algorithm.Name())
 	}
-	guarded := slices.ContainsFunc(t.steps, func(s change) bool { return s.guard })
-	if begins, ends := t.secretAtEnds(); begins && !ends && !guarded {
+	switch first, last := c.ends(t); {
+	case last || t.guarded():
+	case first:
 		return s.line.errorf(`the text begins with {secret} and does not end with it: with %s anybody can extend what is signed; put {secret} at its end, use hmac-%s, or where the provider's rule is so add the step: refuse extension`, s.algorithm.Name(), s.algorithm.Name())
+	case !t.build.json: // a JSON text ends where its object does
+		c.warn("%s: {secret} does not stand at the end of the text, so that whoever knows how long it is can extend what is signed; use hmac-%s if the provider has it", s.algorithm.Name(), s.algorithm.Name())
 	}
 	return nil
 }
 
-// secretAtEnds reports whether a text begins, and whether it ends, with a secret.
-func (t *text) secretAtEnds() (begins, ends bool) {
-	first := func(tpl template) bool { return len(tpl) > 0 && tpl[0].name == "secret" }
-	last := func(tpl template) bool { return len(tpl) > 0 && tpl[len(tpl)-1].name == "secret" }
-	begins, ends = first(t.build.template), last(t.build.template) || last(t.build.after)
+// guarded reports whether a step refuses what an extension needs, and none behind
+// it adds what a message holds.
+func (t *text) guarded() bool {
+	guarded := false
+	for _, s := range t.steps {
+		guarded = guarded && !slices.ContainsFunc(s.template, func(p part) bool { return p.name != "" && p.name != "secret" }) || s.guard
+	}
+	return guarded
+}
+
+// ends reports whether a text begins, and whether it ends, with a secret. A text in
+// a text does what that text does.
+func (c *compiler) ends(t *text) (first, last bool) {
+	of := func(tpl template, front bool) bool {
+		if len(tpl) == 0 {
+			return false
+		}
+		p := tpl[len(tpl)-1]
+		if front {
+			p = tpl[0]
+		}
+		if p.name == "text" && c.texts[p.arg] != nil {
+			first, last := c.ends(c.texts[p.arg])
+			return front && first || !front && last
+		}
+		return p.name == "secret"
+	}
+	first, last = of(t.build.template, true), of(t.build.template, false) || of(t.build.after, false)
 	for _, s := range t.steps {
 		switch {
 		case s.digest:
-			begins, ends = false, false
-		case s.run != nil:
+			first, last = false, true // what has a fixed length cannot be made longer
+		case s.run != nil || len(s.template) == 0:
 		case s.prepend:
-			if len(s.template) > 0 {
-				begins = first(s.template)
-			}
-		case len(s.template) > 0:
-			ends = last(s.template)
+			first = of(s.template, true)
+		default:
+			last = of(s.template, false)
 		}
 	}
-	return begins, ends
+	return first, last
+}
+
+// exposed reports whether a secret stands in a text that no digest hides.
+func (c *compiler) exposed(t *text) bool {
+	exposed := t.build.json && len(t.secrets) > 0 || c.exposes(t.build.template) || c.exposes(t.build.after)
+	for _, s := range t.steps {
+		if s.digest {
+			exposed = false
+		}
+		exposed = exposed || c.exposes(s.template)
+	}
+	return exposed
+}
+
+// exposes reports whether a template puts a secret that no digest hides where it
+// is filled in.
+func (c *compiler) exposes(t template) bool {
+	return slices.ContainsFunc(t, func(p part) bool {
+		return p.name == "secret" || p.name == "text" && c.texts[p.arg] != nil && c.exposed(c.texts[p.arg])
+	})
 }

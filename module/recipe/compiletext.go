@@ -40,7 +40,7 @@ func (c *compiler) compileText(l Line) (*text, error) {
 		t.steps = append(t.steps, s)
 	}
 	t.tail = c.tailOf(t, secretsBefore)
-	return t, nil
+	return t, t.checkSize()
 }
 
 // templateText is a text that is one template.
@@ -51,7 +51,18 @@ func (c *compiler) templateText(name string, l Line, text_ string) (*text, error
 		return nil, l.errorf("%w", err)
 	}
 	c.ofTemplate(t, t.build.template)
-	return t, nil
+	return t, t.checkSize()
+}
+
+// maxTexts is how many texts may be filled into one, so that a text of a text of
+// a text takes no time without end.
+const maxTexts = 256
+
+func (t *text) checkSize() error {
+	if t.size > maxTexts {
+		return t.line.errorf("more than %d texts are filled into this one, one in another; name each text once", maxTexts)
+	}
+	return nil
 }
 
 // tailOf is the step from which on all steps append and before which no secret
@@ -88,6 +99,9 @@ func (c *compiler) ofTemplate(t *text, from template) {
 		}
 		if p.name == "text" && !p.request {
 			if inner := c.texts[p.arg]; inner != nil {
+				if t.size += inner.size + 1; t.size > maxTexts {
+					continue // the text is refused
+				}
 				t.covers.add(inner.covers)
 				for _, name := range inner.secrets {
 					if !slices.Contains(t.secrets, name) {

@@ -1,6 +1,7 @@
 package recipe
 
 import (
+	"net/textproto"
 	"slices"
 	"strings"
 
@@ -12,10 +13,11 @@ import (
 type coverage struct {
 	bytes   bool          // the bytes of the body
 	parts   []coveredPart // of the payload
-	other   bool          // the query, the URI, a header, the status or the fields beside a wrapped payload
-	headers []string      // canonical names of headers that are read
-	queries []string
-	named   []string // what name has, where the recipe says so
+	uri     bool          // the query, or the URI
+	fields  []coveredPart // of those beside a wrapped payload
+	headers []string      // canonical names of headers that are read, or Name.key for a part of one
+	queries []string      // names of parameters, "" for the whole query
+	named   []string      // what name has, where the recipe says so
 }
 
 // coveredPart is an object, or a single member, that a text covers.
@@ -28,7 +30,8 @@ type coveredPart struct {
 
 func (c *coverage) add(other coverage) {
 	c.bytes = c.bytes || other.bytes
-	c.other = c.other || other.other
+	c.uri = c.uri || other.uri
+	c.fields = append(c.fields, other.fields...)
 	c.parts = append(c.parts, other.parts...)
 	c.headers = append(c.headers, other.headers...)
 	c.queries = append(c.queries, other.queries...)
@@ -48,12 +51,15 @@ func (c *coverage) addPlaceholder(p part) {
 			c.parts = append(c.parts, coveredPart{path: p.path})
 		}
 	case "header":
-		c.headers = append(c.headers, p.arg)
+		c.headers = append(c.headers, headerName(p.arg, p.key))
 	case "query":
-		c.other = true
+		c.uri = true
 		c.queries = append(c.queries, p.arg)
-	case "uri", "url", "form":
-		c.other = true
+	case "uri", "url":
+		c.uri = true
+		c.queries = append(c.queries, "")
+	case "form":
+		c.fields = append(c.fields, coveredPart{path: body.Path{p.arg}})
 	}
 }
 
@@ -68,14 +74,70 @@ func (c *coverage) addPart(p *textPart, inside func(path ...string) bool, names 
 			c.parts = append(c.parts, coveredPart{path, inside, len(paths) > 1, names})
 		}
 	case "header":
-		c.headers = append(c.headers, p.only...)
-	default:
-		c.other = true
+		for _, name := range p.only {
+			c.headers = append(c.headers, textproto.CanonicalMIMEHeaderKey(name))
+		}
+	case "form":
+		c.fields = append(c.fields, coveredPart{inside: inside, names: names})
+	default: // the query; which of its parameters is not looked at
+		c.uri = true
 	}
 }
 
-// anything reports whether a text covers a part of what a message says.
-func (c *coverage) anything() bool { return c.bytes || c.other || len(c.parts) > 0 }
+func headerName(name, key string) string {
+	if key == "" {
+		return name
+	}
+	return name + "." + key
+}
+
+// anything reports whether a text covers a part of what a message says. An answer
+// has neither a query nor a URI.
+func (c *coverage) anything(answer bool) bool {
+	return c.bytes || c.uri && !answer || len(c.fields) > 0 || len(c.parts) > 0
+}
+
+// placeholder reports whether the text covers what stands for a placeholder that
+// is no member.
+func (c *coverage) placeholder(p part) bool {
+	switch {
+	case p.request:
+		return true // our own
+	case p.name == "header":
+		return slices.Contains(c.headers, p.arg) || slices.Contains(c.headers, headerName(p.arg, p.key))
+	case p.name == "query":
+		return slices.Contains(c.queries, p.arg) || slices.Contains(c.queries, "")
+	case p.name == "form":
+		return c.bytes || c.field(p.arg)
+	}
+	return false
+}
+
+// field reports whether the text covers a field beside a wrapped payload.
+func (c *coverage) field(name string) bool {
+	return slices.ContainsFunc(c.fields, func(p coveredPart) bool { return p.covers(body.Path{name}) })
+}
+
+// timed reports whether a value with the time of a message is covered: all that
+// is filled into it. What nobody signs anybody may write, and a value that names
+// nothing of the message is no time of it.
+func (c *coverage) timed(value template, member func(body.Path) bool) bool {
+	named := false
+	for _, p := range value {
+		switch {
+		case p.name == "":
+			continue
+		case p.name == "body" && p.path != nil && !p.request:
+			if !member(p.path) {
+				return false
+			}
+		case p.request || !c.placeholder(p):
+			return false
+		}
+		named = true
+	}
+	return named
+}
 
 // member reports whether the text covers the value at a path of the payload.
 func (c *coverage) member(path body.Path) bool {

@@ -71,9 +71,9 @@ func (e *encryption) opened(env *env, in *scheme.Incoming, p cipher.Params) ([]d
 	}
 	var all []decrypter
 	for _, private := range env.keys.DecryptKeys(v.id) {
-		// The private key, which may be far away, is asked once for all members.
-		unwrap := sync.OnceValues(func() ([]byte, error) {
-			plain, err := v.cipher.DecryptWith(private.Decrypter, wrapped, cipher.Params{Order: e.params.Order})
+		open := env.unwrap(private, v.cipher, wrapped, cipher.Params{Order: e.params.Order})
+		unwrap := func() ([]byte, error) {
+			plain, err := open()
 			if err != nil {
 				return nil, errOpen
 			}
@@ -82,7 +82,7 @@ func (e *encryption) opened(env *env, in *scheme.Incoming, p cipher.Params) ([]d
 				return nil, errOpen
 			}
 			return key, nil
-		})
+		}
 		all = append(all, decrypter{private.Fingerprint, func(text []byte) ([]byte, error) {
 			key, err := unwrap()
 			if err != nil {
@@ -95,4 +95,17 @@ func (e *encryption) opened(env *env, in *scheme.Incoming, p cipher.Params) ([]d
 		return nil, scheme.Failf(scheme.NeedsKeys, "%w", env.keys.Need(withID(keys.Decrypt, v.id)))
 	}
 	return all, nil
+}
+
+// unwrap opens an envelope. The private key, which may be far away, is asked once
+// for all members and statements.
+func (e *env) unwrap(private *keys.PrivateKey, c cipher.Cipher, wrapped []byte, p cipher.Params) func() ([]byte, error) {
+	name := c.Name() + " " + p.Order + " " + private.Fingerprint + " " + string(wrapped)
+	if e.unwrapped == nil {
+		e.unwrapped = make(map[string]func() ([]byte, error))
+	}
+	if e.unwrapped[name] == nil {
+		e.unwrapped[name] = sync.OnceValues(func() ([]byte, error) { return c.DecryptWith(private.Decrypter, wrapped, p) })
+	}
+	return e.unwrapped[name]
 }

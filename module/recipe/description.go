@@ -58,8 +58,40 @@ func (c *compiler) coveredBy(all coverage, signs []*signature, travelling []body
 	}
 }
 
+// revealed reports whether the signatures cover a path of what is revealed: what
+// was decrypted is covered if what it was decrypted from is, wherever it was put.
+func (b *incomingBlock) revealed(all *coverage, wire func(body.Path) bool) func(body.Path) bool {
+	if w := b.format.Wrap; w != nil && w.Field != "" && all.field(w.Field) || b.format.Wrap != nil && all.bytes {
+		wire = func(body.Path) bool { return true } // the payload as one text
+	} else if b.sealed && len(b.before) == 0 {
+		wire = func(body.Path) bool { return all.bytes } // it has no members before it is decrypted
+	}
+	var covered func(statements []*encryption, path body.Path) bool
+	covered = func(statements []*encryption, path body.Path) bool {
+		for i, e := range slices.Backward(statements) {
+			if e.into == nil {
+				continue
+			}
+			target := e.into.path
+			if !target.Covers(path) && !path.Covers(target) {
+				continue
+			}
+			for _, from := range e.paths {
+				if !covered(statements[:i], from) {
+					return false
+				}
+			}
+			if target.Covers(path) {
+				return true
+			}
+		}
+		return wire(path)
+	}
+	return func(path body.Path) bool { return covered(b.after, path) }
+}
+
 func (c *compiler) direction(b *incomingBlock) *scheme.Direction {
-	var all coverage
+	all := b.covers()
 	dir := &scheme.Direction{Format: b.format}
 	var protocol, travelling []body.Path
 	if c.p.request != nil {
@@ -69,24 +101,17 @@ func (c *compiler) direction(b *incomingBlock) *scheme.Direction {
 	for _, e := range slices.Concat(b.before, b.after) {
 		dir.Encrypted = append(dir.Encrypted, e.paths...)
 		travelling = append(travelling, e.paths...)
-		if e.into != nil && e.into.path != nil {
-			travelling = append(travelling, e.into.path)
-		}
 		if !e.implied && (b.kind == message.Answer || e.whole || e.before) { // else only where the member is there
 			dir.Roles = append(dir.Roles, e.roles...)
 		}
 	}
 	for _, s := range b.verifies {
-		all.add(s.text.covers)
 		dir.Roles = append(dir.Roles, s.roles(b.kind)...)
 		dir.Reads = append(dir.Reads, s.reads()...)
 		s.part = s.text.covers.name(protocol)
 	}
 	dir.Part = all.name(protocol)
-	dir.Signed = c.coveredBy(all, b.verifies, travelling)
-	if b.sealed && len(b.before) == 0 && all.bytes {
-		dir.Signed = func(body.Path) bool { return true }
-	}
+	dir.Signed = b.revealed(all, c.coveredBy(*all, b.verifies, travelling))
 	dir.Roles = unique(dir.Roles)
 	return dir
 }

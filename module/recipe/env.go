@@ -27,8 +27,9 @@ type env struct {
 	// Bytes of the body, as {body} has them.
 	bytes func() ([]byte, error)
 
-	fresh     map[string]string // nonces of this attempt
-	signature string            // behind "as" only
+	unwrapped map[string]func() ([]byte, error) // envelopes that were opened, by key and text
+	fresh     map[string]string                 // nonces of this attempt
+	signature string                            // behind "as" only
 
 	secrets scheme.Secrets // what stands for {secret} and {secret.name}; nil: the key set's
 	hole    bool           // {secret} is written as itself

@@ -69,12 +69,15 @@ func optionIn(word string) (string, bool) {
 	return name, ok
 }
 
-// fill fills options into a word that is no template.
+// fill fills options into a word that is no template. What a value holds is not
+// looked at again.
 func (c *compiler) fill(word string) (string, error) {
+	var filled strings.Builder
 	for {
-		name, ok := optionIn(word)
-		if !ok {
-			return word, nil
+		before, rest, found := strings.Cut(word, "{option.")
+		name, behind, closed := strings.Cut(rest, "}")
+		if !found || !closed {
+			return filled.String() + word, nil
 		}
 		if _, known := c.options[name]; !known {
 			return "", fmt.Errorf("{option.%s}: the recipe has no option %s; add: option %s", name, name, name)
@@ -83,6 +86,7 @@ func (c *compiler) fill(word string) (string, error) {
 		if strings.Contains(value, "{option.") {
 			return "", fmt.Errorf("the value of the option %s holds the name of an option", name)
 		}
-		word = strings.ReplaceAll(word, "{option."+name+"}", value)
+		filled.WriteString(before + value)
+		word = behind
 	}
 }

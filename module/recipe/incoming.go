@@ -20,7 +20,7 @@ type incomingBlock struct {
 	verifies []*signature
 	after    []*encryption
 	single   []body.Path // lists that hold exactly one element
-	times    []body.Path // members with the time of a notification
+	time     template    // the time of a notification, or nil
 	sealed   bool        // the payload is encrypted as a whole
 }
 
@@ -66,6 +66,26 @@ func (c *compiler) incomingBlock(l Line, kind message.Kind) error {
 		return l.errorf("%s has no verify: anybody could send one; add: verify body.sign <algorithm> <encoding> <text>", kind)
 	}
 	b.format.Sealed = b.sealed
+	return c.checkFresh(b)
+}
+
+// covers is what the signatures cover together: each of them must verify.
+func (b *incomingBlock) covers() *coverage {
+	var all coverage
+	for _, s := range b.verifies {
+		all.add(s.text.covers)
+	}
+	return &all
+}
+
+// checkFresh refuses a time that nobody has signed.
+func (c *compiler) checkFresh(b *incomingBlock) error {
+	all := b.covers()
+	for _, s := range b.verifies {
+		if s.fresh != nil && !all.timed(s.fresh.value, all.member) {
+			return s.fresh.line.errorf("fresh takes a time that the signature covers, or anybody could send an old message with another one; read a time that stands in the signed text")
+		}
+	}
 	return nil
 }
 
@@ -95,9 +115,9 @@ func (c *compiler) incomingLine(b *incomingBlock, l Line) error {
 	}
 }
 
-// covers says what the signatures cover. Where the protocol signs the plaintext,
+// signatures says what the signatures cover. Where the protocol signs the plaintext,
 // it is decrypted first; nothing of it is released before it has verified.
-func (b *incomingBlock) covers(e *env, in *scheme.Incoming) ([]scheme.Signature, error) {
+func (b *incomingBlock) signatures(e *env, in *scheme.Incoming) ([]scheme.Signature, error) {
 	for _, d := range b.before {
 		if err := b.decrypt(e, in, d); err != nil {
 			return nil, err

@@ -38,11 +38,7 @@ func (c *compiler) notificationLine(b *incomingBlock, l Line, rule *scheme.Notif
 		if err := c.noSecret(l, value); err != nil {
 			return err
 		}
-		for _, part := range value {
-			if part.name == "body" && part.path != nil {
-				b.times = append(b.times, part.path)
-			}
-		}
+		b.time = value
 		layout := words[2]
 		rule.Time = func(v *scheme.Verified) (time.Time, bool) {
 			m := v.Message()
@@ -73,7 +69,7 @@ func (c *compiler) notificationLine(b *incomingBlock, l Line, rule *scheme.Notif
 func (c *compiler) ackSign(l Line, rule *scheme.NotifyRule) error {
 	signLine := l
 	signLine.Words = append([]string{"sign"}, l.Words[2:]...)
-	s, rest, err := c.signatureLine(signLine)
+	s, rest, err := c.signatureLine(signLine, true)
 	if err != nil {
 		return err
 	}
@@ -108,10 +104,8 @@ func (c *compiler) notification(b *incomingBlock) error {
 	if b.format.Kind == message.Form || b.format.Kind == message.Query {
 		rule.Methods = []string{"POST", "GET"}
 	}
-	for _, path := range b.times {
-		if !d.Notification.Covers(path) {
-			rule.Time = nil // anybody could edit it, so that a window would not help
-		}
+	if b.time != nil && !b.covers().timed(b.time, d.Notification.Covers) {
+		rule.Time = nil // anybody could edit it, so that a window would not help
 	}
 	for _, path := range rule.Identity {
 		if !d.Notification.Covers(path) {

@@ -74,7 +74,7 @@ func (p *Program) Complete(d *scheme.Draft) error {
 // Covers says what the signatures of a message cover.
 func (p *Program) Covers(in *scheme.Incoming) ([]scheme.Signature, error) {
 	b := p.block(in.Message.Kind)
-	return b.covers(p.incoming(in), in)
+	return b.signatures(p.incoming(in), in)
 }
 
 // Reveal decrypts and unwraps what has verified.

@@ -53,7 +53,7 @@ func (c *compiler) set(b *requestBlock, l Line) (func(*sealing) error, error) {
 		if p.kind == "body" && s.m.Payload == nil && !onlyDefault {
 			return nil
 		}
-		text, err := value.text(&s.env)
+		text, err := value.textFor(p, &s.env)
 		if err != nil || onlyDefault && text == "" {
 			return err
 		}
@@ -96,25 +96,10 @@ func (c *compiler) noSecret(l Line, t template) error {
 	if t.has("signature") {
 		return l.errorf("{signature} stands only behind as")
 	}
-	for _, p := range t {
-		if p.name == "text" && len(c.texts[p.arg].secrets) > 0 && !digested(c.texts[p.arg]) {
-			return l.errorf("{text.%s} holds a secret that is not digested", p.arg)
-		}
+	if c.exposes(t) {
+		return l.errorf("%s names a text with a secret that is not digested, and would send it by the way", l.Words[0])
 	}
 	return nil
-}
-
-// digested reports whether the last secret of a text stands before a digest.
-func digested(t *text) bool {
-	for i := len(t.steps) - 1; i >= 0; i-- {
-		if t.steps[i].digest {
-			return true
-		}
-		if t.steps[i].template.has("secret") {
-			return false
-		}
-	}
-	return false
 }
 
 func (c *compiler) remove(l Line) (func(*sealing) error, error) {

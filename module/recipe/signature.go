@@ -39,11 +39,12 @@ type freshness struct {
 	value  template
 	layout string
 	window time.Duration
+	line   Line
 }
 
 // signatureLine compiles what sign and verify have in common:
 // <place> <algorithm> <encoding> <text>.
-func (c *compiler) signatureLine(l Line) (*signature, []string, error) {
+func (c *compiler) signatureLine(l Line, answer bool) (*signature, []string, error) {
 	usage := l.errorf("%s takes a place, an algorithm, an encoding and a text, as in: %s body.sign rsa-sha256 base64 members", l.Words[0], l.Words[0])
 	if len(l.Words) < 5 {
 		return nil, nil, usage
@@ -72,7 +73,7 @@ func (c *compiler) signatureLine(l Line) (*signature, []string, error) {
 	if s.text, err = c.textOf(l, l.Words[4]); err != nil {
 		return nil, nil, err
 	}
-	if err := c.checkText(s); err != nil {
+	if err := c.checkText(s, answer); err != nil {
 		return nil, nil, err
 	}
 	if weak := s.algorithm.Weak(); weak != "" {
@@ -83,7 +84,7 @@ func (c *compiler) signatureLine(l Line) (*signature, []string, error) {
 
 // sign compiles "sign <target> <algorithm> <encoding> <text> [as <template>]".
 func (c *compiler) sign(b *requestBlock, l Line) (func(*sealing) error, error) {
-	s, rest, err := c.signatureLine(l)
+	s, rest, err := c.signatureLine(l, false)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +101,7 @@ func (c *compiler) sign(b *requestBlock, l Line) (func(*sealing) error, error) {
 		if !s.as.has("signature") {
 			return nil, l.errorf("the template behind as has no {signature}")
 		}
-		if s.as.has("secret") {
+		if c.exposes(s.as) {
 			return nil, l.errorf("{secret} stands only in texts that are digested, and in token, which sends it")
 		}
 	}
@@ -130,7 +131,7 @@ func (s *sealing) sign(statement *signature) error {
 	if statement.as != nil {
 		e := s.env
 		e.signature = text
-		if text, err = statement.as.text(&e); err != nil {
+		if text, err = statement.as.textFor(statement.place, &e); err != nil {
 			return err
 		}
 		s.fresh = e.fresh

@@ -1,6 +1,7 @@
 package recipe
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/textproto"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/keys"
+	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
 // template is a text with placeholders.
@@ -216,6 +218,37 @@ func (t template) appendTo(dst []byte, e *env) ([]byte, error) {
 func (t template) text(e *env) (string, error) {
 	text, err := t.appendTo(nil, e)
 	return string(text), err
+}
+
+// textFor is text for a place. In a header that is made of parts, such as a="…",b=…,
+// no value ends its part and begins another one.
+func (t template) textFor(p place, e *env) (string, error) {
+	if p.kind != "header" {
+		return t.text(e)
+	}
+	var made []byte
+	for _, part := range t {
+		if part.name == "" {
+			made = append(made, part.literal...)
+			continue
+		}
+		before := len(made)
+		separators := ""
+		switch {
+		case bytes.Count(made, []byte(`"`))%2 == 1:
+			separators = `"\\`
+		case bytes.HasSuffix(made, []byte("=")):
+			separators = `",;`
+		}
+		var err error
+		if made, err = e.append(made, part); err != nil {
+			return "", err
+		}
+		if bytes.ContainsAny(made[before:], separators) {
+			return "", scheme.Failf(scheme.Invalid, "a value for the header %s holds a quote or a separator, and would be read as another part of it", p.name)
+		}
+	}
+	return string(made), nil
 }
 
 // china is China Standard Time. It is fixed, as an image may have no zone data.

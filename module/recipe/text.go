@@ -22,6 +22,7 @@ type text struct {
 	secrets []string // the names of the secrets in it, "" for {secret}
 	tail    int      // the step from which on steps append secrets; -1: secrets stand elsewhere
 	covers  coverage
+	size    int // how many texts it is made of, those in it again and again
 }
 
 // builder is what a text begins with.
@@ -33,6 +34,7 @@ type builder struct {
 	appendWith func(e *env, members []body.Member) (canonical.Text, error) // instead of append
 	after      template                                                    // of sorted: a text with a secret that stands behind each piece
 	raw        body.Path
+	json       bool
 }
 
 // change is a step that changes a text.

@@ -38,7 +38,7 @@ func (c *compiler) token(b *requestBlock, l Line) (func(*sealing) error, error) 
 			tokens[name] = secret
 		}
 		e.secrets = func(name string) *keys.Secret { return tokens[name] }
-		text, err := value.text(&e)
+		text, err := value.textFor(p, &e)
 		if err != nil {
 			return err
 		}
