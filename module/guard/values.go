@@ -14,15 +14,17 @@ import (
 // each calls yield for each value that a path names, and with false for each
 // place where it leads to none, an empty list or object under * among them. It
 // stops where yield returns false, and reports whether yield never did. Where the
-// path leads into a string that holds a JSON object or list, it goes on in it. It
-// costs the length of the body for each name of the path.
+// path leads into a string that holds a JSON object or list, it goes on in it. A
+// member that stands there again in other letters, such as AMOUNT beside amount, is
+// none: the provider may read the other one. It costs the length of the body for
+// each name of the path.
 func each(o *body.Object, names body.Path, yield func(m body.Member, found bool) bool) bool {
 	if o == nil {
 		return yield(body.Member{}, false)
 	}
 	if names[0] != body.Any {
 		m, ok := o.Get(names[0])
-		if !ok {
+		if !ok || hasTwin(o, names[0]) {
 			return yield(body.Member{}, false)
 		}
 		return within(m, names[1:], yield)
@@ -33,6 +35,14 @@ func each(o *body.Object, names body.Path, yield func(m body.Member, found bool)
 		}
 	}
 	return len(o.Members()) > 0 || yield(body.Member{}, false)
+}
+
+// hasTwin reports whether an object has a member whose name differs from name in
+// the case of letters only.
+func hasTwin(o *body.Object, name string) bool {
+	return slices.ContainsFunc(o.Members(), func(m body.Member) bool {
+		return string(m.Name()) != name && strings.EqualFold(string(m.Name()), name)
+	})
 }
 
 func within(m body.Member, names body.Path, yield func(m body.Member, found bool) bool) bool {

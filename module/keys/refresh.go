@@ -195,23 +195,24 @@ func (e *entry) matters() bool {
 	return e.pins > 0 || e.set.Load() != nil
 }
 
-// refreshOne waits for a load of e that began after it was called.
+// refreshOne waits for a load of e that began after it was called. An entry that is
+// dropped meanwhile has nothing to be refreshed.
 func (r *Ring) refreshOne(ctx context.Context, e *entry) error {
 	e.mu.Lock()
 	if e.running {
 		attempt := e.attempt
 		e.mu.Unlock()
-		if err := r.await(ctx, attempt); err != nil {
+		if err := r.await(ctx, e, attempt); err != nil {
 			return err
 		}
 		e.mu.Lock()
 	}
-	if !e.running {
+	if !e.running && !e.dropped {
 		r.begin(e)
 	}
 	attempt := e.attempt
 	e.mu.Unlock()
-	if err := r.await(ctx, attempt); err != nil {
+	if err := r.await(ctx, e, attempt); err != nil {
 		return err
 	}
 	e.mu.Lock()
@@ -219,10 +220,13 @@ func (r *Ring) refreshOne(ctx context.Context, e *entry) error {
 	return e.err
 }
 
-// await waits for the end of a load. A ring that is closed ends no load.
-func (r *Ring) await(ctx context.Context, attempt <-chan struct{}) error {
+// await waits for the end of a load, or of the entry: a load of one that was
+// dropped before its turn never ends. A ring that is closed ends no load.
+func (r *Ring) await(ctx context.Context, e *entry, attempt <-chan struct{}) error {
 	select {
 	case <-attempt:
+		return nil
+	case <-e.gone:
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)

@@ -263,7 +263,7 @@ func (r *Ring) entry(reference string, pin bool) (*entry, error) {
 		return nil, fmt.Errorf("%w: requests name too many references at once that source %q has not loaded yet", ErrNotLoaded, r.options.Name)
 	}
 	if r.count.Load() >= MaxSets {
-		r.evict(func(e *entry) bool { return e.pins == 0 })
+		r.evict(func(e *entry) bool { return e.pins == 0 && e.waiters == 0 })
 	}
 	now := time.Now()
 	e := &entry{reference: reference, born: now, attempt: make(chan struct{}), gone: make(chan struct{}), first: !pin}
@@ -350,9 +350,12 @@ func (r *Ring) forget(e *entry) {
 			delete(r.unknown, ref)
 		}
 	}
-	r.unknown[e.reference] = now.Add(unknownFor)
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.pins > 0 { // since it was settled: it stays, and is asked for again
+		return
+	}
+	r.unknown[e.reference] = now.Add(unknownFor)
 	r.drop(e)
 }
 
