@@ -124,7 +124,7 @@ func (s *sealing) encrypt(e *encryption, fresh []byte) error {
 			}
 			ciphertext, err := encrypt(m.Text())
 			if err != nil {
-				failed = scheme.Failf(scheme.Invalid, "encrypting %s: %w", at, err)
+				failed = scheme.Failf(scheme.Invalid, "encrypting %s: %w", body.ShowName(at.String()), err)
 				return
 			}
 			if m.Kind() == body.String {

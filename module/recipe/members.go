@@ -64,10 +64,10 @@ func (c *compiler) check(l Line) (func(*sealing) error, error) {
 				case refused != nil:
 				case isString && kind != "scalar" && kind != "no-object":
 					if err := body.Valid(m.Text()); err != nil && !errors.Is(err, body.ErrSyntax) {
-						refused = scheme.Failf(scheme.Invalid, "the JSON in the member %s is refused: %w", at, err)
+						refused = scheme.Failf(scheme.Invalid, "the JSON in the member %s is refused: %w", body.ShowName(at.String()), err)
 					}
 				case wrong:
-					refused = scheme.Failf(scheme.Invalid, "the member %s has a type that is not signed; give it as a string", at)
+					refused = scheme.Failf(scheme.Invalid, "the member %s has a type that is not signed; give it as a string", body.ShowName(at.String()))
 				}
 			})
 			if refused != nil {

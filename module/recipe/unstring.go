@@ -77,7 +77,7 @@ func unstring(at body.Path, r body.Ref) error {
 		r.Set(text)
 		return nil
 	case !errors.Is(err, body.ErrSyntax):
-		return scheme.Failf(scheme.Invalid, "the JSON in the member %s is refused: %w", at, err)
+		return scheme.Failf(scheme.Invalid, "the JSON in the member %s is refused: %w", body.ShowName(at.String()), err)
 	}
 	return nil
 }
