@@ -157,6 +157,7 @@ func (g *Guard) Provision(ctx caddy.Context, profile string) error {
 		if err != nil {
 			return g.Rules[i].at(err)
 		}
+		telemetry.GuardRule(profile, r.word())
 	}
 	return nil
 }

@@ -37,8 +37,9 @@ type Budget struct {
 	// How long an amount counts, at least a second. Required.
 	Per caddy.Duration `json:"per"`
 
-	// Members, or {caller}, for whose values amounts are counted apart. Default:
-	// all together.
+	// Members, or {caller}, for whose values amounts are counted apart. Values that
+	// differ only in case, width or white space at the ends are one. Default: all
+	// together.
 	By []string `json:"by,omitempty"`
 
 	// The store. Default: memory, which serves one replica.
@@ -94,9 +95,9 @@ func (b *Budget) check(ctx context.Context, g *Guard, in *Input) (hold, *Refusal
 	if !ok && !over {
 		return nil, noAmount(b.Member)
 	}
-	key, missing := reservationKey(g.profile, "budget:"+b.Name, b.By, b.by, in)
+	key, missing := reservationKey(g.profile, "budget:"+b.Name, b.By, b.by, in, sameValue)
 	if missing != "" {
-		return nil, &Refusal{Reason: OverLimit, Detail: "budget " + b.Name + " counts by " + missing + ", which is missing or is neither string nor number"}
+		return nil, &Refusal{Reason: OverLimit, Detail: "budget " + b.Name + " counts by " + missing + ", which is missing, twice there in other letters, or neither string nor number"}
 	}
 	refusal := &Refusal{Reason: OverBudget, Detail: "budget " + b.Name + " does not have that much left"}
 	if over {
@@ -116,7 +117,8 @@ func (b *Budget) check(ctx context.Context, g *Guard, in *Input) (hold, *Refusal
 
 // Unique says what makes an order, which is sent once in a while.
 type Unique struct {
-	// The members whose values together name the order. Required.
+	// The members whose values together name the order. White space at the ends of
+	// a value does not count. Required.
 	Members []string `json:"members"`
 
 	// How long an order is remembered, at least a second. Required.
@@ -156,9 +158,9 @@ var outcomeForm = regexp.MustCompile(`^[a-z0-9_]{1,64}$`)
 var idForm = regexp.MustCompile(`^[A-Za-z0-9_.:-]{1,128}$`)
 
 func (u *Unique) check(ctx context.Context, g *Guard, in *Input) (hold, *Refusal) {
-	key, missing := reservationKey(g.profile, "unique", u.Members, u.paths, in)
+	key, missing := reservationKey(g.profile, "unique", u.Members, u.paths, in, sameEnds)
 	if missing != "" {
-		return nil, &Refusal{Reason: NotAllowed, Detail: "unique needs " + missing + ", which is missing or is neither string nor number"}
+		return nil, &Refusal{Reason: NotAllowed, Detail: "unique needs " + missing + ", which is missing, twice there in other letters, or neither string nor number"}
 	}
 	// Two exchanges with one id are still two: the store takes the same id for
 	// the same call.
@@ -211,8 +213,9 @@ func identity(members []string) ([]body.Path, error) {
 }
 
 // reservationKey names a reservation by profile, rule and the digest of the
-// members and their values. It returns the member that is missing, if one is.
-func reservationKey(profile, rule string, members []string, paths []body.Path, in *Input) (key, missing string) {
+// members and their values, each in the form that same makes of it. It returns the
+// member that is missing, if one is.
+func reservationKey(profile, rule string, members []string, paths []body.Path, in *Input, same func(string) string) (key, missing string) {
 	digest := sha256.New()
 	add := func(text string) {
 		_ = binary.Write(digest, binary.BigEndian, uint64(len(text))) // a digest never fails
@@ -224,7 +227,7 @@ func reservationKey(profile, rule string, members []string, paths []body.Path, i
 			value = ""
 			each(in.Body, paths[i], func(m body.Member, found bool) bool {
 				if found && (m.Kind() == body.String || m.Kind() == body.Number) {
-					value = string(m.Text())
+					value = same(string(m.Text()))
 				}
 				return true
 			})

@@ -6,18 +6,18 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/guard/decimal"
 )
 
 // each calls yield for each value that a path names, and with false for each
-// place where it leads to none, an empty list or object under * among them. It
-// stops where yield returns false, and reports whether yield never did. Where the
-// path leads into a string that holds a JSON object or list, it goes on in it. A
-// member that stands there again in other letters, such as AMOUNT beside amount, is
-// none: the provider may read the other one. It costs the length of the body for
-// each name of the path.
+// place where it leads to none, an empty list or object under * among them, or
+// where a name stands there in other letters as well. It stops where yield returns
+// false, and reports whether yield never did. Where the path leads into a string
+// that holds a JSON object or list, it goes on in it. It costs the length of the
+// body for each name of the path.
 func each(o *body.Object, names body.Path, yield func(m body.Member, found bool) bool) bool {
 	if o == nil {
 		return yield(body.Member{}, false)
@@ -35,14 +35,6 @@ func each(o *body.Object, names body.Path, yield func(m body.Member, found bool)
 		}
 	}
 	return len(o.Members()) > 0 || yield(body.Member{}, false)
-}
-
-// hasTwin reports whether an object has a member whose name differs from name in
-// the case of letters only.
-func hasTwin(o *body.Object, name string) bool {
-	return slices.ContainsFunc(o.Members(), func(m body.Member) bool {
-		return string(m.Name()) != name && strings.EqualFold(string(m.Name()), name)
-	})
 }
 
 func within(m body.Member, names body.Path, yield func(m body.Member, found bool) bool) bool {
@@ -106,7 +98,7 @@ func amountOf(m body.Member, found bool) (*decimal.Decimal, bool) {
 // unclean reports whether some server could read the escaped path as another one.
 func unclean(escaped string) bool {
 	plain, err := url.PathUnescape(escaped)
-	if err != nil || !strings.HasPrefix(plain, "/") || strings.ContainsAny(plain, "\\?#%") || strings.ContainsFunc(plain, isControl) {
+	if err != nil || !strings.HasPrefix(plain, "/") || !utf8.ValidString(plain) || strings.ContainsAny(plain, "\\?#%") || strings.ContainsFunc(plain, isControl) {
 		return true
 	}
 	if strings.Contains(strings.ToLower(escaped), "%2f") {

@@ -64,6 +64,9 @@ func Register(registry prometheus.Registerer) error {
 	return nil
 }
 
+// GuardRule makes the counter of a rule, with the value zero.
+func GuardRule(profile, rule string) { guardRefusals.WithLabelValues(profile, rule) }
+
 // GuardRefused counts a request that a guardrail refused. The rule is the name
 // of the option: allow, require, limit, budget or unique.
 func GuardRefused(profile, rule string) { guardRefusals.WithLabelValues(profile, rule).Inc() }

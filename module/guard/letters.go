@@ -1,0 +1,56 @@
+package guard
+
+import (
+	"strings"
+	"unicode"
+
+	"golang.org/x/text/unicode/norm"
+
+	"github.com/countersign/caddy-countersign/module/body"
+)
+
+// A provider's reader may be more lenient than JSON: libraries that fill classes
+// take amount, Amount and am_ount for one field, and databases take "M1", "m1" and
+// "M1 " for one merchant. A rule must not be got around by what only such a reader
+// sees, so that names and values are compared in one form.
+
+// sameName is a name as the most lenient reader compares it: without case, width,
+// underscores, hyphens, white space and characters that are not seen.
+func sameName(name string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '_' || r == '-' || unicode.IsSpace(r) || !unicode.IsPrint(r) {
+			return -1
+		}
+		return unicode.ToLower(unicode.ToUpper(r))
+	}, norm.NFKC.String(name))
+}
+
+// hasTwin reports whether an object has another member whose name a lenient reader
+// may take for this one.
+func hasTwin(o *body.Object, name string) bool {
+	same := ""
+	for _, m := range o.Members() {
+		other := string(m.Name())
+		if other == name {
+			continue
+		}
+		if same == "" {
+			same = sameName(name)
+		}
+		if sameName(other) == same {
+			return true
+		}
+	}
+	return false
+}
+
+// sameEnds is a value without white space and control characters at its ends.
+func sameEnds(value string) string {
+	return strings.TrimFunc(value, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) })
+}
+
+// sameValue is a value as the most lenient reader compares it: without case, width
+// and what stands at its ends unseen.
+func sameValue(value string) string {
+	return sameEnds(strings.Map(func(r rune) rune { return unicode.ToLower(unicode.ToUpper(r)) }, norm.NFKC.String(value)))
+}
