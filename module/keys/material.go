@@ -24,6 +24,16 @@ type Value struct {
 	Private []*PrivateKey
 }
 
+// Wipe overwrites the texts of private keys, once they have been parsed: the set
+// holds them in the form in which they are used. Other texts may be part of a set.
+func (m Material) Wipe() {
+	for role, value := range m {
+		if plain, _ := role.Split(); plain == Sign || plain == Decrypt {
+			clear(value.Text)
+		}
+	}
+}
+
 // ErrEmpty says that nothing stands where a key or a secret should.
 var ErrEmpty = errors.New("it is empty")
 

@@ -1,10 +1,13 @@
 package keys
 
 import (
+	"bytes"
 	"encoding/base64"
 	"errors"
 	"regexp"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // encoded is one key or certificate of a value.
@@ -81,7 +84,10 @@ func pemBlocks(text string) ([]encoded, error) {
 		if strings.HasSuffix(label, " PARAMETERS") {
 			continue // openssl writes the curve before the key
 		}
-		der, ok := decodeBase64(header.ReplaceAllString(body, ""))
+		if strings.Contains(body, ":") {
+			body = header.ReplaceAllString(body, "")
+		}
+		der, ok := decodeBase64(body)
 		if !ok {
 			return nil, errBlock
 		}
@@ -121,7 +127,14 @@ const base64Letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234
 // decodeBase64 decodes Base64 with blanks and line breaks anywhere, with or
 // without padding.
 func decodeBase64(text string) ([]byte, bool) {
-	packed := strings.TrimRight(strings.Join(strings.Fields(text), ""), "=")
-	der, err := base64.RawStdEncoding.DecodeString(packed)
-	return der, err == nil && len(der) > 0
+	packed := make([]byte, 0, len(text))
+	defer func() { clear(packed) }() // it may be a private key
+	for _, r := range text {
+		if !unicode.IsSpace(r) {
+			packed = utf8.AppendRune(packed, r)
+		}
+	}
+	der := make([]byte, base64.RawStdEncoding.DecodedLen(len(packed)))
+	n, err := base64.RawStdEncoding.Decode(der, bytes.TrimRight(packed, "="))
+	return der[:n], err == nil && n > 0
 }

@@ -22,6 +22,7 @@ func parsePrivate(value Value) ([]*PrivateKey, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer wipe(blocks, value.Text)
 	var out []*PrivateKey
 	var beside []*PublicKey
 	for _, block := range blocks {
@@ -42,6 +43,16 @@ func parsePrivate(value Value) ([]*PrivateKey, error) {
 		return nil, errors.New("beside the private key stands the certificate or public key of another key; put the right one there, or none")
 	}
 	return out, nil
+}
+
+// wipe overwrites what was decoded of a text, which a parsed key holds in its own
+// form: a key is kept once.
+func wipe(blocks []encoded, text []byte) {
+	for _, block := range blocks {
+		if len(block.der) > 0 && len(text) > 0 && &block.der[0] != &text[0] { // DER that was given is the caller's
+			clear(block.der)
+		}
+	}
 }
 
 // match gives private keys the serial numbers of their certificates. It

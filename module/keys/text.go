@@ -22,6 +22,9 @@ func plainText(text []byte) (string, error) {
 		text = decoded
 	}
 	plain := strings.TrimPrefix(string(text), "\ufeff")
+	if !strings.ContainsAny(plain, "\\\r") {
+		return plain, nil // one copy less of what may be a private key
+	}
 	return strings.NewReplacer(`\r`, "", `\n`, "\n", `\/`, "/", "\r\n", "\n", "\r", "\n").Replace(plain), nil
 }
 

@@ -218,6 +218,7 @@ func (c candidate) sum(set *keys.Set, s Signature, charset func([]byte) []byte) 
 	if err != nil {
 		return nil, err
 	}
+	defer s.Text.wipe(text)
 	var key []byte
 	if s.Algorithm.Kind() == algorithm.MAC {
 		if key, err = s.key(c.secret); err != nil {
@@ -305,4 +306,11 @@ func (t Text) with(secrets Secrets) ([]byte, error) {
 		return t.Canonical, nil
 	}
 	return t.With(secrets)
+}
+
+// wipe overwrites a text with a secret in it, once it has been digested.
+func (t Text) wipe(text []byte) {
+	if t.With != nil && len(text) > 0 && (len(t.Canonical) == 0 || &text[0] != &t.Canonical[0]) {
+		clear(text)
+	}
 }

@@ -77,6 +77,7 @@ func (c candidate) verifier(in *Incoming, s Signature) (func(raw []byte) bool, e
 	if err != nil {
 		return nil, err
 	}
+	defer s.Text.wipe(text)
 	if in.Charset != nil {
 		text = in.Charset(text)
 	}

@@ -59,6 +59,7 @@ func (s *Source) Load(ctx context.Context, reference string, previous *keys.Set)
 			return nil, err
 		}
 		if !seen.equal(again) {
+			material.Wipe()
 			if previous != nil && !s.still(reference, before.files, again) {
 				return previous, nil
 			}
@@ -67,9 +68,11 @@ func (s *Source) Load(ctx context.Context, reference string, previous *keys.Set)
 		}
 		sum := digest(material)
 		if before.files.equal(seen) && before.sum == sum {
+			material.Wipe()
 			return previous, nil
 		}
 		set, err := parse(reference, seen, material, previous)
+		material.Wipe()
 		if err != nil {
 			return nil, err
 		}
@@ -135,12 +138,25 @@ func readFile(path string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close() //nolint:errcheck // it was only read
-	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	info, err := f.Stat()
 	if err != nil {
 		return nil, err
 	}
-	if len(text) > maxFile {
-		return nil, fmt.Errorf("%s is larger than %d bytes, which no key is", path, maxFile)
+	// A buffer that fits: one that grows leaves copies of the key behind.
+	text := make([]byte, min(info.Size(), maxFile)+1)
+	n := 0
+	for n < len(text) && err == nil {
+		var more int
+		more, err = f.Read(text[n:])
+		n += more
 	}
-	return text, nil
+	switch {
+	case err == nil && n > maxFile:
+		return nil, fmt.Errorf("%s is larger than %d bytes, which no key is", path, maxFile)
+	case err == nil:
+		return nil, fmt.Errorf("%s has grown while it was read", path)
+	case !errors.Is(err, io.EOF):
+		return nil, err
+	}
+	return text[:n:n], nil
 }

@@ -59,6 +59,7 @@ func (s *Source) assemble(ctx context.Context, reference string, previous *keys.
 		return nil, fmt.Errorf("%w: vault's %s has none of the fields sign, verify, encrypt, decrypt, secret and verify_secret", keys.ErrUnknown, path)
 	}
 	set, err := keys.Parse(reference, state, material)
+	material.Wipe()
 	if err == nil {
 		err = set.Lost(previous)
 	}
