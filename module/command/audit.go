@@ -23,6 +23,7 @@ func auditCommand() *cobra.Command {
 
 func auditVerifyCommand() *cobra.Command {
 	var options auditchain.Options
+	var state string
 	cmd := &cobra.Command{
 		Use:   "verify FILE...",
 		Short: "Verifies that the chain of audit entries is whole",
@@ -34,11 +35,18 @@ It prints which entries are missing or were changed, and which entries are under
 a checkpoint that a key has signed. Compare the fingerprint of that key with
 "caddy countersign keys show", or give it with --key: a chain without a
 checkpoint, or with one by another key, can have been made by anybody who can
-write the files. What was cut off behind the last entry does not show.
+write the files. What was cut off at the end, or added there, only shows with
+--state, which names the file that holds the end of the chain.
 
 The exit status is 1 if the chain is not whole.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, files []string) error {
+			if state != "" {
+				var err error
+				if options.End, err = auditchain.ReadState(state); err != nil {
+					return err
+				}
+			}
 			report, err := auditchain.Verify(files, options)
 			if err != nil {
 				return fmt.Errorf("verifying the audit log: %w", err)
@@ -51,6 +59,7 @@ The exit status is 1 if the chain is not whole.`,
 		},
 	}
 	cmd.Flags().StringArrayVar(&options.Keys, "key", nil, "the `fingerprint` of the key that signs checkpoints; may be repeated")
+	cmd.Flags().StringVar(&state, "state", "", "the `file` that holds the end of the chain, as chain { state } names it: what was cut off at the end shows")
 	cmd.Flags().Uint64Var(&options.From, "from", 1, "the `number` of the first entry, where older files were put away")
 	return cmd
 }
@@ -78,7 +87,7 @@ func writeAuditReport(out io.Writer, r *auditchain.Report) {
 	case covered == 0:
 		fmt.Fprintln(out, "; no checkpoint signs them")
 	case covered < r.Last:
-		fmt.Fprintf(out, "; the last %d are not signed yet\n", r.Last-covered)
+		fmt.Fprintf(out, "; the last %d, up to %s, are not signed yet\n", r.Last-covered, r.LastTime)
 	default:
 		fmt.Fprintln(out)
 	}

@@ -126,6 +126,21 @@ func load(path string) (*Chain, error) {
 // that it is replaced in one write.
 const stateFormat = "%020d %s\n"
 
+// ReadState returns the last entry of the chain whose state is in a file, also while
+// a process writes it.
+func ReadState(path string) (Head, error) {
+	file, err := os.Open(path) //nolint:gosec // the user names the file
+	if err != nil {
+		return Head{}, fmt.Errorf("reading the state of the audit chain: %w", err)
+	}
+	defer file.Close() //nolint:errcheck // it was only read
+	head, err := readState(file)
+	if err != nil {
+		return Head{}, fmt.Errorf("reading the state of the audit chain: %s: %w", path, err)
+	}
+	return head, nil
+}
+
 func readState(file *os.File) (Head, error) {
 	text := make([]byte, 256)
 	n, _ := file.ReadAt(text, 0) // what is wrong shows below

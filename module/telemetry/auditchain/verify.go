@@ -18,12 +18,16 @@ type Options struct {
 	// Keys are the fingerprints of the keys that may sign checkpoints. With it
 	// there must be a checkpoint. Default: any key, and none is needed.
 	Keys []string
+	// End is the last entry that the files must have, as ReadState returns it: what
+	// was cut off or added behind it is a fault. Default: the end is not known.
+	End Head
 }
 
 // Report is the result of Verify.
 type Report struct {
 	Entries     int          // that were read
 	First, Last uint64       // their numbers
+	LastTime    string       // when the last one was made, by the clock of the sidecar
 	Files       []FileReport // in the order of their entries
 	Checkpoints []Checkpoint // whose signature verifies
 	Faults      []Fault      // in the order in which they were found
@@ -92,6 +96,7 @@ func Verify(files []string, options Options) (*Report, error) {
 		}
 	}
 	v.name, v.line = "", 0
+	v.end()
 	if v.Entries == 0 {
 		v.fault("there are no chained entries; audit { chain } makes them")
 	}
@@ -99,6 +104,20 @@ func Verify(files []string, options Options) (*Report, error) {
 		v.fault("there is no checkpoint by the given key")
 	}
 	return &v.Report, nil
+}
+
+// end checks what the files end with.
+func (v *verifier) end() {
+	end := v.options.End
+	switch hash, known := v.hashes[end.Seq]; {
+	case end.Seq == 0 || v.Entries == 0:
+	case v.last.Seq < end.Seq:
+		v.missing(v.last.Seq+1, end.Seq)
+	case known && hash != end.Hash:
+		v.fault("entry %d is not the one that the state file names: entries up to it were replaced", end.Seq)
+	case v.last.Seq > end.Seq:
+		v.fault("entries from %d on were added: the state file names entry %d as the last, or is an old one", end.Seq+1, end.Seq)
+	}
 }
 
 // window is the number of hashes that are kept for checkpoints, which sign an
@@ -156,6 +175,7 @@ func (v *verifier) entry(all map[string]jsontext.Value) uint64 {
 		v.fault("entry %d was changed: ts is not the time at which it was made", seq)
 	}
 	v.follow(Head{seq, hash}, prev)
+	v.LastTime = text(all["time"])
 	v.hashes[seq] = hash
 	delete(v.hashes, seq-window)
 	if c, ok := checkpointOf(all); ok {
