@@ -172,21 +172,35 @@ func (r *Rule) at(err error) error {
 // Cleanup releases nothing: Caddy cleans up the stores, which are modules.
 func (*Guard) Cleanup() error { return nil }
 
+// StoreUse is a rule that keeps something in a store.
+type StoreUse struct {
+	Rule  string // such as "budget daily" or "unique"
+	Line  string // file:line of the rule, if known
+	Store stores.Ledger
+}
+
+// Stores are the rules that keep something, with their stores.
+func (g *Guard) Stores() []StoreUse {
+	var uses []StoreUse
+	for _, r := range g.Rules {
+		switch {
+		case r.Budget != nil:
+			uses = append(uses, StoreUse{"budget " + r.Budget.Name, r.Line, r.Budget.ledger})
+		case r.Unique != nil:
+			uses = append(uses, StoreUse{"unique", r.Line, r.Unique.ledger})
+		}
+	}
+	return uses
+}
+
 // Probe asks the stores whether they will do what the rules need. It uses the
 // network.
 func (g *Guard) Probe(ctx context.Context) error {
 	var all []error
-	for i := range g.Rules {
-		var store stores.Ledger
-		switch r := &g.Rules[i]; {
-		case r.Budget != nil:
-			store = r.Budget.ledger
-		case r.Unique != nil:
-			store = r.Unique.ledger
-		}
-		if p, ok := store.(stores.Prober); ok {
+	for _, use := range g.Stores() {
+		if p, ok := use.Store.(stores.Prober); ok {
 			if err := p.Probe(ctx); err != nil {
-				all = append(all, g.Rules[i].at(err))
+				all = append(all, fmt.Errorf("%s: %w", use.Rule, err))
 			}
 		}
 	}

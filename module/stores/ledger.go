@@ -43,6 +43,12 @@ type Prober interface {
 	Probe(ctx context.Context) error
 }
 
+// Forgetter is a store that can say what would make it forget, in the words of a
+// warning; "" where nothing does. It may use the network.
+type Forgetter interface {
+	Forgets(ctx context.Context) string
+}
+
 // First is the request that holds a key of Enter.
 type First struct {
 	ID      string

@@ -28,8 +28,12 @@ type ledger struct {
 	swept    time.Time
 }
 
+// started is what the parts of windows are counted from. With it they do not depend
+// on the clock of the machine, which may be set.
+var started = time.Now()
+
 type account struct {
-	parts map[int64]*decimal.Decimal // by the end of the part, in ms
+	parts map[int64]*decimal.Decimal // by the end of the part, in ms since started
 	until time.Time
 }
 
@@ -89,11 +93,12 @@ func (l *ledger) spend(key, id string, amount, limit *decimal.Decimal, window ti
 		a = &account{parts: make(map[int64]*decimal.Decimal)}
 		l.accounts[key] = a
 	}
+	ms := now.Sub(started).Milliseconds()
 	width := max(1, (window.Milliseconds()+stores.WindowParts-1)/stores.WindowParts)
 	total := new(decimal.Decimal)
 	total.Add(amount)
 	for end, sum := range a.parts {
-		if end+window.Milliseconds() <= now.UnixMilli() {
+		if end+window.Milliseconds() <= ms {
 			delete(a.parts, end)
 		} else {
 			total.Add(sum)
@@ -105,7 +110,7 @@ func (l *ledger) spend(key, id string, amount, limit *decimal.Decimal, window ti
 	if total.Cmp(limit) > 0 {
 		return false, nil
 	}
-	part := (now.UnixMilli()/width + 1) * width
+	part := (ms/width + 1) * width
 	if a.parts[part] == nil {
 		a.parts[part] = new(decimal.Decimal)
 	}
@@ -148,7 +153,7 @@ func (l *ledger) leave(key, id, outcome string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch o := l.orders[key]; {
-	case o == nil || o.ID != id:
+	case o == nil || o.ID != id || o.Outcome != stores.OutcomeRunning:
 	case outcome == "":
 		delete(l.orders, key)
 	default:
@@ -178,4 +183,12 @@ func (s *Store) Leave(_ context.Context, key, id, outcome string) error {
 	return nil
 }
 
-var _ stores.Ledger = (*Store)(nil)
+// Forgets says that nothing outlives the process.
+func (*Store) Forgets(context.Context) string {
+	return "what was spent and sent is in the memory of the process: a restart forgets it, and each replica counts for itself"
+}
+
+var (
+	_ stores.Ledger    = (*Store)(nil)
+	_ stores.Forgetter = (*Store)(nil)
+)

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/countersign/caddy-countersign/module/guard/decimal"
 	"github.com/countersign/caddy-countersign/module/stores"
 	"github.com/countersign/caddy-countersign/module/stores/storetest"
 )
@@ -25,6 +26,37 @@ func provisioned(t *testing.T, s *Store) *Store {
 
 func TestProtocol(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) stores.Store { return provisioned(t, new(Store)) })
+}
+
+func TestLedger(t *testing.T) {
+	storetest.RunLedger(t, func(t *testing.T) stores.Ledger { return provisioned(t, new(Store)) })
+}
+
+// Where the memory is full nothing is forgotten: it fails.
+func TestLedgerIsFull(t *testing.T) {
+	s := provisioned(t, &Store{MaxEntries: 3})
+	one := new(decimal.Decimal)
+	for i := range 3 * reservationsPerEntry {
+		if i%2 == 0 {
+			first, err := s.Enter(t.Context(), fmt.Sprint("order", i), "a", time.Hour)
+			require.NoError(t, err)
+			require.Nil(t, first)
+			continue
+		}
+		ok, err := s.Spend(t.Context(), fmt.Sprint("budget", i), "a", one, one, time.Hour)
+		require.NoError(t, err)
+		require.True(t, ok)
+	}
+	_, err := s.Enter(t.Context(), "one more", "a", time.Hour)
+	require.ErrorIs(t, err, errLedgerFull)
+	_, err = s.Spend(t.Context(), "one more", "a", one, one, time.Hour)
+	require.ErrorIs(t, err, errLedgerFull)
+	first, err := s.Enter(t.Context(), "order0", "b", time.Hour)
+	require.NoError(t, err)
+	assert.Equal(t, "a", first.ID, "what it holds it still knows")
+	require.NoError(t, s.Leave(t.Context(), "order0", "a", ""))
+	_, err = s.Enter(t.Context(), "one more", "a", time.Hour)
+	require.NoError(t, err)
 }
 
 // What is remembered outlives a reload, and only what has other bounds does not

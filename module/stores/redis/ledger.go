@@ -194,7 +194,31 @@ func (s *Store) Probe(ctx context.Context) error {
 	return s.Settle(ctx, key+":budget", key, true)
 }
 
+// Forgets says whether the server is set up so that a restart or a lack of memory
+// makes it forget, as far as INFO tells.
+func (s *Store) Forgets(ctx context.Context) string {
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(s.Timeout))
+	defer cancel()
+	info, err := s.client.Info(ctx).Result()
+	if err != nil {
+		return "the server does not answer INFO, so that it is not known whether it keeps an append-only file and evicts nothing"
+	}
+	setting := func(name string) string {
+		_, rest, _ := strings.Cut(info, "\n"+name+":")
+		value, _, _ := strings.Cut(rest, "\r")
+		return value
+	}
+	switch {
+	case setting("aof_enabled") != "1":
+		return "the server keeps no append-only file (appendonly no): after a restart it has forgotten what was spent and sent"
+	case setting("maxmemory") != "0" && setting("maxmemory_policy") != "noeviction":
+		return "the server forgets when its memory is full (maxmemory-policy " + setting("maxmemory_policy") + "): it must be noeviction"
+	}
+	return ""
+}
+
 var (
-	_ stores.Ledger = (*Store)(nil)
-	_ stores.Prober = (*Store)(nil)
+	_ stores.Ledger    = (*Store)(nil)
+	_ stores.Prober    = (*Store)(nil)
+	_ stores.Forgetter = (*Store)(nil)
 )
