@@ -1,0 +1,7 @@
+//go:build !linux
+
+package guardrails_test
+
+const scanSocket = ""
+
+func serveScans(string) {}
