@@ -140,6 +140,8 @@ func TestAlertsAndDashboardOnRealMetrics(t *testing.T) {
 		app(short("/healthy", provider, "profile healthy"),
 			short("/tampered", provider, "profile tampered"),
 			short("/slow", address, "profile slow"),
+			short("/guarded", provider, "profile guarded", "limit bizData.orderSubDetails.*.transAmt 1"),
+			short("/away", provider, "profile away", "unique orgTrace for 1h redis://127.0.0.1:1"),
 			shortWith("odd "+merchant, "/unsignable", provider, "profile unsignable"),
 			shortWith("failing "+merchant, "/failing", provider, "profile failing"),
 			shortWith("blip "+merchant, "/blip", provider, "profile blip"),
@@ -170,8 +172,10 @@ func TestAlertsAndDashboardOnRealMetrics(t *testing.T) {
 		}
 		require.Equal(t, http.StatusBadGateway, s.post("/tampered/ledger/mpos?fault=tampered", body).status)
 		require.Equal(t, http.StatusServiceUnavailable, s.post("/unsignable/ledger/mpos", body).status)
+		require.Equal(t, http.StatusServiceUnavailable, s.post("/away/ledger/mpos", body).status)
 		for range 2 {
 			require.Equal(t, http.StatusUnauthorized, s.post("/forged", forged).status)
+			require.Equal(t, http.StatusForbidden, s.post("/guarded/ledger/mpos", body).status)
 		}
 		require.Equal(t, http.StatusBadGateway, s.refresh().status)
 		release <- struct{}{}
@@ -213,10 +217,12 @@ func TestAlertsAndDashboardOnRealMetrics(t *testing.T) {
 	// The first answer that does not verify is enough.
 	assert.Contains(t, got.Steps[good].Firing, `CountersignVerificationFailures{profile="tampered", scheme="easypay"}`)
 	assert.Equal(t, []string{
+		`CountersignGuardRefusals{profile="guarded", rule="limit"}`,
 		`CountersignKeysFailingToRefresh{source="failing"}`,
 		`CountersignKeysStale{source="failing"}`,
 		`CountersignSigningFailures{profile="unsignable", scheme="easypay"}`,
 		`CountersignSlowProvider{profile="slow", scheme="easypay"}`,
+		`CountersignStoreUnavailable{profile="away", scheme="easypay"}`,
 		`CountersignVerificationFailures{profile="forged", scheme="easypay"}`,
 		`CountersignVerificationFailures{profile="tampered", scheme="easypay"}`,
 	}, got.Steps[good+bad-1].Firing)

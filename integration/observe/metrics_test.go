@@ -97,10 +97,11 @@ var ours = map[string][]string{
 	"caddy_countersign_key_refreshes_total":    {"outcome", "source"},
 	"caddy_countersign_key_age_seconds":        {"source"},
 	"caddy_countersign_audit_lost_total":       nil,
+	"caddy_countersign_guard_refusals_total":   {"profile", "rule"},
 }
 
 func TestMetricsHaveTheNamesAndLabelsOfTheContract(t *testing.T) {
-	s := start(t, global("")+app(short("/east", provider, "profile east"), notify("/notify", "profile west"))+providers()+watching())
+	s := start(t, global("")+app(short("/east", provider, "profile east", "allow POST /ledger/mpos"), notify("/notify", "profile west"))+providers()+watching())
 	body := sample(t, "easypay")
 	for range 3 {
 		require.Equal(t, http.StatusOK, s.post("/east/ledger/mpos", body).status)

@@ -51,6 +51,7 @@ func TestASignedAcknowledgement(t *testing.T) {
 		// What is refused first is not remembered: the application is asked again.
 		for name, text := range map[string]string{
 			"no JSON": "success", "nothing": "", "a list": "[]", "a member twice": `{"a":1,"a":2}`,
+			"an order": `{"version":"0.0.1","biz_content":{"amount":"1"}}`, "an order as text": `{"biz_content":" {\"amount\":\"1\"}"}`, "a list within": `{"orders":[1]}`,
 			"too large": `{"a":"` + strings.Repeat("x", 70<<10) + `"}`,
 		} {
 			answer(200, "application/json", text)

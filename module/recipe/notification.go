@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/message"
 	"github.com/countersign/caddy-countersign/module/scheme"
 )
@@ -81,6 +82,11 @@ func (c *compiler) ackSign(l Line, rule *scheme.NotifyRule) error {
 	}
 	c.p.ackRoles = s.roles(message.Request)
 	rule.SignAck = func(d *scheme.Draft) error {
+		if s.text.build.raw == nil {
+			if err := flat(d.Message.Payload); err != nil {
+				return err
+			}
+		}
 		o := &sealing{block: &requestBlock{zone: china}, draft: d}
 		o.env = env{p: c.p, m: d.Message, keys: d.Keys, now: d.Now, zone: china, bytes: o.payload}
 		if err := o.sign(s); err != nil {
@@ -90,6 +96,22 @@ func (c *compiler) ackSign(l Line, rule *scheme.NotifyRule) error {
 			d.Message.Wire = d.Message.Payload.Text()
 		}
 		return nil
+	}
+	return nil
+}
+
+// flat refuses an acknowledgement that holds an object or a list, be it in a string.
+// Its text is made by the rule of requests, and no guardrail looks at it: whoever
+// answers notifications must not have an order signed as one.
+func flat(ack *body.Tree) error {
+	if ack == nil {
+		return nil
+	}
+	for _, m := range ack.Members() {
+		text := strings.TrimSpace(string(m.Text()))
+		if !m.IsScalar() || strings.HasPrefix(text, "{") || strings.HasPrefix(text, "[") {
+			return scheme.Failf(scheme.Invalid, "the member %s of the acknowledgement is or holds an object or a list; only plain values are signed there", body.ShowName(m.Name()))
+		}
 	}
 	return nil
 }

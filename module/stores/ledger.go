@@ -43,6 +43,11 @@ type Prober interface {
 	Probe(ctx context.Context) error
 }
 
+// Remote is a store that says whether it lies beyond this machine.
+type Remote interface {
+	Remote() bool
+}
+
 // Forgetter is a store that can say what would make it forget, in the words of a
 // warning; "" where nothing does. It may use the network.
 type Forgetter interface {

@@ -40,9 +40,7 @@ func (e *examination) checkScheme(u *use) {
 	if u.kind != isProxy {
 		return
 	}
-	if u.transport.Guard != nil && u.transport.Guard.Report {
-		e.warning("guardrails", u.where, "guard report: every request passes, and what the guardrails would refuse is only logged", "remove the line guard report once the limits are known")
-	}
+	e.checkGuard(u)
 	if u.transport.UnsignedResponses == "pass" {
 		e.warning("scheme", u.where, "unsigned_responses pass: answers that nobody signed reach the application", "reject them, or have the application look at Countersign-Verified")
 	}

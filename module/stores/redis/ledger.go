@@ -194,6 +194,12 @@ func (s *Store) Probe(ctx context.Context) error {
 	return s.Settle(ctx, key+":budget", key, true)
 }
 
+// Remote reports whether the server is on another machine.
+func (s *Store) Remote() bool {
+	o := s.client.Options()
+	return o.Network != "unix" && !loopback(o.Addr)
+}
+
 // Forgets says whether the server is set up so that a restart or a lack of memory
 // makes it forget, as far as INFO tells.
 func (s *Store) Forgets(ctx context.Context) string {
@@ -220,5 +226,6 @@ func (s *Store) Forgets(ctx context.Context) string {
 var (
 	_ stores.Ledger    = (*Store)(nil)
 	_ stores.Prober    = (*Store)(nil)
+	_ stores.Remote    = (*Store)(nil)
 	_ stores.Forgetter = (*Store)(nil)
 )

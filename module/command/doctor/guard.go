@@ -1,0 +1,41 @@
+package doctor
+
+import (
+	"github.com/countersign/caddy-countersign/module/stores"
+)
+
+// checkGuard looks at the guardrails of a use, and at the stores in which they keep
+// what was spent and sent.
+func (e *examination) checkGuard(u *use) {
+	const check, store = "guardrails", "store"
+	g := u.transport.Guard
+	if g == nil || len(g.Rules) == 0 {
+		return
+	}
+	if g.Report {
+		e.warning(check, u.where, "guard report: every request passes, and what the guardrails would refuse is only logged", "remove the line guard report once the limits are known")
+	}
+	if err := g.Provision(e.ctx, u.where); err != nil {
+		e.failure(check, u.where, err.Error(), "correct it")
+		return
+	}
+	for _, used := range g.Stores() {
+		subject := u.where + ", " + used.Rule
+		if r, ok := used.Store.(stores.Remote); ok && r.Remote() && !e.online {
+			e.ok(store, subject, "it lies beyond this machine and was not asked; --online asks it")
+			continue
+		}
+		if p, ok := used.Store.(stores.Prober); ok {
+			if err := p.Probe(e.ctx); err != nil {
+				e.failure(store, subject, err.Error(), "start the store, or correct its address: without it every payment is refused with store_unavailable")
+				continue
+			}
+			e.ok(store, subject, "it does what the rule needs")
+		}
+		if f, ok := used.Store.(stores.Forgetter); ok {
+			if reason := f.Forgets(e.ctx); reason != "" {
+				e.warning(store, subject, reason, "share a Redis with appendonly yes, appendfsync always and maxmemory-policy noeviction, or accept it")
+			}
+		}
+	}
+}
