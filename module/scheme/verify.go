@@ -77,7 +77,6 @@ func (c candidate) verifier(in *Incoming, s Signature) (func(raw []byte) bool, e
 	if err != nil {
 		return nil, err
 	}
-	defer s.Text.wipe(text)
 	if in.Charset != nil {
 		text = in.Charset(text)
 	}
