@@ -16,6 +16,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
+	"github.com/countersign/caddy-countersign/module/inspector/recorder"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/keysource"
 	"github.com/countersign/caddy-countersign/module/protocol"
@@ -53,6 +54,7 @@ type App struct {
 	ctx     caddy.Context
 	audit   *telemetry.Audit
 	signer  telemetry.Signer // of the audit chain, or nil
+	hook    recorder.Hook
 	logger  *zap.Logger
 
 	mu     sync.Mutex
@@ -90,6 +92,9 @@ func (a *App) Ordinal(of string) int {
 	a.alike[of]++
 	return n
 }
+
+// Hook connects the handlers of the configuration with its inspector.
+func (a *App) Hook() *recorder.Hook { return &a.hook }
 
 // CaddyModule returns the Caddy module information.
 func (*App) CaddyModule() caddy.ModuleInfo {

@@ -11,22 +11,22 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// recorder tells whether the header has left.
-type recorder struct {
+// answerRecorder tells whether the header has left.
+type answerRecorder struct {
 	*httptest.ResponseRecorder
 	left bool
 }
 
-func (r *recorder) WriteHeader(status int) {
+func (r *answerRecorder) WriteHeader(status int) {
 	r.left = true
 	r.ResponseRecorder.WriteHeader(status)
 }
 
-// held is a writer before a recorder. The entry must be written once, and
+// held is a writer before a answerRecorder. The entry must be written once, and
 // before anything leaves.
-func held(t *testing.T, limit int) (*answerWriter, *recorder, *int) {
+func held(t *testing.T, limit int) (*answerWriter, *answerRecorder, *int) {
 	t.Helper()
-	rec := &recorder{ResponseRecorder: httptest.NewRecorder()}
+	rec := &answerRecorder{ResponseRecorder: httptest.NewRecorder()}
 	entries := new(int)
 	w := &answerWriter{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: rec}, limit: limit}
 	w.before = func() {

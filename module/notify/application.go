@@ -123,6 +123,7 @@ func (n *notification) ask(w http.ResponseWriter, r *http.Request, next caddyhtt
 		n.entry.Upstream = max(time.Since(start), 1)
 		n.entry.UpstreamStatus = answer.status
 		n.entry.ResponseBytes = answer.size()
+		n.inspection.answers(answer.status, answer.held)
 		n.end(n.h.verdict(answer))
 	}
 	header := w.Header().Clone()

@@ -21,6 +21,7 @@ import (
 	"github.com/countersign/caddy-countersign/module/app"
 	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/diagnosis"
+	"github.com/countersign/caddy-countersign/module/inspector/recorder"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/protocol"
 	"github.com/countersign/caddy-countersign/module/scheme"
@@ -115,6 +116,7 @@ type Handler struct {
 	audit      *telemetry.Audit
 	diagnoses  *diagnosis.Log
 	logger     *zap.Logger
+	hook       *recorder.Hook // of the inspector
 }
 
 // CaddyModule returns the Caddy module information.
@@ -176,7 +178,11 @@ func (h *Handler) provision(ctx caddy.Context) error {
 		// remember apart: there may be another application behind each.
 		h.identity = a.Ordinal("notify " + h.Scheme.Name + " " + h.Reference)
 	}
-	return h.provisionKeys(a)
+	if err := h.provisionKeys(a); err != nil {
+		return err
+	}
+	h.inspectable(a)
+	return nil
 }
 
 // notifier is a scheme whose provider sends notifications.
@@ -287,6 +293,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if p := h.enter(); p != nil {
 		return n.refuse(w, r, p)
 	}
+	n.inspection.reads(m)
 	opened, p := n.open(r.Context(), m)
 	if p != nil {
 		return n.refuse(w, r, p)

@@ -40,13 +40,18 @@ type notification struct {
 	ended    bool // the entry is written
 	entry    telemetry.Entry
 
+	detail    string // of the problem
 	diagnosis string // why the signature does not verify, for the log
+
+	inspection   *inspection // nil unless the inspector keeps messages
+	method, path string      // for the inspector
 }
 
 // begin starts a notification and makes its id known to the access log.
 func (h *Handler) begin(r *http.Request) *notification {
 	n := &notification{h: h}
 	n.entry = telemetry.Entry{ID: problem.NewID(), Profile: h.Profile, Scheme: h.Scheme.Name, Reference: h.Reference}
+	n.inspect(r)
 	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
 		extra.Set(zap.String("countersign_id", n.entry.ID))
 	}
@@ -144,6 +149,7 @@ func (n *notification) fail(p *problem.Problem) {
 		return
 	}
 	p.ID, p.Notification = n.entry.ID, true
+	n.detail = p.Detail
 	n.end(string(p.Reason), "")
 	if p.Reason == problem.NotificationSignatureInvalid {
 		telemetry.Emit(telemetry.EventVerificationFailed, map[string]any{
@@ -169,6 +175,7 @@ func (n *notification) end(outcome, verdict string) {
 	n.ended = true
 	n.entry.Outcome, n.entry.Verdict = outcome, verdict
 	n.h.audit.Done(&n.entry, telemetry.MessageNotification)
+	n.inspected()
 	n.h.meter.Count(outcome)
 }
 

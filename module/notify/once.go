@@ -142,6 +142,7 @@ func (n *notification) report(err error) {
 // repeat gives the answer that the application gave before.
 func (n *notification) repeat(w http.ResponseWriter, answer *stores.Answer) error {
 	n.entry.UpstreamStatus, n.entry.ResponseBytes = answer.Status, len(answer.Body)
+	n.inspection.answers(answer.Status, answer.Body)
 	n.end(outcomeRepeated, "")
 	if answer.ContentType != "" {
 		w.Header().Set("Content-Type", answer.ContentType)

@@ -98,6 +98,7 @@ func (e *exchange) open() (result, *problem.Problem) {
 	rep := &e.reply
 	m := message.New(message.Answer)
 	m.Status, m.Header, m.Wire = rep.status, rep.header, rep.body
+	e.inspection.reads(m)
 	var unreadable error
 	if rules := e.t.rules.Answer; rules != nil {
 		unreadable = rules.Format.Read(m)
@@ -136,6 +137,8 @@ func (e *exchange) open() (result, *problem.Problem) {
 		return unverified(rep), nil
 	}
 	e.entry.Fingerprints = appendNew(e.entry.Fingerprints, verified.Fingerprints())
+	e.signed = verified.Part()
+	e.inspection.opens(verified)
 	return e.t.release(rep, verified), nil
 }
 

@@ -47,6 +47,9 @@ type exchange struct {
 	entry   telemetry.Entry
 
 	diagnosis string // why the answer's signature does not verify, for the log
+	signed    string // what the answer's signature covers
+
+	inspection *inspection // nil unless the inspector keeps messages
 }
 
 type exchangeKey struct{}
@@ -71,6 +74,7 @@ func (t *Transport) begin(r *http.Request) *exchange {
 	ctx := r.Context()
 	e := &exchange{t: t, id: problem.NewID(), Context: ctx, traced: telemetry.Traced(ctx)}
 	e.entry.ID, e.entry.Profile, e.entry.Scheme, e.entry.Reference = e.id, t.Profile, t.name, t.Reference
+	e.inspect()
 	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok && server.Logs == nil {
 		return e
 	}
@@ -210,6 +214,7 @@ func (e *exchange) end(outcome string, p *problem.Problem) {
 	}
 	e.done(p, outcome)
 	e.t.audit.Done(&e.entry, telemetry.MessageExchange)
+	e.inspected(p)
 	metric := e.entry.Outcome
 	if metric == "ok" {
 		metric = outcome

@@ -59,34 +59,13 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // try sends the sealed request and opens the answer.
 func (e *exchange) try(r *http.Request) (*http.Response, error) {
-	start := time.Now()
-	timer, cancel := context.WithDeadline(context.Background(), start.Add(time.Duration(e.t.Timeout)))
-	defer cancel()
-	endSpan := e.span(telemetry.SpanUpstream)
-	p := e.send(timer, r)
-	answered := time.Now()
-	e.entry.Upstream += max(answered.Sub(start), 1)
-	if p != nil {
-		endSpan(string(p.Reason))
-		e.sealed = nil // another try is sealed afresh
-		if !e.sent {
-			return nil, e.failDial(p)
-		}
+	result, p := e.converse(r)
+	switch {
+	case p != nil && !e.sent:
+		return nil, e.failDial(p)
+	case p != nil:
 		return nil, e.fail(r, p)
 	}
-	endSpan("")
-	e.entry.UpstreamStatus = e.reply.status
-	e.entry.ResponseBytes = len(e.reply.body)
-
-	endSpan = e.span(telemetry.SpanOpen)
-	result, p := e.open()
-	e.entry.Open = max(time.Since(answered), 1)
-	e.reply.body, e.sealed = nil, nil
-	if p != nil {
-		endSpan(string(p.Reason))
-		return nil, e.fail(r, p)
-	}
-	endSpan("")
 	outcome := "ok"
 	if !result.verified {
 		outcome = "unsigned"
@@ -98,6 +77,38 @@ func (e *exchange) try(r *http.Request) (*http.Response, error) {
 	return result.response(r), nil
 }
 
+// converse sends the sealed request, and makes of the answer what may be released.
+func (e *exchange) converse(r *http.Request) (result, *problem.Problem) {
+	start := time.Now()
+	timer, cancel := context.WithDeadline(context.Background(), start.Add(time.Duration(e.t.Timeout)))
+	defer cancel()
+	e.inspection.sees(e.sealed, e.host)
+	endSpan := e.span(telemetry.SpanUpstream)
+	p := e.send(timer, r)
+	answered := time.Now()
+	e.entry.Upstream += max(answered.Sub(start), 1)
+	if p != nil {
+		endSpan(string(p.Reason))
+		e.sealed = nil // another try is sealed afresh
+		return result{}, p
+	}
+	endSpan("")
+	e.entry.UpstreamStatus = e.reply.status
+	e.entry.ResponseBytes = len(e.reply.body)
+
+	endSpan = e.span(telemetry.SpanOpen)
+	res, p := e.open()
+	e.entry.Open = max(time.Since(answered), 1)
+	e.reply.body, e.sealed = nil, nil
+	if p != nil {
+		endSpan(string(p.Reason))
+		return result{}, p
+	}
+	endSpan("")
+	e.inspection.hands(res)
+	return res, nil
+}
+
 // send sends the sealed request and reads the whole answer.
 func (e *exchange) send(timer context.Context, r *http.Request) *problem.Problem {
 	if e.attempt == nil {
@@ -107,7 +118,7 @@ func (e *exchange) send(timer context.Context, r *http.Request) *problem.Problem
 	}
 	ctx := e.attempt.begin(timer, r.Context(), e.sealed.Message.Wire)
 	telemetry.GuardStandardLog()
-	res, err := e.t.HTTP.RoundTrip(e.outgoing(ctx, r))
+	res, err := e.upstream().RoundTrip(e.outgoing(ctx, r))
 	if e.attempt.connected.Load() {
 		e.sent = true
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/countersign/caddy-countersign/module/diagnosis"
 	"github.com/countersign/caddy-countersign/module/directive"
 	"github.com/countersign/caddy-countersign/module/guard"
+	"github.com/countersign/caddy-countersign/module/inspector/recorder"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/problem"
 	"github.com/countersign/caddy-countersign/module/protocol"
@@ -117,6 +118,7 @@ type Transport struct {
 	audit     *telemetry.Audit
 	logger    *zap.Logger
 	diagnoses *diagnosis.Log
+	hook      *recorder.Hook // of the inspector
 	inFlight  *atomic.Int64
 	warned    atomic.Bool // of development keys
 	forward   []string    // canonical names of all headers that are forwarded
@@ -185,6 +187,7 @@ func (t *Transport) provision(ctx caddy.Context) error {
 	if err := t.provisionKeys(ctx, a); err != nil {
 		return err
 	}
+	t.inspectable(a)
 	t.meter = telemetry.Exchanges(t.name, t.Profile)
 	if parent := parentProxy(ctx); parent != nil {
 		t.ownHost = parent.Headers == nil || parent.Headers.Request == nil

@@ -112,6 +112,7 @@ func (h *Handler) provision(ctx caddy.Context) (err error) {
 	if h.ring, err = a.Use(h.Source, h.reference, nil); err != nil {
 		return err
 	}
+	a.Hook().AddSandbox(h.Scheme, http.HandlerFunc(h.answer))
 	if h.Notify != "" {
 		h.notifier, err = newNotifier(h.Notify, h.logger)
 	}
@@ -161,6 +162,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.
 		h.notifier.send(*answer.Notification)
 	}
 	return fault.write(w, r, answer)
+}
+
+// answer is ServeHTTP for the inspector, which asks a sandbox without a server.
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request) {
+	if err := h.ServeHTTP(w, r, nil); err != nil {
+		http.Error(w, "the sandbox could not answer", http.StatusInternalServerError)
+	}
 }
 
 func (h *Handler) keys(r *http.Request, text []byte) (*keys.Set, error) {

@@ -23,7 +23,7 @@ func (in *Incoming) checkReflection(s Signature, sum []byte) error {
 	}
 	digest := sha256.Sum256(s.Text.Canonical)
 	for _, made := range in.Request.made {
-		if made.symmetric && (made.digest == digest || bytes.Equal(made.sum, sum)) {
+		if made.symmetric() && (made.digest == digest || bytes.Equal(made.sum, sum)) {
 			return Failf(BadSignature, "the signature is the one of the request itself, sent back")
 		}
 	}

@@ -123,7 +123,7 @@ func (o *opening) verify(signatures []Signature) error {
 	if len(signatures) == 0 {
 		return Failf(Unsigned, "the scheme names no signature of the message")
 	}
-	o.v = &Verified{part: o.direction.Part, covers: o.direction.Signed}
+	o.v = &Verified{signatures: signatures, part: o.direction.Part, covers: o.direction.Signed}
 	var parts []string
 	sums := make([][]byte, len(signatures))
 	for i, signature := range signatures {
@@ -136,7 +136,6 @@ func (o *opening) verify(signatures []Signature) error {
 		if signature.Part != "" && !slices.Contains(parts, signature.Part) {
 			parts = append(parts, signature.Part)
 		}
-		o.v.texts = append(o.v.texts, signature.Text)
 	}
 	if len(parts) > 0 {
 		o.v.part = strings.Join(parts, ",")

@@ -67,11 +67,14 @@ type Envelope struct {
 
 // made is a signature that was made.
 type made struct {
-	text      Text
-	symmetric bool
-	digest    [sha256.Size]byte // of the canonical string
-	sum       []byte            // the signature
+	signature   Signature
+	fingerprint string            // of the key
+	digest      [sha256.Size]byte // of the canonical string
+	sum         []byte            // the signature
 }
+
+// symmetric reports whether whoever verifies such a signature could have made it.
+func (m made) symmetric() bool { return m.signature.Algorithm.Kind() != algorithm.Public }
 
 // Sealed is a request as it leaves, and what opening its answer needs.
 type Sealed struct {
@@ -90,7 +93,7 @@ func (s *Sealed) Canonical() []byte {
 	if len(s.made) == 0 {
 		return nil
 	}
-	return s.made[len(s.made)-1].text.Canonical
+	return s.made[len(s.made)-1].signature.Text.Canonical
 }
 
 // Hole is the text that was digested for the last signature, with {secret} where
@@ -99,7 +102,7 @@ func (s *Sealed) Hole() []byte {
 	if len(s.made) == 0 {
 		return nil
 	}
-	return s.made[len(s.made)-1].text.hole()
+	return s.made[len(s.made)-1].signature.Text.hole()
 }
 
 // Seal completes and signs a request, with its caller's keys. Its errors are
@@ -142,7 +145,7 @@ func (d *Draft) Sign(s Signature) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	d.made = append(d.made, made{s.Text, s.Algorithm.Kind() != algorithm.Public, sha256.Sum256(s.Text.Canonical), raw})
+	d.made = append(d.made, made{s, fingerprint, sha256.Sum256(s.Text.Canonical), raw})
 	d.fingerprints = append(d.fingerprints, fingerprint)
 	return s.Encoding.Encode(raw), nil
 }

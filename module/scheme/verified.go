@@ -15,7 +15,7 @@ import (
 // Verified is an answer or a notification that has verified. Only Open makes one.
 type Verified struct {
 	message      *message.Message
-	texts        []Text
+	signatures   []Signature
 	fingerprints []string
 	part         string
 	unsigned     bool
@@ -68,8 +68,8 @@ func (v *Verified) Identity(rule NotifyRule) [sha256.Size]byte {
 	}
 	members := v.signedMembers(rule.IdentityExcept)
 	if rule.IdentityExcept == nil || len(members) == 0 {
-		for _, t := range v.texts {
-			add(t.Canonical)
+		for _, s := range v.signatures {
+			add(s.Text.Canonical)
 		}
 	}
 	for _, member := range members {
@@ -158,12 +158,12 @@ func (v *Verified) Message() message.Message { return *v.message }
 // Canonical is what the signatures cover, without secrets. Where there are
 // several they stand one after another, each behind its length.
 func (v *Verified) Canonical() []byte {
-	if len(v.texts) == 1 {
-		return v.texts[0].Canonical
+	if len(v.signatures) == 1 {
+		return v.signatures[0].Text.Canonical
 	}
 	var all []byte
-	for _, t := range v.texts {
-		all = append(all, t.Canonical...)
+	for _, s := range v.signatures {
+		all = append(all, s.Text.Canonical...)
 		all = append(all, '\n')
 	}
 	return all
@@ -171,10 +171,10 @@ func (v *Verified) Canonical() []byte {
 
 // Hole is the text that was digested, with {secret} where a secret stands.
 func (v *Verified) Hole() []byte {
-	if len(v.texts) == 0 {
+	if len(v.signatures) == 0 {
 		return nil
 	}
-	return v.texts[len(v.texts)-1].hole()
+	return v.signatures[len(v.signatures)-1].Text.hole()
 }
 
 // Fingerprints are those of the keys that were used, the signature's first.

@@ -197,7 +197,7 @@ func (s *Store) Probe(ctx context.Context) error {
 // Remote reports whether the server is on another machine.
 func (s *Store) Remote() bool {
 	o := s.client.Options()
-	return o.Network != "unix" && !loopback(o.Addr)
+	return o.Network != "unix" && !local(o.Addr)
 }
 
 // Forgets says whether the server is set up so that a restart or a lack of memory
