@@ -5,8 +5,6 @@ package network
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"io"
 	"net"
@@ -26,14 +24,11 @@ func Describe(err error) error {
 		}
 		return errors.New("the name " + e.Name + " does not resolve")
 	}
-	if e, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return errors.New("its TLS certificate does not verify: " + certificateReason(e.Err))
+	if text := describeTLS(err); text != "" {
+		return errors.New(text)
 	}
-	if e, ok := errors.AsType[tls.AlertError](err); ok {
-		return errors.New("the TLS handshake failed: " + e.Error())
-	}
-	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
-		return errors.New("the TLS handshake failed: the other side does not speak TLS")
+	if text := describeProxy(err); text != "" {
+		return errors.New(text)
 	}
 	if e, ok := errors.AsType[syscall.Errno](err); ok {
 		return errors.New(e.Error())
@@ -57,19 +52,6 @@ func Describe(err error) error {
 		return errors.New("the other side closed the connection")
 	}
 	return errors.New("the connection broke, or what came was not HTTP")
-}
-
-func certificateReason(err error) string {
-	switch {
-	case Is[x509.UnknownAuthorityError](err):
-		return "it is signed by an unknown authority"
-	case Is[x509.HostnameError](err):
-		return "it is for another name"
-	}
-	if e, ok := errors.AsType[x509.CertificateInvalidError](err); ok && e.Reason == x509.Expired {
-		return "it has expired or is not valid yet"
-	}
-	return "it is not valid"
 }
 
 func Is[E error](err error) bool {

@@ -16,6 +16,7 @@ import (
 	"github.com/countersign/caddy-countersign/module/app"
 	"github.com/countersign/caddy-countersign/module/directive"
 	"github.com/countersign/caddy-countersign/module/guard"
+	"github.com/countersign/caddy-countersign/module/network"
 	"github.com/countersign/caddy-countersign/module/problem"
 	"github.com/countersign/caddy-countersign/module/protocol"
 )
@@ -40,6 +41,7 @@ func init() {
 //	    max_in_flight            <number>
 //	    forward_headers          <name>...
 //	    allow_plaintext_upstream
+//	    legacy_tls               1.0|rsa|3des...
 //	    as                       json|wire
 //	    allow                    <METHOD> <path>...
 //	    require                  <member> <value>...
@@ -202,6 +204,13 @@ func (p *parser) option(d *caddyfile.Dispenser, option string) error {
 			if err := checkForward(name); err != nil {
 				return d.WrapErr(err)
 			}
+		}
+	case "legacy_tls":
+		if err := directive.Take(d, directive.List(option, &t.LegacyTLS)); err != nil {
+			return err
+		}
+		if err := network.CheckLegacy(t.LegacyTLS); err != nil {
+			return d.WrapErr(err)
 		}
 	case "as":
 		return directive.Take(d, directive.Enum(option, &t.As, "json", "wire"))

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/net/http2"
+
+	"github.com/countersign/caddy-countersign/module/network"
 )
 
 // h2 serves the connections to a provider that speak HTTP/2, one http2.ClientConn
@@ -57,7 +59,7 @@ func serveHTTP2(base *http.Transport, timeout time.Duration) *h2 {
 // upgrade is asked for each new connection that speaks HTTP/2.
 func (h *h2) upgrade(_ string, conn *tls.Conn) http.RoundTripper {
 	c := &h2Conn{h: h}
-	c.conn = &watchedTLS{Conn: conn, closed: c.forget}
+	c.conn = &watchedTLS{Conn: conn, closed: c.forget, ended: make(chan struct{})}
 	if inner, ok := conn.NetConn().(interface{ UnencryptedNetConn() net.Conn }); ok {
 		c.conn = &watchedConn{Conn: inner.UnencryptedNetConn(), closed: c.forget}
 	}
@@ -97,7 +99,31 @@ func (c *h2Conn) RoundTrip(r *http.Request) (*http.Response, error) {
 	if why := notProcessed(err); why != "" {
 		return nil, &notProcessedError{why}
 	}
+	if refused := c.refusal(r.Context(), err); refused != nil {
+		return nil, refused
+	}
 	return nil, err
+}
+
+// alertWait is how long an alert may come after a request could not be written.
+const alertWait = 200 * time.Millisecond
+
+// refusal is the TLS alert by which the other side has ended the connection, if it
+// has: a write that fails hides it.
+func (c *h2Conn) refusal(ctx context.Context, err error) error {
+	watched, ok := c.conn.(*watchedTLS)
+	if _, stream := errors.AsType[http2.StreamError](err); !ok || stream || ctx.Err() != nil {
+		return nil
+	}
+	select {
+	case <-watched.ended:
+	case <-time.After(alertWait):
+		return nil
+	}
+	if _, ok := network.RemoteAlert(watched.err); !ok {
+		return nil
+	}
+	return watched.err
 }
 
 // retire lets the exchanges on a connection end, and puts no more on it.
@@ -184,6 +210,21 @@ func (f failing) RoundTrip(*http.Request) (*http.Response, error) { return nil, 
 type watchedTLS struct {
 	*tls.Conn
 	closed func()
+	once   sync.Once
+	ended  chan struct{} // closed when nothing more can be read, because of err
+	err    error
+}
+
+// Read reads, and keeps the error that ends the connection.
+func (c *watchedTLS) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if err != nil {
+		c.once.Do(func() {
+			c.err = err
+			close(c.ended)
+		})
+	}
+	return n, err
 }
 
 // Close closes the connection.

@@ -216,6 +216,9 @@ func (e *exchange) sendProblem(ctx context.Context, err error) *problem.Problem 
 		return problem.New(problem.UpstreamUnreachable, refused.Error()+"; it was not carried out", refused)
 	}
 	cause := network.Describe(err)
+	if alert, ok := network.RemoteAlert(err); ok && alert.RefusesHandshake() && !e.attempt.reused.Load() && !e.attempt.answered.Load() {
+		e.sent = false // in TLS 1.3 a server looks at the client's certificate after the request has left
+	}
 	switch {
 	case !e.sent:
 		return problem.New(problem.UpstreamUnreachable, "no connection to the provider: "+cause.Error(), cause)

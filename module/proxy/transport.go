@@ -25,6 +25,7 @@ import (
 	"github.com/countersign/caddy-countersign/module/guard"
 	"github.com/countersign/caddy-countersign/module/inspector/recorder"
 	"github.com/countersign/caddy-countersign/module/keys"
+	"github.com/countersign/caddy-countersign/module/network"
 	"github.com/countersign/caddy-countersign/module/problem"
 	"github.com/countersign/caddy-countersign/module/protocol"
 	"github.com/countersign/caddy-countersign/module/recipe"
@@ -95,6 +96,10 @@ type Transport struct {
 
 	// Anything that Caddy's HTTP transport takes. Its versions are 1.1 by default.
 	HTTP *reverseproxy.HTTPTransport `json:"http,omitempty"`
+
+	// What a provider's old server needs of TLS: "1.0" (the versions 1.0 and
+	// 1.1), "rsa" (RSA key exchange), "3des". Default: none.
+	LegacyTLS []string `json:"legacy_tls,omitempty"`
 
 	// What may be signed. Default: everything.
 	Guard *guard.Guard `json:"guard,omitempty"`
@@ -199,9 +204,17 @@ func (t *Transport) provision(ctx caddy.Context) error {
 		return fmt.Errorf("setting up the http transport: %w", err)
 	}
 	if t.HTTP.Transport != nil {
+		t.AllowLegacyTLS(t.HTTP.Transport)
 		t.h2 = serveHTTP2(t.HTTP.Transport, time.Duration(t.Timeout))
 	}
 	return nil
+}
+
+// AllowLegacyTLS allows a transport what legacy_tls says.
+func (t *Transport) AllowLegacyTLS(base *http.Transport) {
+	if base.TLSClientConfig != nil {
+		network.Legacy(base.TLSClientConfig, t.LegacyTLS)
+	}
 }
 
 // load makes the scheme.
@@ -255,6 +268,9 @@ func (t *Transport) fillIn() error {
 		return errors.New("timeouts and limits must be positive")
 	}
 	if err := directive.OneOf("unsigned_responses", &t.UnsignedResponses, "reject", "pass"); err != nil {
+		return err
+	}
+	if err := network.CheckLegacy(t.LegacyTLS); err != nil {
 		return err
 	}
 	t.forward = []string{"Content-Type", "Accept", "User-Agent"}

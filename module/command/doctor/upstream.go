@@ -128,6 +128,7 @@ func (e *examination) ask(u *use, dial string, address caddy.NetworkAddress) {
 		e.failure("upstream", dial, "setting up the connection: "+err.Error(), "correct the block http")
 		return
 	}
+	u.transport.AllowLegacyTLS(transport.Transport)
 	defer transport.Cleanup() //nolint:errcheck // it only closes idle connections
 
 	replacer := caddy.NewReplacer()
@@ -143,6 +144,11 @@ func (e *examination) ask(u *use, dial string, address caddy.NetworkAddress) {
 	took := e.now().Sub(sent)
 	if err != nil {
 		e.explain(dial, err)
+		if encrypts(transport, address) {
+			if option := worksWith(e.ctx, transport.Transport.TLSClientConfig, address); option != "" {
+				e.failure("TLS", dial, "the handshake succeeds with "+option+", and without it fails", "write it into the block of the directive, and ask the provider when its server will be renewed")
+			}
+		}
 		return
 	}
 	defer answer.Body.Close() //nolint:errcheck // a HEAD has no body

@@ -6,6 +6,8 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -223,4 +225,31 @@ func TestAPublicUpstream(t *testing.T) {
 	f = find(t, findings, "name", "misspelt.example")
 	assert.Equal(t, keysource.Failure, f.Status)
 	assert.Contains(t, f.Reason, "no such host")
+}
+
+// The doctor tries what reaches an old server, and names it.
+func TestAnOldServer(t *testing.T) {
+	for name, c := range map[string]struct {
+		server *tls.Config
+		option string
+	}{
+		"RSA key exchange": {&tls.Config{MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_RSA_WITH_AES_128_GCM_SHA256}}, "legacy_tls rsa"},
+		"TLS 1.0":          {&tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS10}, "legacy_tls 1.0"},
+		"both":             {&tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS10, CipherSuites: []uint16{tls.TLS_RSA_WITH_AES_128_CBC_SHA}}, "legacy_tls 1.0 rsa"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewUnstartedServer(http.NotFoundHandler())
+			server.TLS = c.server
+			server.Config.ErrorLog = log.New(io.Discard, "", 0)
+			server.StartTLS()
+			defer server.Close()
+			file := filepath.Join(t.TempDir(), "ca.pem")
+			require.NoError(t, os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600))
+			dir, upstream := merchant(t, easypayRef), "https://"+server.Listener.Addr().String()
+			f := find(t, examine(t, sidecar(dir, upstream, trusting(file))), "TLS", "")
+			assert.Equal(t, keysource.Failure, f.Status)
+			assert.Contains(t, f.Reason, "succeeds with "+c.option+",")
+			assert.Empty(t, failures(examine(t, sidecar(dir, upstream, c.option+"\n"+trusting(file)))))
+		})
+	}
 }

@@ -1,0 +1,123 @@
+package network
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// SmallHello is what helps where a box on the way drops a ClientHello that does not
+// fit into one packet, which the key share of ML-KEM causes.
+const SmallHello = "http { tls_curves x25519 secp256r1 }"
+
+// describeTLS says why a handshake failed, or "". Of the texts of crypto/tls those
+// are known that hold nothing of the other side's but a number.
+func describeTLS(err error) string {
+	if e, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return "its TLS certificate does not verify: " + certificateReason(e)
+	}
+	if alert, ok := RemoteAlert(err); ok {
+		return describeAlert(alert)
+	}
+	if e, ok := errors.AsType[tls.AlertError](err); ok {
+		return "the TLS handshake failed: " + e.Error()
+	}
+	if Is[tls.RecordHeaderError](err) {
+		return "the TLS handshake failed: the other side does not speak TLS"
+	}
+	switch text := err.Error(); {
+	case strings.Contains(text, "tls: server selected unsupported protocol version"):
+		return "the TLS handshake failed: it speaks TLS 1.1 or older only; legacy_tls 1.0 reaches it"
+	case strings.Contains(text, "x509: negative serial number"):
+		return "its TLS certificate has a negative serial number, which is not allowed: have a new one issued; until then the environment variable GODEBUG=x509negativeserial=1 reaches it"
+	case strings.Contains(text, "tls: failed to parse certificate from server"):
+		return "its TLS certificate cannot be read"
+	case strings.Contains(text, "TLS handshake timeout") || strings.Contains(text, "HTTP transport TLS handshake"):
+		return "the TLS handshake timed out; if the address is right, a box on the way may drop a large ClientHello: " + SmallHello + " makes it small"
+	}
+	return ""
+}
+
+// certificateReason says why a certificate does not verify, and what to change.
+func certificateReason(e *tls.CertificateVerificationError) string {
+	if host, ok := errors.AsType[x509.HostnameError](e.Err); ok {
+		if c := host.Certificate; c != nil && len(c.DNSNames) == 0 && len(c.IPAddresses) == 0 && c.Subject.CommonName != "" {
+			return "it has its name in the Common Name only, which has not counted since 2000: have one issued with a Subject Alternative Name"
+		}
+		return "it is for another name; where that is meant, give the name with http { tls_server_name }"
+	}
+	if Is[x509.UnknownAuthorityError](e.Err) {
+		sent := e.UnverifiedCertificates
+		if n := len(sent); n > 0 && !slices.Equal(sent[n-1].RawIssuer, sent[n-1].RawSubject) && n == 1 {
+			return "it is signed by an unknown authority, and the server sends no intermediate certificate: have the server send its chain, or give the authority's certificates with http { tls_trust_pool file <file> }"
+		}
+		return "it is signed by an unknown authority; a private one is given with http { tls_trust_pool file <file> }"
+	}
+	if invalid, ok := errors.AsType[x509.CertificateInvalidError](e.Err); ok && invalid.Reason == x509.Expired {
+		return "it has expired or is not valid yet"
+	}
+	return "it is not valid"
+}
+
+// describeProxy says with which status an HTTP proxy refused to connect, or "". The
+// client has the proxy's own words only: those that the standard has are shown.
+func describeProxy(err error) string {
+	inner := err
+	for unwrapped := errors.Unwrap(inner); unwrapped != nil; unwrapped = errors.Unwrap(inner) {
+		inner = unwrapped
+	}
+	text := inner.Error()
+	if at := strings.LastIndex(text, ": "); at >= 0 {
+		text = text[at+2:]
+	}
+	for status := 300; status < 600; status++ {
+		if known := http.StatusText(status); known == "" || !strings.EqualFold(known, text) {
+			continue
+		}
+		if status == http.StatusProxyAuthRequired {
+			return "the proxy on the way wants credentials (407 Proxy Authentication Required): give them in its address, as in http { network_proxy url http://user:password@proxy:3128 }"
+		}
+		return fmt.Sprintf("the proxy on the way refused to connect, with %d %s", status, http.StatusText(status))
+	}
+	return ""
+}
+
+// The words of legacy_tls.
+const (
+	LegacyTLS10 = "1.0" // the versions 1.0 and 1.1
+	LegacyRSA   = "rsa" // RSA key exchange, without forward secrecy
+	Legacy3DES  = "3des"
+)
+
+// CheckLegacy refuses words that legacy_tls does not have.
+func CheckLegacy(words []string) error {
+	for _, word := range words {
+		if word != LegacyTLS10 && word != LegacyRSA && word != Legacy3DES {
+			return fmt.Errorf("legacy_tls takes 1.0, rsa and 3des, not %q", word)
+		}
+	}
+	return nil
+}
+
+// Legacy allows a client what crypto/tls no longer offers by itself.
+func Legacy(config *tls.Config, words []string) {
+	if slices.Contains(words, LegacyTLS10) {
+		config.MinVersion = tls.VersionTLS10
+	}
+	triple, rsa := slices.Contains(words, Legacy3DES), slices.Contains(words, LegacyRSA)
+	if !triple && !rsa && !slices.Contains(words, LegacyTLS10) {
+		return
+	}
+	config.CipherSuites = nil
+	for _, suite := range append(tls.CipherSuites(), tls.InsecureCipherSuites()...) {
+		keyExchange, is3DES := strings.HasPrefix(suite.Name, "TLS_RSA_"), strings.Contains(suite.Name, "3DES")
+		if strings.Contains(suite.Name, "RC4") || keyExchange && !rsa || is3DES && !triple {
+			continue
+		}
+		config.CipherSuites = append(config.CipherSuites, suite.ID)
+	}
+}
