@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/countersign/caddy-countersign/integration/process"
 	"github.com/countersign/caddy-countersign/module/stores/redis/redistest"
 )
 
@@ -27,7 +28,7 @@ func example(t *testing.T, name string, changes ...string) string {
 	for i := 0; i < len(changes); i += 2 {
 		require.Contains(t, string(text), changes[i], name)
 	}
-	return strings.NewReplacer(changes...).Replace(string(text))
+	return strings.ReplaceAll(strings.NewReplacer(changes...).Replace(string(text)), "keys file keys-dev/", "keys file $REPO/keys-dev/")
 }
 
 // order is the sample request with an order number and amounts of its own.
@@ -54,7 +55,7 @@ func (s *sidecar) audit(t *testing.T, n int, message string) []map[string]any {
 	require.Eventually(t, func() bool {
 		found = nil
 		for _, file := range []string{"output.log", "audit.log"} {
-			text, _ := os.ReadFile(filepath.Join(s.dir, file))
+			text, _ := os.ReadFile(filepath.Join(s.Dir, file))
 			for line := range strings.Lines(string(text)) {
 				if e := parse(line); e["logger"] == "http.countersign.audit" && e["msg"] == message {
 					found = append(found, e)
@@ -68,7 +69,7 @@ func (s *sidecar) audit(t *testing.T, n int, message string) []map[string]any {
 
 // One merchant, a ceiling, and a socket that only its owner and one group may open.
 func TestMerchant(t *testing.T) {
-	run := folder(t)
+	run := process.Folder(t)
 	const shop = 4711 // the group
 	require.NoError(t, os.Chmod(run, 0o750|os.ModeSetgid))
 	if os.Getuid() == 0 {
@@ -186,7 +187,7 @@ func TestBudgetByCaller(t *testing.T) {
 // runs in integration/vault.
 func TestTreasury(t *testing.T) {
 	server, people, strangers := newAuthority(t), newAuthority(t), newAuthority(t)
-	tlsDir, keys := folder(t), folder(t)
+	tlsDir, keys := process.Folder(t), process.Folder(t)
 	_, certificate, key := server.issue(t, "treasury.example")
 	for name, content := range map[string][]byte{"server.pem": certificate, "server.key": key, "people.pem": people.pem} {
 		require.NoError(t, os.WriteFile(filepath.Join(tlsDir, name), content, 0o600))
@@ -238,8 +239,8 @@ func TestTreasury(t *testing.T) {
 		assert.Equal(t, test.name, entry["caller"])
 	}
 	assert.Len(t, p.orders(), 6)
-	s.stop()
-	out, err := s.verify(t, filepath.Join(s.dir, "audit.log"))
+	s.Stop()
+	out, err := s.verify(t, filepath.Join(s.Dir, "audit.log"))
 	require.NoError(t, err, out)
 	assert.Contains(t, out, "checkpoint at")
 }

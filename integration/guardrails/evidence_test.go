@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/countersign/caddy-countersign/integration/process"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/telemetry/auditchain"
 )
@@ -35,7 +36,7 @@ func parse(line string) map[string]any {
 // verify runs the command as an auditor does.
 func (s *sidecar) verify(t *testing.T, args ...string) (string, error) {
 	t.Helper()
-	cmd := command(t, folder(t), append([]string{"countersign", "audit", "verify"}, args...)...)
+	cmd := process.Command(t, process.Folder(t), append([]string{"countersign", "audit", "verify"}, args...)...)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
@@ -130,7 +131,7 @@ func (e *evidence) edit(i int, old, replacement string) *evidence {
 
 // write writes the files and returns their names.
 func (e *evidence) write() (files []string) {
-	dir := folder(e.t)
+	dir := process.Folder(e.t)
 	for _, name := range e.names() {
 		file := filepath.Join(dir, name)
 		require.NoError(e.t, os.WriteFile(file, []byte(strings.Join(e.files[name], "\n")+"\n"), 0o600))
@@ -157,7 +158,7 @@ func (e *evidence) judge(options auditchain.Options) (said string, whole bool) {
 // rotated files, with checkpoints by a key of its own.
 func recorded(t *testing.T) (*sidecar, *evidence) {
 	t.Helper()
-	dir := folder(t)
+	dir := process.Folder(t)
 	require.NoError(t, os.CopyFS(filepath.Join(dir, "keys"), os.DirFS(filepath.Join(repository(t), "keys-dev/merchant"))))
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	require.NoError(t, err)
@@ -211,29 +212,29 @@ http://`+address+` {
 		}
 	}
 	names := func() []string {
-		found, err := filepath.Glob(filepath.Join(s.dir, "audit*.log"))
+		found, err := filepath.Glob(filepath.Join(s.Dir, "audit*.log"))
 		require.NoError(t, err)
 		return found
 	}
 	pay(4) // two that are sent, with an intent each, and two that are refused: 6 entries
-	s.kill()
+	s.Kill()
 	s.again()
 	pay(2)
 	require.Eventually(t, func() bool { pay(1); return len(names()) >= 2 }, 30*time.Second, 300*time.Millisecond, "the file is rotated")
-	s.stop() // with a checkpoint
+	s.Stop() // with a checkpoint
 	s.again()
 	require.Eventually(t, func() bool { pay(2); return len(names()) >= 3 }, 30*time.Second, 300*time.Millisecond, "the file is rotated again")
-	s.stop()
+	s.Stop()
 	s.again()
 	pay(2)
-	s.kill() // without one: the end is not signed
+	s.Kill() // without one: the end is not signed
 
 	other, err := rsa.GenerateKey(rand.Reader, 2048)
 	require.NoError(t, err)
 	public, err := x509.MarshalPKIXPublicKey(&other.PublicKey)
 	require.NoError(t, err)
 	e := &evidence{
-		t: t, files: make(map[string][]string), state: filepath.Join(s.dir, "state"),
+		t: t, files: make(map[string][]string), state: filepath.Join(s.Dir, "state"),
 		key: keys.Fingerprint(&key.PublicKey), own: keys.Fingerprint(&other.PublicKey),
 		sign: func(head auditchain.Head, at string) map[string]any {
 			digest := sha256.Sum256(auditchain.Signed(head, at))

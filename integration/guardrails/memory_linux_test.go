@@ -23,6 +23,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"github.com/countersign/caddy-countersign/integration/process"
 )
 
 // scanSocket in the environment of a sidecar names a socket at which it tells how
@@ -174,7 +176,7 @@ func TestCopiesOfKeysInMemory(t *testing.T) {
 	secret := hex.EncodeToString(func() []byte { b := make([]byte, 24); _, _ = rand.Read(b); return b }())
 	text := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 
-	dir := folder(t)
+	dir := process.Folder(t)
 	write := func(name string, content []byte) {
 		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700))
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), content, 0o600))

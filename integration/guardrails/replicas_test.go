@@ -34,7 +34,7 @@ type provider struct {
 	all []seen
 }
 
-func startProvider(t testing.TB) *provider {
+func startProvider(t *testing.T) *provider {
 	p := new(provider)
 	p.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		arrived := time.Now()
@@ -184,7 +184,7 @@ func TestReplicasAreKilledUnderLoad(t *testing.T) {
 	for i := range kills {
 		time.Sleep(300*time.Millisecond + rand.N(500*time.Millisecond))
 		victim := all[i%len(all)]
-		victim.kill()
+		victim.Kill()
 		if i == kills/2 {
 			redis.Restart(t)
 		}
