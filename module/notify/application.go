@@ -181,7 +181,7 @@ func applicationProblem(err error) *problem.Problem {
 		status = e.StatusCode
 	}
 	switch {
-	case errors.Is(err, errAckSize), errors.Is(err, errAckJSON):
+	case errors.Is(err, errAckSize), errors.Is(err, errAckJSON), scheme.ReasonOf(err) == scheme.Invalid:
 		return problem.New(problem.ApplicationFailed, err.Error(), nil)
 	case scheme.ReasonOf(err) != 0:
 		return problem.New(problem.SigningFailed, "the acknowledgement could not be signed: "+err.Error(), errors.Unwrap(err))
