@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -447,7 +446,7 @@ func (p *provider) made(set *keys.Set, s scheme.Signature) string {
 	text := s.Text.Canonical
 	var err error
 	if s.Text.With != nil {
-		text, err = withSecrets(s.Text.With, set, s.Key)
+		text, err = s.Text.With(set.NamedSecret)
 		require.NoError(t, err)
 	}
 	var raw []byte
@@ -467,19 +466,6 @@ func (p *provider) made(set *keys.Set, s scheme.Signature) string {
 		}
 	}
 	return s.Encoding.Encode(s.Algorithm.Sum(key, text))
-}
-
-// withSecrets calls what makes a text with secrets in it: it takes the secret, or what
-// finds one by its name.
-func withSecrets[S any](with func(S) ([]byte, error), set *keys.Set, name string) ([]byte, error) {
-	var secrets S
-	into := reflect.ValueOf(&secrets).Elem()
-	if into.Kind() == reflect.Func {
-		into.Set(reflect.ValueOf(set.NamedSecret).Convert(into.Type()))
-	} else {
-		into.Set(reflect.ValueOf(set.NamedSecret(name)))
-	}
-	return with(secrets)
 }
 
 // at puts a text where a signature stands; "" takes it away.

@@ -239,7 +239,7 @@ func (e entry) opened(x *exchanger) {
 	s := signatures[0]
 	made := s.Text.Canonical
 	if s.Text.With != nil {
-		made, err = withSecrets(s.Text.With, x.keys.merchant, s.Key)
+		made, err = s.Text.With(x.keys.merchant.NamedSecret)
 		require.NoError(t, err)
 	}
 	want := e.filled(x.keys.secrets)
