@@ -101,6 +101,11 @@ func Charset(name string) (Change, error) {
 	}, nil
 }
 
+// StripPrefix removes a text where another begins with it.
+func StripPrefix(prefix string) Change {
+	return func(text []byte) ([]byte, error) { return bytes.TrimPrefix(text, []byte(prefix)), nil }
+}
+
 // StripSpace removes blanks, tabs, carriage returns and line feeds.
 func StripSpace(text []byte) ([]byte, error) {
 	out := make([]byte, 0, len(text))

@@ -1,6 +1,7 @@
 package gm
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/x509/pkix"
 	"errors"
@@ -57,6 +58,18 @@ func (c *Certificate) Verify(roots, intermediates []*Certificate, at time.Time) 
 		return fmt.Errorf("verifying the certificate: %w", err)
 	}
 	return nil
+}
+
+// Issued reports whether c is an authority's certificate, and its key has signed that
+// of other.
+func (c *Certificate) Issued(other *Certificate) bool {
+	return c.parsed.IsCA && bytes.Equal(c.parsed.RawSubject, other.parsed.RawIssuer) &&
+		c.parsed.CheckSignature(other.parsed.SignatureAlgorithm, other.parsed.RawTBSCertificate, other.parsed.Signature) == nil
+}
+
+// ValidAt reports whether a time is one of those that the certificate is made for.
+func (c *Certificate) ValidAt(at time.Time) bool {
+	return !at.Before(c.NotBefore) && !at.After(c.NotAfter)
 }
 
 func pool(certificates []*Certificate) *smx509.CertPool {

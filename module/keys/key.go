@@ -51,6 +51,8 @@ type PublicKey struct {
 	Fingerprint    string            // SHA-256 of the PKIX form, 64 hex digits
 	Origin         string            // where it came from
 	Expires        time.Time         // of the certificate it stood in; zero if it stood in none
+
+	sm2 *gm.Certificate // the certificate that an SM2 key stood in, or nil
 }
 
 // Info is what may be shown of a key or a secret.

@@ -150,6 +150,11 @@ func (s *Set) addPlain(role Role, id string, value Value) error {
 		}
 		if role == Verify {
 			s.Verify, s.roots = public, certificates
+			for _, key := range public {
+				if key.sm2 != nil {
+					s.sm2 = append(s.sm2, key.sm2)
+				}
+			}
 			return nil
 		}
 		if public = leaves(public, public); len(public) != 1 {
@@ -196,7 +201,7 @@ func (s *Set) finish(now time.Time) {
 	for _, id := range s.ids() {
 		named := s.Named[id]
 		named.Verify = leaves(named.Verify, keys)
-		s.roots = append(s.roots, named.roots...)
+		s.roots, s.sm2 = append(s.roots, named.roots...), append(s.sm2, named.sm2...)
 	}
 	for _, key := range append(slices.Clone(s.VerifyKeys("")), matching(s, "", func(s *Set) []*PublicKey { return optional(s.Encrypt) })...) {
 		if !key.Expires.IsZero() && now.After(key.Expires) {

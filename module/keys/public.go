@@ -68,6 +68,7 @@ func publicKey(from encoded, origin string) (*PublicKey, error) {
 	key := NewPublicKey(public, origin)
 	if certificate == nil && key.Kind == KindSM2 {
 		if c, err := gm.ParseCertificate(from.der); err == nil {
+			key.sm2 = c
 			key.CertificateDER, key.Serial, key.Expires = c.Raw, hexSerial(c.SerialNumber), c.NotAfter
 		}
 	}
@@ -133,7 +134,16 @@ func checkRSA(key *rsa.PublicKey) error {
 // one in all. An issuer beside what it issued makes a chain, and the peer signs
 // with the leaf's key: the issuer's must not verify in its place.
 func leaves(keys, all []*PublicKey) []*PublicKey {
-	return slices.DeleteFunc(slices.Clone(keys), func(key *PublicKey) bool { return issuedAny(key.Certificate, all) })
+	return slices.DeleteFunc(slices.Clone(keys), func(key *PublicKey) bool {
+		return issuedAny(key.Certificate, all) || issuedSM2(key.sm2, all)
+	})
+}
+
+// issuedSM2 is issuedAny of certificates of SM2 keys.
+func issuedSM2(issuer *gm.Certificate, all []*PublicKey) bool {
+	return issuer != nil && slices.ContainsFunc(all, func(key *PublicKey) bool {
+		return key.sm2 != nil && !key.sm2.PublicKey.Equal(issuer.PublicKey) && issuer.Issued(key.sm2)
+	})
 }
 
 func issuedAny(issuer *x509.Certificate, all []*PublicKey) bool {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/countersign/caddy-countersign/module/gm"
 )
 
 // Set is a key set as it was at one moment. It is never changed: a rotation
@@ -37,7 +39,8 @@ type Set struct {
 	Warnings []string
 
 	serials map[Role]string     // what <role>.serial says
-	roots   []*x509.Certificate // every certificate of the role verify
+	roots   []*x509.Certificate // every certificate of the role verify, but for those of SM2 keys
+	sm2     []*gm.Certificate   // those of SM2 keys
 }
 
 // SignKey returns the private key that signs: of the id, or the plain one where
@@ -96,9 +99,11 @@ func (s *Set) Secrets(id string) []*Secret {
 }
 
 // Roots are all certificates of the role verify, issuers too: the trust roots
-// of a certificate that comes in a message. Those of SM2 keys are not among
-// them.
+// of a certificate that comes in a message. Those of SM2 keys are [Set.SM2Roots].
 func (s *Set) Roots() []*x509.Certificate { return s.roots }
+
+// SM2Roots are Roots of SM2 keys, which crypto/x509 does not know.
+func (s *Set) SM2Roots() []*gm.Certificate { return s.sm2 }
 
 // Need returns an error that names the first of the roles that the set lacks.
 // It wraps ErrMissingRole, or ErrBroken where the source holds the role and it

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/message"
 	"github.com/countersign/caddy-countersign/module/providers"
@@ -27,6 +28,19 @@ type note struct {
 	At      string              `json:"at"`
 	Ref     string              `json:"ref"`
 	Options map[string][]string `json:"options"`
+
+	// Of a vector that says what the application has: sealing it makes the message, and
+	// Canonical is what is signed.
+	Seal      *plain `json:"seal"`
+	Canonical string `json:"canonical"`
+}
+
+// plain is what an application sends.
+type plain struct {
+	Method  string            `json:"method"`
+	URI     string            `json:"uri"`
+	Headers map[string]string `json:"headers"`
+	Body    string            `json:"body"`
 }
 
 // Every message that stands in a provider's folder verifies, requests as at the provider, and
@@ -50,6 +64,9 @@ func TestMessages(t *testing.T) {
 				require.NoError(t, err)
 			}
 			if n.Kind == message.Request {
+				if n.Seal != nil && strings.HasPrefix(name, "yeepay") && !strings.Contains(file, "json") {
+					t.Skip("a peer does not undo encode; TestVectorsAreSealed has the message")
+				}
 				if strings.HasSuffix(file, "wechatpay-v3/messages/request-post.http") {
 					t.Skip("the body of the official test is no JSON, which a peer reads")
 				}
@@ -77,10 +94,60 @@ func TestMessages(t *testing.T) {
 			require.NoError(t, open(readMessage(t, file, n.Kind)))
 
 			m := readMessage(t, file, n.Kind)
-			m.Wire = bytes.Replace(m.Wire, []byte("0"), []byte("9"), 1)
+			if m.Wire = bytes.Replace(m.Wire, []byte("0"), []byte("9"), 1); name == "standard-webhooks" {
+				m.Wire = bytes.Replace(m.Wire, []byte("2"), []byte("9"), 1)
+			}
 			assert.Equal(t, scheme.BadSignature, scheme.ReasonOf(open(m)))
 		})
 	}
+}
+
+// What a vector says the application has is sealed to the vector's own bytes. An SM2
+// signature is another one each time: its text is compared.
+func TestVectorsAreSealed(t *testing.T) {
+	files, err := filepath.Glob("*/messages/*.http")
+	require.NoError(t, err)
+	sealed := 0
+	for _, file := range files {
+		n := readNote(t, strings.TrimSuffix(file, ".http")+".json")
+		if n.Seal == nil {
+			continue
+		}
+		sealed++
+		t.Run(file, func(t *testing.T) {
+			name := strings.Split(file, "/")[0]
+			r, _ := providers.Find(name)
+			p, err := recipe.Compile(name, r, n.Options)
+			require.NoError(t, err)
+			set := readKeys(t, filepath.Join(name, "keys", n.Ref))
+			now, err := time.Parse(time.RFC3339, n.At)
+			require.NoError(t, err)
+			m := message.New(message.Request)
+			m.Method = n.Seal.Method
+			m.Path, m.Query, _ = strings.Cut(n.Seal.URI, "?")
+			for name, value := range n.Seal.Headers {
+				m.Header.Set(name, value)
+			}
+			if n.Seal.Body != "" {
+				o, err := body.Parse([]byte(n.Seal.Body))
+				require.NoError(t, err)
+				m.SetPayload(o)
+			}
+			made, err := scheme.Seal(p, scheme.Request{Message: m, Keys: set, Now: now})
+			require.NoError(t, err)
+			assert.Equal(t, n.Canonical, string(made.Canonical()))
+			want := readMessage(t, file, message.Request)
+			assert.Equal(t, want.Method+" "+want.URI(), made.Message.Method+" "+made.Message.URI())
+			assert.Equal(t, string(want.Wire), string(made.Message.Wire))
+			for name := range want.Header {
+				if name == "Content-Type" || name == "Authorization" && set.SignKey("").Kind == keys.KindSM2 {
+					continue
+				}
+				assert.Equal(t, want.Header.Get(name), made.Message.Header.Get(name), name)
+			}
+		})
+	}
+	assert.NotZero(t, sealed)
 }
 
 func readNote(t *testing.T, file string) (n note) {

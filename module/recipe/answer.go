@@ -33,14 +33,15 @@ func (c *compiler) answerLine(_ *incomingBlock, l Line) error {
 			return l.errorf("%w", err)
 		}
 	case "unsigned":
-		if len(words) != 4 || words[1] != "error" {
-			return l.errorf("unsigned is written: unsigned error <member> <token of success>, as in: unsigned error body.code 0")
+		text := len(words) == 5 && words[4] == "text"
+		if len(words) != 4 && !text || words[1] != "error" {
+			return l.errorf("unsigned is written: unsigned error <member> <token of success> [text], as in: unsigned error body.code 0")
 		}
 		path, err := bodyPath(words[2])
 		if err != nil {
 			return l.errorf("%w", err)
 		}
-		d.Unsigned = &scheme.UnsignedRule{Member: path, Token: words[3]}
+		d.Unsigned = &scheme.UnsignedRule{Member: path, Token: words[3], Text: text}
 	}
 	return nil
 }

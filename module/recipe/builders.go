@@ -172,10 +172,6 @@ func (c *compiler) json(t *text, a *arguments) error {
 		return err
 	}
 	j := &canonical.JSON{Mode: "as-is"}
-	type with struct {
-		name string
-		text template
-	}
 	var added []with
 	for !a.done() {
 		switch word := a.next(); word {
@@ -199,7 +195,11 @@ func (c *compiler) json(t *text, a *arguments) error {
 				return a.line.errorf("%w", err)
 			}
 			c.ofTemplate(t, tpl)
-			added = append(added, with{name, tpl})
+			path, err := body.ParsePath(name)
+			if err != nil || path.HasAny() {
+				return a.line.errorf("with takes one member, as in: with key {secret}, or: with signature.sigdat <text>")
+			}
+			added = append(added, with{path, tpl})
 		default:
 			return a.unknown("json", word, []string{"sorted", "deep", "except", "with", "null", "empty"})
 		}
@@ -221,10 +221,40 @@ func (c *compiler) json(t *text, a *arguments) error {
 				if err != nil {
 					return canonical.Text{}, err
 				}
-				filled.With = append(filled.With, canonical.With{Name: w.name, Text: text})
+				if len(w.path) == 1 {
+					filled.With = append(filled.With, canonical.With{Name: w.path[0], Text: text})
+				} else if members, err = withInside(members, w.path, text); err != nil {
+					return canonical.Text{}, err
+				}
 			}
 			return filled.Append(nil, members)
 		}
 	}
 	return nil
+}
+
+// with is a member that a json text has beside, or instead of, one of the message.
+type with struct {
+	path body.Path
+	text template
+}
+
+// withInside are the members with a text at a path inside of one of them.
+func withInside(members []body.Member, path body.Path, text string) ([]body.Member, error) {
+	raw := []byte("{")
+	for i, m := range members {
+		if i > 0 {
+			raw = append(raw, ',')
+		}
+		raw = append(append(body.AppendQuote(raw, m.Name()), ':'), m.Raw()...)
+	}
+	o, err := body.Parse(append(raw, '}'))
+	if err != nil {
+		return nil, err
+	}
+	tree := body.NewTree(o)
+	if err := tree.SetString(path, text); err != nil {
+		return nil, err
+	}
+	return tree.Members(), nil
 }

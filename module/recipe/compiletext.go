@@ -280,9 +280,7 @@ func (c *compiler) change(t *text, l Line) (change, error) {
 			s.run, err = canonical.Charset(name)
 		}
 	case "strip":
-		if _, err = a.choice("strip", "space"); err == nil {
-			s.run = canonical.StripSpace
-		}
+		s.run, err = stripStep(a)
 	case "replace":
 		if len(a.words) != 2 || a.words[0] == "" {
 			return s, l.errorf(`replace takes characters and what stands in place of each of them, as in: replace ".," ""`)
@@ -302,4 +300,16 @@ func (c *compiler) change(t *text, l Line) (change, error) {
 		return s, l.wrap(err)
 	}
 	return s, nil
+}
+
+// stripStep reads "strip space" or "strip prefix <text>".
+func stripStep(a *arguments) (canonical.Change, error) {
+	what, err := a.choice("strip", "space", "prefix")
+	if err != nil || what == "space" {
+		return canonical.StripSpace, err
+	}
+	if a.peek() == "" {
+		return nil, a.line.errorf("strip prefix takes a text, as in: strip prefix /gateway")
+	}
+	return canonical.StripPrefix(unescape(a.next())), nil
 }

@@ -72,6 +72,9 @@ func (e *encryption) fill(env *env) (cipher.Params, error) {
 			*v.to = text
 		}
 	}
+	for len(p.IV) < e.ivPad {
+		p.IV = append(p.IV, '0')
+	}
 	return p, nil
 }
 

@@ -21,6 +21,7 @@ type encryption struct {
 	params   cipher.Params // what does not depend on a message
 	iv       template
 	ivHex    bool // iv is written in hexadecimal
+	ivPad    int  // zeros are written behind a shorter iv
 	nonce    template
 	aad      template
 	form     secretForm
@@ -153,7 +154,7 @@ func (c *compiler) encryptionBlock(e *encryption) error {
 				}
 				e.iv, err = c.parseTemplate(a.nextRaw(), false)
 			default:
-				e.iv, err = c.cipherValue(a)
+				e.iv, err = c.readIVValue(e, a)
 			}
 		case "nonce":
 			e.nonce, err = c.cipherValue(a)
@@ -293,4 +294,17 @@ func withID(role keys.Role, id string) keys.Role {
 		return role
 	}
 	return role + keys.Role("@"+id)
+}
+
+// readIVValue reads "iv <value> [pad <n>]": zeros, the digit, stand behind a value that
+// is shorter.
+func (c *compiler) readIVValue(e *encryption, a *arguments) (template, error) {
+	if len(a.words) == 3 && a.words[1] == "pad" {
+		n, err := strconv.Atoi(a.words[2])
+		if err != nil || n < 1 || n > 64 {
+			return nil, a.line.errorf("pad takes a number of characters, as in: iv {option.uid} pad 16")
+		}
+		e.ivPad, a.words, a.raw = n, a.words[:1], a.raw[:1]
+	}
+	return c.cipherValue(a)
 }

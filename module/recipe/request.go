@@ -140,6 +140,8 @@ func (c *compiler) requestStep(b *requestBlock, l Line) (func(*sealing) error, e
 		return c.string(b, l)
 	case "check":
 		return c.check(l)
+	case "encode":
+		return c.encode(l)
 	case "encrypt":
 		return c.encrypt(b, l)
 	case "seal":
@@ -149,7 +151,7 @@ func (c *compiler) requestStep(b *requestBlock, l Line) (func(*sealing) error, e
 	case "sign":
 		return c.sign(b, l)
 	}
-	return nil, l.errorf("unknown word %q in request; there are default, set, remove, string, check, encrypt, seal, token, sign, send, wrap, zone and warn", l.Words[0])
+	return nil, l.errorf("unknown word %q in request; there are default, set, remove, string, check, encode, encrypt, seal, token, sign, send, wrap, zone and warn", l.Words[0])
 }
 
 // send compiles "send json|form|query|xml|text [root <name>] [charset <name>] [cdata]".

@@ -1,6 +1,7 @@
 package recipe
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/hex"
 	"strings"
@@ -14,15 +15,22 @@ import (
 // key.
 type secretForm struct {
 	decode string // "hex", "base64" or "" for its bytes
+	prefix string // that a console writes before it, and which is no part of it
 	digest func([]byte) []byte
 	encode *encoding.Encoding // of the digest; nil is raw
 }
 
-// read reads "secret hex|base64" or "derive <digest> <encoding>|raw".
+// read reads "secret hex|base64 [prefix <text>]" or "derive <digest> <encoding>|raw".
 func (f *secretForm) read(word string, a *arguments) (err error) {
 	if word == "secret" {
-		f.decode, err = a.choice(word, "hex", "base64")
-		return err
+		if f.decode, err = a.choice(word, "hex", "base64"); err != nil || a.done() {
+			return err
+		}
+		if a.next() != "prefix" || len(a.words) != 1 || a.peek() == "" {
+			return a.line.errorf("behind secret %s stands at most: prefix <text>, as in: secret base64 prefix whsec_", f.decode)
+		}
+		f.prefix = unescape(a.next())
+		return nil
 	}
 	if f.digest, err = algorithm.DigestNamed(a.next()); err != nil {
 		return a.line.errorf("%w", err)
@@ -46,6 +54,7 @@ func (f secretForm) derive() func([]byte) ([]byte, error) {
 		return nil
 	}
 	return func(secret []byte) ([]byte, error) {
+		secret = bytes.TrimPrefix(secret, []byte(f.prefix))
 		key, err := secret, error(nil)
 		switch f.decode {
 		case "hex":

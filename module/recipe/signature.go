@@ -18,8 +18,9 @@ type signature struct {
 	algorithm algorithm.Algorithm
 	encoding  encoding.Encoding
 	text      *text
-	as        template // of sign
-	asBase64  bool
+	as        template // how it is written, or nil: alone
+	asBase64  bool     // and that in Base64
+	several   string   // separates what a verified place holds
 	part      string
 
 	role keys.Role // of the key; "" is the usual one
@@ -91,25 +92,34 @@ func (c *compiler) sign(b *requestBlock, l Line) (func(*sealing) error, error) {
 	if s.place, err = c.target(b, l, s.place.String()); err != nil {
 		return nil, err
 	}
-	if len(rest) > 0 {
-		if s.asBase64 = len(rest) == 3 && rest[2] == "base64"; rest[0] != "as" || len(rest) != 2 && !s.asBase64 {
-			return nil, l.errorf("behind the text of sign stands at most: as <template> [base64]")
-		}
-		if s.as, err = c.parseTemplate(rest[1], false); err != nil {
-			return nil, l.errorf("%w", err)
-		}
-		if !s.as.has("signature") {
-			return nil, l.errorf("the template behind as has no {signature}")
-		}
-		if c.exposes(s.as) {
-			return nil, l.errorf("{secret} stands only in texts that are digested, and in token, which sends it")
-		}
+	if err := c.written(s, l, rest); err != nil {
+		return nil, err
 	}
 	if err := c.signatureBlock(s); err != nil {
 		return nil, err
 	}
 	b.signs = append(b.signs, s)
 	return func(o *sealing) error { return o.sign(s) }, nil
+}
+
+// written compiles "as <template>".
+func (c *compiler) written(s *signature, l Line, rest []string) (err error) {
+	if len(rest) == 0 {
+		return nil
+	}
+	if s.asBase64 = len(rest) == 3 && rest[2] == "base64"; rest[0] != "as" || len(rest) != 2 && !s.asBase64 {
+		return l.errorf("behind the text of %s stands at most: as <template> [base64]", l.Words[0])
+	}
+	if s.as, err = c.parseTemplate(rest[1], false); err != nil {
+		return l.errorf("%w", err)
+	}
+	if !s.as.has("signature") {
+		return l.errorf("the template behind as has no {signature}")
+	}
+	if c.exposes(s.as) {
+		return l.errorf("{secret} stands only in texts that are digested, and in token, which sends it")
+	}
+	return nil
 }
 
 // sign makes a signature and puts it where it belongs.
@@ -195,13 +205,18 @@ func (c *compiler) signatureBlock(s *signature) error {
 			err = c.uid(s, a)
 		case "secret", "derive":
 			err = s.form.read(words[0], a)
+		case "several":
+			if !verify || len(a.words) != 1 {
+				return l.errorf(`several belongs to verify and takes what separates the signatures, as in: several " "`)
+			}
+			s.several = unescape(a.next())
 		case "certificate", "subject", "fresh":
 			if !verify {
 				return l.errorf("%s belongs to verify", words[0])
 			}
 			err = c.verifyLine(s, words[0], a)
 		default:
-			return l.errorf("unknown word %q behind %s; there are key, uid, secret, derive, and behind verify certificate, subject and fresh", words[0], s.line.Words[0])
+			return l.errorf("unknown word %q behind %s; there are key, uid, secret, derive, and behind verify certificate, subject, fresh and several", words[0], s.line.Words[0])
 		}
 		if err != nil {
 			return err
@@ -256,9 +271,13 @@ func (c *compiler) signatureKey(s *signature, a *arguments, verify bool) error {
 }
 
 func (c *compiler) uid(s *signature, a *arguments) error {
+	word := a.nextRaw()
 	var err error
-	if s.uid, err = c.parseTemplate(a.nextRaw(), false); err != nil {
+	if s.uid, err = c.parseTemplate(word, false); err != nil {
 		return a.line.errorf("%w", err)
+	}
+	if s.uid == nil && word != "" { // an option that is not set
+		s.uid = template{{literal: ""}}
 	}
 	if a.peek() == "pad" {
 		a.next()

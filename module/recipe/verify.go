@@ -22,8 +22,16 @@ func (c *compiler) verify(b *incomingBlock, l Line) error {
 	if err != nil {
 		return err
 	}
-	if len(rest) > 0 {
-		return l.errorf("verify does not take %q; as belongs to sign", rest[0])
+	if err := c.written(s, l, rest); err != nil {
+		return err
+	}
+	if s.asBase64 {
+		return l.errorf("as … base64 belongs to sign")
+	}
+	for _, p := range s.as {
+		if p.name != "" && p.name != "signature" {
+			return l.errorf("behind the as of verify stands only text, and {signature}")
+		}
 	}
 	b.verifies = append(b.verifies, s)
 	return c.signatureBlock(s)
@@ -103,6 +111,12 @@ func (s *signature) incoming(e *env) (scheme.Signature, error) {
 	if len(values) == 0 { // nothing else matters then
 		return scheme.Signature{Algorithm: s.algorithm, Encoding: s.encoding, Where: s.place.String(), Part: s.part}, nil
 	}
+	if values = s.split(values); len(values) > maxSignatures {
+		return scheme.Signature{}, scheme.Failf(scheme.BadSignature, "%s holds more than %d signatures", s.place, maxSignatures)
+	}
+	if len(values) == 0 {
+		return scheme.Signature{}, scheme.Failf(scheme.BadSignature, "no signature in %s is written as the recipe says", s.place)
+	}
 	made, err := s.make(e)
 	if err != nil {
 		return made, err
@@ -141,6 +155,31 @@ func (s *signature) incoming(e *env) (scheme.Signature, error) {
 		made.Certificate = &scheme.Certificate{Text: []byte(values[0]), Subject: s.subjects}
 	}
 	return made, nil
+}
+
+// maxSignatures bounds the work for a message: each is computed for each key.
+const maxSignatures = 16
+
+// split are the signatures in what stands at the place of one. Those that are written
+// otherwise, such as those of another version, are left out.
+func (s *signature) split(values []string) []string {
+	if s.several != "" {
+		var all []string
+		for _, value := range values {
+			all = append(all, strings.Split(value, s.several)...)
+		}
+		values = all
+	}
+	if s.as == nil {
+		return values
+	}
+	var found []string
+	for _, value := range values {
+		if signature, ok := bind(s.as, value, &env{}); ok && signature != "" {
+			found = append(found, signature)
+		}
+	}
+	return found
 }
 
 // roles are the roles that a signature needs.

@@ -5,9 +5,11 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/countersign/caddy-countersign/module/gm"
 	"github.com/countersign/caddy-countersign/module/keys"
 )
 
@@ -15,23 +17,40 @@ import (
 // hand because some providers' authorities sign with SHA-1, which
 // x509.Certificate.Verify refuses.
 func (c *Certificate) verify(set *keys.Set, now time.Time) (key any, fingerprint string, err error) {
-	leaf, err := parseCertificate(c.Text)
+	der, err := certificateDER(c.Text)
 	if err != nil {
 		return nil, "", Failf(BadSignature, "the certificate in the message is not valid: %w", err)
 	}
-	roots := set.Roots()
-	if len(roots) == 0 {
+	if len(set.Roots())+len(set.SM2Roots()) == 0 {
 		return nil, "", Failf(NeedsKeys, "the key set has no certificate in the role verify, in which the chain of the message's certificate could end")
 	}
-	if !trusted(leaf, roots, now) {
+	var name string
+	var ok bool
+	if leaf, sm2Err := gm.ParseCertificate(der); sm2Err == nil {
+		key, name, ok = leaf.PublicKey, leaf.Subject.CommonName, trustedSM2(leaf, set.SM2Roots(), now)
+	} else {
+		leaf, err := x509.ParseCertificate(der)
+		if err != nil {
+			return nil, "", Failf(BadSignature, "the certificate in the message is not valid: %w", err)
+		}
+		key, name, ok = leaf.PublicKey, leaf.Subject.CommonName, trusted(leaf, set.Roots(), now)
+	}
+	if !ok {
 		return nil, "", Failf(BadSignature, "the certificate in the message was not issued by a certificate of the key set's role verify, or is not valid now")
 	}
 	for _, subject := range c.Subject {
-		if !subject.matches(leaf.Subject.CommonName) {
+		if !subject.matches(name) {
 			return nil, "", Failf(BadSignature, "the certificate in the message belongs to another subject than the recipe names")
 		}
 	}
-	return leaf.PublicKey, keys.Fingerprint(leaf.PublicKey), nil
+	return key, keys.Fingerprint(key), nil
+}
+
+// trustedSM2 is trusted of a certificate of an SM2 key.
+func trustedSM2(cert *gm.Certificate, own []*gm.Certificate, now time.Time) bool {
+	return cert.ValidAt(now) && slices.ContainsFunc(own, func(issuer *gm.Certificate) bool {
+		return bytes.Equal(cert.Raw, issuer.Raw) || issuer.ValidAt(now) && issuer.Issued(cert)
+	})
 }
 
 // trusted reports whether a certificate that is valid now is one of the key set's
@@ -56,15 +75,12 @@ func validAt(cert *x509.Certificate, now time.Time) bool {
 	return !now.Before(cert.NotBefore) && !now.After(cert.NotAfter)
 }
 
-func parseCertificate(text []byte) (*x509.Certificate, error) {
+// certificateDER reads PEM, or the bare Base64 of a certificate.
+func certificateDER(text []byte) ([]byte, error) {
 	if block, _ := pem.Decode(text); block != nil {
-		return x509.ParseCertificate(block.Bytes)
+		return block.Bytes, nil
 	}
-	der, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(string(text)), ""))
-	if err != nil {
-		return nil, err
-	}
-	return x509.ParseCertificate(der)
+	return base64.StdEncoding.DecodeString(strings.Join(strings.Fields(string(text)), ""))
 }
 
 // matches reports whether a common name is the one that is wanted.

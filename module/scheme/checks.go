@@ -83,6 +83,10 @@ func (r *UnsignedRule) exempts(m *message.Message) bool {
 		}
 	}
 	code, ok := m.Payload.Get(r.Member)
+	if r.Text {
+		alone := len(m.Payload.Members()) == 1
+		return ok && alone && code.Kind() == body.String && string(code.Text()) != r.Token && notZero.Match(code.Text())
+	}
 	return ok && code.Kind() == body.Number && string(code.Raw()) != r.Token && notZero.Match(code.Raw())
 }
 

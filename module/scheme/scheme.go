@@ -113,6 +113,9 @@ func (d *Direction) Covers(path body.Path) bool {
 type UnsignedRule struct {
 	Member body.Path
 	Token  string
+	// Text says that the member is a string, and that what holds it is the whole
+	// answer.
+	Text bool
 
 	// Signed are the signed members, the signature among them. A * in a last name
 	// stands for any characters.

@@ -1,0 +1,74 @@
+package recipe
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/canonical"
+)
+
+// encode compiles "encode <part>... <mode>", as in: encode query.* body.* form. Values
+// are percent-encoded once more than the format does it. It stands behind sign where the
+// signature covers what is encoded once.
+func (c *compiler) encode(l Line) (func(*sealing) error, error) {
+	usage := l.errorf("encode takes query.* or members, and one of rfc3986, form, java and dotnet, as in: encode query.* body.* form")
+	words, err := c.words(l)
+	if err != nil {
+		return nil, err
+	}
+	n := len(words) - 1
+	if n < 2 || len(l.Block) > 0 || !slices.Contains([]string{"rfc3986", "form", "java", "dotnet"}, words[n]) {
+		return nil, usage
+	}
+	change, err := canonical.URL(words[n])
+	if err != nil {
+		return nil, l.errorf("%w", err)
+	}
+	query := slices.Contains(words[1:n], "query.*")
+	members := slices.DeleteFunc(slices.Clone(words[1:n]), func(word string) bool { return word == "query.*" })
+	for _, word := range members {
+		if !strings.HasPrefix(word, "body.") {
+			return nil, usage
+		}
+	}
+	paths, err := c.paths(l, members)
+	if err != nil {
+		return nil, err
+	}
+	return func(s *sealing) error {
+		if query {
+			if err := s.encodeQuery(change); err != nil {
+				return err
+			}
+		}
+		if s.m.Payload == nil {
+			return nil
+		}
+		for _, path := range paths {
+			eachPath(s.m.Payload, path, func(_ body.Path, r body.Ref) {
+				if m := r.Member(); m.IsScalar() && !m.IsEmpty() {
+					text, _ := change(slices.Clone(m.Text())) // it never fails
+					r.SetString(text)
+				}
+			})
+		}
+		return nil
+	}, nil
+}
+
+// encodeQuery encodes the values of the query.
+func (s *sealing) encodeQuery(change canonical.Change) error {
+	params, err := s.m.Params()
+	if err != nil {
+		return invalid(err)
+	}
+	for _, p := range params {
+		text, err := change([]byte(p.Value))
+		if err != nil {
+			return invalid(err)
+		}
+		s.m.SetParam(p.Name, string(text))
+	}
+	return nil
+}
