@@ -5,8 +5,8 @@ import (
 	"io"
 	"net/http"
 	"sync/atomic"
-	"time"
 
+	"github.com/countersign/caddy-countersign/module/inbound"
 	"github.com/countersign/caddy-countersign/module/problem"
 )
 
@@ -14,9 +14,6 @@ import (
 const (
 	// DefaultMaxInFlight is the default of max_in_flight.
 	DefaultMaxInFlight = 256
-
-	// bodyTime is the longest time for a whole body.
-	bodyTime = 10 * time.Second
 
 	// smallBody is how many bytes of a body count as nothing against largeBodies:
 	// notifications are a few kB, and large ones must not keep them out.
@@ -70,11 +67,9 @@ func (h *Handler) limitBody(w http.ResponseWriter, r *http.Request) (*bodyReader
 	if r.Body == nil || r.Body == http.NoBody {
 		return b, func() {}
 	}
+	whole := inbound.LimitBodyTime(w, r)
 	b.ReadCloser, r.Body = r.Body, b
-	// Where the connection takes no deadline, the server's own timeouts remain.
-	c := http.NewResponseController(w)
-	_ = c.SetReadDeadline(time.Now().Add(bodyTime))
-	return b, func() { _ = c.SetReadDeadline(time.Time{}) }
+	return b, whole
 }
 
 // enter takes a place among max_in_flight notifications. It is called when the

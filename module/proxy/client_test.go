@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -53,6 +54,7 @@ func TestClientGone(t *testing.T) {
 		}
 	}
 	hangUp := func(conn net.Conn) { _ = conn.Close() }
+	halfClose := func(conn net.Conn) { _ = conn.(*net.TCPConn).CloseWrite() }
 	reset := func(conn net.Conn) { _ = conn.(*net.TCPConn).SetLinger(0); _ = conn.Close() }
 	for name, c := range map[string]struct {
 		leave   func(net.Conn)
@@ -66,7 +68,9 @@ func TestClientGone(t *testing.T) {
 		"connection lost":       {hangUp, func(c *testcaddy.Conn, _ *testcaddy.Received) { c.Reset() }, "upstream_failed"},
 		"never answered":        {hangUp, func(*testcaddy.Conn, *testcaddy.Received) { time.Sleep(2 * time.Second) }, "upstream_timeout"},
 		"HTML":                  {hangUp, func(c *testcaddy.Conn, _ *testcaddy.Received) { c.Answer(200, closing, []byte("<h1>")) }, "response_invalid"},
-		"only its writing side": {func(conn net.Conn) { _ = conn.(*net.TCPConn).CloseWrite() }, genuine(""), "ok"},
+		"only its writing side": {halfClose, genuine(""), "ok"},
+
+		"only its writing side, tampered": {halfClose, genuine(provider.Tampered), "response_signature_invalid"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d.set(waiting(c.answer))
@@ -80,14 +84,19 @@ func TestClientGone(t *testing.T) {
 			assert.Equal(t, "client_gone", entry.String("outcome"))
 			assert.Equal(t, c.verdict, entry.String("verdict"))
 			access := s.Logs.Access(t, s.asked)
-			assert.InDelta(t, 499, access.Number("status"), 0)
 			assert.Equal(t, entry.String("id"), access.String("countersign_id"))
-			if name == "only its writing side" {
+			if strings.HasPrefix(name, "reset") {
+				assert.InDelta(t, 499, access.Number("status"), 0)
+			}
+			if want, ok := map[string]int{"only its writing side": 200, "only its writing side, tampered": 502}[name]; ok {
 				res, err := http.ReadResponse(bufio.NewReader(conn), nil)
 				require.NoError(t, err)
 				defer res.Body.Close()
-				assert.Equal(t, 499, res.StatusCode)
-				assert.Equal(t, "unknown", res.Header.Get("Countersign-Outcome"))
+				assert.Equal(t, want, res.StatusCode, "it gets its answer")
+				assert.Equal(t, want == 200, res.Header.Get("Countersign-Verified") == "true")
+				text, err := io.ReadAll(res.Body)
+				require.NoError(t, err)
+				assert.NotEmpty(t, text)
 			}
 		})
 	}
@@ -223,4 +232,37 @@ func TestImpatientClientsDoNotCountAgainstTheProvider(t *testing.T) {
 		logged = len(s.Logs.Text())
 		return logged == before
 	}, 10*time.Second, 100*time.Millisecond)
+}
+
+// A body of which a byte comes now and then holds no place, and not the connection
+// for good.
+func TestSlowBodies(t *testing.T) {
+	d := newDouble(t)
+	s := startSidecar(t, d.Address, "max_in_flight 1")
+	conn := dial(t, s.url)
+	defer conn.Close()
+	_, err := fmt.Fprintf(conn, "POST /easypay/ledger/mpos HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n{")
+	require.NoError(t, err)
+	stop := make(chan bool)
+	var writing sync.WaitGroup
+	writing.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(200 * time.Millisecond):
+				_, _ = conn.Write([]byte(" "))
+			}
+		}
+	})
+	defer writing.Wait()
+	defer close(stop)
+	s.ok(t, s.post(sample(t))) // meanwhile
+	require.NoError(t, conn.SetReadDeadline(time.Now().Add(40*time.Second)))
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	require.NoError(t, err, "it is cut off")
+	defer res.Body.Close()
+	assert.Equal(t, 400, res.StatusCode)
+	assert.Equal(t, "not_sent", res.Header.Get("Countersign-Outcome"))
+	assert.Equal(t, 1, d.Delivered())
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"net"
 	"net/http"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/countersign/caddy-countersign/module/inbound"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/message"
+	"github.com/countersign/caddy-countersign/module/network"
 	"github.com/countersign/caddy-countersign/module/problem"
 	"github.com/countersign/caddy-countersign/module/scheme"
 	"github.com/countersign/caddy-countersign/module/telemetry"
@@ -39,6 +41,7 @@ type exchange struct {
 	intended bool           // the entry that says that bytes will leave was written
 	gone     bool           // the entry says that the client was gone
 	traced   bool           // there are spans
+	http1    bool           // the client speaks HTTP/1
 
 	host    string   // that the provider sees in the latest try
 	attempt *attempt // of that try
@@ -72,7 +75,7 @@ func exchangeOf(ctx context.Context) *exchange {
 // log, if there is one.
 func (t *Transport) begin(r *http.Request) *exchange {
 	ctx := r.Context()
-	e := &exchange{t: t, id: problem.NewID(), Context: ctx, traced: telemetry.Traced(ctx)}
+	e := &exchange{t: t, id: problem.NewID(), Context: ctx, traced: telemetry.Traced(ctx), http1: r.ProtoMajor == 1}
 	e.entry.ID, e.entry.Profile, e.entry.Scheme, e.entry.Reference = e.id, t.Profile, t.name, t.Reference
 	e.inspect()
 	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok && server.Logs == nil {
@@ -241,13 +244,29 @@ func (e *exchange) end(outcome string, p *problem.Problem) {
 }
 
 // forClient returns the problem that the client sees: p, or client_gone where the
-// client went away while the exchange ran. Such a client may have closed its side
-// for writing only, and still read; and the access log then has the status 499.
+// client is known to read no more. One that has closed its side for writing may
+// still read, and gets its answer.
 func (e *exchange) forClient(p *problem.Problem) *problem.Problem {
-	if !e.gone {
+	if !e.gone || e.mayRead() {
 		return p
 	}
 	gone := problem.New(problem.ClientGone, "the client went away before the answer came; the log holds the provider's verdict", nil)
 	gone.ID = e.id
 	return gone
+}
+
+// mayRead reports whether a client whose connection is at its end may still read:
+// over HTTP/1.1 it can close one side alone.
+func (e *exchange) mayRead() bool {
+	conn, ok := e.Value(connKey{}).(net.Conn)
+	return e.http1 && !(ok && network.IsReset(conn))
+}
+
+type connKey struct{}
+
+// keepConn has a server's requests know their connection.
+func keepConn(server *caddyhttp.Server) {
+	server.RegisterConnContext(func(ctx context.Context, conn net.Conn) context.Context {
+		return context.WithValue(ctx, connKey{}, conn)
+	})
 }

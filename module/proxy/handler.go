@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
+	"github.com/countersign/caddy-countersign/module/app"
 	"github.com/countersign/caddy-countersign/module/inbound"
 	"github.com/countersign/caddy-countersign/module/problem"
 )
@@ -59,14 +60,31 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if len(h.proxy.Upstreams) == 1 {
 		h.transport.expected = h.transport.withoutPort(h.proxy.Upstreams[0].Dial)
 	}
-	return nil
+	return keepConnOnce(ctx)
+}
+
+// keepConnOnce is keepConn for the server that the handler is provisioned for, once
+// for all of its handlers.
+func keepConnOnce(ctx caddy.Context) error {
+	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if !ok {
+		return nil
+	}
+	a, err := app.Of(ctx)
+	if err == nil && a.Ordinal(fmt.Sprintf("server %p", server)) == 0 {
+		keepConn(server)
+	}
+	return err
 }
 
 // ServeHTTP checks and seals the request, proxies it, and answers problems.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	e := h.transport.begin(r)
 	var p *problem.Problem
-	if e.plain, p = h.transport.admit(r); p != nil {
+	whole := inbound.LimitBodyTime(w, r)
+	e.plain, p = h.transport.admit(r)
+	whole()
+	if p != nil {
 		return e.answer(w, r, p)
 	}
 	e.entry.RequestBytes = len(e.plain.Wire)

@@ -1,0 +1,23 @@
+package inbound
+
+import (
+	"net/http"
+	"time"
+)
+
+// BodyTime is the longest time for a whole body. A client that sends a byte now and
+// then would hold its memory, and where there is a limit its place, for as long as it
+// likes.
+const BodyTime = 10 * time.Second
+
+// LimitBodyTime limits the time for the body of a request. The function that it
+// returns ends the limit. Where a connection takes no deadline, the server's own
+// timeouts remain.
+func LimitBodyTime(w http.ResponseWriter, r *http.Request) (whole func()) {
+	if r.Body == nil || r.Body == http.NoBody {
+		return func() {}
+	}
+	c := http.NewResponseController(w)
+	_ = c.SetReadDeadline(time.Now().Add(BodyTime))
+	return func() { _ = c.SetReadDeadline(time.Time{}) }
+}
