@@ -59,6 +59,7 @@ type App struct {
 
 	mu     sync.Mutex
 	wanted []want
+	probes []*probe
 	alike  map[string]int // how many there are, for Ordinal
 	stop   context.CancelFunc
 }
@@ -171,6 +172,9 @@ func (a *App) Start() error {
 				}
 			}()
 		}
+	}
+	for _, p := range a.probes {
+		go p.run(ctx, a.logger)
 	}
 	for _, s := range a.sources {
 		s.ring.Start()

@@ -17,7 +17,8 @@ func init() {
 // MatchReady matches while every key set that the configuration names is
 // loaded and not older than max_stale. For a reference with {body.…} it matches
 // while the source has answered within max_stale. Where a key set has keys that
-// never leave Vault, it matches only while Vault is unsealed and answers. It is
+// never leave Vault, it matches only while Vault is unsealed and answers. It does
+// not match before every store of the guardrails and of once has answered. It is
 // made for a readiness probe.
 type MatchReady struct {
 	// Only looks at whether the keys are loaded: a sealed Vault does not make
@@ -69,7 +70,7 @@ func (m *MatchReady) Match(r *http.Request) bool {
 	if unanswered.IsProbe(r.Context()) {
 		return false
 	}
-	return m.app.Ready() && (m.LoadedOnly || m.app.Operable(r.Context()))
+	return m.app.Ready() && (m.LoadedOnly || m.app.probed() && m.app.Operable(r.Context()))
 }
 
 // Of finds the app of a configuration.

@@ -172,6 +172,9 @@ func (h *Handler) provision(ctx caddy.Context) error {
 	if h.store, err = h.Once.provision(ctx); err != nil {
 		return err
 	}
+	if store, ok := h.store.(stores.Prober); ok {
+		a.ProbeAtStart("once of "+h.Profile, store.Probe)
+	}
 	h.meter = telemetry.Notifications(h.Scheme.Name, h.Profile)
 	if h.ownProfile {
 		// Two handlers that nobody has named, with the same scheme and reference,

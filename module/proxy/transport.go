@@ -188,6 +188,7 @@ func (t *Transport) provision(ctx caddy.Context) error {
 		if err := t.Guard.Provision(ctx, t.Profile); err != nil {
 			return err
 		}
+		a.ProbeAtStart("guardrails of "+t.Profile, t.Guard.Probe)
 	}
 	if err := t.provisionKeys(ctx, a); err != nil {
 		return err
