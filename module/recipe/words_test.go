@@ -1,48 +1,40 @@
-package recipe
+package recipe_test
 
 import (
 	"testing"
 
-	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/countersign/caddy-countersign/module/providers"
+	"github.com/countersign/caddy-countersign/module/recipe"
 )
 
-// Words that are written wrongly are refused when the recipe is loaded, with what to write.
-func TestWordsThatAreRefused(t *testing.T) {
-	request := func(line string) string {
-		return "request {\nsign header.Sign hmac-sha256 base64 `{body}`\n" + line + "\n}\n"
-	}
-	notification := func(rest string) string {
-		return "notification {\nverify header.Sign hmac-sha256 base64 `{body}` " + rest + "\n}\n"
-	}
-	text := func(step string) string {
-		return "text whole {\n" + step + "\n}\nrequest {\nsign header.Sign hmac-sha256 base64 whole\n}\n"
-	}
-	for name, c := range map[string]struct{ text, want string }{
-		"as without a signature":  {notification("as v1"), "no {signature}"},
-		"as with a secret":        {notification("as `{secret}{signature}`"), "{secret}"},
-		"as with a time":          {notification("as `{time.unix},{signature}`"), "only text, and {signature}"},
-		"two words behind as":     {notification("as v1 {signature}"), "at most: as <template>"},
-		"another word":            {notification("like `{signature}`"), "at most: as <template>"},
-		"several without a word":  {notification("{\nseveral\n}"), "several belongs to verify"},
-		"several behind sign":     {"request {\nsign header.Sign hmac-sha256 base64 `{body}` {\nseveral `,`\n}\n}\n", "several belongs to verify"},
-		"a prefix of nothing":     {notification("{\nsecret base64 prefix\n}"), "prefix <text>"},
-		"a secret in two ways":    {notification("{\nsecret base64 hex\n}"), "prefix <text>"},
-		"encode without a mode":   {request("encode query.*"), "encode takes query.*"},
-		"encode of a header":      {request("encode header.X form"), "encode takes query.*"},
-		"encode of another mode":  {request("encode body.* base64"), "encode takes query.*"},
-		"strip of another word":   {text("`{body}`\nstrip suffix x"), "strip takes one of"},
-		"with of several members": {text("json body with a.* x"), "with takes one member"},
-		"a pad of nothing":        {request("encrypt aes-256-cbc base64 body.a {\niv x pad 0\n}"), "pad takes a number"},
-		"unsigned with a word":    {"answer {\nverify body.sign hmac-sha256 base64 `{body.a}`\nunsigned error body.e.code 0 string\n}\n", "unsigned is written"},
+// A plain digest that begins with the secret is refused unless the recipe refuses
+// what an extension needs.
+func TestRefuseExtension(t *testing.T) {
+	for text, message := range map[string]string{
+		`"{secret}{body.amount}"`:                                   "begins with {secret}",
+		"{\n\"{secret}{body.amount}\"\nrefuse extension\n}":         "",
+		"{\n\"{secret}{body.amount}\"\nrefuse\n}":                   "refuse takes one of extension",
+		"{\n\"{body.amount}{secret}\"\nreplace \",.\" \"\"\n}":      "",
+		"{\n\"{body.amount}{secret}\"\nreplace \",\"\n}":            "replace takes characters",
+		"{\nsorted body except sign after {secret}\n}":              "",
+		"{\nsorted body except sign after {option.x}\n}":            "has no option x",
+		"{\nsorted body except sign order only\n}":                  "order only needs the names",
+		"{\nvalues amount lengths\n}":                               "lengths takes a text",
+		"{\nvalues amount lengths \"\"\n}":                          "lengths takes the text",
+		"{\njson body sorted null keep\nappend \"{secret}\"\n}":     "null takes one of skip",
+		"{\nsorted body except sign escape hex\nappend {secret}\n}": "escape takes one of",
 	} {
-		d := caddyfile.NewTestDispenser("recipe acme {\n" + c.text + "}")
-		d.Next()
-		var r Recipe
-		_, err := r.UnmarshalCaddyfile(d)
-		require.NoError(t, err, name)
-		_, err = Compile("acme", r, nil)
-		assert.ErrorContains(t, err, c.want, name)
+		recipes, err := providers.Parse("acme.caddyfile", []byte("recipe acme {\ntext all "+text+"\nrequest {\nsign body.sign sha1 hex all\n}\n}"))
+		if err == nil {
+			_, err = recipe.Compile("acme", recipes["acme"], nil)
+		}
+		if message == "" {
+			require.NoError(t, err, text)
+		} else {
+			assert.ErrorContains(t, err, message, text)
+		}
 	}
 }

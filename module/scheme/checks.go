@@ -74,6 +74,10 @@ func (r *UnsignedRule) exempts(m *message.Message) bool {
 	if m.Payload == nil || r.Bears != nil && r.Bears(m) {
 		return false
 	}
+	if r.Text { // alone, what holds the member stands beside no signature and nothing that is signed
+		code, ok := m.Payload.Get(r.Member)
+		return ok && len(m.Payload.Members()) == 1 && code.Kind() == body.String && string(code.Text()) != r.Token && notZero.Match(code.Text())
+	}
 	for _, path := range r.Signed {
 		if slices.Equal(path, r.Member) {
 			continue // a signed answer has it signed, and one that is not has it as well
@@ -83,10 +87,6 @@ func (r *UnsignedRule) exempts(m *message.Message) bool {
 		}
 	}
 	code, ok := m.Payload.Get(r.Member)
-	if r.Text {
-		alone := len(m.Payload.Members()) == 1
-		return ok && alone && code.Kind() == body.String && string(code.Text()) != r.Token && notZero.Match(code.Text())
-	}
 	return ok && code.Kind() == body.Number && string(code.Raw()) != r.Token && notZero.Match(code.Raw())
 }
 
