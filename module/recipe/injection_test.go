@@ -168,3 +168,33 @@ func TestASecretIsAHole(t *testing.T) {
 		}
 	}
 }
+
+// A name that the message chose is cut and printable in an error.
+func TestNamesInErrors(t *testing.T) {
+	hostile := `\u001b[2J\u202e` + strings.Repeat("n", 900)
+	p := mustCompile(t, "text all {\nsorted body except sign nested json\n}\nrequest {\nstring body.*\ncheck body.* scalar\nsign body.sign hmac-sha256 hex all\n}\nanswer {\nverify body.sign hmac-sha256 hex all\n}")
+	check := mustCompile(t, "request {\ncheck body.* scalar\nsign body.sign hmac-sha256 hex `{body}`\n}")
+	twice := mustCompile(t, "request {\ncheck body.*.* string\nsign body.sign hmac-sha256 hex `{body}`\n}")
+	set := shared("s3cret")
+	for name, failed := range map[string]func() error{
+		"a type": func() error { _, err := check.seal(t, set, `{"`+hostile+`":{}}`); return err },
+		"in a string": func() error {
+			_, err := twice.seal(t, set, `{"a":{"`+hostile+`":"{\"x\":1,\"x\":2}"}}`)
+			return err
+		},
+		"in an answer": func() error {
+			sealed, err := p.seal(t, set, `{"`+hostile+`":{"a":1}}`)
+			require.NoError(t, err)
+			members := `"b":1,"` + hostile + `":"{\"x\":1,\"x\":2}"`
+			sum := p.sum(t, p.read(t, message.Answer, "{"+members+"}"), set)
+			_, err = scheme.Open(p, scheme.Incoming{Message: p.read(t, message.Answer, "{"+members+`,"sign":"`+sum+`"}`), Keys: set, Now: testTime, Request: sealed})
+			return err
+		},
+	} {
+		err := failed()
+		require.Error(t, err, name)
+		assert.Less(t, len(err.Error()), 400, name)
+		assert.NotContains(t, err.Error(), "\x1b", name)
+		assert.NotContains(t, err.Error(), "\u202e", name)
+	}
+}
