@@ -309,6 +309,14 @@ suggest() {
 		"curl -i -sS -H 'Content-Type: application/json' --data-binary" \
 		"$(quote "@$root/caddyfiles/samples/easypay.json")" \
 		http://127.0.0.1:8080/easypay/ledger/mpos
+	if grep -q countersign_inspector "$1" && grep -q ':9090' "$1"; then
+		if [ -n "$chinese" ]; then
+			printf '在浏览器中查看经过:\n\n'
+		else
+			printf 'See what happens, in a browser:\n\n'
+		fi
+		printf '%s\n\n' http://127.0.0.1:9090/
+	fi
 }
 
 run() {

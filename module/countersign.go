@@ -7,6 +7,7 @@ package countersign
 import (
 	// What Caddy's configuration sees.
 	_ "github.com/countersign/caddy-countersign/module/app"
+	_ "github.com/countersign/caddy-countersign/module/inspector"
 	_ "github.com/countersign/caddy-countersign/module/notify"
 	_ "github.com/countersign/caddy-countersign/module/proxy"
 	_ "github.com/countersign/caddy-countersign/module/sandbox"

@@ -181,5 +181,5 @@ func leakSites(raw *rawProvider, h *hoard) string {
 		"log default {\noutput file $DIR/default.log\nformat json\nlevel DEBUG\n}\n" +
 		"countersign {\nkeys file " + h.dir + "/merchant\n" + source(h.dir+"/provider") + source(h.dir+"/broken") +
 		"keys vault http://" + raw.address + " {\nname vault\nkv kv\nrefresh 100ms\nauth token_file " + h.dir + "/token\n}\n}\n}\n" +
-		app(handlers...) + quiet + sandboxes + watching()
+		app(handlers...) + quiet + sandboxes + watching() + site("9091", "inspector", "countersign_inspector {\nkeep 5000\n}")
 }

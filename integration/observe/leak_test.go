@@ -88,6 +88,7 @@ func TestNothingSecretLeaks(t *testing.T) {
 	assert.Eventually(t, func() bool { return len(l.unseen()) == 0 }, 5*time.Second, 50*time.Millisecond)
 	assert.Empty(t, l.unseen(), "every code has been there")
 	l.look("metrics", l.get("watching", "/metrics").body)
+	l.inspector()
 	l.Stop()
 	collector.mu.Lock()
 	assert.Greater(t, len(collector.spans), 100)
@@ -330,6 +331,36 @@ func (l *leakTest) admin() {
 		assert.Equal(l.T, http.StatusOK, res.status, path)
 		l.look("admin "+path, res.body)
 	}
+}
+
+// inspector reads all that the inspector's page has without bodies: the list, each
+// record, and what its workbench says of a request.
+func (l *leakTest) inspector() {
+	ask := func(method, path, body, token string) answer {
+		req, err := http.NewRequest(method, "http://localhost"+path, strings.NewReader(body))
+		require.NoError(l.t, err)
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Countersign-Token", token)
+		res := l.do("inspector", req)
+		assert.Equal(l.t, http.StatusOK, res.status, "%s: %s", path, res.body)
+		l.look("inspector "+path, res.body)
+		return res
+	}
+	var list struct {
+		Records []struct{ ID, Outcome string }
+	}
+	require.NoError(l.t, json.Unmarshal([]byte(ask(http.MethodGet, "/records", "", "").body), &list))
+	assert.Greater(l.t, len(list.Records), 100)
+	seen := make(map[string]int)
+	for _, r := range list.Records {
+		if seen[r.Outcome]++; seen[r.Outcome] <= 10 {
+			ask(http.MethodGet, "/records/"+r.ID, "", "")
+		}
+	}
+	assert.Greater(l.t, len(seen), 10)
+	_, rest, _ := strings.Cut(ask(http.MethodGet, "/", "", "").body, `name="token" content="`)
+	token, _, _ := strings.Cut(rest, `"`)
+	ask(http.MethodPost, "/clear", "{}", token)
 }
 
 // unseen are the reasons that no audit entry has yet.

@@ -1,25 +1,17 @@
 package command
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
-	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/text/width"
 
 	"github.com/countersign/caddy-countersign/module/command/diagnosis"
-	"github.com/countersign/caddy-countersign/module/command/visible"
 )
-
-// around is how many characters are shown on either side of a difference.
-const around = 32
 
 type differ struct {
 	input
@@ -111,62 +103,14 @@ func report(d *diagnosis.Difference, ours, theirs []byte) string {
 	if d.Member != "" {
 		fmt.Fprintf(&out, "; in %s", d.Member)
 	}
-	before := tail(ours[:d.At])
-	restOfTheirs := head(masked(ours, theirs, d.At))
-	if d.Cause.Secret {
-		restOfTheirs = fmt.Sprintf("(%s, not shown)", count(len(theirs)-d.At, "byte"))
-	}
-	fmt.Fprintf(&out, "\n  ours    %s%s\n  theirs  %s%s\n          %s^\n", before, head(ours[d.At:]), before, restOfTheirs, strings.Repeat(" ", columns(before)))
+	before, restOfOurs, restOfTheirs := diagnosis.Sides(d, ours, theirs)
+	fmt.Fprintf(&out, "\n  ours    %s%s\n  theirs  %s%s\n          %s^\n", before, restOfOurs, before, restOfTheirs, strings.Repeat(" ", columns(before)))
 	fmt.Fprintf(&out, "likely cause: %s: %s\n", d.Cause.Name, d.Cause.Words)
 	fmt.Fprintf(&out, "what to do: %s\n", d.Cause.Advice)
 	if len(d.Also) > 0 {
 		fmt.Fprintf(&out, "also different: %s\n", strings.Join(d.Also, ", "))
 	}
 	return out.String()
-}
-
-var secretAtEnd = regexp.MustCompile(`(?:^|&)key=([^&]*)$`)
-
-// masked is what theirs goes on with, without the secret that support likes to
-// leave at its end.
-func masked(ours, theirs []byte, from int) []byte {
-	at := secretAtEnd.FindSubmatchIndex(theirs)
-	if at == nil || at[2] < from || bytes.Contains(ours, []byte("key=")) {
-		return theirs[from:]
-	}
-	return slices.Concat(theirs[from:at[2]], []byte("(not shown)"))
-}
-
-// tail is the end of what both strings have in common, made visible.
-func tail(text []byte) string {
-	at := len(text)
-	for range around {
-		_, size := utf8.DecodeLastRune(text[:at])
-		at -= size
-	}
-	shown := visible.Show(text[at:])
-	if at > 0 {
-		return "…" + shown
-	}
-	return shown
-}
-
-// head is the beginning of what a string goes on with, made visible, or a word
-// for its end.
-func head(text []byte) string {
-	if len(text) == 0 {
-		return "⟨end⟩"
-	}
-	at := 0
-	for range around {
-		_, size := utf8.DecodeRune(text[at:])
-		at += size
-	}
-	shown := visible.Show(text[:at])
-	if at < len(text) {
-		return shown + "…"
-	}
-	return shown
 }
 
 // columns is how many columns of a terminal a text takes.

@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/countersign/caddy-countersign/module/app"
 	"github.com/countersign/caddy-countersign/module/body"
@@ -41,6 +42,17 @@ func (e *exchange) upstream() http.RoundTripper {
 		return i.rehearse
 	}
 	return e.t.HTTP
+}
+
+// rehearsalTime is how long a sandbox may take to answer somebody who waits for it.
+const rehearsalTime = 3 * time.Second
+
+// timeout is how long a whole try may take.
+func (e *exchange) timeout() time.Duration {
+	if i := e.inspection; i != nil && i.rehearse != nil {
+		return min(rehearsalTime, time.Duration(e.t.Timeout))
+	}
+	return time.Duration(e.t.Timeout)
 }
 
 // sees notes what leaves. The latest try counts.

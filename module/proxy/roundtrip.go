@@ -80,7 +80,7 @@ func (e *exchange) try(r *http.Request) (*http.Response, error) {
 // converse sends the sealed request, and makes of the answer what may be released.
 func (e *exchange) converse(r *http.Request) (result, *problem.Problem) {
 	start := time.Now()
-	timer, cancel := context.WithDeadline(context.Background(), start.Add(time.Duration(e.t.Timeout)))
+	timer, cancel := context.WithDeadline(context.Background(), start.Add(e.timeout()))
 	defer cancel()
 	e.inspection.sees(e.sealed, e.host)
 	endSpan := e.span(telemetry.SpanUpstream)

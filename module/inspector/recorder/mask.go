@@ -97,6 +97,18 @@ func (m *mask) string(text string) string {
 	return text
 }
 
+// Mask masks the secrets of a key set in the texts of signatures.
+func Mask(traces []scheme.Trace, set *keys.Set) []scheme.Trace {
+	m := newMask([]*keys.Set{set})
+	for i := range traces {
+		traces[i].Text = m.text(traces[i].Text)
+	}
+	return traces
+}
+
+// MaskText masks the secrets of a key set in a text.
+func MaskText(text []byte, set *keys.Set) []byte { return newMask([]*keys.Set{set}).text(text) }
+
 // bodies masks the messages of a record.
 func (m *mask) bodies(rec *Record) {
 	rec.Path = m.string(rec.Path)

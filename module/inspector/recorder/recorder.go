@@ -1,6 +1,7 @@
 package recorder
 
 import (
+	"crypto/rand"
 	"slices"
 	"sync"
 	"time"
@@ -28,6 +29,7 @@ type Recorder struct {
 	options Options
 
 	mu       sync.Mutex
+	epoch    string    // changes when the records are forgotten
 	records  []*Record // the oldest first
 	bytes    int
 	seq      uint64
@@ -36,7 +38,7 @@ type Recorder struct {
 
 // New makes a recorder.
 func New(o Options) *Recorder {
-	return &Recorder{options: o, watchers: make(map[chan struct{}]bool)}
+	return &Recorder{options: o, epoch: rand.Text(), watchers: make(map[chan struct{}]bool)}
 }
 
 // Bodies reports whether messages are kept.
@@ -70,6 +72,10 @@ func (r *Recorder) Add(rec *Record, sets ...*keys.Set) {
 		r.records[0] = nil // the slice keeps its memory for a while
 		r.records = r.records[1:]
 	}
+	r.wake()
+}
+
+func (r *Recorder) wake() {
 	for w := range r.watchers {
 		select {
 		case w <- struct{}{}:
@@ -78,10 +84,14 @@ func (r *Recorder) Add(rec *Record, sets ...*keys.Set) {
 	}
 }
 
-// After are the records that came after a number, the oldest first.
-func (r *Recorder) After(seq uint64) []*Record {
+// After are the records that came after a number, the oldest first. Numbers hold
+// for an epoch: after another one than the recorder's, all records have come.
+func (r *Recorder) After(epoch string, seq uint64) (now string, records []*Record) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if epoch != r.epoch {
+		seq = 0
+	}
 	from, _ := slices.BinarySearchFunc(r.records, seq+1, func(rec *Record, want uint64) int {
 		switch {
 		case rec.Seq < want:
@@ -91,7 +101,7 @@ func (r *Recorder) After(seq uint64) []*Record {
 		}
 		return 0
 	})
-	return slices.Clone(r.records[from:])
+	return r.epoch, slices.Clone(r.records[from:])
 }
 
 // Find is the record of an id, or nil.
@@ -110,7 +120,8 @@ func (r *Recorder) Find(id string) *Record {
 func (r *Recorder) Clear() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.records, r.bytes = nil, 0
+	r.records, r.bytes, r.epoch = nil, 0, rand.Text()
+	r.wake()
 }
 
 // Watch returns a channel on which something is received after records were

@@ -1,0 +1,72 @@
+package diagnosis
+
+import (
+	"bytes"
+	"fmt"
+	"regexp"
+	"slices"
+	"unicode/utf8"
+
+	"github.com/countersign/caddy-countersign/module/command/visible"
+)
+
+// around is how many characters are shown on either side of a difference.
+const around = 32
+
+// Sides shows two strings around their first difference: what stands before it in
+// both, and how each goes on. A secret that theirs goes on with is not shown.
+func Sides(d *Difference, ours, theirs []byte) (before, restOfOurs, restOfTheirs string) {
+	restOfTheirs = head(masked(ours, theirs, d.At))
+	if d.Cause.Secret {
+		unit := "bytes"
+		if len(theirs)-d.At == 1 {
+			unit = "byte"
+		}
+		restOfTheirs = fmt.Sprintf("(%d %s, not shown)", len(theirs)-d.At, unit)
+	}
+	return tail(ours[:d.At]), head(ours[d.At:]), restOfTheirs
+}
+
+var secretAtEnd = regexp.MustCompile(`(?:^|&)key=([^&]*)$`)
+
+// masked is what theirs goes on with, without the secret that support likes to
+// leave at its end.
+func masked(ours, theirs []byte, from int) []byte {
+	at := secretAtEnd.FindSubmatchIndex(theirs)
+	if at == nil || at[2] < from || bytes.Contains(ours, []byte("key=")) {
+		return theirs[from:]
+	}
+	return slices.Concat(theirs[from:at[2]], []byte("(not shown)"))
+}
+
+// tail is the end of what both strings have in common, made visible.
+func tail(text []byte) string {
+	at := len(text)
+	for range around {
+		_, size := utf8.DecodeLastRune(text[:at])
+		at -= size
+	}
+	shown := visible.Show(text[at:])
+	if at > 0 {
+		return "…" + shown
+	}
+	return shown
+}
+
+// head is the beginning of what a string goes on with, made visible, or a word
+// for its end.
+func head(text []byte) string {
+	if len(text) == 0 {
+		return "⟨end⟩"
+	}
+	at := 0
+	for range around {
+		_, size := utf8.DecodeRune(text[at:])
+		at += size
+	}
+	shown := visible.Show(text[:at])
+	if at < len(text) {
+		return shown + "…"
+	}
+	return shown
+}
