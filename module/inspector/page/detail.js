@@ -26,8 +26,8 @@ export class Detail {
       return;
     }
     this.render();
-    this.root.scrollTop = 0;
-    if (focus) this.root.focus();
+    if (focus) this.root.focus({ preventScroll: true });
+    scrollTo(0, 0);
   }
 
   back() { return h("a", { href: "#/", className: "back" }, "← ", t("back")); }

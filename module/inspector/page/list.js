@@ -118,4 +118,4 @@ export class List {
   }
 }
 
-export const clock = (time) => new Date(time).toLocaleTimeString(language() === "zh" ? "zh-CN" : "en-GB", { hour12: false, fractionalSecondDigits: 3 });
+export const clock = (time) => new Date(time).toLocaleTimeString(language() === "zh" ? "zh-CN" : "en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23", fractionalSecondDigits: 3 });
