@@ -70,6 +70,7 @@ func indent(t *testing.T, text []byte) string {
 // The Caddyfiles that ship adapt and validate, offline. None of them has the
 // admin endpoint open, and none keeps its configuration on disk.
 func TestCaddyfilesThatShip(t *testing.T) {
+	testcaddy.Examples(t)
 	t.Chdir(testcaddy.Root())
 	files, err := filepath.Glob("caddyfiles/*.Caddyfile")
 	require.NoError(t, err)

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	_ "github.com/countersign/caddy-countersign/module/inspector"
 	_ "github.com/countersign/caddy-countersign/module/proxy"
 )
 

@@ -175,6 +175,7 @@ func quoted(t *testing.T, text string, path ...string) string {
 }
 
 func TestEveryCaddyfileThatShips(t *testing.T) {
+	testcaddy.Examples(t)
 	files, err := filepath.Glob(filepath.Join(testcaddy.Root(), "caddyfiles", "*.Caddyfile"))
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, len(files), 6)

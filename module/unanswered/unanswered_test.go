@@ -142,6 +142,7 @@ var fenced = regexp.MustCompile("(?s)```caddyfile\n(.*?)```")
 // Every Caddyfile that ships, on its own and in a text, answers what it does not
 // know: it has a site without a host name, and ends in unknown_route.
 func TestEveryCaddyfileThatShips(t *testing.T) {
+	testcaddy.Examples(t)
 	root := testcaddy.Root()
 	t.Chdir(root) // where their paths begin
 	examined := 0
