@@ -338,26 +338,26 @@ func (l *leakTest) admin() {
 func (l *leakTest) inspector() {
 	ask := func(method, path, body, token string) answer {
 		req, err := http.NewRequest(method, "http://localhost"+path, strings.NewReader(body))
-		require.NoError(l.t, err)
+		require.NoError(l.T, err)
 		req.Header.Set("Content-Type", "application/json")
 		req.Header.Set("Countersign-Token", token)
 		res := l.do("inspector", req)
-		assert.Equal(l.t, http.StatusOK, res.status, "%s: %s", path, res.body)
+		assert.Equal(l.T, http.StatusOK, res.status, "%s: %s", path, res.body)
 		l.look("inspector "+path, res.body)
 		return res
 	}
 	var list struct {
 		Records []struct{ ID, Outcome string }
 	}
-	require.NoError(l.t, json.Unmarshal([]byte(ask(http.MethodGet, "/records", "", "").body), &list))
-	assert.Greater(l.t, len(list.Records), 100)
+	require.NoError(l.T, json.Unmarshal([]byte(ask(http.MethodGet, "/records", "", "").body), &list))
+	assert.Greater(l.T, len(list.Records), 100)
 	seen := make(map[string]int)
 	for _, r := range list.Records {
 		if seen[r.Outcome]++; seen[r.Outcome] <= 10 {
 			ask(http.MethodGet, "/records/"+r.ID, "", "")
 		}
 	}
-	assert.Greater(l.t, len(seen), 10)
+	assert.Greater(l.T, len(seen), 10)
 	_, rest, _ := strings.Cut(ask(http.MethodGet, "/", "", "").body, `name="token" content="`)
 	token, _, _ := strings.Cut(rest, `"`)
 	ask(http.MethodPost, "/clear", "{}", token)

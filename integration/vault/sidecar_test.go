@@ -232,8 +232,3 @@ func (s *sidecar) descriptors() int {
 	require.NoError(s.T, err)
 	return len(entries)
 }
-
-func tail(text string, lines int) string {
-	all := strings.Split(strings.TrimSpace(text), "\n")
-	return strings.Join(all[max(0, len(all)-lines):], "\n")
-}

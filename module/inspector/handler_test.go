@@ -20,12 +20,12 @@ import (
 
 // desk is a sidecar, the sandboxes and the inspector, as in the quickstart.
 type desk struct {
-	t           *testing.T
-	caddy       *testcaddy.Caddy
-	sidecar     string // address
-	page        string // address
-	upstream    string // in place of the sandboxes
-	token, text string
+	t        *testing.T
+	caddy    *testcaddy.Caddy
+	sidecar  string // address
+	page     string // address
+	upstream string // in place of the sandboxes
+	token    string
 }
 
 func (d *desk) caddyfile(options string) string {
@@ -358,7 +358,7 @@ func TestLiveUpdateAndReload(t *testing.T) {
 	d := start(t, "bodies")
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+d.page+"/events", nil)
 	require.NoError(t, err)
-	res, err := http.DefaultClient.Do(r)
+	res, err := http.DefaultClient.Do(r) //nolint:bodyclose // it is closed below
 	require.NoError(t, err)
 	defer res.Body.Close() //nolint:errcheck // it was only read
 	assert.Equal(t, "text/event-stream", res.Header.Get("Content-Type"))

@@ -29,7 +29,7 @@ func Elsewhere(address caddy.NetworkAddress) (string, error) {
 	}
 	others, err := others()
 	if err != nil {
-		return portably(address), nil
+		return portably(address), nil //nolint:nilerr // another way of asking
 	}
 	hosts := addressesOf(address.Host)
 	for _, other := range others {

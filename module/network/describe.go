@@ -54,6 +54,7 @@ func Describe(err error) error {
 	return errors.New("the connection broke, or what came was not HTTP")
 }
 
+// Is reports whether an error in the tree of err is an E.
 func Is[E error](err error) bool {
 	_, ok := errors.AsType[E](err)
 	return ok

@@ -67,7 +67,7 @@ func TestLargeBodiesAreBounded(t *testing.T) {
 	refused := false
 	for pause := 50 * time.Millisecond; !refused && pause < 4*time.Second; pause *= 2 {
 		stalled := stall()
-		defer stalled.Close()
+		t.Cleanup(func() { _ = stalled.Close() })
 		time.Sleep(pause)
 		large := c.post(t, sent{contentType: "application/json", body: strings.Repeat(" ", 1<<20+100<<10)})
 		if refused = large.code(t) == "overloaded"; !refused {

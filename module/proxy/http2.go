@@ -21,8 +21,8 @@ import (
 // each. Go's own pool would send a request again that a frame refused, and would go
 // on using a connection on which a request timed out.
 type h2 struct {
-	transport *http2.Transport
-	patience  time.Duration // with the exchanges on a connection that is not used again
+	transport *http2.Transport //nolint:staticcheck // net/http has no connection of which one knows what a frame said
+	patience  time.Duration    // with the exchanges on a connection that is not used again
 
 	mu    sync.Mutex
 	conns map[net.Conn]*h2Conn
@@ -38,9 +38,9 @@ const (
 // serveHTTP2 has a transport's connections that speak HTTP/2 be served here.
 func serveHTTP2(base *http.Transport, timeout time.Duration) *h2 {
 	h := &h2{
-		transport: &http2.Transport{
-			DisableCompression: true, IdleConnTimeout: base.IdleConnTimeout, WriteByteTimeout: timeout,
-			MaxHeaderListSize: uint32(min(max(base.MaxResponseHeaderBytes, 0), 1<<24)), //nolint:gosec // it fits
+		transport: &http2.Transport{ //nolint:staticcheck // net/http has no connection of which one knows what a frame said
+			DisableCompression: true, IdleConnTimeout: base.IdleConnTimeout, WriteByteTimeout: timeout, //nolint:staticcheck // as above
+			MaxHeaderListSize: uint32(min(max(base.MaxResponseHeaderBytes, 0), 1<<24)), //nolint:gosec,staticcheck // it fits; as above
 		},
 		patience: timeout,
 		conns:    make(map[net.Conn]*h2Conn),
@@ -67,7 +67,7 @@ func (h *h2) upgrade(_ string, conn *tls.Conn) http.RoundTripper {
 	h.conns[c.conn] = c
 	h.mu.Unlock()
 	var err error
-	if c.client, err = h.transport.NewClientConn(c.conn); err != nil {
+	if c.client, err = h.transport.NewClientConn(c.conn); err != nil { //nolint:staticcheck // as above
 		c.forget()
 		return failing{err}
 	}
@@ -78,7 +78,7 @@ func (h *h2) upgrade(_ string, conn *tls.Conn) http.RoundTripper {
 type h2Conn struct {
 	h      *h2
 	conn   net.Conn
-	client *http2.ClientConn
+	client *http2.ClientConn //nolint:staticcheck // net/http has no connection of which one knows what a frame said
 	used   atomic.Bool
 	once   sync.Once
 }
@@ -113,7 +113,7 @@ const alertWait = 200 * time.Millisecond
 func (c *h2Conn) refusal(ctx context.Context, err error) error {
 	watched, ok := c.conn.(*watchedTLS)
 	if _, stream := errors.AsType[http2.StreamError](err); !ok || stream || ctx.Err() != nil {
-		return nil
+		return nil //nolint:nilerr // err is known; what is asked is another
 	}
 	select {
 	case <-watched.ended:

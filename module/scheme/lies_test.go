@@ -134,7 +134,7 @@ func TestAGuestThatPanics(t *testing.T) {
 	for name, lie := range map[string]func(*guest){
 		"describe": func(g *guest) { g.describe = func() *scheme.Description { panic("VALUE") } },
 		"covers": func(g *guest) {
-			g.covers = covers(func(*scheme.Incoming) ([]scheme.Signature, error) { panic("VALUE") })
+			g.covers = func(*scheme.Incoming) ([]scheme.Signature, error) { panic("VALUE") }
 		},
 		"reveal":   func(g *guest) { g.reveal = func(*scheme.Incoming) error { panic(errors.New("VALUE")) } },
 		"a bug":    func(g *guest) { g.reveal = func(in *scheme.Incoming) error { in.Message.Wire[1<<20]++; return nil } },

@@ -271,12 +271,15 @@ var probe = sync.OnceValue(func() *keys.Secret { return keys.NewSecret([]byte(ra
 // keyed refuses a text that a plain digest covers and that says the same whatever
 // the secrets are: anybody could make such a digest.
 func (t Text) keyed(text []byte) error {
-	if t.With != nil {
-		if other, err := t.With(func(string) *keys.Secret { return probe() }); err != nil || !bytes.Equal(other, text) {
-			return nil
-		}
+	same := t.With == nil
+	if !same {
+		other, err := t.With(func(string) *keys.Secret { return probe() })
+		same = err == nil && bytes.Equal(other, text)
 	}
-	return Failf(Invalid, "what the scheme digests holds no secret, so that anybody could make the signature")
+	if same {
+		return Failf(Invalid, "what the scheme digests holds no secret, so that anybody could make the signature")
+	}
+	return nil
 }
 
 // anySecret is the secret, or one of the named ones, or nil.
