@@ -49,7 +49,7 @@ func packageRows(t *testing.T, page string) (map[string]int, int) {
 	text, err := os.ReadFile(filepath.Join("..", page))
 	require.NoError(t, err)
 	rows, last := make(map[string]int), -1
-	folder := regexp.MustCompile("`(module/[a-z/]+)`")
+	folder := regexp.MustCompile("`(module/[a-z0-9/]+)`")
 	for line := range strings.Lines(string(text)) {
 		cells := strings.Split(line, "|")
 		if len(cells) != 4 || !strings.HasPrefix(strings.TrimSpace(cells[1]), "`module/") {

@@ -3,6 +3,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -16,6 +17,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/inspector/recorder"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/keysource"
@@ -302,14 +304,25 @@ func (a *App) wants() []want {
 	return slices.Clone(a.wanted)
 }
 
-// ProblemLanguage is the language of problems where a request prefers none: "zh"
-// or "en".
-func (a *App) ProblemLanguage() string {
-	if a.Language == "" {
-		return "en"
+// LanguageOf is the language of problems where a request prefers none, as the
+// configuration says it: English where there is no app countersign.
+func LanguageOf(ctx caddy.Context) (i18n.Language, error) {
+	loaded, err := ctx.AppIfConfigured("countersign")
+	if errors.Is(err, caddy.ErrNotConfigured) {
+		return i18n.English, nil
 	}
-	return a.Language
+	if err != nil {
+		return "", err
+	}
+	a, ok := loaded.(*App)
+	if !ok {
+		return i18n.English, nil
+	}
+	return a.ProblemLanguage(), nil
 }
+
+// ProblemLanguage is the language of problems where a request prefers none.
+func (a *App) ProblemLanguage() i18n.Language { return cmp.Or(i18n.Language(a.Language), i18n.English) }
 
 // Source is one key source.
 type Source struct {

@@ -3,9 +3,10 @@ package body
 import (
 	"bytes"
 	"errors"
-	"fmt"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // MaxDepth is how many objects and arrays may stand in one another, the
@@ -15,10 +16,10 @@ const MaxDepth = 100
 // The ways in which a text can fail to be an object that this package reads.
 // The errors of Parse wrap one of them; none of them holds a byte of the text.
 var (
-	ErrSyntax    = errors.New("not valid JSON")
-	ErrNotObject = errors.New("not a JSON object")
-	ErrDuplicate = errors.New("the same member name twice")
-	ErrDepth     = fmt.Errorf("more than %d levels deep", MaxDepth)
+	ErrSyntax    = i18n.Errorf("not valid JSON")
+	ErrNotObject = i18n.Errorf("not a JSON object")
+	ErrDuplicate = i18n.Errorf("the same member name twice")
+	ErrDepth     = i18n.Errorf("more than %d levels deep", MaxDepth)
 )
 
 // Parse reads src, which must hold one JSON object and nothing else but white
@@ -69,15 +70,15 @@ func check(text []byte) error {
 		case errors.Is(err, jsontext.ErrDuplicateName):
 			return ErrDuplicate
 		case isSyntax: // the rest of it is a part of the text
-			return fmt.Errorf("%w near byte %d", ErrSyntax, syntax.ByteOffset)
+			return i18n.Errorf("%w near byte %d", ErrSyntax, syntax.ByteOffset)
 		case err != nil:
 			return ErrSyntax
 		case d.StackDepth() > MaxDepth:
 			return ErrDepth
 		case d.StackDepth() == 0 && token.Kind() == jsontext.KindEndObject:
-			return fmt.Errorf("%w: there is more after the object", ErrSyntax)
+			return i18n.Errorf("%w: there is more after the object", ErrSyntax)
 		case d.StackDepth() == 0:
-			return fmt.Errorf("%w: there is more after the value", ErrSyntax)
+			return i18n.Errorf("%w: there is more after the value", ErrSyntax)
 		}
 	}
 }

@@ -1,10 +1,10 @@
 package body
 
 import (
-	"errors"
-	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // Path names a value inside of a message: the names of members from the outside
@@ -35,7 +35,7 @@ func ParsePath(text string) (Path, error) {
 	path = append(path, name.String())
 	for _, name := range path {
 		if name == "" {
-			return nil, fmt.Errorf("the path %q has an empty name; write it as in body.list.0.amount", text)
+			return nil, i18n.Errorf("the path %q has an empty name; write it as in body.list.0.amount", text)
 		}
 	}
 	return path, nil
@@ -81,4 +81,4 @@ func element(name string) (int, bool) {
 }
 
 // ErrNotObjectAt says that a path leads through a value that has no members.
-var ErrNotObjectAt = errors.New("it is neither an object nor a list")
+var ErrNotObjectAt = i18n.Errorf("it is neither an object nor a list")

@@ -1,9 +1,10 @@
 package body
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
+
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // Tree is an object or a list that is being edited. What is read from a Tree is
@@ -297,7 +298,7 @@ func (t *Tree) Set(path Path, raw []byte) error {
 			Ref{t, at}.Set(raw)
 			return nil
 		case at < 0 && t.isList():
-			return fmt.Errorf("%s: the list has no element %s", path, name)
+			return i18n.Errorf("%s: the list has no element %s", path, name)
 		case at < 0:
 			for _, outer := range slices.Backward(path[i+1:]) {
 				raw = slices.Concat([]byte("{"), AppendQuote(nil, outer), []byte(":"), raw, []byte("}"))
@@ -316,7 +317,7 @@ func (t *Tree) Set(path Path, raw []byte) error {
 				Ref{t, at}.Set(raw)
 				return nil
 			}
-			return fmt.Errorf("%s: %w", path[:i+1], ErrNotObjectAt)
+			return i18n.Errorf("%s: %w", path[:i+1], ErrNotObjectAt)
 		}
 		t = inner
 	}

@@ -2,12 +2,13 @@ package canonical
 
 import (
 	"bytes"
-	"errors"
 	"slices"
+
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // ErrAmbiguous says that a text can be read in two ways. It names no value.
-var ErrAmbiguous = errors.New("a signed value holds the name of another signed member, or a name holds a separator")
+var ErrAmbiguous = i18n.Errorf("a signed value holds the name of another signed member, or a name holds a separator")
 
 // Ambiguous returns ErrAmbiguous if the value of a pair holds "&name=" where
 // name is the name of a pair: the signature of such a message can be moved to

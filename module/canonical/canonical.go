@@ -12,9 +12,10 @@ package canonical
 
 import (
 	"bytes"
-	"errors"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // Pair is a name and the text that is signed for it. An element of a list has
@@ -25,7 +26,7 @@ type Pair struct {
 
 // ErrTwins says that two pieces are equal but for case. An order that ignores
 // case leaves it open which comes first.
-var ErrTwins = errors.New("two members are equal but for case")
+var ErrTwins = i18n.Errorf("two members are equal but for case")
 
 var equals, ampersand = []byte("="), []byte("&")
 

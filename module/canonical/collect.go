@@ -2,22 +2,21 @@ package canonical
 
 import (
 	"bytes"
-	"errors"
-	"fmt"
 	"iter"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // The reasons why a text cannot be built. Errors that wrap them name a member.
 var (
-	ErrNested  = errors.New("an object or a list cannot be signed here; send it as a string")
-	ErrBoolean = errors.New("the provider has no rule for true and false; send a number or a string")
-	ErrTooLong = errors.New("the names of its parents make the signed text too long")
-	ErrNoList  = errors.New("it must be a string that lists the signed names, each once")
+	ErrNested  = i18n.Errorf("an object or a list cannot be signed here; send it as a string")
+	ErrBoolean = i18n.Errorf("the provider has no rule for true and false; send a number or a string")
+	ErrTooLong = i18n.Errorf("the names of its parents make the signed text too long")
+	ErrNoList  = i18n.Errorf("it must be a string that lists the signed names, each once")
 )
 
 // node is a member or an element on its way into a text.
@@ -112,7 +111,7 @@ func (c *collector) value(nodes []node, name []byte, v *body.Stream, taken, keep
 	case "flat":
 		return c.flatten(nodes, name, v, taken, isList)
 	default:
-		return nil, fmt.Errorf("member %s: %w", body.ShowName(name), ErrNested)
+		return nil, i18n.Errorf("member %s: %w", body.ShowName(name), ErrNested)
 	}
 }
 
@@ -151,7 +150,7 @@ func (c *collector) flatten(nodes []node, path []byte, v *body.Stream, taken, is
 		empty = false
 		full := slices.Concat(path, []byte("."), name)
 		if c.flat -= len(full); c.flat < 0 {
-			return nil, fmt.Errorf("member %s: %w", body.ShowName(path), ErrTooLong)
+			return nil, i18n.Errorf("member %s: %w", body.ShowName(path), ErrTooLong)
 		}
 		if c.except.match(full) {
 			v.Value()
@@ -195,7 +194,7 @@ func (c *collector) scalar(nodes []node, name []byte, m body.Member, keep bool) 
 		value = nil
 	case body.True, body.False:
 		if c.refuseBooleans {
-			return nil, fmt.Errorf("member %s: %w", body.ShowName(name), ErrBoolean)
+			return nil, i18n.Errorf("member %s: %w", body.ShowName(name), ErrBoolean)
 		}
 	case body.Number:
 		if c.shortest {
@@ -327,13 +326,13 @@ func (p patterns) match(name []byte) bool {
 func listedNames(members []body.Member, by string) ([]string, error) {
 	i := slices.IndexFunc(members, func(m body.Member) bool { return string(m.Name()) == by })
 	if i < 0 || members[i].Kind() != body.String || members[i].IsEmpty() {
-		return nil, fmt.Errorf("member %s: %w", body.ShowName(by), ErrNoList)
+		return nil, i18n.Errorf("member %s: %w", body.ShowName(by), ErrNoList)
 	}
 	names := strings.FieldsFunc(string(members[i].Text()), func(r rune) bool { return strings.ContainsRune(",:;|+ ", r) })
 	seen := make(map[string]bool, len(names))
 	for _, name := range names {
 		if seen[name] {
-			return nil, fmt.Errorf("member %s: %w", body.ShowName(by), ErrNoList)
+			return nil, i18n.Errorf("member %s: %w", body.ShowName(by), ErrNoList)
 		}
 		seen[name] = true
 	}

@@ -43,7 +43,8 @@ func shapes(size int) map[string]string {
 	}
 }
 
-// TestCost gives every builder every shape. What is quadratic takes minutes.
+// TestCost gives every builder every shape. What is quadratic takes minutes, on a
+// busy machine as on an idle one.
 func TestCost(t *testing.T) {
 	type builder interface {
 		Append([]byte, []body.Member) (Text, error)

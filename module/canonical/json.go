@@ -1,12 +1,12 @@
 package canonical
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // JSON builds the compact JSON text of an object: `json` of a recipe. Strings
@@ -74,7 +74,7 @@ func (j *JSON) Append(dst []byte, members []body.Member) (Text, error) {
 		}
 		var err error
 		if dst, err = jsontext.AppendFormat(dst, m.Raw(), options...); err != nil {
-			return Text{}, fmt.Errorf("writing member %s as compact JSON: %w", body.ShowName(m.Name()), err)
+			return Text{}, i18n.Errorf("writing member %s as compact JSON: %w", body.ShowName(m.Name()), err)
 		}
 	}
 	return Text{Bytes: append(dst, '}')}, nil
@@ -127,7 +127,7 @@ func (j *JSON) Covers(path ...string) bool {
 // Check is Sorted.Check.
 func (j *JSON) Check() error {
 	if !slices.Contains([]string{"", "as-is", "sorted", "deep"}, j.Mode) {
-		return fmt.Errorf("json is sorted or deep, not %q", j.Mode)
+		return i18n.Errorf("json is sorted or deep, not %q", j.Mode)
 	}
 	return nil
 }

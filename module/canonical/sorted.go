@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // Sorted builds name=value pieces in an order that does not depend on the
@@ -261,7 +262,7 @@ func sortNodes(nodes []node, order string, pair, end []byte) error {
 		}
 		// Whole pieces that are the same to the letter have no order to decide.
 		if order != "piece-fold" || !bytes.Equal(slices.Concat(a.name, pair, a.value), slices.Concat(b.name, pair, b.value)) {
-			return fmt.Errorf("member %s: %w", body.ShowName(b.name), ErrTwins)
+			return i18n.Errorf("member %s: %w", body.ShowName(b.name), ErrTwins)
 		}
 	}
 	return nil

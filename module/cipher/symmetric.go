@@ -3,7 +3,6 @@ package cipher
 import (
 	stdcipher "crypto/cipher"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"slices"
 	"unicode/utf8"
@@ -141,7 +140,7 @@ func newGCM(block stdcipher.Block, p Params) (stdcipher.AEAD, []byte, error) {
 	}
 	aead, err := stdcipher.NewGCMWithNonceSize(block, len(nonce))
 	if err != nil {
-		return nil, nil, errors.New("gcm does not take this cipher")
+		return nil, nil, fmt.Errorf("gcm does not take this cipher")
 	}
 	return aead, slices.Clone(nonce), nil
 }

@@ -1,12 +1,12 @@
 package command
 
 import (
-	"errors"
 	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
 
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/telemetry/auditchain"
 )
 
@@ -49,11 +49,11 @@ The exit status is 1 if the chain is not whole.`,
 			}
 			report, err := auditchain.Verify(files, options)
 			if err != nil {
-				return fmt.Errorf("verifying the audit log: %w", err)
+				return i18n.Errorf("verifying the audit log: %w", err)
 			}
 			writeAuditReport(cmd.OutOrStdout(), report)
 			if !report.Whole() {
-				return errors.New("the chain is not whole")
+				return i18n.Errorf("the chain is not whole")
 			}
 			return nil
 		},
@@ -68,26 +68,26 @@ The exit status is 1 if the chain is not whole.`,
 func writeAuditReport(out io.Writer, r *auditchain.Report) {
 	for _, f := range r.Files {
 		if f.First == 0 {
-			fmt.Fprintf(out, "%s: no chained entries\n", f.Name)
+			i18n.Fprintf(out, "%s: no chained entries\n", f.Name)
 			continue
 		}
-		fmt.Fprintf(out, "%s: entries %d to %d\n", f.Name, f.First, f.Last)
+		i18n.Fprintf(out, "%s: entries %d to %d\n", f.Name, f.First, f.Last)
 	}
 	for _, c := range r.Checkpoints {
-		fmt.Fprintf(out, "%s:%d: checkpoint at %s: entries up to %d are signed by key %s (%s)\n", c.File, c.Line, c.Time, c.Seq, c.Key, c.Reference)
+		i18n.Fprintf(out, "%s:%d: checkpoint at %s: entries up to %d are signed by key %s (%s)\n", c.File, c.Line, c.Time, c.Seq, c.Key, c.Reference)
 	}
 	for _, f := range r.Faults {
-		fmt.Fprintf(out, "broken: %s\n", f)
+		i18n.Fprintf(out, "broken: %s\n", f)
 	}
 	if !r.Whole() {
 		return
 	}
-	fmt.Fprintf(out, "whole: %d entries, %d to %d", r.Entries, r.First, r.Last)
+	i18n.Fprintf(out, "whole: %d entries, %d to %d", r.Entries, r.First, r.Last)
 	switch covered := r.Covered(); {
 	case covered == 0:
-		fmt.Fprintln(out, "; no checkpoint signs them")
+		i18n.Fprintf(out, "; no checkpoint signs them\n")
 	case covered < r.Last:
-		fmt.Fprintf(out, "; the last %d, up to %s, are not signed yet\n", r.Last-covered, r.LastTime)
+		i18n.Fprintf(out, "; the last %d, up to %s, are not signed yet\n", r.Last-covered, r.LastTime)
 	default:
 		fmt.Fprintln(out)
 	}

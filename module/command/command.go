@@ -7,13 +7,14 @@
 package command
 
 import (
-	"fmt"
+	"os"
 	"strings"
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
 	"github.com/countersign/caddy-countersign/module/command/keyscmd"
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 func init() {
@@ -27,6 +28,9 @@ fails, and checks a configuration before the first payment.
 A message is read from FILE; "-" or nothing is standard input.`,
 		CobraFunc: func(cmd *cobra.Command) {
 			cmd.AddCommand(sealCommand(), openCommand(), diffCommand(), doctorCommand(), keyscmd.Command(), auditCommand(), recipeCommand())
+			language := ""
+			cmd.PersistentFlags().StringVar(&language, "lang", "", "the `language` of what is printed, en or zh (default: that of the terminal)")
+			cmd.PersistentPreRunE = func(*cobra.Command, []string) error { return speak(language) }
 			cmd.RunE = func(cmd *cobra.Command, args []string) error {
 				if len(args) == 0 {
 					return cmd.Help()
@@ -35,8 +39,22 @@ A message is read from FILE; "-" or nothing is standard input.`,
 				for _, sub := range cmd.Commands() {
 					known = append(known, sub.Name())
 				}
-				return fmt.Errorf("there is no command %q; there are %s", args[0], strings.Join(known, ", "))
+				return i18n.Errorf("there is no command %q; there are %s", args[0], strings.Join(known, ", "))
 			}
 		},
 	})
+}
+
+// speak chooses the language of everything that a command prints: what --lang says,
+// or else the terminal's.
+func speak(language string) error {
+	l := i18n.Language(language)
+	switch {
+	case language == "":
+		l = i18n.FromEnvironment(os.Getenv)
+	case !l.Known():
+		return i18n.Errorf("--lang is en or zh, not %q", language)
+	}
+	i18n.Use(l)
+	return nil
 }

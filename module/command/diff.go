@@ -2,8 +2,6 @@ package command
 
 import (
 	"crypto/sha256"
-	"errors"
-	"fmt"
 	"io"
 	"strings"
 
@@ -11,6 +9,7 @@ import (
 	"golang.org/x/text/width"
 
 	"github.com/countersign/caddy-countersign/module/command/diagnosis"
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 type differ struct {
@@ -45,7 +44,7 @@ likely cause, and the exit status is 1. No keys are needed.`,
 }
 
 // errDiffer makes the exit status 1; what differs has been said.
-var errDiffer = errors.New("the canonical strings differ")
+var errDiffer = i18n.Errorf("the canonical strings differ")
 
 func (in *differ) diff(cmd *cobra.Command, bodyFile, canonicalFile string) error {
 	recipe, err := in.recipe()
@@ -61,7 +60,7 @@ func (in *differ) diff(cmd *cobra.Command, bodyFile, canonicalFile string) error
 		return err
 	}
 	if bodyFile == "-" && canonicalFile == "-" {
-		return errors.New("only one of BODY and CANONICAL can be standard input")
+		return i18n.Errorf("only one of BODY and CANONICAL can be standard input")
 	}
 	text, err := read(cmd, []string{bodyFile})
 	if err != nil {
@@ -77,21 +76,19 @@ func (in *differ) diff(cmd *cobra.Command, bodyFile, canonicalFile string) error
 	}
 	ours, err := diagnosis.Canonical(s, message)
 	if err != nil {
-		return fmt.Errorf("making the canonical string of the %s: %w", in.as, err)
+		return i18n.Errorf("making the canonical string of the %s: %w", in.as, err)
 	}
 	out := cmd.OutOrStdout()
 	d := diagnosis.Compare(ours, theirs)
 	if d == nil {
-		_, err := fmt.Fprintf(out, "equal: %d bytes, SHA-256 %x\n", len(ours), sha256.Sum256(ours))
-		return err
+		i18n.Fprintf(out, "equal: %d bytes, SHA-256 %x\n", len(ours), sha256.Sum256(ours))
+		return nil
 	}
 	if _, err := io.WriteString(out, report(d, ours, theirs)); err != nil {
 		return err
 	}
 	for _, v := range diagnosis.WouldEqual(recipe, message, theirs) {
-		if _, err := fmt.Fprintf(out, "would be equal %s\n", v); err != nil {
-			return err
-		}
+		i18n.Fprintf(out, "would be equal %s\n", v)
 	}
 	return errDiffer
 }
@@ -99,16 +96,16 @@ func (in *differ) diff(cmd *cobra.Command, bodyFile, canonicalFile string) error
 // report is a difference in words.
 func report(d *diagnosis.Difference, ours, theirs []byte) string {
 	var out strings.Builder
-	fmt.Fprintf(&out, "differ at byte %d, ours has %d bytes, theirs has %d", d.At, len(ours), len(theirs))
+	i18n.Fprintf(&out, "differ at byte %d, ours has %d bytes, theirs has %d", d.At, len(ours), len(theirs))
 	if d.Member != "" {
-		fmt.Fprintf(&out, "; in %s", d.Member)
+		i18n.Fprintf(&out, "; in %s", d.Member)
 	}
 	before, restOfOurs, restOfTheirs := diagnosis.Sides(d, ours, theirs)
-	fmt.Fprintf(&out, "\n  ours    %s%s\n  theirs  %s%s\n          %s^\n", before, restOfOurs, before, restOfTheirs, strings.Repeat(" ", columns(before)))
-	fmt.Fprintf(&out, "likely cause: %s: %s\n", d.Cause.Name, d.Cause.Words)
-	fmt.Fprintf(&out, "what to do: %s\n", d.Cause.Advice)
+	i18n.Fprintf(&out, "\n  ours    %s%s\n  theirs  %s%s\n          %s^\n", before, restOfOurs, before, restOfTheirs, strings.Repeat(" ", columns(before)))
+	i18n.Fprintf(&out, "likely cause: %s: %s\n", d.Cause.Name, d.Cause.Words)
+	i18n.Fprintf(&out, "what to do: %s\n", d.Cause.Advice)
 	if len(d.Also) > 0 {
-		fmt.Fprintf(&out, "also different: %s\n", strings.Join(d.Also, ", "))
+		i18n.Fprintf(&out, "also different: %s\n", strings.Join(d.Also, ", "))
 	}
 	return out.String()
 }

@@ -10,22 +10,30 @@ import (
 
 	"github.com/countersign/caddy-countersign/module/command/diagnosis"
 	"github.com/countersign/caddy-countersign/module/command/visible"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keys"
 )
 
 // explainer writes what --explain tells, to standard error.
 type explainer struct{ io.Writer }
 
+// line writes a line under a name, which labels has in both languages.
 func (e explainer) line(name, format string, args ...any) {
-	fmt.Fprintf(e, "%-12s %s\n", name, fmt.Sprintf(format, args...))
+	fmt.Fprintf(e, "%s %s\n", padded(shown(labels, name), 12), i18n.Sprintf(format, args...))
 }
+
+// labels are the names of lines. Roles are the same in every language.
+var labels = texts(
+	i18n.T("scheme"), i18n.T("key set"), i18n.T("canonical"), i18n.T("digested"), i18n.T("look out"), i18n.T("signed"),
+	i18n.T("note"), i18n.T("diagnosis"), i18n.T("not tried"), i18n.T("would not"),
+)
 
 // canonical shows a canonical string, its length and its digest.
 func (e explainer) canonical(text []byte) {
 	e.line("canonical", "%d bytes, %d characters, SHA-256 %x", len(text), utf8.RuneCount(text), sha256.Sum256(text))
 	fmt.Fprintf(e, "%s\n", visible.Show(text))
 	if n := hidden(text); n > 0 {
-		e.line("look out", "%s of the canonical string cannot be seen or told apart; each stands between ⟨ and ⟩", count(n, "character"))
+		e.line("look out", "%v of the canonical string cannot be seen or told apart; each stands between ⟨ and ⟩", characters(n))
 	}
 }
 
@@ -65,24 +73,23 @@ func (e explainer) keys(set *keys.Set, fingerprints []string, roles ...keys.Role
 			if len(held) > 1 {
 				which = fmt.Sprintf("%s %d", role, i+1)
 			}
-			e.line(which, "%s from %s", k.Fingerprint, k.Origin)
+			fmt.Fprintf(e, "%s %s\n", padded(which, 12), i18n.Sprintf("%s from %s", k.Fingerprint, k.Origin))
 		}
 	}
 }
 
 // would names the variations that would have opened a message, and returns how
 // many there are.
-func (e explainer) would(what string, found []diagnosis.Variation) int {
+func (e explainer) would(what i18n.Text, found []diagnosis.Variation) int {
 	for _, v := range found {
-		fmt.Fprintf(e, "would %s %s\n", what, v)
+		fmt.Fprintf(e, "%s %s\n", what, v)
 	}
 	return len(found)
 }
 
-// count is a number with its noun.
-func count(n int, noun string) string {
+func characters(n int) i18n.Text {
 	if n == 1 {
-		return "1 " + noun
+		return i18n.T("1 character")
 	}
-	return fmt.Sprintf("%d %ss", n, noun)
+	return i18n.T("%d characters", n)
 }

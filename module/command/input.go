@@ -2,8 +2,6 @@ package command
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -13,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/countersign/caddy-countersign/module/command/diagnosis"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/keysource/file"
 	"github.com/countersign/caddy-countersign/module/message"
@@ -66,7 +65,7 @@ func (in *input) recipe() (diagnosis.Recipe, error) {
 	if in.time != "" {
 		now, err := time.Parse(time.RFC3339, in.time)
 		if err != nil {
-			return r, fmt.Errorf("--at takes a time as 2026-11-26T10:00:00+08:00, not %q", in.time)
+			return r, i18n.Errorf("--at takes a time as 2026-11-26T10:00:00+08:00, not %q", in.time)
 		}
 		in.now = now
 	}
@@ -84,7 +83,7 @@ func (in *input) recipe() (diagnosis.Recipe, error) {
 	}
 	r.Scheme = in.scheme
 	if in.scheme == "" {
-		return r, fmt.Errorf("--scheme is missing; known are %s", strings.Join(protocol.Names(r.Own), ", "))
+		return r, i18n.Errorf("--scheme is missing; known are %s", strings.Join(protocol.Names(r.Own), ", "))
 	}
 	for _, text := range in.settings {
 		set, err := diagnosis.ParseSetting(text)
@@ -99,10 +98,10 @@ func (in *input) recipe() (diagnosis.Recipe, error) {
 // keySet loads the key set that the flags name for a message.
 func (in *input) keySet(ctx context.Context, m *message.Message) (*keys.Set, error) {
 	if in.keys == "" {
-		return nil, errors.New("--keys is missing; give the folder that holds the key sets, such as keys-dev/merchant")
+		return nil, i18n.Errorf("--keys is missing; give the folder that holds the key sets, such as keys-dev/merchant")
 	}
 	if in.reference == "" {
-		return nil, errors.New("--ref is missing; give the reference of the key set, such as easypay/ORG000000000007")
+		return nil, i18n.Errorf("--ref is missing; give the reference of the key set, such as easypay/ORG000000000007")
 	}
 	template, err := keys.ParseTemplate(in.reference)
 	if err != nil {
@@ -110,7 +109,7 @@ func (in *input) keySet(ctx context.Context, m *message.Message) (*keys.Set, err
 	}
 	reference, ok := template.Resolve(func(member string) (string, bool) { return diagnosis.Member(m, member) })
 	if !ok {
-		return nil, fmt.Errorf("the reference %s names a member that the message does not have, or whose value cannot name a key set; give the reference itself", in.reference)
+		return nil, i18n.Errorf("the reference %s names a member that the message does not have, or whose value cannot name a key set; give the reference itself", in.reference)
 	}
 	source := &file.Source{Dir: in.keys}
 	if err := source.Probe(ctx); err != nil {
@@ -118,7 +117,7 @@ func (in *input) keySet(ctx context.Context, m *message.Message) (*keys.Set, err
 	}
 	set, err := source.Load(ctx, reference, nil)
 	if err != nil {
-		return nil, fmt.Errorf("loading the key set %q: %w", reference, err)
+		return nil, i18n.Errorf("loading the key set %q: %w", reference, err)
 	}
 	return set, nil
 }
@@ -131,17 +130,17 @@ func read(cmd *cobra.Command, args []string) ([]byte, error) {
 	} else {
 		f, err := os.Open(name)
 		if err != nil {
-			return nil, fmt.Errorf("reading the message: %w", err)
+			return nil, i18n.Errorf("reading the message: %w", err)
 		}
 		defer f.Close() //nolint:errcheck // it was only read
 		from = f
 	}
 	text, err := io.ReadAll(io.LimitReader(from, maxInput+1))
 	if err != nil {
-		return nil, fmt.Errorf("reading the message: %w", err)
+		return nil, i18n.Errorf("reading the message: %w", err)
 	}
 	if len(text) > maxInput {
-		return nil, fmt.Errorf("the message is larger than %d bytes", maxInput)
+		return nil, i18n.Errorf("the message is larger than %d bytes", maxInput)
 	}
 	return text, nil
 }

@@ -2,16 +2,19 @@ package command
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"github.com/countersign/caddy-countersign/module/command/diagnosis"
 	signature "github.com/countersign/caddy-countersign/module/diagnosis"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/message"
 	"github.com/countersign/caddy-countersign/module/scheme"
 )
+
+// kinds are the words that --as takes.
+var kinds = texts(i18n.T("request"), i18n.T("response"), i18n.T("notification"))
 
 // opening are the roles that open a message.
 var opening = []keys.Role{keys.Verify, keys.Decrypt, keys.SharedSecret, keys.VerifySecret}
@@ -57,7 +60,7 @@ func (in *opener) open(cmd *cobra.Command, args []string) error {
 	}
 	kind, err := diagnosis.Kind(in.as)
 	if err != nil || kind == message.Request {
-		return fmt.Errorf("--as takes response or notification, not %q", in.as)
+		return i18n.Errorf("--as takes response or notification, not %q", in.as)
 	}
 	text, err := read(cmd, args)
 	if err != nil {
@@ -75,7 +78,7 @@ func (in *opener) open(cmd *cobra.Command, args []string) error {
 	e := explainer{cmd.ErrOrStderr()}
 	opened, failed := diagnosis.Open(s, m, set, in.at(), nil)
 	if in.explain {
-		e.line("scheme", "%s, %s", in.name(), in.as)
+		e.line("scheme", "%s, %v", in.name(), kinds[in.as])
 		e.set(set)
 		if failed != nil {
 			in.explainFailure(e, s, m, set)
@@ -87,15 +90,15 @@ func (in *opener) open(cmd *cobra.Command, args []string) error {
 			e.canonical(opened.Canonical())
 			if opened.Note() != "" {
 				found, _ := diagnosis.WouldOpen(recipe, m, set, in.at(), true)
-				e.would("open", found)
+				e.would(i18n.T("would open"), found)
 			}
 		}
 	}
 	switch {
 	case failed != nil:
-		return fmt.Errorf("the %s does not open: %w", in.as, failed)
+		return i18n.Errorf("the %v does not open: %w", kinds[in.as], failed)
 	case opened.IsUnsigned():
-		return fmt.Errorf("the %s is not signed; the provider's rule allows that for this one, and nothing in it is verified", in.as)
+		return i18n.Errorf("the %v is not signed; the provider's rule allows that for this one, and nothing in it is verified", kinds[in.as])
 	case opened.Note() != "":
 		e.line("note", "%s", opened.Note())
 	}
@@ -123,7 +126,7 @@ func (in *opener) explainWhy(e explainer, r diagnosis.Recipe, s scheme.Scheme, m
 	switch scheme.ReasonOf(failed) {
 	case scheme.BadSignature, scheme.NeedsKeys:
 		found, untried := diagnosis.WouldOpen(r, m, set, in.at(), false)
-		if e.would("verify", found) == 0 {
+		if e.would(i18n.T("would verify"), found) == 0 {
 			if why := signature.Sentence(s, scheme.Incoming{Message: m, Keys: set, Now: in.at()}, failed); why != "" {
 				e.line("diagnosis", "%s", why)
 			}
@@ -134,7 +137,7 @@ func (in *opener) explainWhy(e explainer, r diagnosis.Recipe, s scheme.Scheme, m
 		}
 	case scheme.Decryption:
 		found, _ := diagnosis.WouldOpen(r, m, set, in.at(), true)
-		e.would("open", found)
+		e.would(i18n.T("would open"), found)
 	}
 }
 

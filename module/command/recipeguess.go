@@ -2,7 +2,6 @@ package command
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -10,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/countersign/caddy-countersign/module/command/diagnosis"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/message"
 	"github.com/countersign/caddy-countersign/module/recipe/guess"
@@ -41,7 +41,7 @@ left out. The exit status is 1 if nothing fits; what was searched is printed the
 }
 
 // errNoFit makes the exit status 1; what was searched has been said.
-var errNoFit = errors.New("no candidate verifies every message")
+var errNoFit = i18n.Errorf("no candidate verifies every message")
 
 func (in *input) guess(cmd *cobra.Command, as string, files []string) error {
 	kind, err := diagnosis.Kind(as)
@@ -56,7 +56,7 @@ func (in *input) guess(cmd *cobra.Command, as string, files []string) error {
 		}
 		m, whole, err := diagnosis.Split(kind, text)
 		if err != nil {
-			return fmt.Errorf("%s: %w", file, err)
+			return i18n.Errorf("%s: %w", file, err)
 		}
 		if !whole { // a body alone tells no method and no path
 			m.Method, m.Path, m.Status = "", "", 0
@@ -75,24 +75,26 @@ func (in *input) guess(cmd *cobra.Command, as string, files []string) error {
 	}
 	out := cmd.OutOrStdout()
 	if len(result.Fits) == 0 {
-		fmt.Fprintf(out, "%s tried, none fits\n", count(result.Tried, "candidate")) //nolint:errcheck // the exit status tells
+		i18n.Fprintf(out, "%d candidates tried, none fits\n", result.Tried)
 		for _, what := range result.Searched {
-			fmt.Fprintf(out, "searched %s\n", what) //nolint:errcheck // as above
+			i18n.Fprintf(out, "searched %s\n", what)
 		}
 		if result.Over {
-			fmt.Fprintln(out, "the time was over before all candidates were tried") //nolint:errcheck // as above
+			i18n.Fprintf(out, "the time was over before all candidates were tried\n")
 		}
 		return errNoFit
 	}
-	_, err = fmt.Fprintf(out, "%s# %s tried, %d fit%s\n", result.Fits[0], count(result.Tried, "candidate"), len(result.Fits), others(result.Fits))
-	return err
+	fmt.Fprintf(out, "%s# ", result.Fits[0])
+	i18n.Fprintf(out, "%d candidates tried, %d fit", result.Tried, len(result.Fits))
+	fmt.Fprintln(out, others(result.Fits))
+	return nil
 }
 
 // others names what tells the further rules from the first one.
 func others(fits []guess.Rule) string {
 	var out strings.Builder
 	if len(fits) > 1 {
-		out.WriteString("; these messages do not tell it from:")
+		out.WriteString(i18n.Sprintf("; these messages do not tell it from:"))
 	}
 	for _, r := range fits[1:] {
 		fmt.Fprintf(&out, "\n#   %s", r.Summary())

@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/spf13/cobra"
 
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/protocol"
 	"github.com/countersign/caddy-countersign/module/providers"
 	"github.com/countersign/caddy-countersign/module/recipe"
@@ -21,7 +22,7 @@ import (
 func ReadRecipes(file string) (protocol.Recipes, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("reading the recipes: %w", err)
+		return nil, i18n.Errorf("reading the recipes: %w", err)
 	}
 	blocks, err := caddyfile.Parse(file, text)
 	if err == nil && len(blocks) > 0 && len(blocks[0].Keys) == 0 {
@@ -57,13 +58,13 @@ func recipesOf(file string, global caddyfile.ServerBlock) (protocol.Recipes, err
 				return nil, err
 			}
 			if _, twice := found[name]; twice {
-				return nil, fmt.Errorf("the recipe %s stands twice in %s", name, file)
+				return nil, i18n.Errorf("the recipe %s stands twice in %s", name, file)
 			}
 			found[name] = r
 		}
 	}
 	if len(found) == 0 {
-		return nil, fmt.Errorf("%s has no recipe in its global block countersign { … }", file)
+		return nil, i18n.Errorf("%s has no recipe in its global block countersign { … }", file)
 	}
 	return check(found)
 }
@@ -72,7 +73,7 @@ func recipesOf(file string, global caddyfile.ServerBlock) (protocol.Recipes, err
 func check(found map[string]recipe.Recipe) (protocol.Recipes, error) {
 	for name, r := range found {
 		if protocol.Exists(name) {
-			return nil, fmt.Errorf("a recipe of the name %s ships; call yours another name, at %s", name, r.At)
+			return nil, i18n.Errorf("a recipe of the name %s ships; call yours another name, at %s", name, r.At)
 		}
 		if _, err := recipe.Compile(name, r, nil); err != nil {
 			return nil, err
@@ -96,7 +97,7 @@ func recipeCommand() *cobra.Command {
 			RunE: func(cmd *cobra.Command, args []string) error {
 				text, ok := providers.Text(args[0])
 				if !ok {
-					return fmt.Errorf("no recipe %q ships; those that do are %s", args[0], strings.Join(providers.Names(), ", "))
+					return i18n.Errorf("no recipe %q ships; those that do are %s", args[0], strings.Join(providers.Names(), ", "))
 				}
 				_, err := cmd.OutOrStdout().Write([]byte(text))
 				return err
@@ -111,7 +112,7 @@ func recipeCommand() *cobra.Command {
 func listRecipes(cmd *cobra.Command) error {
 	var out bytes.Buffer
 	w := tabwriter.NewWriter(&out, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(w, "NAME\tTITLE\tPROOF\tREQUEST\tANSWER\tNOTIFICATION") //nolint:errcheck // a buffer
+	i18n.Fprintf(w, "NAME\tTITLE\tPROOF\tREQUEST\tANSWER\tNOTIFICATION\n")
 	for _, name := range providers.Names() {
 		r, _ := providers.Find(name)
 		p, err := recipe.Compile(name, r, nil)
@@ -132,7 +133,7 @@ func listRecipes(cmd *cobra.Command) error {
 		}
 		for i := range parts {
 			if parts[i] == "" {
-				parts[i] = "(token)"
+				parts[i] = i18n.Sprintf("(token)")
 			}
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", name, p.Title(), proof, strings.Join(slices.Clone(parts), "\t")) //nolint:errcheck // a buffer

@@ -2,7 +2,6 @@ package command
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/command/diagnosis"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/message"
 	"github.com/countersign/caddy-countersign/module/protocol"
@@ -40,7 +40,7 @@ A message is a file as curl -i shows it, or a body alone with --as.`,
 }
 
 // errAttack makes the exit status 1; the table has said why.
-var errAttack = errors.New("something passed that must not, or a message does not verify")
+var errAttack = i18n.Errorf("something passed that must not, or a message does not verify")
 
 func (in *input) test(cmd *cobra.Command, as string, args []string) error {
 	if len(args) > 0 && in.scheme == "" {
@@ -53,29 +53,29 @@ func (in *input) test(cmd *cobra.Command, as string, args []string) error {
 		return err
 	}
 	if _, known := r.Own[r.Scheme]; !known && !protocol.Exists(r.Scheme) {
-		return fmt.Errorf("unknown recipe %q; known are %s", r.Scheme, strings.Join(protocol.Names(r.Own), ", "))
+		return i18n.Errorf("unknown recipe %q; known are %s", r.Scheme, strings.Join(protocol.Names(r.Own), ", "))
 	}
 	s, err := r.Configure()
 	if err != nil {
 		return err
 	}
 	if len(args) == 0 {
-		_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s compiles; give messages and --keys, --ref to run and attack them\n", r.Scheme)
-		return err
+		i18n.Fprintf(cmd.OutOrStdout(), "%s compiles; give messages and --keys, --ref to run and attack them\n", r.Scheme)
+		return nil
 	}
 	t := &tester{scheme: s, at: in.at()}
 	for _, file := range args {
 		text, err := os.ReadFile(file)
 		if err != nil {
-			return fmt.Errorf("reading the message: %w", err)
+			return i18n.Errorf("reading the message: %w", err)
 		}
 		kind, err := kindOf(as, text)
 		if err != nil {
-			return fmt.Errorf("%s: %w", file, err)
+			return i18n.Errorf("%s: %w", file, err)
 		}
 		m, err := diagnosis.Read(s, kind, text)
 		if err != nil {
-			return fmt.Errorf("%s: %w", file, err)
+			return i18n.Errorf("%s: %w", file, err)
 		}
 		set, err := in.keySet(cmd.Context(), m)
 		if err != nil {
@@ -104,7 +104,7 @@ func kindOf(as string, text []byte) (message.Kind, error) {
 	case whole:
 		return message.Notification, nil
 	}
-	return "", errors.New("the file is a body alone; say what it is with --as response or --as notification")
+	return "", i18n.Errorf("the file is a body alone; say what it is with --as response or --as notification")
 }
 
 // tester opens messages and notes what passed.
@@ -124,7 +124,7 @@ func (t *tester) run(file string, kind message.Kind, text []byte, set *keys.Set)
 		return m
 	}
 	_, err := diagnosis.Open(t.scheme, read(), set, t.at, nil)
-	t.row(file, "as it is", err == nil, err, true)
+	t.row(file, i18n.Sprintf("as it is"), err == nil, err, true)
 	if err != nil {
 		return
 	}
@@ -139,8 +139,8 @@ func (t *tester) run(file string, kind message.Kind, text []byte, set *keys.Set)
 		direction = t.scheme.Describe().Notification
 	}
 	for _, path := range leaves(read(), direction) {
-		attack("another "+path.String(), func(m *message.Message) { set1(m, path) })
-		attack("without "+path.String(), func(m *message.Message) { replace(m, func(tree *body.Tree) { tree.Remove(path) }) })
+		attack(i18n.Sprintf("another %s", path), func(m *message.Message) { set1(m, path) })
+		attack(i18n.Sprintf("without %s", path), func(m *message.Message) { replace(m, func(tree *body.Tree) { tree.Remove(path) }) })
 	}
 	for _, path := range direction.Reads {
 		if len(path) == 0 || path.HasAny() {
@@ -151,17 +151,17 @@ func (t *tester) run(file string, kind message.Kind, text []byte, set *keys.Set)
 		if twin.String() == path.String() {
 			continue
 		}
-		attack("a twin "+twin.String(), func(m *message.Message) {
+		attack(i18n.Sprintf("a twin %s", twin), func(m *message.Message) {
 			replace(m, func(tree *body.Tree) { _ = tree.Set(twin, []byte(`"x"`)) })
 		})
 	}
 	for name := range read().Header {
 		if strings.Contains(strings.ToLower(name), "sign") || strings.Contains(strings.ToLower(name), "authorization") {
-			attack("without the header "+name, func(m *message.Message) { m.Header.Del(name) })
-			attack("the header "+name+" twice", func(m *message.Message) { m.Header.Add(name, "x") })
+			attack(i18n.Sprintf("without the header %s", name), func(m *message.Message) { m.Header.Del(name) })
+			attack(i18n.Sprintf("the header %s twice", name), func(m *message.Message) { m.Header.Add(name, "x") })
 		}
 	}
-	attack("another body", func(m *message.Message) {
+	attack(i18n.Sprintf("another body"), func(m *message.Message) {
 		m.Wire = append(bytes.Clone(m.Wire), ' ', 'x')
 		m.SetPayload(nil)
 		m.Inner = append(bytes.Clone(m.Inner), 'x')
@@ -225,13 +225,13 @@ func replace(m *message.Message, edit func(tree *body.Tree)) {
 }
 
 func (t *tester) row(file, what string, passed bool, err error, want bool) {
-	verdict := "refused"
+	verdict := i18n.Sprintf("refused")
 	if passed {
-		verdict = "passed"
+		verdict = i18n.Sprintf("passed")
 	}
-	mark := "ok"
+	mark := i18n.Sprintf("ok")
 	if passed != want {
-		mark = "WRONG"
+		mark = i18n.Sprintf("WRONG")
 		t.bad++
 	}
 	detail := ""

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/countersign/caddy-countersign/module/command/diagnosis"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/message"
 	"github.com/countersign/caddy-countersign/module/recipe"
@@ -49,7 +50,7 @@ func (in *input) seal(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	if s.Describe().Request == nil {
-		return fmt.Errorf("%s serves notifications only; it has no requests", in.name())
+		return i18n.Errorf("%s serves notifications only; it has no requests", in.name())
 	}
 	request, whole, err := diagnosis.ReadPlain(s, text)
 	if err != nil {
@@ -93,7 +94,7 @@ func (in *input) seal(cmd *cobra.Command, args []string) error {
 // terminal, not a client's answer.
 func sealError(err error) error {
 	if cause := causeOf(err); cause != nil {
-		return fmt.Errorf("%w: %w", err, cause)
+		return i18n.Errorf("%w: %w", err, cause)
 	}
 	return err
 }

@@ -23,6 +23,15 @@ import (
 
 var update = flag.Bool("update", false, "write the transcripts anew")
 
+// TestMain takes the terminal of an English speaker, wherever the tests run.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := os.Setenv("LC_ALL", "C"); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
+
 // run runs a command line as the caddy command would, and returns its exit
 // status.
 func run(t *testing.T, stdin io.Reader, stdout, stderr io.Writer, args ...string) int {
@@ -45,15 +54,15 @@ func run(t *testing.T, stdin io.Reader, stdout, stderr io.Writer, args ...string
 
 // A transcript is what a terminal shows: the command, what it prints on both of
 // its outputs, and its exit status where that is not 0. The files that it names
-// stand beside it.
+// stand beside it. One that ends in .zh is in Chinese.
 func TestTranscripts(t *testing.T) {
 	root, err := filepath.Abs(filepath.Join("..", ".."))
 	require.NoError(t, err)
-	cases, err := filepath.Glob("testdata/transcripts/*/transcript")
+	cases, err := filepath.Glob("testdata/transcripts/*/transcript*")
 	require.NoError(t, err)
 	require.NotEmpty(t, cases)
 	for _, file := range cases {
-		t.Run(filepath.Base(filepath.Dir(file)), func(t *testing.T) {
+		t.Run(filepath.Base(filepath.Dir(file))+strings.TrimPrefix(filepath.Base(file), "transcript"), func(t *testing.T) {
 			file, err := filepath.Abs(file)
 			require.NoError(t, err)
 			want, err := os.ReadFile(file)
@@ -85,11 +94,18 @@ func TestTranscripts(t *testing.T) {
 	}
 }
 
-// What the page shows is what the commands print.
-func TestThePageShowsTranscripts(t *testing.T) {
-	page, err := os.ReadFile("README.md")
+// What the pages show is what the commands print, each in its language.
+func TestThePagesShowTranscripts(t *testing.T) {
+	for _, page := range []string{"README.md", "README.zh-CN.md"} {
+		t.Run(page, func(t *testing.T) { checkPage(t, page) })
+	}
+}
+
+func checkPage(t *testing.T, name string) {
+	t.Helper()
+	page, err := os.ReadFile(name)
 	require.NoError(t, err)
-	files, err := filepath.Glob("testdata/transcripts/*/transcript")
+	files, err := filepath.Glob("testdata/transcripts/*/transcript*")
 	require.NoError(t, err)
 	var printed []string
 	for _, file := range files {
@@ -104,11 +120,11 @@ func TestThePageShowsTranscripts(t *testing.T) {
 	}
 }
 
-var version = regexp.MustCompile(`, version \S+`)
+var version = regexp.MustCompile(`(, version |，版本 )\S+`)
 
 // settled is an output without what differs from run to run: the version of a
 // key set is the time of its files.
-func settled(output string) string { return version.ReplaceAllString(output, ", version …") }
+func settled(output string) string { return version.ReplaceAllString(output, "${1}…") }
 
 // split cuts a command line into words as a shell does, as far as transcripts
 // need it.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/countersign/caddy-countersign/module/algorithm"
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 var (
@@ -27,19 +28,19 @@ func (d *examination) malformed(value string) string {
 		if err != nil {
 			text = value
 		}
-		return "the signature is escaped twice: it still has %2B, %2F or %3D in it" + d.otherwise(text)
+		return i18n.Sprintf("the signature is escaped twice: it still has %%2B, %%2F or %%3D in it%s", d.otherwise(text))
 	case isHex && !hexText.MatchString(value):
-		return "the signature is not hexadecimal, which the recipe expects; it may be Base64"
+		return i18n.Sprintf("the signature is not hexadecimal, which the recipe expects; it may be Base64")
 	case wrapped.MatchString(value):
-		return "the signature has blanks, line breaks or quotes around it" + d.otherwise(strings.Trim(value, " \t\r\n\"'"))
+		return i18n.Sprintf("the signature has blanks, line breaks or quotes around it%s", d.otherwise(strings.Trim(value, " \t\r\n\"'")))
 	case strings.Contains(value, " "):
-		return "the signature has a blank where Base64 has a +: the sender did not escape it as %2B" + d.otherwise(strings.ReplaceAll(value, " ", "+"))
+		return i18n.Sprintf("the signature has a blank where Base64 has a +: the sender did not escape it as %%2B%s", d.otherwise(strings.ReplaceAll(value, " ", "+")))
 	case strings.ContainsAny(value, "-_") && urlSafe.MatchString(value):
-		return "the signature is in the URL-safe alphabet: the recipe needs base64url" + d.otherwise(padded(strings.NewReplacer("-", "+", "_", "/").Replace(compact)))
+		return i18n.Sprintf("the signature is in the URL-safe alphabet: the recipe needs base64url%s", d.otherwise(padded(strings.NewReplacer("-", "+", "_", "/").Replace(compact))))
 	case len(value)%4 != 0 && decodes(compact):
-		return "the signature has lost its padding (=)" + d.otherwise(padded(compact))
+		return i18n.Sprintf("the signature has lost its padding (=)%s", d.otherwise(padded(compact)))
 	}
-	return "the signature is not " + d.signature.Encoding.Name() + ", which the recipe expects"
+	return i18n.Sprintf("the signature is not %s, which the recipe expects", d.signature.Encoding.Name())
 }
 
 // otherwise says whether the signature verifies once its text is mended.
@@ -49,7 +50,7 @@ func (d *examination) otherwise(text string) string {
 		return ""
 	}
 	if d.verifies(raw) {
-		return "; apart from that it is right"
+		return i18n.Sprintf("; apart from that it is right")
 	}
 	return ""
 }
@@ -65,9 +66,9 @@ func (d *examination) otherEncoding(value string) string {
 	if err != nil {
 		return ""
 	}
-	words := "the signature is hexadecimal, and the recipe expects " + name
+	words := i18n.Sprintf("the signature is hexadecimal, and the recipe expects %s", name)
 	if d.signature.Algorithm.Kind() == algorithm.Public && d.signature.Certificate == nil && d.budget.spend(len(d.signature.Text.Canonical)) && d.verifies(text) {
-		words += "; apart from that it is right"
+		words += i18n.Sprintf("; apart from that it is right")
 	}
 	return words
 }

@@ -8,7 +8,6 @@ package diagnosis
 import (
 	"crypto/rsa"
 	"encoding/hex"
-	"fmt"
 	"regexp"
 	"slices"
 
@@ -17,6 +16,7 @@ import (
 
 	"github.com/countersign/caddy-countersign/module/algorithm"
 	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/scheme"
 )
@@ -129,7 +129,7 @@ func (d *examination) examineAll() string {
 
 func (d *examination) examine(value string) string {
 	if len(value) > maxValue {
-		return "the signature is longer than any"
+		return i18n.Sprintf("the signature is longer than any")
 	}
 	raw, err := d.signature.Encoding.Decode([]byte(value))
 	if err != nil || len(raw) == 0 {
@@ -181,7 +181,7 @@ func (d *examination) publicKeys() []held {
 		add("verify", true, key)
 	}
 	for _, key := range set.VerifyKeys("") {
-		add("verify with another id", false, key)
+		add(i18n.Sprintf("verify with another id"), false, key)
 	}
 	if set.Encrypt != nil {
 		add("encrypt", false, set.Encrypt)
@@ -190,10 +190,10 @@ func (d *examination) publicKeys() []held {
 		add(what, false, &keys.PublicKey{Key: key.Key, RSA: key.Public, Kind: key.Kind, Fingerprint: key.Fingerprint})
 	}
 	if set.Sign != nil {
-		own("your own sign", set.Sign)
+		own(i18n.Sprintf("your own sign"), set.Sign)
 	}
 	for _, key := range set.Decrypt {
-		own("your own decrypt", key)
+		own(i18n.Sprintf("your own decrypt"), key)
 	}
 	return all
 }
@@ -217,7 +217,7 @@ func (d *examination) examinePublic(raw []byte) string {
 			}
 		}
 	}
-	return "the signature can be read, and was made with another key or over another text than ours"
+	return i18n.Sprintf("the signature can be read, and was made with another key or over another text than ours")
 }
 
 // made reports whether a key has made a signature over a text.
@@ -231,13 +231,13 @@ func (d *examination) made(h held, raw, text []byte) bool {
 func (d *examination) found(h held, hash string, v variant) string {
 	switch {
 	case !h.right && v.words == "" && hash == "":
-		return fmt.Sprintf("the signature was made with the key that stands in the role %s, and that key is not among those that verify", h.what)
+		return i18n.Sprintf("the signature was made with the key that stands in the role %s, and that key is not among those that verify", h.what)
 	case !h.right:
-		return fmt.Sprintf("the signature was made with the key that stands in the role %s, which is not among those that verify%s%s", h.what, and(hash), and(v.words))
+		return i18n.Sprintf("the signature was made with the key that stands in the role %s, which is not among those that verify%s%s", h.what, and(hash), and(v.words))
 	case hash != "" && v.words == "":
-		return "the key and the text are right, but " + hash
+		return i18n.Sprintf("the key and the text are right, but %s", hash)
 	case v.words != "":
-		return "the key is right, and the provider has signed the text " + v.words + and(hash)
+		return i18n.Sprintf("the key is right, and the provider has signed the text %s%s", v.words, and(hash))
 	}
 	return ""
 }
@@ -246,7 +246,7 @@ func and(words string) string {
 	if words == "" {
 		return ""
 	}
-	return ", " + words
+	return i18n.Sprintf(", %s", words)
 }
 
 // examineRSA opens the signature with each key of the set: what it holds tells
@@ -271,9 +271,9 @@ func (d *examination) examineRSA(raw []byte) string {
 		return d.examineOpened(h, opened, raw)
 	}
 	if len(sizes) > 0 && !sizes[len(raw)] {
-		return fmt.Sprintf("the signature has %d bits, and no key that verifies has this size: it is cut off, or was made with another key", len(raw)*8)
+		return i18n.Sprintf("the signature has %d bits, and no key that verifies has this size: it is cut off, or was made with another key", len(raw)*8)
 	}
-	return "no key of this set has made the signature: compare the fingerprint of the role verify with the provider's console"
+	return i18n.Sprintf("no key of this set has made the signature: compare the fingerprint of the role verify with the provider's console")
 }
 
 // examineOpened says what a signature holds that was made with a key of the set.
@@ -282,9 +282,9 @@ func (d *examination) examineOpened(h held, o opened, raw []byte) string {
 	hash := ""
 	switch name := "rsa-" + o.hash; {
 	case o.hash == "":
-		hash = "the signature names no hash and the recipe has " + configured
+		hash = i18n.Sprintf("the signature names no hash and the recipe has %s", configured)
 	case name != configured:
-		hash = fmt.Sprintf("the signature is %s and the recipe has %s", name, configured)
+		hash = i18n.Sprintf("the signature is %s and the recipe has %s", name, configured)
 	}
 	for v := range d.variants() {
 		if o.pss && hash == "" && d.made(h, raw, v.text) || o.matches(v.text) {
@@ -292,19 +292,19 @@ func (d *examination) examineOpened(h held, o opened, raw []byte) string {
 		}
 	}
 	if !h.right {
-		return d.found(h, hash, variant{words: "and another text than ours was signed"})
+		return d.found(h, hash, variant{words: i18n.Sprintf("and another text than ours was signed")})
 	}
 	if o.pss && hash != "" {
-		return "the key is right, but " + hash
+		return i18n.Sprintf("the key is right, but %s", hash)
 	}
-	text := "the key is right, but the provider has signed another text than ours"
+	text := i18n.Sprintf("the key is right, but the provider has signed another text than ours")
 	if d.budget.over() || len(d.signature.Text.Canonical) > maxVaried {
-		text += ", which is too long to look for the difference"
+		text += i18n.Sprintf(", which is too long to look for the difference")
 	} else {
-		text += ", and more differs than one member, the order, the charset or escapes"
+		text += i18n.Sprintf(", and more differs than one member, the order, the charset or escapes")
 	}
 	if o.digest != nil && d.signature.Text.With == nil {
-		text += "; the digest that was signed is " + o.hash + " " + hex.EncodeToString(o.digest)
+		text += i18n.Sprintf("; the digest that was signed is %s %s", o.hash, hex.EncodeToString(o.digest))
 	}
 	return text + and(hash)
 }
@@ -313,24 +313,24 @@ func (d *examination) examineOpened(h held, o opened, raw []byte) string {
 func (d *examination) examineSum(raw []byte) string {
 	s := d.signature
 	if size := len(s.Algorithm.Sum([]byte("k"), nil)); len(raw) != size {
-		return fmt.Sprintf("the signature has %d bytes%s, and %s makes %d", len(raw), sizeOf[len(raw)], s.Algorithm.Name(), size)
+		return i18n.Sprintf("the signature has %d bytes%s, and %s makes %d", len(raw), sizeOf[len(raw)], s.Algorithm.Name(), size)
 	}
 	for v := range d.variants() {
 		words, ok := d.sumOf(raw, v)
 		switch {
 		case !ok:
 		case words != "":
-			return "the signature is right for " + words + and(v.words)
+			return i18n.Sprintf("the signature is right for %s%s", words, and(v.words))
 		case v.words != "":
-			return "the secret is right, and the provider has signed the text " + v.words
+			return i18n.Sprintf("the secret is right, and the provider has signed the text %s", v.words)
 		default:
 			return ""
 		}
 	}
-	return "the signature has the right form, and was made with another secret or over another text than ours"
+	return i18n.Sprintf("the signature has the right form, and was made with another secret or over another text than ours")
 }
 
-var sizeOf = map[int]string{16: ", as MD5 makes", 20: ", as SHA-1 makes", 32: ", as SHA-256 and SM3 make", 64: ", as SHA-512 makes"}
+var sizeOf = map[int]i18n.Text{16: i18n.T(", as MD5 makes"), 20: i18n.T(", as SHA-1 makes"), 32: i18n.T(", as SHA-256 and SM3 make"), 64: i18n.T(", as SHA-512 makes")}
 
 // plainName is a member's name in which nobody's number stands.
 var plainName = regexp.MustCompile(`^[A-Za-z_][A-Za-z_.-]{0,31}$`)
@@ -338,7 +338,7 @@ var plainName = regexp.MustCompile(`^[A-Za-z_][A-Za-z_.-]{0,31}$`)
 // member is a member by its name where that may be told, or else by words.
 func (d *examination) member(name, words string) string {
 	if d.names && name != "" {
-		return "the member " + body.ShowName(name)
+		return i18n.Sprintf("the member %s", body.ShowName(name))
 	}
 	return words
 }
@@ -346,7 +346,7 @@ func (d *examination) member(name, words string) string {
 // signedMember is a member that the provider has signed.
 func (d *examination) signedMember(name string) string {
 	if plainName.MatchString(name) {
-		return "the member " + name
+		return i18n.Sprintf("the member %s", name)
 	}
-	return d.member(name, "one of its members")
+	return d.member(name, i18n.Sprintf("one of its members"))
 }

@@ -2,7 +2,6 @@ package diagnosis
 
 import (
 	"bytes"
-	"fmt"
 	"iter"
 	"net/url"
 	"slices"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/countersign/caddy-countersign/module/algorithm"
 	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keys"
 )
 
@@ -59,24 +59,24 @@ func (d *examination) variants() iter.Seq[variant] {
 func whole(text []byte) iter.Seq[variant] {
 	return func(yield func(variant) bool) {
 		if gbk, err := encoding.ReplaceUnsupported(simplifiedchinese.GBK.NewEncoder()).Bytes(text); err == nil && !bytes.Equal(gbk, text) {
-			if !yield(variant{gbk, "in GBK"}) {
+			if !yield(variant{gbk, i18n.Sprintf("in GBK")}) {
 				return
 			}
 		}
-		for _, end := range []struct{ text, name string }{{"&", "an &"}, {"\n", "a line feed"}} {
-			v := variant{append(bytes.Clone(text), end.text...), "with " + end.name + " at its end"}
+		for _, end := range []struct{ text, name string }{{"&", i18n.Sprintf("an &")}, {"\n", i18n.Sprintf("a line feed")}} {
+			v := variant{append(bytes.Clone(text), end.text...), i18n.Sprintf("with %s at its end", end.name)}
 			if cut, ok := bytes.CutSuffix(text, []byte(end.text)); ok {
-				v = variant{cut, "without " + end.name + " at its end"}
+				v = variant{cut, i18n.Sprintf("without %s at its end", end.name)}
 			}
 			if !yield(v) {
 				return
 			}
 		}
-		if decoded, err := url.QueryUnescape(string(text)); err == nil && decoded != string(text) && !yield(variant{[]byte(decoded), "URL-decoded"}) {
+		if decoded, err := url.QueryUnescape(string(text)); err == nil && decoded != string(text) && !yield(variant{[]byte(decoded), i18n.Sprintf("URL-decoded")}) {
 			return
 		}
 		if escaped := url.QueryEscape(string(text)); escaped != string(text) {
-			yield(variant{[]byte(escaped), "URL-encoded as a whole"})
+			yield(variant{[]byte(escaped), i18n.Sprintf("URL-encoded as a whole")})
 		}
 	}
 }
@@ -104,7 +104,7 @@ func (d *examination) rearranged(pieces []string) iter.Seq[textVariant] {
 				nonEmpty = append(nonEmpty, p)
 			}
 		}
-		if !next(escaped, "with URL-encoded values") || len(nonEmpty) < len(pieces) && !next(nonEmpty, "without empty members") {
+		if !next(escaped, i18n.Sprintf("with URL-encoded values")) || len(nonEmpty) < len(pieces) && !next(nonEmpty, i18n.Sprintf("without empty members")) {
 			return
 		}
 		added := d.leftOut(pieces)
@@ -118,7 +118,7 @@ func (d *examination) rearranged(pieces []string) iter.Seq[textVariant] {
 			if !ok {
 				name = "" // it is the rest of a value
 			}
-			if !next(slices.Delete(slices.Clone(pieces), i, i+1), "without "+d.member(name, fmt.Sprintf("part %d of %d", i+1, len(pieces)))) {
+			if !next(slices.Delete(slices.Clone(pieces), i, i+1), i18n.Sprintf("without %s", d.member(name, i18n.Sprintf("part %d of %d", i+1, len(pieces))))) {
 				return
 			}
 		}
@@ -128,15 +128,15 @@ func (d *examination) rearranged(pieces []string) iter.Seq[textVariant] {
 				empty = append(empty, p)
 			}
 			name, _, _ := strings.Cut(p, "=")
-			if !next(inserted(pieces, p), "with "+d.signedMember(name)+", which the recipe leaves out") {
+			if !next(inserted(pieces, p), i18n.Sprintf("with %s, which the recipe leaves out", d.signedMember(name))) {
 				return
 			}
 		}
-		if len(empty) > 1 && !next(inserted(pieces, empty...), "with its empty members") {
+		if len(empty) > 1 && !next(inserted(pieces, empty...), i18n.Sprintf("with its empty members")) {
 			return
 		}
 		if len(added) > 1 {
-			next(inserted(pieces, added...), "with every member but the signature")
+			next(inserted(pieces, added...), i18n.Sprintf("with every member but the signature"))
 		}
 	}
 }
@@ -193,9 +193,9 @@ func (d *examination) orders() []order {
 		return position[name]
 	}
 	return []order{
-		{"in the order in which its members came", sorted(func(a, b string) int { return at(a) - at(b) })},
-		{"sorted without regard to case", sorted(func(a, b string) int { return strings.Compare(strings.ToLower(a), strings.ToLower(b)) })},
-		{"sorted by bytes, upper case first", sorted(strings.Compare)},
+		{i18n.Sprintf("in the order in which its members came"), sorted(func(a, b string) int { return at(a) - at(b) })},
+		{i18n.Sprintf("sorted without regard to case"), sorted(func(a, b string) int { return strings.Compare(strings.ToLower(a), strings.ToLower(b)) })},
+		{i18n.Sprintf("sorted by bytes, upper case first"), sorted(strings.Compare)},
 	}
 }
 
@@ -222,7 +222,7 @@ func (d *examination) sumOf(raw []byte, v variant) (words string, ok bool) {
 				if len(cut) == len(secret.Bytes()) {
 					break
 				}
-				with, words = keys.NewSecret(cut, secret.Origin), "the secret without the white space at its ends"
+				with, words = keys.NewSecret(cut, secret.Origin), i18n.Sprintf("the secret without the white space at its ends")
 			}
 			text, known := d.with(v.text, with)
 			if !known {

@@ -5,14 +5,15 @@ package encoding
 import (
 	"encoding/base64"
 	"encoding/hex"
-	"errors"
+
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // ErrBase64 says that a text is not standard Base64.
-var ErrBase64 = errors.New("not standard Base64")
+var ErrBase64 = i18n.Errorf("not standard Base64")
 
 // ErrHex says that a text is not hexadecimal.
-var ErrHex = errors.New("not hexadecimal")
+var ErrHex = i18n.Errorf("not hexadecimal")
 
 var strictBase64 = base64.StdEncoding.Strict()
 

@@ -23,6 +23,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/stores"
 	"github.com/countersign/caddy-countersign/module/telemetry"
 )
@@ -88,7 +89,7 @@ type Refusal struct {
 	Reason       Reason
 	Rule         string // allow, require, limit, budget or unique
 	Line         string // file:line of the rule, if known
-	Detail       string // for people
+	Detail       i18n.Text
 	FirstID      string // of the first request, with DuplicateRequest
 	FirstOutcome string // running, or what Done was given
 	Err          error  // of the store, with StoreUnavailable
@@ -132,7 +133,7 @@ func (r *Rule) rule() (rule, error) {
 		found = append(found, r.Unique)
 	}
 	if len(found) != 1 {
-		return nil, errors.New("a rule has exactly one of allow, require, limit, budget and unique")
+		return nil, fmt.Errorf("a rule has exactly one of allow, require, limit, budget and unique")
 	}
 	return found[0], nil
 }
@@ -234,7 +235,7 @@ func (g *Guard) Check(ctx context.Context, in Input) (*Grant, *Refusal) {
 	for i := range g.Rules {
 		r, err := g.Rules[i].rule()
 		if err != nil { // Provision has refused it
-			return nil, &Refusal{Reason: NotAllowed, Detail: err.Error()}
+			return nil, &Refusal{Reason: NotAllowed, Detail: i18n.Of(err)}
 		}
 		hold, refusal := r.check(context.WithoutCancel(ctx), g, &in)
 		if hold != nil {

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/url"
 	"regexp"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/guard/decimal"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/stores"
 )
 
@@ -63,7 +63,7 @@ func (b *Budget) provision(ctx caddy.Context) (err error) {
 
 func (b *Budget) validate() (err error) {
 	if b.Name == "" {
-		return errors.New("a budget needs a name, as in: budget daily sum amount 1000000 per 24h")
+		return fmt.Errorf("a budget needs a name, as in: budget daily sum amount 1000000 per 24h")
 	}
 	if time.Duration(b.Per) < time.Second {
 		return fmt.Errorf("budget %s: per takes a duration of a second or more, such as 24h", b.Name)
@@ -97,9 +97,9 @@ func (b *Budget) check(ctx context.Context, g *Guard, in *Input) (hold, *Refusal
 	}
 	key, missing := reservationKey(g.profile, "budget:"+b.Name, b.By, b.by, in, sameValue)
 	if missing != "" {
-		return nil, &Refusal{Reason: OverLimit, Detail: "budget " + b.Name + " counts by " + missing + ", which is missing, twice there in other letters, or neither string nor number"}
+		return nil, &Refusal{Reason: OverLimit, Detail: i18n.T("budget %s counts by %s, which is missing, twice there in other letters, or neither string nor number", b.Name, missing)}
 	}
-	refusal := &Refusal{Reason: OverBudget, Detail: "budget " + b.Name + " does not have that much left"}
+	refusal := &Refusal{Reason: OverBudget, Detail: i18n.T("budget %s does not have that much left", b.Name)}
 	if over {
 		return nil, refusal
 	}
@@ -143,7 +143,7 @@ func (u *Unique) provision(ctx caddy.Context) (err error) {
 
 func (u *Unique) validate() (err error) {
 	if len(u.Members) == 0 || time.Duration(u.For) < time.Second {
-		return errors.New("unique takes members and a duration of a second or more, as in: unique orgTrace for 24h")
+		return fmt.Errorf("unique takes members and a duration of a second or more, as in: unique orgTrace for 24h")
 	}
 	if u.paths, err = identity(u.Members); err != nil {
 		return fmt.Errorf("unique: %w", err)
@@ -160,7 +160,7 @@ var idForm = regexp.MustCompile(`^[A-Za-z0-9_.:-]{1,128}$`)
 func (u *Unique) check(ctx context.Context, g *Guard, in *Input) (hold, *Refusal) {
 	key, missing := reservationKey(g.profile, "unique", u.Members, u.paths, in, sameEnds)
 	if missing != "" {
-		return nil, &Refusal{Reason: NotAllowed, Detail: "unique needs " + missing + ", which is missing, twice there in other letters, or neither string nor number"}
+		return nil, &Refusal{Reason: NotAllowed, Detail: i18n.T("unique needs %s, which is missing, twice there in other letters, or neither string nor number", missing)}
 	}
 	// Two exchanges with one id are still two: the store takes the same id for
 	// the same call.
@@ -175,7 +175,7 @@ func (u *Unique) check(ctx context.Context, g *Guard, in *Input) (hold, *Refusal
 		firstID, _, _ := strings.Cut(first.ID, "/")
 		return nil, &Refusal{
 			Reason: DuplicateRequest, FirstID: firstID, FirstOutcome: first.Outcome,
-			Detail: "the same order was there before; first_id and first_outcome say what became of it",
+			Detail: i18n.T("the same order was there before; first_id and first_outcome say what became of it"),
 		}
 	}
 	return func(ctx context.Context, outcome string) error {
@@ -190,7 +190,7 @@ func (u *Unique) check(ctx context.Context, g *Guard, in *Input) (hold, *Refusal
 }
 
 func storeAway(rule string, err error) *Refusal {
-	return &Refusal{Reason: StoreUnavailable, Detail: "the store of " + rule + " does not answer; the log says why", Err: err}
+	return &Refusal{Reason: StoreUnavailable, Detail: i18n.T("the store of %s does not answer; the log says why", rule), Err: err}
 }
 
 // identity reads members whose values name something together.

@@ -2,7 +2,6 @@ package guard
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/guard/decimal"
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // Allow lists what passes: a request must fit one of the entries.
@@ -30,7 +30,7 @@ func (Allow) word() string { return "allow" }
 func (a Allow) provision(caddy.Context) error {
 	for _, e := range a {
 		if e.Method == "" || strings.ToUpper(e.Method) != e.Method || strings.HasPrefix(e.Method, "/") || len(e.Paths) == 0 {
-			return errors.New("allow takes a method and paths, as in: allow POST /ledger/mpos /ledger/find*")
+			return fmt.Errorf("allow takes a method and paths, as in: allow POST /ledger/mpos /ledger/find*")
 		}
 		for _, path := range e.Paths {
 			if prefix, _ := strings.CutSuffix(path, "*"); !strings.HasPrefix(path, "/") || strings.Contains(prefix, "*") {
@@ -43,14 +43,14 @@ func (a Allow) provision(caddy.Context) error {
 
 func (a Allow) check(_ context.Context, _ *Guard, in *Input) (hold, *Refusal) {
 	if in.Cleaned || unclean(in.Path) {
-		return nil, &Refusal{Reason: NotAllowed, Detail: "the path is not in its clean form; write it without dots, doubled or escaped slashes"}
+		return nil, &Refusal{Reason: NotAllowed, Detail: i18n.T("the path is not in its clean form; write it without dots, doubled or escaped slashes")}
 	}
 	for _, e := range a {
 		if e.Method == in.Method && slices.ContainsFunc(e.Paths, func(p string) bool { return fits(p, in.Path) }) {
 			return nil, nil
 		}
 	}
-	return nil, &Refusal{Reason: NotAllowed, Detail: "allow does not name this method and path"}
+	return nil, &Refusal{Reason: NotAllowed, Detail: i18n.T("allow does not name this method and path")}
 }
 
 // fits compares with a pattern whose trailing * stands for a rest.
@@ -77,7 +77,7 @@ func (*Require) word() string { return "require" }
 
 func (r *Require) provision(caddy.Context) (err error) {
 	if len(r.Values) == 0 {
-		return errors.New("require takes a member and its values, as in: require orgId ORG000000000007 ORG00007*")
+		return fmt.Errorf("require takes a member and its values, as in: require orgId ORG000000000007 ORG00007*")
 	}
 	r.path, err = body.ParsePath(r.Member)
 	return err
@@ -92,7 +92,7 @@ func (r *Require) check(_ context.Context, _ *Guard, in *Input) (hold, *Refusal)
 		return slices.ContainsFunc(r.Values, func(v string) bool { return fits(v, text) })
 	})
 	if !ok {
-		return nil, &Refusal{Reason: NotAllowed, Detail: "the member " + r.Member + " is missing, is twice there in other letters, or has a value that require does not name"}
+		return nil, &Refusal{Reason: NotAllowed, Detail: i18n.T("the member %s is missing, is twice there in other letters, or has a value that require does not name", r.Member)}
 	}
 	return nil, nil
 }
@@ -142,7 +142,7 @@ func (l *Limit) check(_ context.Context, _ *Guard, in *Input) (hold, *Refusal) {
 	})
 	switch {
 	case over:
-		return nil, &Refusal{Reason: OverLimit, Detail: "the member " + l.Member + " is over its limit"}
+		return nil, &Refusal{Reason: OverLimit, Detail: i18n.T("the member %s is over its limit", l.Member)}
 	case !ok:
 		return nil, noAmount(l.Member)
 	}
@@ -150,5 +150,5 @@ func (l *Limit) check(_ context.Context, _ *Guard, in *Input) (hold, *Refusal) {
 }
 
 func noAmount(member string) *Refusal {
-	return &Refusal{Reason: OverLimit, Detail: "the member " + member + " is missing, is twice there in other letters, or is no plain decimal such as 12.50, of 30 digits before and behind the point at most"}
+	return &Refusal{Reason: OverLimit, Detail: i18n.T("the member %s is missing, is twice there in other letters, or is no plain decimal such as 12.50, of 30 digits before and behind the point at most", member)}
 }

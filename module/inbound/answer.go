@@ -11,17 +11,20 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/problem"
 )
 
 // Answer answers a request with a problem, unless the site's handle_errors
-// answers it. It sets the placeholders {http.countersign.*} first.
+// answers it. It sets the placeholders {http.countersign.*} first. The language is
+// the one that the request prefers, or byDefault.
 //
 // Caddy runs the error routes only after all handlers have returned, and writes
 // a bare status where none of them answers. So they are run here, behind a
 // writer that holds a bare status back, and the problem is written where they
 // did not answer.
-func Answer(w http.ResponseWriter, r *http.Request, p *problem.Problem) error {
+func Answer(w http.ResponseWriter, r *http.Request, p *problem.Problem, byDefault i18n.Language) error {
+	p.Speak(r.Header, byDefault)
 	Announce(r, p)
 	srv, _ := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	if srv == nil || srv.Errors == nil || len(srv.Errors.Routes) == 0 {

@@ -2,9 +2,9 @@ package inbound
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/network"
 	"github.com/countersign/caddy-countersign/module/problem"
 )
@@ -13,7 +13,7 @@ import (
 // request_too_large or invalid_request.
 func ReadBody(r *http.Request, limit int64) ([]byte, *problem.Problem) {
 	tooLarge := func() *problem.Problem {
-		return problem.New(problem.RequestTooLarge, fmt.Sprintf("the request body is larger than max_request_body, which is %d bytes", limit), nil)
+		return problem.New(problem.RequestTooLarge, i18n.T("the request body is larger than max_request_body, which is %d bytes", limit), nil)
 	}
 	if r.ContentLength > limit {
 		return nil, tooLarge()
@@ -27,9 +27,9 @@ func ReadBody(r *http.Request, limit int64) ([]byte, *problem.Problem) {
 		return nil, tooLarge()
 	case err != nil:
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-			return nil, problem.New(problem.RequestTooLarge, "the request body is larger than the server allows", nil)
+			return nil, problem.New(problem.RequestTooLarge, i18n.T("the request body is larger than the server allows"), nil)
 		}
-		return nil, problem.New(problem.InvalidRequest, "the request body could not be read whole", nil)
+		return nil, problem.New(problem.InvalidRequest, i18n.T("the request body could not be read whole"), nil)
 	}
 	return raw, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/problem"
 	"github.com/countersign/caddy-countersign/module/telemetry"
@@ -29,12 +30,12 @@ func FindKeys(ctx context.Context, meter *telemetry.Meter, ring *keys.Ring, refe
 func keysProblem(err error) *problem.Problem {
 	switch {
 	case errors.Is(err, keys.ErrUnknown):
-		return problem.New(problem.UnknownKeySet, "there is no key set of the reference that the request leads to", err)
+		return problem.New(problem.UnknownKeySet, i18n.T("there is no key set of the reference that the request leads to"), err)
 	case errors.Is(err, keys.ErrMissingRole):
-		return problem.New(problem.KeysUnavailable, "a role that will be needed is missing: "+err.Error(), err)
+		return problem.New(problem.KeysUnavailable, i18n.T("a role that will be needed is missing: %v", err), err)
 	case errors.Is(err, keys.ErrStale):
-		return problem.New(problem.KeysUnavailable, "the keys are older than max_stale allows, because their source does not answer", err)
+		return problem.New(problem.KeysUnavailable, i18n.T("the keys are older than max_stale allows, because their source does not answer"), err)
 	default:
-		return problem.New(problem.KeysUnavailable, "the keys are not loaded; the log says why", err)
+		return problem.New(problem.KeysUnavailable, i18n.T("the keys are not loaded; the log says why"), err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/countersign/caddy-countersign/module/command/diagnosis"
 	"github.com/countersign/caddy-countersign/module/command/visible"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/inspector/recorder"
 	"github.com/countersign/caddy-countersign/module/message"
 	"github.com/countersign/caddy-countersign/module/problem"
@@ -156,7 +157,7 @@ func (h *Handler) serveRecord(w http.ResponseWriter, r *http.Request) error {
 		Fingerprints: e.Fingerprints, RequestBytes: e.RequestBytes, ResponseBytes: e.ResponseBytes,
 	}
 	if d.State == "fault" {
-		d.Title = problem.Reason(e.Outcome).Title()
+		d.Title = problem.Reason(e.Outcome).Title(i18n.English)
 	}
 	if e.CanonicalSHA != [32]byte{} {
 		d.Digest = hex.EncodeToString(e.CanonicalSHA[:])

@@ -2,12 +2,12 @@ package keys
 
 import (
 	"encoding/hex"
-	"errors"
-	"fmt"
 	"strings"
+
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
-var errNeither = errors.New("it is neither PEM nor Base64; give PEM (PKCS#8, PKCS#1, PKIX or a certificate) or the provider's bare Base64")
+var errNeither = i18n.Errorf("it is neither PEM nor Base64; give PEM (PKCS#8, PKCS#1, PKIX or a certificate) or the provider's bare Base64")
 
 // bareKeys reads keys without BEGIN and END: one, in as many lines as it likes,
 // or several, each on a line or separated by empty lines. SM2 keys may be in
@@ -31,9 +31,9 @@ func bareKeys(text string) ([]encoded, error) {
 	case der[0] != 0x30 && len(strings.Join(strings.Fields(text), ""))%4 != 0:
 		return nil, errNeither
 	case missing > 0:
-		return nil, fmt.Errorf("it is cut off: %d bytes are missing at its end; copy the key anew, and write the file whole and rename it into place", missing)
+		return nil, i18n.Errorf("it is cut off: %d bytes are missing at its end; copy the key anew, and write the file whole and rename it into place", missing)
 	case extra > 0:
-		return nil, fmt.Errorf("something follows the key: %d bytes; give several keys each on a line of its own or as PEM", extra)
+		return nil, i18n.Errorf("something follows the key: %d bytes; give several keys each on a line of its own or as PEM", extra)
 	default:
 		return []encoded{{"", der}}, nil // what it is not, whoever needs a key says
 	}

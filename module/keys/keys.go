@@ -6,23 +6,26 @@
 // and the encoders of the types give at most a fingerprint.
 package keys
 
-import "errors"
+import "github.com/countersign/caddy-countersign/module/i18n"
 
 // ErrUnknown says that a source holds no set of that reference.
-var ErrUnknown = errors.New("no such key set")
+var ErrUnknown = i18n.Errorf("no such key set")
 
 // ErrMissingRole says that a set lacks a role that is needed.
-var ErrMissingRole = errors.New("the key set lacks a role")
+var ErrMissingRole = i18n.Errorf("the key set lacks a role")
 
 // ErrBroken says that a source was reached, and that what it holds of a set
 // cannot be used. Asking again helps only after somebody has changed it.
-var ErrBroken = errors.New("the key set cannot be used")
+var ErrBroken = i18n.Errorf("the key set cannot be used")
 
 // BrokenError is an error that wraps ErrBroken and reads as its cause.
 type BrokenError struct{ Err error }
 
 // Error is the text of the cause.
 func (e *BrokenError) Error() string { return e.Err.Error() }
+
+// In is the cause in a language.
+func (e *BrokenError) In(l i18n.Language) string { return i18n.In(l, e.Err) }
 
 // Unwrap returns the cause.
 func (e *BrokenError) Unwrap() error { return e.Err }

@@ -3,11 +3,12 @@ package keys
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // Material is what a source holds for one reference: the value of each role as
@@ -35,9 +36,9 @@ func (m Material) Wipe() {
 }
 
 // ErrEmpty says that nothing stands where a key or a secret should.
-var ErrEmpty = errors.New("it is empty")
+var ErrEmpty = i18n.Errorf("it is empty")
 
-var errSeveral = errors.New("there are several keys; only verify and decrypt may hold more than one")
+var errSeveral = i18n.Errorf("there are several keys; only verify and decrypt may hold more than one")
 
 // Parse makes a set of its material. A role that cannot be used is in
 // Set.Broken, with an error that names the role and its origin, says what to
@@ -49,7 +50,7 @@ func Parse(reference, version string, material Material) (*Set, error) {
 	for _, role := range slices.Sorted(maps.Keys(material)) { // secret before verify_secret
 		value := material[role]
 		if err := set.add(role, value); err != nil {
-			set.breaks(role, fmt.Errorf("reading the %s key from %s: %w", role, value.Origin, err))
+			set.breaks(role, i18n.Errorf("reading the %s key from %s: %w", role, value.Origin, err))
 		}
 	}
 	set.finish(now)
@@ -175,7 +176,7 @@ func (s *Set) addPlain(role Role, id string, value Value) error {
 		}
 		s.VerifySecrets, s.Warnings = append(s.VerifySecrets, secrets...), append(s.Warnings, warnings...)
 	default:
-		return fmt.Errorf("there is no role %s", role)
+		return i18n.Errorf("there is no role %s", role)
 	}
 	return nil
 }
@@ -184,7 +185,7 @@ func (s *Set) addPlain(role Role, id string, value Value) error {
 func (s *Set) addSerial(role Role, value Value) error {
 	serial := strings.TrimSpace(string(value.Text))
 	if !validID(serial) {
-		return errors.New("it is no serial number; write it as the provider's console shows it, on one line")
+		return i18n.Errorf("it is no serial number; write it as the provider's console shows it, on one line")
 	}
 	if s.serials == nil {
 		s.serials = make(map[Role]string)
@@ -205,7 +206,7 @@ func (s *Set) finish(now time.Time) {
 	}
 	for _, key := range append(slices.Clone(s.VerifyKeys("")), matching(s, "", func(s *Set) []*PublicKey { return optional(s.Encrypt) })...) {
 		if !key.Expires.IsZero() && now.After(key.Expires) {
-			s.Warnings = append(s.Warnings, fmt.Sprintf("the certificate in %s has expired on %s; ask the provider for its new one", key.Origin, key.Expires.UTC().Format(time.DateOnly)))
+			s.Warnings = append(s.Warnings, i18n.Sprintf("the certificate in %s has expired on %s; ask the provider for its new one", key.Origin, key.Expires.UTC().Format(time.DateOnly)))
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 
 	"github.com/countersign/caddy-countersign/module/gm"
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // Normalize returns the PEM of every key and certificate in text, in whatever
@@ -41,7 +42,7 @@ func normal(block encoded) (label string, der []byte, err error) {
 	}
 	key, err := parsePrivateDER(block.der)
 	if err != nil {
-		return "", nil, errors.New("it is not a valid private key in PKCS#8, PKCS#1 or SEC 1 form")
+		return "", nil, i18n.Errorf("it is not a valid private key in PKCS#8, PKCS#1 or SEC 1 form")
 	}
 	if _, err := newPrivateKey(key, ""); err != nil {
 		return "", nil, err

@@ -3,11 +3,12 @@ package keys
 import (
 	"bytes"
 	"encoding/base64"
-	"errors"
 	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // encoded is one key or certificate of a value.
@@ -28,8 +29,8 @@ func ders(text []byte) ([]encoded, error) {
 	if err != nil {
 		return nil, err
 	}
-	if why := foreignText(plain); why != "" {
-		return nil, errors.New(why)
+	if why := foreignText(plain); why != nil {
+		return nil, why
 	}
 	if strings.Contains(plain, pemBegin) {
 		return pemBlocks(plain)
@@ -44,10 +45,10 @@ const (
 )
 
 var (
-	errIncomplete = errors.New("a PEM block is incomplete; write the file whole and rename it into place")
-	errPassPhrase = errors.New("the key is encrypted with a pass phrase; store it decrypted, protected by the source: openssl pkcs8 -topk8 -nocrypt -in FILE -out sign.pem")
-	errBlock      = errors.New("a PEM block holds something between BEGIN and END that is not whole Base64; copy the key anew")
-	errBeside     = errors.New("beside a PEM block stands Base64 without BEGIN and END; give every key as a block of its own")
+	errIncomplete = i18n.Errorf("a PEM block is incomplete; write the file whole and rename it into place")
+	errPassPhrase = i18n.Errorf("the key is encrypted with a pass phrase; store it decrypted, protected by the source: openssl pkcs8 -topk8 -nocrypt -in FILE -out sign.pem")
+	errBlock      = i18n.Errorf("a PEM block holds something between BEGIN and END that is not whole Base64; copy the key anew")
+	errBeside     = i18n.Errorf("beside a PEM block stands Base64 without BEGIN and END; give every key as a block of its own")
 )
 
 // header is one header of a PEM block, as RFC 1421 allows them.
@@ -63,7 +64,7 @@ func pemBlocks(text string) ([]encoded, error) {
 			return nil, err
 		}
 		if !found && len(out) == 0 {
-			return nil, errors.New("it holds the parameters of a curve and no key; copy the whole file")
+			return nil, i18n.Errorf("it holds the parameters of a curve and no key; copy the whole file")
 		}
 		if !found {
 			return out, nil
@@ -75,8 +76,8 @@ func pemBlocks(text string) ([]encoded, error) {
 			return nil, errIncomplete
 		}
 		text = rest
-		if why := foreign[label]; why != "" {
-			return nil, errors.New(why)
+		if why := foreign[label]; why != nil {
+			return nil, why
 		}
 		if strings.Contains(body, "ENCRYPTED") {
 			return nil, errPassPhrase

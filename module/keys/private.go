@@ -6,10 +6,9 @@ import (
 	"crypto/ed25519"
 	"crypto/rsa"
 	"crypto/x509"
-	"errors"
-	"fmt"
 
 	"github.com/countersign/caddy-countersign/module/gm"
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // parsePrivate reads the private keys of a value. A certificate beside a key
@@ -40,7 +39,7 @@ func parsePrivate(value Value) ([]*PrivateKey, error) {
 	case len(out) == 0:
 		return nil, errPublic
 	case len(beside) > 0 && !match(out, beside):
-		return nil, errors.New("beside the private key stands the certificate or public key of another key; put the right one there, or none")
+		return nil, i18n.Errorf("beside the private key stands the certificate or public key of another key; put the right one there, or none")
 	}
 	return out, nil
 }
@@ -73,7 +72,7 @@ func match(private []*PrivateKey, public []*PublicKey) bool {
 	return found
 }
 
-var errPublic = errors.New("it is a public key, and this role needs the private one")
+var errPublic = i18n.Errorf("it is a public key, and this role needs the private one")
 
 func privateKey(block encoded, origin string) (*PrivateKey, error) {
 	key, err := parsePrivateDER(block.der)
@@ -83,10 +82,10 @@ func privateKey(block encoded, origin string) (*PrivateKey, error) {
 	if _, _, err := parsePublicDER(block.der); err == nil {
 		return nil, errPublic // of a kind that is not taken
 	}
-	if why := foreignDER(block.der); why != "" {
-		return nil, errors.New(why)
+	if why := foreignDER(block.der); why != nil {
+		return nil, why
 	}
-	return nil, errors.New("it is not a valid private key in PKCS#8, PKCS#1 or SEC 1 form")
+	return nil, i18n.Errorf("it is not a valid private key in PKCS#8, PKCS#1 or SEC 1 form")
 }
 
 func parsePrivateDER(der []byte) (any, error) {
@@ -116,7 +115,7 @@ func newPrivateKey(key any, origin string) (*PrivateKey, error) {
 		return NewRSAKey(key, origin)
 	case *ecdsa.PrivateKey:
 		if KindOf(&key.PublicKey) == "" {
-			return nil, fmt.Errorf("it is an EC key on the curve %s; P-256 and SM2 are taken", key.Params().Name)
+			return nil, i18n.Errorf("it is an EC key on the curve %s; P-256 and SM2 are taken", key.Params().Name)
 		}
 		return NewPrivateKey(key, nil, &key.PublicKey, origin), nil
 	case ed25519.PrivateKey:
@@ -124,7 +123,7 @@ func newPrivateKey(key any, origin string) (*PrivateKey, error) {
 	case gm.PrivateKey:
 		return NewPrivateKey(key, key, key.Public(), origin), nil
 	default:
-		return nil, fmt.Errorf("it is a %T; RSA, ECDSA P-256, Ed25519 and SM2 keys are taken", key)
+		return nil, i18n.Errorf("it is a %T; RSA, ECDSA P-256, Ed25519 and SM2 keys are taken", key)
 	}
 }
 

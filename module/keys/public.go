@@ -5,11 +5,10 @@ import (
 	"crypto"
 	"crypto/rsa"
 	"crypto/x509"
-	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/countersign/caddy-countersign/module/gm"
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // The sizes of RSA keys that are taken, in bits. Some providers' test
@@ -50,7 +49,7 @@ func distinct(keys []*PublicKey) []*PublicKey {
 	})
 }
 
-var errPrivate = errors.New("it is a private key, and this role holds the peer's public one; the peer's private key must never be here")
+var errPrivate = i18n.Errorf("it is a private key, and this role holds the peer's public one; the peer's private key must never be here")
 
 // publicKey reads PKIX, PKCS#1 or a certificate.
 func publicKey(from encoded, origin string) (*PublicKey, error) {
@@ -99,10 +98,10 @@ func parsePublicDER(der []byte) (crypto.PublicKey, *x509.Certificate, error) {
 	if _, err := parsePrivateDER(der); err == nil {
 		return nil, nil, errPrivate
 	}
-	if why := foreignDER(der); why != "" {
-		return nil, nil, errors.New(why)
+	if why := foreignDER(der); why != nil {
+		return nil, nil, why
 	}
-	return nil, nil, errors.New("it is not a valid public key or certificate")
+	return nil, nil, i18n.Errorf("it is not a valid public key or certificate")
 }
 
 func checkPublic(public crypto.PublicKey) error {
@@ -110,7 +109,7 @@ func checkPublic(public crypto.PublicKey) error {
 		return checkRSA(key)
 	}
 	if KindOf(public) == "" {
-		return fmt.Errorf("it is a %T that no provider uses; RSA, ECDSA P-256, Ed25519 and SM2 keys are taken", public)
+		return i18n.Errorf("it is a %T that no provider uses; RSA, ECDSA P-256, Ed25519 and SM2 keys are taken", public)
 	}
 	return nil
 }
@@ -119,13 +118,13 @@ func checkPublic(public crypto.PublicKey) error {
 func checkRSA(key *rsa.PublicKey) error {
 	switch bits := key.N.BitLen(); {
 	case bits < MinBits:
-		return fmt.Errorf("it has %d bits, and at least %d are needed", bits, MinBits)
+		return i18n.Errorf("it has %d bits, and at least %d are needed", bits, MinBits)
 	case bits > maxBits:
-		return fmt.Errorf("it has %d bits, and at most %d are taken", bits, maxBits)
+		return i18n.Errorf("it has %d bits, and at most %d are taken", bits, maxBits)
 	case key.N.Bit(0) == 0:
-		return errors.New("its modulus is even, so it is no RSA key; fetch it anew from the provider")
+		return i18n.Errorf("its modulus is even, so it is no RSA key; fetch it anew from the provider")
 	case key.E < 3 || key.E&1 == 0:
-		return fmt.Errorf("its exponent is %d, so it is no RSA key; fetch it anew from the provider", key.E)
+		return i18n.Errorf("its exponent is %d, so it is no RSA key; fetch it anew from the provider", key.E)
 	}
 	return nil
 }

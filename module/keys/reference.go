@@ -1,10 +1,11 @@
 package keys
 
 import (
-	"errors"
 	"path"
 	"strings"
 	"unicode"
+
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // maxSegment is the length of the longest segment from a request, in bytes.
@@ -38,13 +39,13 @@ const maxReference = 256
 func CheckReference(text string) error {
 	switch {
 	case text == "":
-		return errors.New("the key reference is empty; give the name of a key set, such as easypay/ORG000000000007")
+		return i18n.Errorf("the key reference is empty; give the name of a key set, such as easypay/ORG000000000007")
 	case len(text) > maxReference, strings.Contains(text, "-----"), strings.ContainsFunc(text, unicode.IsControl):
-		return errors.New("the key reference looks like a key; put the key into the source and give the name of its key set")
+		return i18n.Errorf("the key reference looks like a key; put the key into the source and give the name of its key set")
 	case path.IsAbs(text), path.Clean(text) != text, text == ".", text == "..", strings.HasPrefix(text, "../"):
-		return errors.New("the key reference must be a plain relative path without . or .. in it")
+		return i18n.Errorf("the key reference must be a plain relative path without . or .. in it")
 	case strings.ContainsAny(text, "\\{}#?*"):
-		return errors.New("the key reference holds a character that a reference may not have: one of \\ { } # ? *")
+		return i18n.Errorf("the key reference holds a character that a reference may not have: one of \\ { } # ? *")
 	}
 	return nil
 }
@@ -71,7 +72,7 @@ func ParseTemplate(text string) (Template, error) {
 		}
 		member, after, closed := strings.Cut(after, "}")
 		if !closed || member == "" {
-			return Template{}, errors.New("the key reference has an unfinished {body.…}")
+			return Template{}, i18n.Errorf("the key reference has an unfinished {body.…}")
 		}
 		t.parts = append(t.parts, member)
 		t.dynamic = true

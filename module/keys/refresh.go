@@ -3,12 +3,13 @@ package keys
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // run loads each reference when it is due. It looks at all of them each time, so
@@ -179,7 +180,7 @@ func (r *Ring) Refresh(ctx context.Context) error {
 		group.Go(func() {
 			if err := r.refreshOne(ctx, e); err != nil && e.matters() {
 				mu.Lock()
-				failed = append(failed, fmt.Errorf("refreshing %q from source %q: %w", e.reference, r.options.Name, err))
+				failed = append(failed, i18n.Errorf("refreshing %q from source %q: %w", e.reference, r.options.Name, err))
 				mu.Unlock()
 			}
 		})
@@ -231,6 +232,6 @@ func (r *Ring) await(ctx context.Context, e *entry, attempt <-chan struct{}) err
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	case <-r.ctx.Done():
-		return fmt.Errorf("%w: source %q is closed", ErrNotLoaded, r.options.Name)
+		return i18n.Errorf("%w: source %q is closed", ErrNotLoaded, r.options.Name)
 	}
 }

@@ -3,11 +3,12 @@ package keys
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // Source is where key sets come from.
@@ -33,10 +34,10 @@ const (
 )
 
 // ErrStale says that a set is too old to be used.
-var ErrStale = errors.New("the keys are too old")
+var ErrStale = i18n.Errorf("the keys are too old")
 
 // ErrNotLoaded says that a set could not be loaded yet.
-var ErrNotLoaded = errors.New("the keys are not loaded")
+var ErrNotLoaded = i18n.Errorf("the keys are not loaded")
 
 // Options of a Ring.
 type Options struct {
@@ -165,7 +166,7 @@ func (r *Ring) Get(ctx context.Context, reference string) (*Set, error) {
 	e := r.lookup(reference)
 	if e == nil {
 		if r.isUnknown(reference, now) {
-			return nil, fmt.Errorf("%w: %q in source %q", ErrUnknown, reference, r.options.Name)
+			return nil, i18n.Errorf("%w: %q in source %q", ErrUnknown, reference, r.options.Name)
 		}
 		var err error
 		if e, err = r.entry(reference, false); err != nil {
@@ -175,7 +176,7 @@ func (r *Ring) Get(ctx context.Context, reference string) (*Set, error) {
 	e.used.Store(now.UnixNano())
 	if set := e.set.Load(); set != nil {
 		if age := now.UnixNano() - e.confirmed.Load(); r.options.MaxStale > 0 && age > int64(r.options.MaxStale) {
-			return nil, fmt.Errorf("%w: %q was last confirmed by source %q %s ago", ErrStale, reference, r.options.Name, time.Duration(age).Round(time.Second))
+			return nil, i18n.Errorf("%w: %q was last confirmed by source %q %s ago", ErrStale, reference, r.options.Name, time.Duration(age).Round(time.Second))
 		}
 		return set, nil
 	}
@@ -213,22 +214,22 @@ func (r *Ring) wait(ctx context.Context, e *entry) (*Set, error) {
 			return set, nil
 		}
 		if errors.Is(err, ErrUnknown) {
-			return nil, fmt.Errorf("%w: %q in source %q", ErrUnknown, e.reference, r.options.Name)
+			return nil, i18n.Errorf("%w: %q in source %q", ErrUnknown, e.reference, r.options.Name)
 		}
 		if errors.Is(err, ErrBroken) {
-			return nil, fmt.Errorf("%w: %w", ErrNotLoaded, err)
+			return nil, i18n.Errorf("%w: %w", ErrNotLoaded, err)
 		}
 		select {
 		case <-attempt:
 		case <-timer.C:
 			if err != nil {
-				return nil, fmt.Errorf("%w: %w", ErrNotLoaded, err)
+				return nil, i18n.Errorf("%w: %w", ErrNotLoaded, err)
 			}
-			return nil, fmt.Errorf("%w: source %q has not answered for %q", ErrNotLoaded, r.options.Name, e.reference)
+			return nil, i18n.Errorf("%w: source %q has not answered for %q", ErrNotLoaded, r.options.Name, e.reference)
 		case <-ctx.Done():
-			return nil, fmt.Errorf("%w: %w", ErrNotLoaded, context.Cause(ctx))
+			return nil, i18n.Errorf("%w: %w", ErrNotLoaded, context.Cause(ctx))
 		case <-r.ctx.Done():
-			return nil, fmt.Errorf("%w: source %q is closed", ErrNotLoaded, r.options.Name)
+			return nil, i18n.Errorf("%w: source %q is closed", ErrNotLoaded, r.options.Name)
 		}
 	}
 }
@@ -260,7 +261,7 @@ func (r *Ring) entry(reference string, pin bool) (*entry, error) {
 		return e, nil
 	}
 	if !pin && r.first.full() && !r.evict(func(e *entry) bool { return e.first && e.waiters == 0 && !e.running }) {
-		return nil, fmt.Errorf("%w: requests name too many references at once that source %q has not loaded yet", ErrNotLoaded, r.options.Name)
+		return nil, i18n.Errorf("%w: requests name too many references at once that source %q has not loaded yet", ErrNotLoaded, r.options.Name)
 	}
 	if r.count.Load() >= MaxSets {
 		r.evict(func(e *entry) bool { return e.pins == 0 && e.waiters == 0 })

@@ -2,13 +2,13 @@ package keys
 
 import (
 	"crypto/x509"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/countersign/caddy-countersign/module/gm"
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // Set is a key set as it was at one moment. It is never changed: a rotation
@@ -121,7 +121,7 @@ func (s *Set) Need(roles ...Role) error {
 				return err
 			}
 		}
-		return fmt.Errorf("%w: %q has no %s; add it to the source", ErrMissingRole, s.Reference, role)
+		return i18n.Errorf("%w: %q has no %s; add it to the source", ErrMissingRole, s.Reference, role)
 	}
 	return nil
 }

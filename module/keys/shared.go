@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // parseSecret reads a shared secret. One trailing LF or CRLF is removed, and
@@ -31,7 +33,7 @@ func parseSecrets(value Value) (secrets []*Secret, warnings []string, err error)
 	for line := range bytes.Lines(value.Text) {
 		secret, doubts, err := parseSecret(Value{Text: line, Origin: value.Origin})
 		if errors.Is(err, ErrEmpty) {
-			return nil, nil, errors.New("there is an empty line; every line is one secret")
+			return nil, nil, i18n.Errorf("there is an empty line; every line is one secret")
 		}
 		if err != nil {
 			return nil, nil, err
@@ -45,20 +47,20 @@ func parseSecrets(value Value) (secrets []*Secret, warnings []string, err error)
 func checkSecret(text []byte) error {
 	switch {
 	case bytes.HasPrefix(text, []byte("\ufeff")):
-		return errors.New("it begins with a byte order mark, which is no part of the secret; save it as UTF-8 without one")
+		return i18n.Errorf("it begins with a byte order mark, which is no part of the secret; save it as UTF-8 without one")
 	case bytes.HasPrefix(text, []byte{0xff, 0xfe}), bytes.HasPrefix(text, []byte{0xfe, 0xff}):
-		return errors.New("it is UTF-16; save it as UTF-8 without a byte order mark")
+		return i18n.Errorf("it is UTF-16; save it as UTF-8 without a byte order mark")
 	case bytes.IndexByte(text, 0) >= 0:
-		return errors.New("it holds a NUL byte; save it as plain text, a binary secret in hex or Base64 (secret hex, secret base64 in the recipe)")
+		return i18n.Errorf("it holds a NUL byte; save it as plain text, a binary secret in hex or Base64 (secret hex, secret base64 in the recipe)")
 	case bytes.ContainsAny(text, "\r\n"):
-		return errors.New("it has more than one line; keep the secret alone, on the first line (further ones that are accepted go to verify_secret)")
+		return i18n.Errorf("it has more than one line; keep the secret alone, on the first line (further ones that are accepted go to verify_secret)")
 	}
 	for _, r := range string(text) {
 		if name := invisible[r]; name != "" {
-			return fmt.Errorf("it holds an invisible character, %s (U+%04X), which copying from a web page or a document leaves; type the secret or copy it from the console", name, r)
+			return i18n.Errorf("it holds an invisible character, %s (U+%04X), which copying from a web page or a document leaves; type the secret or copy it from the console", name, r)
 		}
 		if r < ' ' && r != '\t' || r == 0x7f {
-			return fmt.Errorf("it holds the control character U+%04X; copy the secret anew", r)
+			return i18n.Errorf("it holds the control character U+%04X; copy the secret anew", r)
 		}
 	}
 	return nil

@@ -2,13 +2,14 @@ package keys
 
 import (
 	"encoding/binary"
-	"errors"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
-var errUTF16 = errors.New("it is UTF-16 and breaks off within a character; save it as UTF-8")
+var errUTF16 = i18n.Errorf("it is UTF-16 and breaks off within a character; save it as UTF-8")
 
 // plainText is the text of a key as it would stand in a file of PEM: UTF-8
 // without a byte order mark, LF for line breaks, and no escapes of a program's

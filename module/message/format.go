@@ -2,12 +2,12 @@ package message
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"net/url"
 
 	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/encoding"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/wire"
 )
 
@@ -91,7 +91,7 @@ func (f Format) Read(m *Message) error {
 		// Some providers send the parameters of a form in the query, of a GET or of
 		// a POST. Two places would let somebody move one where nobody verifies it.
 		if !empty {
-			return errors.New("there are parameters in the body and in the query; a form stands in one of them")
+			return i18n.Errorf("there are parameters in the body and in the query; a form stands in one of them")
 		}
 		return f.parse(m, []byte(m.Query))
 	}
@@ -143,7 +143,7 @@ func (f Format) unwrap(m *Message, raw []byte) error {
 	if f.Wrap.Kind == "" { // the whole body is URL-encoded
 		text, err := url.QueryUnescape(string(raw))
 		if err != nil {
-			return errors.New("the body is not URL-encoded")
+			return i18n.Errorf("the body is not URL-encoded")
 		}
 		return f.inner(m, []byte(text))
 	}
@@ -155,13 +155,13 @@ func (f Format) unwrap(m *Message, raw []byte) error {
 	m.outer = o
 	field, ok := m.Form.Get(body.Path{f.Wrap.Field})
 	if !ok || field.IsEmpty() {
-		return fmt.Errorf("the body has no field %s", f.Wrap.Field)
+		return i18n.Errorf("the body has no field %s", f.Wrap.Field)
 	}
 	text := field.Text()
 	if f.Wrap.URL {
 		decoded, err := url.QueryUnescape(string(text))
 		if err != nil {
-			return fmt.Errorf("the field %s is not URL-encoded", f.Wrap.Field)
+			return i18n.Errorf("the field %s is not URL-encoded", f.Wrap.Field)
 		}
 		text = []byte(decoded)
 	}

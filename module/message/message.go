@@ -8,8 +8,6 @@
 package message
 
 import (
-	"errors"
-	"fmt"
 	"net/http"
 	"net/textproto"
 	"net/url"
@@ -17,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // Kind is whose message a Message is.
@@ -106,7 +105,7 @@ func (m *Message) URL() string { return m.Scheme + "://" + m.Host + m.URI() }
 
 // ErrTwice says that something that is read occurs twice: two readers may take
 // two values.
-var ErrTwice = errors.New("it occurs twice")
+var ErrTwice = i18n.Errorf("it occurs twice")
 
 // HeaderValue is the value of a header, "" where there is none. It fails with
 // ErrTwice.
@@ -118,7 +117,7 @@ func (m *Message) HeaderValue(name string) (string, error) {
 	case 1:
 		return values[0], nil
 	}
-	return "", fmt.Errorf("the header %s: %w", name, ErrTwice)
+	return "", i18n.Errorf("the header %s: %w", name, ErrTwice)
 }
 
 // HeaderPart is the part called key of a header that reads
@@ -190,10 +189,10 @@ func (m *Message) Params() ([]Param, error) {
 		name, errName := url.QueryUnescape(name)
 		value, errValue := url.QueryUnescape(value)
 		if errName != nil || errValue != nil {
-			return nil, errors.New("the query has a broken escape")
+			return nil, i18n.Errorf("the query has a broken escape")
 		}
 		if seen[name] {
-			return nil, fmt.Errorf("a parameter of the query: %w", ErrTwice)
+			return nil, i18n.Errorf("a parameter of the query: %w", ErrTwice)
 		}
 		seen[name] = true
 		params = append(params, Param{name, value})

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"reflect"
+
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // Alert is the description of a TLS alert (RFC 8446, section 6).
@@ -30,20 +32,20 @@ var otherAlerts = map[Alert]string{
 }
 
 // hints say what usually is the cause, and what to change.
-var hints = map[Alert]string{
-	40:  "there is no cipher in common, or it wants a client certificate (http { tls_client_auth }); a server that knows RSA key exchange only is reached with legacy_tls rsa",
-	42:  "it does not accept the client certificate (http { tls_client_auth })",
-	43:  "it does not accept the client certificate's kind (http { tls_client_auth })",
-	44:  "the client certificate was revoked: ask for a new one",
-	45:  "the client certificate has expired: ask for a new one",
-	46:  "it does not accept the client certificate (http { tls_client_auth })",
-	48:  "it does not know who issued the client certificate: send the one that it has issued, with its chain (http { tls_client_auth })",
-	49:  "it does not let this client certificate in",
-	51:  "the client certificate's key does not fit, or a box on the way changes what passes",
-	70:  "it speaks another version of TLS; one that knows TLS 1.0 or 1.1 only is reached with legacy_tls 1.0",
-	71:  "its ciphers are too old or too few; try legacy_tls rsa",
-	112: "it serves no such name: correct the upstream, or give http { tls_server_name }",
-	116: "it wants a client certificate: http { tls_client_auth <certificate> <key> }",
+var hints = map[Alert]i18n.Text{
+	40:  i18n.T("there is no cipher in common, or it wants a client certificate (http { tls_client_auth }); a server that knows RSA key exchange only is reached with legacy_tls rsa"),
+	42:  i18n.T("it does not accept the client certificate (http { tls_client_auth })"),
+	43:  i18n.T("it does not accept the client certificate's kind (http { tls_client_auth })"),
+	44:  i18n.T("the client certificate was revoked: ask for a new one"),
+	45:  i18n.T("the client certificate has expired: ask for a new one"),
+	46:  i18n.T("it does not accept the client certificate (http { tls_client_auth })"),
+	48:  i18n.T("it does not know who issued the client certificate: send the one that it has issued, with its chain (http { tls_client_auth })"),
+	49:  i18n.T("it does not let this client certificate in"),
+	51:  i18n.T("the client certificate's key does not fit, or a box on the way changes what passes"),
+	70:  i18n.T("it speaks another version of TLS; one that knows TLS 1.0 or 1.1 only is reached with legacy_tls 1.0"),
+	71:  i18n.T("its ciphers are too old or too few; try legacy_tls rsa"),
+	112: i18n.T("it serves no such name: correct the upstream, or give http { tls_server_name }"),
+	116: i18n.T("it wants a client certificate: http { tls_client_auth <certificate> <key> }"),
 }
 
 // Name is the name that the standard gives to an alert.
@@ -76,10 +78,9 @@ func RemoteAlert(err error) (Alert, bool) {
 }
 
 // describeAlert says what an alert means.
-func describeAlert(a Alert) string {
-	text := "the other side refused with the TLS alert " + a.Name()
-	if hint := hints[a]; hint != "" {
-		text += ": " + hint
+func describeAlert(a Alert) i18n.Text {
+	if hint, ok := hints[a]; ok {
+		return i18n.T("the other side refused with the TLS alert %s: %v", a.Name(), hint)
 	}
-	return text
+	return i18n.T("the other side refused with the TLS alert %s", a.Name())
 }

@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // Describe turns an error of the HTTP client into one that may be shown. The
@@ -20,21 +22,21 @@ import (
 func Describe(err error) error {
 	if e, ok := errors.AsType[*net.DNSError](err); ok {
 		if e.IsTimeout {
-			return errors.New("looking up the name timed out")
+			return i18n.Errorf("looking up the name timed out")
 		}
-		return errors.New("the name " + e.Name + " does not resolve")
+		return i18n.Errorf("the name %s does not resolve", e.Name)
 	}
-	if text := describeTLS(err); text != "" {
-		return errors.New(text)
+	if text := describeTLS(err); !text.IsZero() {
+		return i18n.Errorf("%v", text)
 	}
-	if text := describeProxy(err); text != "" {
-		return errors.New(text)
+	if text := describeProxy(err); !text.IsZero() {
+		return i18n.Errorf("%v", text)
 	}
 	if e, ok := errors.AsType[syscall.Errno](err); ok {
 		return errors.New(e.Error())
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
-		return errors.New("it timed out")
+		return i18n.Errorf("it timed out")
 	}
 	if e, ok := errors.AsType[reverseproxy.DialError](err); ok {
 		// It hides what it wraps. Its text is the dialer's own, with the reason
@@ -43,15 +45,15 @@ func Describe(err error) error {
 		if reason := parts[len(parts)-1]; reason != "i/o timeout" {
 			return errors.New(reason)
 		}
-		return errors.New("it timed out")
+		return i18n.Errorf("it timed out")
 	}
 	if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() {
-		return errors.New("it timed out")
+		return i18n.Errorf("it timed out")
 	}
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
-		return errors.New("the other side closed the connection")
+		return i18n.Errorf("the other side closed the connection")
 	}
-	return errors.New("the connection broke, or what came was not HTTP")
+	return i18n.Errorf("the connection broke, or what came was not HTTP")
 }
 
 // Is reports whether an error in the tree of err is an E.

@@ -8,64 +8,66 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // SmallHello is what helps where a box on the way drops a ClientHello that does not
 // fit into one packet, which the key share of ML-KEM causes.
 const SmallHello = "http { tls_curves x25519 secp256r1 }"
 
-// describeTLS says why a handshake failed, or "". Of the texts of crypto/tls those
+// describeTLS says why a handshake failed, or no text. Of the texts of crypto/tls those
 // are known that hold nothing of the other side's but a number.
-func describeTLS(err error) string {
+func describeTLS(err error) i18n.Text {
 	if e, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return "its TLS certificate does not verify: " + certificateReason(e)
+		return i18n.T("its TLS certificate does not verify: %v", certificateReason(e))
 	}
 	if alert, ok := RemoteAlert(err); ok {
 		return describeAlert(alert)
 	}
 	if e, ok := errors.AsType[tls.AlertError](err); ok {
-		return "the TLS handshake failed: " + e.Error()
+		return i18n.T("the TLS handshake failed: %s", e.Error())
 	}
 	if Is[tls.RecordHeaderError](err) {
-		return "the TLS handshake failed: the other side does not speak TLS"
+		return i18n.T("the TLS handshake failed: the other side does not speak TLS")
 	}
 	switch text := err.Error(); {
 	case strings.Contains(text, "tls: server selected unsupported protocol version"):
-		return "the TLS handshake failed: it speaks TLS 1.1 or older only; legacy_tls 1.0 reaches it"
+		return i18n.T("the TLS handshake failed: it speaks TLS 1.1 or older only; legacy_tls 1.0 reaches it")
 	case strings.Contains(text, "x509: negative serial number"):
-		return "its TLS certificate has a negative serial number, which is not allowed: have a new one issued; until then the environment variable GODEBUG=x509negativeserial=1 reaches it"
+		return i18n.T("its TLS certificate has a negative serial number, which is not allowed: have a new one issued; until then the environment variable GODEBUG=x509negativeserial=1 reaches it")
 	case strings.Contains(text, "tls: failed to parse certificate from server"):
-		return "its TLS certificate cannot be read"
+		return i18n.T("its TLS certificate cannot be read")
 	case strings.Contains(text, "TLS handshake timeout") || strings.Contains(text, "HTTP transport TLS handshake"):
-		return "the TLS handshake timed out; if the address is right, a box on the way may drop a large ClientHello: " + SmallHello + " makes it small"
+		return i18n.T("the TLS handshake timed out; if the address is right, a box on the way may drop a large ClientHello: %s makes it small", SmallHello)
 	}
-	return ""
+	return i18n.Text{}
 }
 
 // certificateReason says why a certificate does not verify, and what to change.
-func certificateReason(e *tls.CertificateVerificationError) string {
+func certificateReason(e *tls.CertificateVerificationError) i18n.Text {
 	if host, ok := errors.AsType[x509.HostnameError](e.Err); ok {
 		if c := host.Certificate; c != nil && len(c.DNSNames) == 0 && len(c.IPAddresses) == 0 && c.Subject.CommonName != "" {
-			return "it has its name in the Common Name only, which has not counted since 2000: have one issued with a Subject Alternative Name"
+			return i18n.T("it has its name in the Common Name only, which has not counted since 2000: have one issued with a Subject Alternative Name")
 		}
-		return "it is for another name; where that is meant, give the name with http { tls_server_name }"
+		return i18n.T("it is for another name; where that is meant, give the name with http { tls_server_name }")
 	}
 	if Is[x509.UnknownAuthorityError](e.Err) {
 		sent := e.UnverifiedCertificates
 		if n := len(sent); n > 0 && !slices.Equal(sent[n-1].RawIssuer, sent[n-1].RawSubject) && n == 1 {
-			return "it is signed by an unknown authority, and the server sends no intermediate certificate: have the server send its chain, or give the authority's certificates with http { tls_trust_pool file <file> }"
+			return i18n.T("it is signed by an unknown authority, and the server sends no intermediate certificate: have the server send its chain, or give the authority's certificates with http { tls_trust_pool file <file> }")
 		}
-		return "it is signed by an unknown authority; a private one is given with http { tls_trust_pool file <file> }"
+		return i18n.T("it is signed by an unknown authority; a private one is given with http { tls_trust_pool file <file> }")
 	}
 	if invalid, ok := errors.AsType[x509.CertificateInvalidError](e.Err); ok && invalid.Reason == x509.Expired {
-		return "it has expired or is not valid yet"
+		return i18n.T("it has expired or is not valid yet")
 	}
-	return "it is not valid"
+	return i18n.T("it is not valid")
 }
 
-// describeProxy says with which status an HTTP proxy refused to connect, or "". The
+// describeProxy says with which status an HTTP proxy refused to connect, or no text. The
 // client has the proxy's own words only: those that the standard has are shown.
-func describeProxy(err error) string {
+func describeProxy(err error) i18n.Text {
 	inner := err
 	for unwrapped := errors.Unwrap(inner); unwrapped != nil; unwrapped = errors.Unwrap(inner) {
 		inner = unwrapped
@@ -79,11 +81,11 @@ func describeProxy(err error) string {
 			continue
 		}
 		if status == http.StatusProxyAuthRequired {
-			return "the proxy on the way wants credentials (407 Proxy Authentication Required): give them in its address, as in http { network_proxy url http://user:password@proxy:3128 }"
+			return i18n.T("the proxy on the way wants credentials (407 Proxy Authentication Required): give them in its address, as in http { network_proxy url http://user:password@proxy:3128 }")
 		}
-		return fmt.Sprintf("the proxy on the way refused to connect, with %d %s", status, http.StatusText(status))
+		return i18n.T("the proxy on the way refused to connect, with %d %s", status, http.StatusText(status))
 	}
-	return ""
+	return i18n.Text{}
 }
 
 // The words of legacy_tls.

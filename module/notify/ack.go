@@ -1,20 +1,20 @@
 package notify
 
 import (
-	"errors"
 	"maps"
 	"strconv"
 	"time"
 
 	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/message"
 	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
 // The ways in which an acknowledgement cannot be signed.
 var (
-	errAckSize = errors.New("the application's acknowledgement is larger than 64 KiB or encoded, and cannot be signed")
-	errAckJSON = errors.New("the application's acknowledgement is not a JSON object, and the signature has no place in it")
+	errAckSize = i18n.Errorf("the application's acknowledgement is larger than 64 KiB or encoded, and cannot be signed")
+	errAckJSON = i18n.Errorf("the application's acknowledgement is not a JSON object, and the signature has no place in it")
 )
 
 // signAck adds the signature that the provider expects to an acknowledgement,

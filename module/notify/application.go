@@ -14,6 +14,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/network"
 	"github.com/countersign/caddy-countersign/module/problem"
 	"github.com/countersign/caddy-countersign/module/scheme"
@@ -92,9 +93,9 @@ func setBody(r *http.Request, text []byte) {
 
 // The ways in which the application can fail to answer.
 var (
-	errAborted = errors.New("it broke off its answer")
-	errUpgrade = errors.New("it answered 101, or nothing")
-	errNobody  = errors.New("no handler behind countersign_notify has answered")
+	errAborted = i18n.Errorf("it broke off its answer")
+	errUpgrade = i18n.Errorf("it answered 101, or nothing")
+	errNobody  = i18n.Errorf("no handler behind countersign_notify has answered")
 )
 
 // deliver hands the notification to the application and passes its answer on as
@@ -182,19 +183,19 @@ func applicationProblem(err error) *problem.Problem {
 	}
 	switch {
 	case errors.Is(err, errAckSize), errors.Is(err, errAckJSON), scheme.ReasonOf(err) == scheme.Invalid:
-		return problem.New(problem.ApplicationFailed, err.Error(), nil)
+		return problem.New(problem.ApplicationFailed, i18n.Of(err), nil)
 	case scheme.ReasonOf(err) != 0:
-		return problem.New(problem.SigningFailed, "the acknowledgement could not be signed: "+err.Error(), errors.Unwrap(err))
+		return problem.New(problem.SigningFailed, i18n.T("the acknowledgement could not be signed: %v", err), errors.Unwrap(err))
 	case errors.Is(err, errNobody):
-		return problem.New(problem.ApplicationFailed, err.Error()+"; put the application behind it, for instance with reverse_proxy", nil)
+		return problem.New(problem.ApplicationFailed, i18n.T("%v; put the application behind it, for instance with reverse_proxy", err), nil)
 	case errors.Is(err, errUpgrade):
-		return problem.New(problem.ApplicationFailed, "the application's answer was 101, or there was none; a notification is acknowledged with 2xx", nil)
+		return problem.New(problem.ApplicationFailed, i18n.T("the application's answer was 101, or there was none; a notification is acknowledged with 2xx"), nil)
 	case errors.Is(err, errAborted):
-		return problem.New(problem.ApplicationFailed, "the application broke off its answer", nil)
+		return problem.New(problem.ApplicationFailed, i18n.T("the application broke off its answer"), nil)
 	case errors.Is(err, context.DeadlineExceeded), status == http.StatusGatewayTimeout, errors.As(err, &timeout) && timeout.Timeout():
-		return problem.New(problem.ApplicationTimeout, "the application did not answer in time", network.Describe(err))
+		return problem.New(problem.ApplicationTimeout, i18n.T("the application did not answer in time"), network.Describe(err))
 	default:
-		return problem.New(problem.ApplicationFailed, "the application could not be asked, or a handler before it failed", network.Describe(err))
+		return problem.New(problem.ApplicationFailed, i18n.T("the application could not be asked, or a handler before it failed"), network.Describe(err))
 	}
 }
 

@@ -1,12 +1,12 @@
 package notify
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/problem"
 	"github.com/countersign/caddy-countersign/module/scheme"
 )
@@ -27,7 +27,7 @@ type Expectation struct {
 func (e Expectation) check(rules *scheme.Description) error {
 	switch {
 	case e.Member == "" || e.Value == "":
-		return errors.New("expect needs a member and a value")
+		return fmt.Errorf("expect needs a member and a value")
 	case e.Value == "*":
 		return fmt.Errorf("expect %s * takes every value, and so protects from nothing; give the value, or its beginning and a *", e.Member)
 	case strings.TrimSpace(e.Member) != e.Member, slices.Contains(strings.Split(e.Member, "."), ""), strings.Contains(e.Member, "*"):
@@ -62,7 +62,7 @@ func (h *Handler) checkExpected(v *scheme.Verified) *problem.Problem {
 	for _, member := range h.expected {
 		value, ok := signedText(v, member.any[0].path())
 		if !ok || !member.holds(value) {
-			return problem.New(problem.NotificationNotOurs, "the notification is genuine, but its "+member.name+" is not what is expected", nil)
+			return problem.New(problem.NotificationNotOurs, i18n.T("the notification is genuine, but its %s is not what is expected", member.name), nil)
 		}
 	}
 	return nil

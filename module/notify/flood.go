@@ -1,11 +1,11 @@
 package notify
 
 import (
-	"errors"
 	"io"
 	"net/http"
 	"sync/atomic"
 
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/inbound"
 	"github.com/countersign/caddy-countersign/module/problem"
 )
@@ -30,7 +30,7 @@ type load struct {
 	bytes    atomic.Int64
 }
 
-var errLoad = errors.New("too many large bodies at once")
+var errLoad = i18n.Errorf("too many large bodies at once")
 
 // bodyReader reads a body and counts it against the load of its handler.
 type bodyReader struct {
@@ -76,13 +76,13 @@ func (h *Handler) limitBody(w http.ResponseWriter, r *http.Request) (*bodyReader
 // body is there: a body that stalls holds no place.
 func (h *Handler) enter() *problem.Problem {
 	if h.load.inFlight.Add(1) > h.MaxInFlight {
-		return overloaded("max_in_flight notifications are in flight")
+		return overloaded(i18n.T("max_in_flight notifications are in flight"))
 	}
 	return nil
 }
 
 func (h *Handler) leave() { h.load.inFlight.Add(-1) }
 
-func overloaded(detail string) *problem.Problem {
-	return problem.New(problem.Overloaded, detail+"; send the notification again later", nil)
+func overloaded(detail i18n.Text) *problem.Problem {
+	return problem.New(problem.Overloaded, i18n.T("%v; send the notification again later", detail), nil)
 }

@@ -8,7 +8,6 @@
 package notify
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -21,6 +20,7 @@ import (
 	"github.com/countersign/caddy-countersign/module/app"
 	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/diagnosis"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/inspector/recorder"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/protocol"
@@ -105,6 +105,7 @@ type Handler struct {
 	rules      *scheme.Description
 	reference  keys.Template
 	ring       *keys.Ring
+	language   i18n.Language // of problems, where a request prefers none
 	expected   []expectedMember
 	store      stores.Store // nil without Once
 	load       load
@@ -146,7 +147,7 @@ func (h *Handler) provision(ctx caddy.Context) error {
 		return err
 	}
 	if h.Scheme.Name == "" {
-		return errors.New("countersign_notify needs a scheme")
+		return fmt.Errorf("countersign_notify needs a scheme")
 	}
 	a, err := app.Of(ctx)
 	if err != nil {
@@ -221,7 +222,7 @@ func (h *Handler) fillIn() error {
 		h.ack = ackRule{text: strings.TrimSpace(h.Ack), ignoreCase: h.rules.Notify.IgnoreCase}
 	}
 	if h.MaxRequestBody < 0 || h.MaxInFlight < 0 || h.Timeout < 0 || h.Window < 0 {
-		return errors.New("timeout, window, max_in_flight and max_request_body must be positive")
+		return fmt.Errorf("timeout, window, max_in_flight and max_request_body must be positive")
 	}
 	if h.As != "" && h.As != "json" && h.As != "wire" {
 		return fmt.Errorf("as cannot be %q; it is json or wire", h.As)
@@ -257,8 +258,9 @@ func (h *Handler) provisionExpect() error {
 }
 
 func (h *Handler) provisionKeys(a *app.App) error {
+	h.language = a.ProblemLanguage()
 	if h.Reference == "" {
-		return errors.New("countersign_notify needs keys; add `keys <reference>`")
+		return fmt.Errorf("countersign_notify needs keys; add `keys <reference>`")
 	}
 	// {body.x} is for the notification; everything else is known now.
 	text, err := caddy.NewReplacer().ReplaceOrErr(h.Reference, true, false)
@@ -288,7 +290,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	read()
 	switch {
 	case text.refused:
-		return n.refuse(w, r, overloaded("too many large bodies are being read at once"))
+		return n.refuse(w, r, overloaded(i18n.T("too many large bodies are being read at once")))
 	case p != nil:
 		return n.refuse(w, r, p)
 	}

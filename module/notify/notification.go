@@ -12,6 +12,7 @@ import (
 
 	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/diagnosis"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/inbound"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/message"
@@ -72,7 +73,7 @@ func (n *notification) open(ctx context.Context, m *message.Message) (*scheme.Ve
 		return string(found.Text()), true
 	})
 	if !ok {
-		return nil, problem.New(problem.UnknownKeySet, "the notification names no key set: a member that stands in the key reference is missing or is no plain name", nil)
+		return nil, problem.New(problem.UnknownKeySet, i18n.T("the notification names no key set: a member that stands in the key reference is missing or is no plain name"), nil)
 	}
 	n.entry.Reference = reference
 	set, p := inbound.FindKeys(ctx, n.h.meter, n.h.ring, reference, n.h.rules.Notification.Roles...)
@@ -112,7 +113,7 @@ func openProblem(err error) *problem.Problem {
 	case scheme.NeedsKeys:
 		code = problem.KeysUnavailable
 	}
-	return problem.New(code, err.Error(), errors.Unwrap(err))
+	return problem.New(code, i18n.Of(err), errors.Unwrap(err))
 }
 
 // admit looks at a notification that has verified.
@@ -125,14 +126,14 @@ func (h *Handler) admit(v *scheme.Verified) *problem.Problem {
 	}
 	stamp, ok := h.rules.Notify.Time(v)
 	if !ok {
-		return problem.New(problem.NotificationStale, "the notification has no time stamp that can be read, so that its age is not known", nil)
+		return problem.New(problem.NotificationStale, i18n.T("the notification has no time stamp that can be read, so that its age is not known"), nil)
 	}
 	age := time.Since(stamp)
 	switch window := time.Duration(h.Window); {
 	case age > window:
-		return problem.New(problem.NotificationStale, "the notification's time stamp is older than window allows", nil)
+		return problem.New(problem.NotificationStale, i18n.T("the notification's time stamp is older than window allows"), nil)
 	case age < -window:
-		return problem.New(problem.NotificationStale, "the notification's time stamp is further in the future than window allows; compare the clocks", nil)
+		return problem.New(problem.NotificationStale, i18n.T("the notification's time stamp is further in the future than window allows; compare the clocks"), nil)
 	}
 	return nil
 }
@@ -140,7 +141,7 @@ func (h *Handler) admit(v *scheme.Verified) *problem.Problem {
 // refuse ends the notification with a problem and answers with it.
 func (n *notification) refuse(w http.ResponseWriter, r *http.Request, p *problem.Problem) error {
 	n.fail(p)
-	return inbound.Answer(w, r, p)
+	return inbound.Answer(w, r, p, n.h.language)
 }
 
 // fail ends the notification with a problem.
@@ -183,6 +184,6 @@ func (n *notification) end(outcome, verdict string) {
 // without an end.
 func (n *notification) abandoned() {
 	if !n.ended {
-		n.fail(problem.New(problem.ApplicationFailed, "the application broke off", nil))
+		n.fail(problem.New(problem.ApplicationFailed, i18n.T("the application broke off"), nil))
 	}
 }

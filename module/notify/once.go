@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -15,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/problem"
 	"github.com/countersign/caddy-countersign/module/stores"
 )
@@ -46,7 +46,7 @@ func (o *Once) provision(ctx caddy.Context) (stores.Store, error) {
 		return nil, nil
 	}
 	if o.For <= 0 {
-		return nil, errors.New("once needs a duration, such as 24h")
+		return nil, fmt.Errorf("once needs a duration, such as 24h")
 	}
 	if len(o.StoreRaw) == 0 {
 		o.StoreRaw = json.RawMessage(`{"name":"memory"}`)
@@ -69,9 +69,9 @@ func (n *notification) once(w http.ResponseWriter, r *http.Request, next caddyht
 	state, remembered, err := n.claim(r.Context(), key)
 	switch {
 	case err != nil:
-		return n.refuse(w, r, problem.New(problem.StoreUnavailable, "the store that remembers notifications does not answer; the log says why", err))
+		return n.refuse(w, r, problem.New(problem.StoreUnavailable, i18n.T("the store that remembers notifications does not answer; the log says why"), err))
 	case state == stores.Running:
-		return n.refuse(w, r, problem.New(problem.NotificationInProgress, "the application is still being asked about the same notification", nil))
+		return n.refuse(w, r, problem.New(problem.NotificationInProgress, i18n.T("the application is still being asked about the same notification"), nil))
 	case state == stores.Remembered:
 		return n.repeat(w, remembered)
 	}

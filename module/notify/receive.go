@@ -1,7 +1,6 @@
 package notify
 
 import (
-	"fmt"
 	"mime"
 	"net/http"
 	"slices"
@@ -10,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/inbound"
 	"github.com/countersign/caddy-countersign/module/message"
 	"github.com/countersign/caddy-countersign/module/problem"
@@ -26,7 +26,7 @@ func (n *notification) receive(r *http.Request) (*message.Message, *problem.Prob
 	raw, p := inbound.ReadBody(r, n.h.MaxRequestBody)
 	switch {
 	case p != nil && p.Reason == problem.InvalidRequest:
-		return nil, invalid("the body could not be read whole")
+		return nil, invalid(i18n.T("the body could not be read whole"))
 	case p != nil:
 		return nil, p
 	}
@@ -47,9 +47,9 @@ func (n *notification) receive(r *http.Request) (*message.Message, *problem.Prob
 	}
 	if err := format.Read(m); err != nil {
 		if body.LooksLikeGBK(raw) {
-			return nil, invalid("the body is not UTF-8; it looks like GBK: have the provider send UTF-8, or say so in the recipe with receive … charset gbk")
+			return nil, invalid(i18n.T("the body is not UTF-8; it looks like GBK: have the provider send UTF-8, or say so in the recipe with receive … charset gbk"))
 		}
-		return nil, invalid("the body is refused: " + err.Error())
+		return nil, invalid(i18n.T("the body is refused: %v", err))
 	}
 	return m, nil
 }
@@ -61,7 +61,7 @@ func checkEncoding(r *http.Request) *problem.Problem {
 		for coding := range strings.SplitSeq(value, ",") {
 			switch coding = strings.ToLower(strings.TrimSpace(coding)); coding {
 			case "gzip", "x-gzip", "deflate", "compress", "br", "zstd":
-				return invalid("the body is encoded with " + coding + "; a notification has no Content-Encoding")
+				return invalid(i18n.T("the body is encoded with %s; a notification has no Content-Encoding", coding))
 			}
 		}
 	}
@@ -71,7 +71,7 @@ func checkEncoding(r *http.Request) *problem.Problem {
 // methodNotAllowed names the methods that are taken: a form may come in the query
 // of a GET as well.
 func (h *Handler) methodNotAllowed() *problem.Problem {
-	p := problem.New(problem.MethodNotAllowed, "the provider's notifications are "+strings.Join(h.rules.Notify.Methods, " or ")+" requests", nil)
+	p := problem.New(problem.MethodNotAllowed, i18n.T("the provider's notifications are %s requests", strings.Join(h.rules.Notify.Methods, ", ")), nil)
 	allow := slices.Clone(h.rules.Notify.Methods)
 	slices.Sort(allow)
 	p.Allow = strings.Join(allow, ", ")
@@ -111,11 +111,11 @@ func checkType(r *http.Request, format message.Format, empty bool) *problem.Prob
 		if format.Options.Charset != "" {
 			name = format.Options.Charset
 		}
-		return invalid(fmt.Sprintf("the Content-Type must be %s, in %s", wanted[0], name))
+		return invalid(i18n.T("the Content-Type must be %s, in %s", wanted[0], name))
 	}
 	return nil
 }
 
-func invalid(detail string) *problem.Problem {
+func invalid(detail i18n.Text) *problem.Problem {
 	return problem.New(problem.NotificationInvalid, detail, nil)
 }

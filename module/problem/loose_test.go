@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/problem"
 )
 
@@ -150,7 +151,7 @@ var results = []string{
 func TestNoProblemLooksLikeSuccess(t *testing.T) {
 	for _, reason := range problem.Reasons() {
 		for _, notification := range []bool{false, true} {
-			p := problem.New(reason, "what failed", nil)
+			p := problem.New(reason, i18n.T("what failed"), nil)
 			p.ID, p.Notification = problem.NewID(), notification
 			p.UpstreamStatus, p.UpstreamContentType, p.UpstreamCode = 200, "application/json", "0000"
 			p.FirstID, p.FirstOutcome = problem.NewID(), "running"

@@ -10,6 +10,9 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
+
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // Outcome is what a failure means for the payment.
@@ -80,45 +83,45 @@ const StatusClientGone = 499
 type entry struct {
 	status  int
 	outcome Outcome
-	title   string
+	title   i18n.Text
 }
 
 var table = map[Reason]entry{
-	InvalidRequest:           {http.StatusBadRequest, NotSent, "The request is not a JSON object that can be signed"},
-	ForbiddenOrigin:          {http.StatusForbidden, NotSent, "Requests from web pages are refused"},
-	NotAllowed:               {http.StatusForbidden, NotSent, "The guardrails do not allow the request"},
-	OverLimit:                {http.StatusForbidden, NotSent, "An amount of the request is over its limit"},
-	OverBudget:               {http.StatusForbidden, NotSent, "The request would exceed its budget"},
-	DuplicateRequest:         {http.StatusConflict, NotSent, "The same request was there before"},
-	UnknownRoute:             {http.StatusNotFound, NotSent, "No handler takes this path"},
-	UnknownKeySet:            {http.StatusNotFound, NotSent, "There is no such key set"},
-	MethodNotAllowed:         {http.StatusMethodNotAllowed, NotSent, "Only POST can be signed"},
-	RequestTooLarge:          {http.StatusRequestEntityTooLarge, NotSent, "The request is too large"},
-	UnsupportedMediaType:     {http.StatusUnsupportedMediaType, NotSent, "The request must be plain JSON"},
-	UnprocessableRequest:     {http.StatusUnprocessableEntity, NotSent, "The request lacks what the scheme needs"},
-	KeysUnavailable:          {http.StatusServiceUnavailable, NotSent, "The keys are not available"},
-	SigningFailed:            {http.StatusServiceUnavailable, NotSent, "The request could not be signed"},
-	StoreUnavailable:         {http.StatusServiceUnavailable, NotSent, "The store of seen messages is not available"},
-	AuditUnavailable:         {http.StatusServiceUnavailable, NotSent, "The audit entry could not be written"},
-	Overloaded:               {http.StatusServiceUnavailable, NotSent, "Too many exchanges are in flight"},
-	UpstreamUnreachable:      {http.StatusBadGateway, NotSent, "The provider cannot be reached"},
-	UpstreamTimeout:          {http.StatusGatewayTimeout, Unknown, "The provider did not answer in time"},
-	UpstreamFailed:           {http.StatusBadGateway, Unknown, "The connection to the provider failed"},
-	ClientGone:               {StatusClientGone, Unknown, "The client went away"},
-	ResponseTooLarge:         {http.StatusBadGateway, Unverified, "The provider's answer is too large"},
-	ResponseInvalid:          {http.StatusBadGateway, Unverified, "The provider's answer is not usable"},
-	ResponseUnsigned:         {http.StatusBadGateway, Unverified, "The provider's answer is not signed"},
-	ResponseSignatureInvalid: {http.StatusBadGateway, Unverified, "The signature of the provider's answer does not verify"},
-	ResponseDecryptionFailed: {http.StatusBadGateway, Unverified, "The provider's answer cannot be decrypted"},
-	ResponseMismatch:         {http.StatusBadGateway, Unverified, "The provider's answer belongs to another request"},
+	InvalidRequest:           {http.StatusBadRequest, NotSent, i18n.T("The request is not a JSON object that can be signed")},
+	ForbiddenOrigin:          {http.StatusForbidden, NotSent, i18n.T("Requests from web pages are refused")},
+	NotAllowed:               {http.StatusForbidden, NotSent, i18n.T("The guardrails do not allow the request")},
+	OverLimit:                {http.StatusForbidden, NotSent, i18n.T("An amount of the request is over its limit")},
+	OverBudget:               {http.StatusForbidden, NotSent, i18n.T("The request would exceed its budget")},
+	DuplicateRequest:         {http.StatusConflict, NotSent, i18n.T("The same request was there before")},
+	UnknownRoute:             {http.StatusNotFound, NotSent, i18n.T("No handler takes this path")},
+	UnknownKeySet:            {http.StatusNotFound, NotSent, i18n.T("There is no such key set")},
+	MethodNotAllowed:         {http.StatusMethodNotAllowed, NotSent, i18n.T("Only POST can be signed")},
+	RequestTooLarge:          {http.StatusRequestEntityTooLarge, NotSent, i18n.T("The request is too large")},
+	UnsupportedMediaType:     {http.StatusUnsupportedMediaType, NotSent, i18n.T("The request must be plain JSON")},
+	UnprocessableRequest:     {http.StatusUnprocessableEntity, NotSent, i18n.T("The request lacks what the scheme needs")},
+	KeysUnavailable:          {http.StatusServiceUnavailable, NotSent, i18n.T("The keys are not available")},
+	SigningFailed:            {http.StatusServiceUnavailable, NotSent, i18n.T("The request could not be signed")},
+	StoreUnavailable:         {http.StatusServiceUnavailable, NotSent, i18n.T("The store of seen messages is not available")},
+	AuditUnavailable:         {http.StatusServiceUnavailable, NotSent, i18n.T("The audit entry could not be written")},
+	Overloaded:               {http.StatusServiceUnavailable, NotSent, i18n.T("Too many exchanges are in flight")},
+	UpstreamUnreachable:      {http.StatusBadGateway, NotSent, i18n.T("The provider cannot be reached")},
+	UpstreamTimeout:          {http.StatusGatewayTimeout, Unknown, i18n.T("The provider did not answer in time")},
+	UpstreamFailed:           {http.StatusBadGateway, Unknown, i18n.T("The connection to the provider failed")},
+	ClientGone:               {StatusClientGone, Unknown, i18n.T("The client went away")},
+	ResponseTooLarge:         {http.StatusBadGateway, Unverified, i18n.T("The provider's answer is too large")},
+	ResponseInvalid:          {http.StatusBadGateway, Unverified, i18n.T("The provider's answer is not usable")},
+	ResponseUnsigned:         {http.StatusBadGateway, Unverified, i18n.T("The provider's answer is not signed")},
+	ResponseSignatureInvalid: {http.StatusBadGateway, Unverified, i18n.T("The signature of the provider's answer does not verify")},
+	ResponseDecryptionFailed: {http.StatusBadGateway, Unverified, i18n.T("The provider's answer cannot be decrypted")},
+	ResponseMismatch:         {http.StatusBadGateway, Unverified, i18n.T("The provider's answer belongs to another request")},
 
-	NotificationSignatureInvalid: {http.StatusUnauthorized, "", "The notification does not verify"},
-	NotificationStale:            {http.StatusUnauthorized, "", "The notification is too old"},
-	NotificationNotOurs:          {http.StatusForbidden, "", "The notification is for somebody else"},
-	NotificationInvalid:          {http.StatusBadRequest, "", "The notification is not usable"},
-	NotificationInProgress:       {http.StatusServiceUnavailable, "", "The same notification is being handled"},
-	ApplicationFailed:            {http.StatusBadGateway, "", "The application failed"},
-	ApplicationTimeout:           {http.StatusGatewayTimeout, "", "The application did not answer in time"},
+	NotificationSignatureInvalid: {http.StatusUnauthorized, "", i18n.T("The notification does not verify")},
+	NotificationStale:            {http.StatusUnauthorized, "", i18n.T("The notification is too old")},
+	NotificationNotOurs:          {http.StatusForbidden, "", i18n.T("The notification is for somebody else")},
+	NotificationInvalid:          {http.StatusBadRequest, "", i18n.T("The notification is not usable")},
+	NotificationInProgress:       {http.StatusServiceUnavailable, "", i18n.T("The same notification is being handled")},
+	ApplicationFailed:            {http.StatusBadGateway, "", i18n.T("The application failed")},
+	ApplicationTimeout:           {http.StatusGatewayTimeout, "", i18n.T("The application did not answer in time")},
 }
 
 // Reasons are all reasons, in no order.
@@ -133,14 +136,17 @@ func (r Reason) Status() int { return table[r].status }
 // those that only notifications have.
 func (r Reason) Outcome() Outcome { return table[r].outcome }
 
-// Title is the reason in a few words.
-func (r Reason) Title() string { return table[r].title }
+// Title is what the reason means, as a short sentence in a language.
+func (r Reason) Title(l i18n.Language) string { return table[r].title.In(l) }
 
 // Problem is one failure. It is an error, and the body of the answer.
 type Problem struct {
 	Reason Reason
-	Detail string // what failed and what to change; never a value of the body
+	Detail string // what failed and what to change, in English; never a value of the body
 	ID     string // the same in the answer, the audit entry and the access log
+
+	// Language is that of the title and the detail in the answer. Default: English.
+	Language i18n.Language
 
 	// Notification says that the failure is of what a provider sent in, for
 	// which no reason has an outcome.
@@ -158,14 +164,15 @@ type Problem struct {
 	FirstID      string
 	FirstOutcome string // "running" while it runs
 
+	text  i18n.Text // of the detail
 	cause error
 }
 
 // New describes a failure. The cause is for the log; it may be nil. It is kept
 // out of errors.Is and errors.As: a cause that happens to be a context error or
 // an HTTP handler's error would change what others make of the problem.
-func New(reason Reason, detail string, cause error) *Problem {
-	return &Problem{Reason: reason, Detail: detail, cause: cause}
+func New(reason Reason, detail i18n.Text, cause error) *Problem {
+	return &Problem{Reason: reason, Detail: detail.In(i18n.English), text: detail, cause: cause}
 }
 
 // Error is the reason and the detail.
@@ -201,7 +208,7 @@ func (p *Problem) MarshalJSON() ([]byte, error) {
 		FirstID             string  `json:"first_id,omitempty"`
 		FirstOutcome        string  `json:"first_outcome,omitempty"`
 	}{
-		"urn:countersign:problem:" + string(p.Reason), p.Reason.Title(), p.Reason.Status(), p.Detail, p.Reason, p.Outcome(), p.ID,
+		"urn:countersign:problem:" + string(p.Reason), p.Reason.Title(p.Language), p.Reason.Status(), p.text.In(p.Language), p.Reason, p.Outcome(), p.ID,
 		p.UpstreamStatus, p.UpstreamContentType, p.UpstreamCode, p.FirstID, p.FirstOutcome,
 	})
 }
@@ -216,13 +223,22 @@ const HeaderOutcome = "Countersign-Outcome"
 // something now usually has it a second later.
 const retryAfter = "1"
 
+// Speak chooses the language of the answer: the one that the request's
+// Accept-Language prefers, or byDefault.
+func (p *Problem) Speak(header http.Header, byDefault i18n.Language) {
+	p.Language = i18n.Accepted(strings.Join(header["Accept-Language"], ","), byDefault)
+}
+
 // SetHeader sets the header of an answer with the problem: its media type, the
-// outcome, Retry-After with 503, Allow with 405.
+// outcome, the language where one was chosen, Retry-After with 503, Allow with 405.
 func (p *Problem) SetHeader(h http.Header) {
 	h.Set("Content-Type", ContentType)
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Del("Content-Length")
+	if p.Language != "" {
+		h.Set("Content-Language", string(p.Language))
+	}
 	if p.Outcome() != "" {
 		h.Set(HeaderOutcome, string(p.Outcome()))
 	}

@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // The error table as the documentation has it.
@@ -64,15 +66,18 @@ func TestTable(t *testing.T) {
 		require.True(t, ok, "%s is not in the documentation", reason)
 		assert.Equal(t, want.status, reason.Status(), reason)
 		assert.Equal(t, want.outcome, reason.Outcome(), reason)
-		assert.NotEmpty(t, reason.Title())
-		assert.Empty(t, titles[reason.Title()], "two reasons have the title of %s", reason)
-		titles[reason.Title()] = reason
+		for _, l := range []i18n.Language{i18n.English, i18n.Chinese} {
+			title := reason.Title(l)
+			assert.NotEmpty(t, title)
+			assert.Empty(t, titles[title], "two reasons have the title of %s", reason)
+			titles[title] = reason
+		}
 	}
 	assert.Len(t, Reasons(), len(documented))
 }
 
 func TestWrite(t *testing.T) {
-	p := New(ResponseUnsigned, "a <detail> & more", errors.New("planted"))
+	p := New(ResponseUnsigned, i18n.T("a <detail> & more"), errors.New("planted"))
 	p.ID, p.UpstreamStatus, p.UpstreamContentType, p.UpstreamCode = "ID", 200, "text/html", "A0"
 	w := httptest.NewRecorder()
 	w.Header().Set("Content-Length", "7")
@@ -92,15 +97,47 @@ func TestWrite(t *testing.T) {
 	assert.NotContains(t, w.Body.String(), "planted", "the cause is for the log")
 
 	w = httptest.NewRecorder()
-	require.NoError(t, New(MethodNotAllowed, "x", nil).Write(w))
+	require.NoError(t, New(MethodNotAllowed, i18n.T("x"), nil).Write(w))
 	assert.Equal(t, "POST", w.Header().Get("Allow"))
 	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &got))
+}
+
+// The title and the detail follow Accept-Language; the reason and the outcome,
+// which programs read, do not, and neither does the text for the log.
+func TestTheLanguageOfTheAnswer(t *testing.T) {
+	for _, tc := range []struct {
+		accept    []string
+		byDefault i18n.Language
+		want      string
+	}{
+		{nil, i18n.English, "en"},
+		{nil, i18n.Chinese, "zh"},
+		{[]string{"zh-CN,zh;q=0.9,en;q=0.8"}, i18n.English, "zh"},
+		{[]string{"en-US,en;q=0.9", "zh;q=0.8"}, i18n.Chinese, "en"},
+	} {
+		p := New(UpstreamTimeout, i18n.T("the provider did not answer within the timeout; ask it what became of the request"), nil)
+		p.Speak(http.Header{"Accept-Language": tc.accept}, tc.byDefault)
+		w := httptest.NewRecorder()
+		require.NoError(t, p.Write(w))
+		assert.Equal(t, tc.want, w.Header().Get("Content-Language"))
+		var got map[string]any
+		require.NoError(t, json.Unmarshal(w.Body.Bytes(), &got))
+		title, detail := "The provider did not answer in time", "the provider did not answer within the timeout; ask it what became of the request"
+		assert.Equal(t, detail, p.Detail)
+		if tc.want == "zh" {
+			title, detail = "渠道没有及时应答", "渠道在超时时间内没有应答；请先查单，确认这笔请求的结果"
+		}
+		assert.Equal(t, title, got["title"])
+		assert.Equal(t, detail, got["detail"])
+		assert.Equal(t, "upstream_timeout", got["reason"])
+		assert.Equal(t, "unknown", got["outcome"])
+	}
 }
 
 // A failure of a notification has no outcome, not even where the code is one of
 // an exchange.
 func TestNotifications(t *testing.T) {
-	p := New(KeysUnavailable, "x", nil)
+	p := New(KeysUnavailable, i18n.T("x"), nil)
 	p.Notification = true
 	w := httptest.NewRecorder()
 	require.NoError(t, p.Write(w))
@@ -112,7 +149,7 @@ func TestNotifications(t *testing.T) {
 
 // The cause changes nothing of what others make of a problem.
 func TestCauseIsKeptApart(t *testing.T) {
-	p := New(UpstreamTimeout, "x", context.Canceled)
+	p := New(UpstreamTimeout, i18n.T("x"), context.Canceled)
 	assert.Equal(t, "upstream_timeout: x", p.Error())
 	require.NotErrorIs(t, p, context.Canceled)
 	assert.Equal(t, context.Canceled, p.Cause())

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/problem"
 )
@@ -64,11 +65,11 @@ func (a *admission) acquire(ctx context.Context) (release func(), p *problem.Pro
 }
 
 func tooMany() *problem.Problem {
-	return problem.New(problem.Overloaded, "more requests wait to be signed than can be signed; send it again later", nil)
+	return problem.New(problem.Overloaded, i18n.T("more requests wait to be signed than can be signed; send it again later"), nil)
 }
 
 func left() *problem.Problem {
-	return problem.New(problem.Overloaded, "the client went away before the request was signed; it was not sent", nil)
+	return problem.New(problem.Overloaded, i18n.T("the client went away before the request was signed; it was not sent"), nil)
 }
 
 // acquire waits until the request may be signed. What another machine signs, or a

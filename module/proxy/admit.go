@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"mime"
 	"net/http"
@@ -11,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/inbound"
 	"github.com/countersign/caddy-countersign/module/message"
 	"github.com/countersign/caddy-countersign/module/problem"
@@ -42,9 +42,9 @@ func (t *Transport) admit(r *http.Request) (*message.Message, *problem.Problem) 
 	}
 	o, err := format.Parse(bytes.TrimPrefix(raw, []byte("\ufeff")))
 	if err != nil {
-		detail := "the request body is refused: " + err.Error()
+		detail := i18n.T("the request body is refused: %v", err)
 		if body.LooksLikeGBK(raw) {
-			detail = "the request body is not UTF-8; it looks like GBK: convert it to UTF-8, the sidecar sends what the provider wants"
+			detail = i18n.T("the request body is not UTF-8; it looks like GBK: convert it to UTF-8, the sidecar sends what the provider wants")
 		}
 		return nil, problem.New(problem.InvalidRequest, detail, nil)
 	}
@@ -60,7 +60,7 @@ func (t *Transport) readQuery(m *message.Message) *problem.Problem {
 	}
 	o, err := t.rules.Request.Format.Parse([]byte(m.Query))
 	if err != nil {
-		return problem.New(problem.InvalidRequest, "the query is refused: "+err.Error(), nil)
+		return problem.New(problem.InvalidRequest, i18n.T("the query is refused: %v", err), nil)
 	}
 	m.SetPayload(o)
 	return nil
@@ -76,19 +76,19 @@ func hasBody(method string) bool {
 // encoded bodies.
 func (t *Transport) checkHead(r *http.Request) *problem.Problem {
 	if len(r.Header["Origin"]) > 0 || len(r.Header["Sec-Fetch-Site"]) > 0 {
-		return problem.New(problem.ForbiddenOrigin, "the request has Origin or Sec-Fetch-Site and so comes from a web page; only applications may use the sidecar", nil)
+		return problem.New(problem.ForbiddenOrigin, i18n.T("the request has Origin or Sec-Fetch-Site and so comes from a web page; only applications may use the sidecar"), nil)
 	}
 	if !slices.Contains(t.rules.Methods, r.Method) {
-		p := problem.New(problem.MethodNotAllowed, "only "+strings.Join(t.rules.Methods, ", ")+" requests are signed", nil)
+		p := problem.New(problem.MethodNotAllowed, i18n.T("only %s requests are signed", strings.Join(t.rules.Methods, ", ")), nil)
 		p.Allow = strings.Join(t.rules.Methods, ", ")
 		return p
 	}
 	if r.URL.Path != "" && r.URL.Path[0] != '/' || r.URL.Opaque != "" {
-		return problem.New(problem.InvalidRequest, "the request target must be a path", nil)
+		return problem.New(problem.InvalidRequest, i18n.T("the request target must be a path"), nil)
 	}
 	for _, coding := range r.Header["Content-Encoding"] {
 		if !strings.EqualFold(strings.TrimSpace(coding), "identity") {
-			return problem.New(problem.UnsupportedMediaType, "the request has the Content-Encoding "+shown(coding)+"; leave it out, the body must not be encoded", nil)
+			return problem.New(problem.UnsupportedMediaType, i18n.T("the request has the Content-Encoding %s; leave it out, the body must not be encoded", shown(coding)), nil)
 		}
 	}
 	return nil
@@ -126,15 +126,15 @@ func (t *Transport) formatOf(r *http.Request) (message.Format, *problem.Problem)
 			}
 		}
 	}
-	got := "none"
-	if len(types) > 0 {
-		got = shown(strings.Join(types, " and "))
-	}
-	wanted := jsonType
+	wanted := i18n.T(jsonType)
 	if !own.IsJSON() {
-		wanted += " or " + own.MediaType()
+		wanted = i18n.T("%s or %s", jsonType, own.MediaType())
 	}
-	return own, problem.New(problem.UnsupportedMediaType, "the request must have the Content-Type "+wanted+", in UTF-8; it has "+got, nil)
+	detail := i18n.T("the request must have the Content-Type %v, in UTF-8; it has none", wanted)
+	if len(types) > 0 {
+		detail = i18n.T("the request must have the Content-Type %v, in UTF-8; it has %s", wanted, shown(strings.Join(types, ", ")))
+	}
+	return own, problem.New(problem.UnsupportedMediaType, detail, nil)
 }
 
 // shown is the value of a header for a person: printable, and cut.
@@ -150,9 +150,9 @@ func checkForward(name string) error {
 	}
 	switch http.CanonicalHeaderKey(name) {
 	case "Idempotency-Key", "X-Idempotency-Key":
-		return errors.New("forward_headers cannot name " + name + ": with it Go's HTTP client sends a POST a second time when a connection breaks")
+		return fmt.Errorf("forward_headers cannot name %s: with it Go's HTTP client sends a POST a second time when a connection breaks", name)
 	case "Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Te", "Trailer", "Upgrade", "Expect", "Content-Length", "Content-Encoding", "Host", "Accept-Encoding":
-		return errors.New("forward_headers cannot name " + name + ": it belongs to the connection, not to the request")
+		return fmt.Errorf("forward_headers cannot name %s: it belongs to the connection, not to the request", name)
 	}
 	return nil
 }

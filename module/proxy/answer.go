@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -17,6 +16,7 @@ import (
 	"time"
 
 	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/message"
 	"github.com/countersign/caddy-countersign/module/network"
 	"github.com/countersign/caddy-countersign/module/problem"
@@ -54,15 +54,15 @@ func (e *exchange) read(ctx context.Context, res *http.Response) *problem.Proble
 	rep := &e.reply
 	*rep = reply{status: res.StatusCode, contentType: mediaType(res.Header.Get("Content-Type")), header: res.Header}
 	e.entry.UpstreamStatus = res.StatusCode
-	invalid := func(code problem.Reason, detail string) *problem.Problem {
+	invalid := func(code problem.Reason, detail i18n.Text) *problem.Problem {
 		return rep.describe(problem.New(code, detail, nil), message.New(message.Answer), e.t.rules)
 	}
 	if res.StatusCode == http.StatusSwitchingProtocols {
-		return invalid(problem.ResponseInvalid, "the provider wants to switch protocols")
+		return invalid(problem.ResponseInvalid, i18n.T("the provider wants to switch protocols"))
 	}
 	limit := e.t.MaxResponseBody
 	if res.ContentLength > limit {
-		return invalid(problem.ResponseTooLarge, "the provider's answer is larger than max_response_body")
+		return invalid(problem.ResponseTooLarge, i18n.T("the provider's answer is larger than max_response_body"))
 	}
 	from := io.Reader(res.Body)
 	length := res.ContentLength
@@ -73,7 +73,7 @@ func (e *exchange) read(ctx context.Context, res *http.Response) *problem.Proble
 	default: // UTF-8, none and the like are no codings: the signature decides
 		for coding := range strings.SplitSeq(encoding, ",") {
 			if slices.Contains([]string{"gzip", "x-gzip", "br", "zstd", "deflate", "compress", "x-compress"}, strings.TrimSpace(coding)) {
-				return invalid(problem.ResponseInvalid, "the provider's answer has a Content-Encoding that was not asked for")
+				return invalid(problem.ResponseInvalid, i18n.T("the provider's answer has a Content-Encoding that was not asked for"))
 			}
 		}
 	}
@@ -83,13 +83,13 @@ func (e *exchange) read(ctx context.Context, res *http.Response) *problem.Proble
 		rep.body = raw
 		return nil
 	case errors.Is(err, network.ErrTooLarge):
-		return invalid(problem.ResponseTooLarge, "the provider's answer is larger than max_response_body")
+		return invalid(problem.ResponseTooLarge, i18n.T("the provider's answer is larger than max_response_body"))
 	case network.IsTimeout(ctx, err):
-		return problem.New(problem.UpstreamTimeout, "the provider's answer did not come whole within the timeout; ask it what became of the request", nil)
+		return problem.New(problem.UpstreamTimeout, i18n.T("the provider's answer did not come whole within the timeout; ask it what became of the request"), nil)
 	case isBrokenGzip(err):
-		return invalid(problem.ResponseInvalid, "the provider's answer is broken gzip, or says that it is gzip and is not")
+		return invalid(problem.ResponseInvalid, i18n.T("the provider's answer is broken gzip, or says that it is gzip and is not"))
 	default:
-		return problem.New(problem.UpstreamFailed, "the provider's answer broke off; ask it what became of the request", network.Describe(err))
+		return problem.New(problem.UpstreamFailed, i18n.T("the provider's answer broke off; ask it what became of the request"), network.Describe(err))
 	}
 }
 
@@ -103,18 +103,18 @@ func (e *exchange) open() (result, *problem.Problem) {
 	if rules := e.t.rules.Answer; rules != nil {
 		unreadable = rules.Format.Read(m)
 	}
-	refuse := func(reason problem.Reason, detail string, cause error) (result, *problem.Problem) {
+	refuse := func(reason problem.Reason, detail i18n.Text, cause error) (result, *problem.Problem) {
 		return result{}, rep.describe(problem.New(reason, detail, cause), m, e.t.rules)
 	}
 	switch {
 	case rep.status >= 300 && rep.status < 400:
-		return refuse(problem.ResponseInvalid, "the provider redirects, which is never followed", nil)
+		return refuse(problem.ResponseInvalid, i18n.T("the provider redirects, which is never followed"), nil)
 	case rep.status < 200 || rep.status > 599:
-		return refuse(problem.ResponseInvalid, "the provider's answer has a status that means nothing", nil)
+		return refuse(problem.ResponseInvalid, i18n.T("the provider's answer has a status that means nothing"), nil)
 	case unreadable != nil && body.LooksLikeGBK(rep.body):
-		return refuse(problem.ResponseInvalid, "the provider's answer is not UTF-8; it looks like GBK: have the provider send UTF-8, or say so in the recipe with receive … charset gbk", nil)
+		return refuse(problem.ResponseInvalid, i18n.T("the provider's answer is not UTF-8; it looks like GBK: have the provider send UTF-8, or say so in the recipe with receive … charset gbk"), nil)
 	case unreadable != nil:
-		return refuse(problem.ResponseInvalid, "the provider's answer is refused: "+unreadable.Error(), nil)
+		return refuse(problem.ResponseInvalid, i18n.T("the provider's answer is refused: %v", unreadable), nil)
 	}
 	in := scheme.Incoming{Message: m, Keys: e.keys, Now: time.Now(), Request: e.sealed}
 	verified, err := scheme.Open(e.t.scheme, in)
@@ -132,7 +132,7 @@ func (e *exchange) open() (result, *problem.Problem) {
 		return unverified(rep), nil
 	case err != nil:
 		e.diagnosis = e.t.diagnoses.Sentence(e.t.scheme, in, err)
-		return refuse(openReason(err), err.Error(), err)
+		return refuse(openReason(err), i18n.Of(err), err)
 	case verified.IsUnsigned():
 		return unverified(rep), nil
 	}
@@ -240,7 +240,7 @@ func (res *result) response(r *http.Request) *http.Response {
 func problemResponse(r *http.Request, p *problem.Problem) (*http.Response, error) {
 	text, err := json.Marshal(p)
 	if err != nil {
-		return nil, fmt.Errorf("writing the problem: %w", err)
+		return nil, i18n.Errorf("writing the problem: %w", err)
 	}
 	header := make(http.Header)
 	p.SetHeader(header)

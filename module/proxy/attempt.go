@@ -3,7 +3,6 @@ package proxy
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"net"
 	"net/http/httptrace"
@@ -11,6 +10,8 @@ import (
 	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // attempt is one sending of a sealed request, and its context. Of the request's
@@ -85,7 +86,7 @@ func (a *attempt) body() io.ReadCloser {
 // client also does after bytes were written.
 func (a *attempt) again() (io.ReadCloser, error) {
 	if a.http2.Load() {
-		return nil, errors.New("a request that was sent is not sent again")
+		return nil, i18n.Errorf("a request that was sent is not sent again")
 	}
 	a.connected.Store(false)
 	return io.NopCloser(bytes.NewReader(a.sealed)), nil

@@ -14,6 +14,7 @@ import (
 	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/diagnosis"
 	"github.com/countersign/caddy-countersign/module/guard"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/inbound"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/message"
@@ -53,6 +54,7 @@ type exchange struct {
 	signed    string // what the answer's signature covers
 
 	inspection *inspection // nil unless the inspector keeps messages
+	header     http.Header // of the client's request
 }
 
 type exchangeKey struct{}
@@ -75,7 +77,7 @@ func exchangeOf(ctx context.Context) *exchange {
 // log, if there is one.
 func (t *Transport) begin(r *http.Request) *exchange {
 	ctx := r.Context()
-	e := &exchange{t: t, id: problem.NewID(), Context: ctx, traced: telemetry.Traced(ctx), http1: r.ProtoMajor == 1}
+	e := &exchange{t: t, id: problem.NewID(), Context: ctx, traced: telemetry.Traced(ctx), header: r.Header, http1: r.ProtoMajor == 1}
 	e.entry.ID, e.entry.Profile, e.entry.Scheme, e.entry.Reference = e.id, t.Profile, t.name, t.Reference
 	e.inspect()
 	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok && server.Logs == nil {
@@ -120,7 +122,7 @@ func (e *exchange) findKeys(ctx context.Context, roles []keys.Role) *problem.Pro
 		return string(m.Text()), true
 	})
 	if !ok {
-		return problem.New(problem.UnknownKeySet, "the request names no key set: a member that stands in the key reference is missing or is no plain name", nil)
+		return problem.New(problem.UnknownKeySet, i18n.T("the request names no key set: a member that stands in the key reference is missing or is no plain name"), nil)
 	}
 	e.entry.Reference = reference
 	set, p := inbound.FindKeys(ctx, e.t.meter, e.t.ring, reference, roles...)
@@ -168,15 +170,15 @@ func (e *exchange) covers(canonical []byte) {
 func sealProblem(err error) *problem.Problem {
 	switch scheme.ReasonOf(err) {
 	case scheme.Invalid, scheme.Ambiguous:
-		return problem.New(problem.UnprocessableRequest, err.Error(), err)
+		return problem.New(problem.UnprocessableRequest, i18n.Of(err), err)
 	case scheme.NeedsKeys:
-		return problem.New(problem.KeysUnavailable, err.Error(), err)
+		return problem.New(problem.KeysUnavailable, i18n.Of(err), err)
 	default:
 		cause := err
 		if e, ok := errors.AsType[*scheme.Error](err); ok && e.Cause != nil {
 			cause = e.Cause // it names the key, and the log must
 		}
-		return problem.New(problem.SigningFailed, "the request could not be signed; the log says which key failed", cause)
+		return problem.New(problem.SigningFailed, i18n.T("the request could not be signed; the log says which key failed"), cause)
 	}
 }
 
@@ -186,7 +188,7 @@ func (e *exchange) intend() *problem.Problem {
 		return nil
 	}
 	if err := e.t.audit.Intent(&e.entry); err != nil {
-		return problem.New(problem.AuditUnavailable, "the audit entry could not be written, and audit { required } stands in the configuration; nothing was sent", err)
+		return problem.New(problem.AuditUnavailable, i18n.T("the audit entry could not be written, and audit { required } stands in the configuration; nothing was sent"), err)
 	}
 	e.intended = true
 	return nil
@@ -248,10 +250,14 @@ func (e *exchange) end(outcome string, p *problem.Problem) {
 // still read, and gets its answer.
 func (e *exchange) forClient(p *problem.Problem) *problem.Problem {
 	if !e.gone || e.mayRead() {
+		if p != nil {
+			p.Speak(e.header, e.t.language)
+		}
 		return p
 	}
-	gone := problem.New(problem.ClientGone, "the client went away before the answer came; the log holds the provider's verdict", nil)
+	gone := problem.New(problem.ClientGone, i18n.T("the client went away before the answer came; the log holds the provider's verdict"), nil)
 	gone.ID = e.id
+	gone.Speak(e.header, e.t.language)
 	return gone
 }
 

@@ -33,7 +33,7 @@ func (e *exchange) guard(r *http.Request) *problem.Problem {
 	if grant != nil { // guard report
 		e.entry.Guard = "report:" + refusal.Rule
 		e.t.logger.Warn("a guardrail would have refused a request", zap.String("id", e.id), zap.String("profile", e.t.Profile),
-			zap.String("rule", refusal.Rule), zap.String("at", refusal.Line), zap.String("detail", refusal.Detail))
+			zap.String("rule", refusal.Rule), zap.String("at", refusal.Line), zap.Stringer("detail", refusal.Detail))
 		return nil
 	}
 	e.entry.Guard = "refused:" + refusal.Rule

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 
@@ -11,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/countersign/caddy-countersign/module/app"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/inbound"
 	"github.com/countersign/caddy-countersign/module/problem"
 )
@@ -44,7 +44,7 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 // Provision sets up the reverse_proxy.
 func (h *Handler) Provision(ctx caddy.Context) error {
 	if len(h.ProxyRaw) == 0 {
-		return errors.New("the handler countersign needs a reverse_proxy with the transport countersign")
+		return fmt.Errorf("the handler countersign needs a reverse_proxy with the transport countersign")
 	}
 	loaded, err := ctx.LoadModule(h, "ProxyRaw")
 	if err != nil {
@@ -55,7 +55,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("the handler countersign needs a reverse_proxy, not %T", loaded)
 	}
 	if h.transport, ok = h.proxy.Transport.(*Transport); !ok {
-		return errors.New("the handler countersign needs a reverse_proxy with the transport countersign")
+		return fmt.Errorf("the handler countersign needs a reverse_proxy with the transport countersign")
 	}
 	if len(h.proxy.Upstreams) == 1 {
 		h.transport.expected = h.transport.withoutPort(h.proxy.Upstreams[0].Dial)
@@ -110,9 +110,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	case e.ended:
 		return err // a response handler of the operator failed, after the exchange
 	case e.sent:
-		p = problem.New(problem.UpstreamFailed, "the exchange ended without an answer; ask the provider what became of the request", nil)
+		p = problem.New(problem.UpstreamFailed, i18n.T("the exchange ended without an answer; ask the provider what became of the request"), nil)
 	default:
-		p = problem.New(problem.UpstreamUnreachable, "no upstream is available", nil)
+		p = problem.New(problem.UpstreamUnreachable, i18n.T("no upstream is available"), nil)
 	}
 	return e.answer(w, r, p)
 }
@@ -120,7 +120,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 // answer ends the exchange with a problem and answers with it.
 func (e *exchange) answer(w http.ResponseWriter, r *http.Request, p *problem.Problem) error {
 	e.end("", p)
-	return inbound.Answer(w, r, e.forClient(p))
+	return inbound.Answer(w, r, e.forClient(p), e.t.language)
 }
 
 var (

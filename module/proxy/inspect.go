@@ -7,6 +7,7 @@ import (
 
 	"github.com/countersign/caddy-countersign/module/app"
 	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/inspector/recorder"
 	"github.com/countersign/caddy-countersign/module/message"
 	"github.com/countersign/caddy-countersign/module/problem"
@@ -152,7 +153,7 @@ func (t *Transport) rehearse(ctx context.Context, request *message.Message, answ
 	e.host = "sandbox"
 	r, err := http.NewRequestWithContext(ctx, request.Method, "http://"+e.host+request.URI(), http.NoBody)
 	if err != nil {
-		return finish("", problem.New(problem.InvalidRequest, "the address of the request cannot be read", nil))
+		return finish("", problem.New(problem.InvalidRequest, i18n.T("the address of the request cannot be read"), nil))
 	}
 	r.Header = request.Header.Clone()
 	res, p := e.converse(r)

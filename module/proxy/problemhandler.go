@@ -9,6 +9,8 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/countersign/caddy-countersign/module/app"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/inbound"
 	"github.com/countersign/caddy-countersign/module/problem"
 	"github.com/countersign/caddy-countersign/module/telemetry"
@@ -27,13 +29,14 @@ type ProblemHandler struct {
 	// Default: none, for handle_errors.
 	Reason problem.Reason `json:"reason,omitempty"`
 
-	logger *zap.Logger
+	logger   *zap.Logger
+	language i18n.Language
 }
 
 // made are the problems that countersign_problem makes, and their details.
-var made = map[problem.Reason]string{
-	problem.UnknownRoute: "no route of the sidecar leads from here to a provider: correct the host, the path or its prefix; nothing was sent",
-	problem.Overloaded:   "the sidecar takes no more requests now; nothing was sent, send it again later",
+var made = map[problem.Reason]i18n.Text{
+	problem.UnknownRoute: i18n.T("no route of the sidecar leads from here to a provider: correct the host, the path or its prefix; nothing was sent"),
+	problem.Overloaded:   i18n.T("the sidecar takes no more requests now; nothing was sent, send it again later"),
 }
 
 // Provision checks the reason.
@@ -42,7 +45,9 @@ func (h *ProblemHandler) Provision(ctx caddy.Context) error {
 	if _, ok := made[h.Reason]; h.Reason != "" && !ok {
 		return fmt.Errorf("countersign_problem makes unknown_route or overloaded, not %q", h.Reason)
 	}
-	return nil
+	var err error
+	h.language, err = app.LanguageOf(ctx)
+	return err
 }
 
 // CaddyModule returns the Caddy module information.
@@ -60,13 +65,14 @@ func (h *ProblemHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, next 
 		p.ID = problem.NewID()
 		h.logger.Warn("a request reached no provider", zap.String("id", p.ID), zap.String("reason", string(p.Reason)),
 			zap.String("host", shown(r.Host)), zap.String("path", shown(r.URL.Path)))
-		return inbound.Answer(w, r, p)
+		return inbound.Answer(w, r, p, h.language)
 	}
 	if err, ok := r.Context().Value(caddyhttp.ErrorCtxKey).(error); ok {
 		if p, ok := problem.As(err); ok {
 			return p.Write(w)
 		}
 		if p := noUpstream(err); p != nil {
+			p.Speak(r.Header, h.language)
 			return p.Write(w)
 		}
 	}
@@ -84,7 +90,7 @@ func noUpstream(err error) *problem.Problem {
 	if !ok || failure.StatusCode != http.StatusServiceUnavailable || failure.Err == nil || failure.Err.Error() != "no upstreams available" {
 		return nil
 	}
-	p := problem.New(problem.UpstreamUnreachable, "no upstream is available", nil)
+	p := problem.New(problem.UpstreamUnreachable, i18n.T("no upstream is available"), nil)
 	p.ID = failure.ID
 	return p
 }

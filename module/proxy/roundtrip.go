@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/inbound"
 	"github.com/countersign/caddy-countersign/module/network"
 	"github.com/countersign/caddy-countersign/module/problem"
@@ -26,19 +27,19 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	e := exchangeOf(r.Context())
 	if e == nil || e.t != t {
-		return nil, errors.New("a request came around the handler countersign, and is not sent")
+		return nil, i18n.Errorf("a request came around the handler countersign, and is not sent")
 	}
 	if e.sent {
-		return nil, e.fail(r, problem.New(problem.UpstreamFailed, "the request was sent before and is not sent again", nil))
+		return nil, e.fail(r, problem.New(problem.UpstreamFailed, i18n.T("the request was sent before and is not sent again"), nil))
 	}
 	if r.Method != e.plain.Method {
-		return nil, e.fail(r, problem.New(problem.MethodNotAllowed, "the method was rewritten behind the handler", nil))
+		return nil, e.fail(r, problem.New(problem.MethodNotAllowed, i18n.T("the method was rewritten behind the handler"), nil))
 	}
 	info, _ := reverseproxy.GetDialInfo(r.Context())
 	e.host = t.host(r, info)
 	if !network.Local(info.Network, info.Host) {
 		if err := t.checkTry(info); err != nil {
-			return nil, e.fail(r, problem.New(problem.UpstreamUnreachable, err.Error(), err))
+			return nil, e.fail(r, problem.New(problem.UpstreamUnreachable, i18n.Of(err), err))
 		}
 		if !t.warned.Load() {
 			t.warnDevelopmentKeys(e.keys)
@@ -52,7 +53,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	if p := e.intend(); p != nil {
 		e.end("", p)
-		return problemResponse(r, p) // an error would count against the upstream
+		return problemResponse(r, e.forClient(p)) // an error would count against the upstream
 	}
 	return e.try(r)
 }
@@ -213,7 +214,7 @@ func (t *Transport) withoutPort(host string) string {
 func (e *exchange) sendProblem(ctx context.Context, err error) *problem.Problem {
 	if refused, ok := errors.AsType[*notProcessedError](err); ok && !e.attempt.answered.Load() {
 		e.sent = false // the provider has the bytes, and says that it has done nothing with them
-		return problem.New(problem.UpstreamUnreachable, refused.Error()+"; it was not carried out", refused)
+		return problem.New(problem.UpstreamUnreachable, i18n.T("%v; it was not carried out", refused), refused)
 	}
 	cause := network.Describe(err)
 	if alert, ok := network.RemoteAlert(err); ok && alert.RefusesHandshake() && !e.attempt.reused.Load() && !e.attempt.answered.Load() {
@@ -221,12 +222,12 @@ func (e *exchange) sendProblem(ctx context.Context, err error) *problem.Problem 
 	}
 	switch {
 	case !e.sent:
-		return problem.New(problem.UpstreamUnreachable, "no connection to the provider: "+cause.Error(), cause)
+		return problem.New(problem.UpstreamUnreachable, i18n.T("no connection to the provider: %v", cause), cause)
 	case network.IsTimeout(ctx, err):
 		e.attempt.retire(e.t.h2)
-		return problem.New(problem.UpstreamTimeout, "the provider did not answer within the timeout; ask it what became of the request", cause)
+		return problem.New(problem.UpstreamTimeout, i18n.T("the provider did not answer within the timeout; ask it what became of the request"), cause)
 	default:
-		return problem.New(problem.UpstreamFailed, "the connection to the provider failed after the request was sent; ask it what became of the request", cause)
+		return problem.New(problem.UpstreamFailed, i18n.T("the connection to the provider failed after the request was sent; ask it what became of the request"), cause)
 	}
 }
 
@@ -235,7 +236,7 @@ func (e *exchange) sendProblem(ctx context.Context, err error) *problem.Problem 
 // Anything else without them is refused.
 func (t *Transport) healthCheck(r *http.Request) (*http.Response, error) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead || r.ContentLength != 0 && r.Body != nil && r.Body != http.NoBody {
-		return nil, errors.New("a health check must be GET or HEAD without a body; anything else would leave unsigned")
+		return nil, i18n.Errorf("a health check must be GET or HEAD without a body; anything else would leave unsigned")
 	}
 	telemetry.GuardStandardLog()
 	return t.HTTP.RoundTrip(r)
@@ -262,9 +263,9 @@ type dialError struct{ caddyhttp.HandlerError }
 
 // Unwrap offers both.
 func (e dialError) Unwrap() []error {
-	return []error{e.HandlerError, reverseproxy.NewDialError(errors.New("no connection to the provider"))}
+	return []error{e.HandlerError, reverseproxy.NewDialError(i18n.Errorf("no connection to the provider"))}
 }
 
 func overloaded() *problem.Problem {
-	return problem.New(problem.Overloaded, "max_in_flight exchanges are in flight; send the request again later", nil)
+	return problem.New(problem.Overloaded, i18n.T("max_in_flight exchanges are in flight; send the request again later"), nil)
 }

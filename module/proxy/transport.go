@@ -4,7 +4,6 @@
 package proxy
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -23,6 +22,7 @@ import (
 	"github.com/countersign/caddy-countersign/module/diagnosis"
 	"github.com/countersign/caddy-countersign/module/directive"
 	"github.com/countersign/caddy-countersign/module/guard"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/inspector/recorder"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/network"
@@ -119,6 +119,7 @@ type Transport struct {
 	name      string               // of the scheme
 	reference keys.Template
 	ring      *keys.Ring
+	language  i18n.Language // of problems, where a request prefers none
 	meter     *telemetry.Meter
 	audit     *telemetry.Audit
 	logger    *zap.Logger
@@ -169,7 +170,7 @@ func (t *Transport) provision(ctx caddy.Context) error {
 	t.inFlight = new(atomic.Int64)
 
 	if !insideHandler(ctx) {
-		return errors.New("the transport countersign is the handler's own: write `countersign <scheme> <upstream> { … }`, and what reverse_proxy takes into a block reverse_proxy { … } in it")
+		return fmt.Errorf("the transport countersign is the handler's own: write `countersign <scheme> <upstream> { … }`, and what reverse_proxy takes into a block reverse_proxy { … } in it")
 	}
 	a, err := app.Of(ctx)
 	if err != nil {
@@ -221,7 +222,7 @@ func (t *Transport) AllowLegacyTLS(base *http.Transport) {
 // load makes the scheme.
 func (t *Transport) load(recipes protocol.Recipes) error {
 	if t.Scheme.Name == "" {
-		return errors.New("countersign needs a scheme, as in: countersign easypay https://provider.example")
+		return fmt.Errorf("countersign needs a scheme, as in: countersign easypay https://provider.example")
 	}
 	s, err := t.Scheme.Load(recipes)
 	if err != nil {
@@ -242,7 +243,7 @@ func (t *Transport) checkKinds(set *keys.Set) *problem.Problem {
 	for role, kind := range t.kinds {
 		held := set.Kinds(role)
 		if len(held) > 0 && !slices.Contains(held, kind) {
-			return problem.New(problem.KeysUnavailable, fmt.Sprintf("the role %s holds a key of the kind %s, and %s needs one of the kind %s", role, strings.Join(held, ", "), t.name, kind), nil)
+			return problem.New(problem.KeysUnavailable, i18n.T("the role %s holds a key of the kind %s, and %s needs one of the kind %s", role, strings.Join(held, ", "), t.name, kind), nil)
 		}
 	}
 	return nil
@@ -266,7 +267,7 @@ func (t *Transport) fillIn() error {
 		t.MaxResponseBody = DefaultMaxResponseBody
 	}
 	if t.DialTimeout < 0 || t.Timeout < 0 || t.MaxRequestBody < 0 || t.MaxResponseBody < 0 || t.MaxInFlight < 0 {
-		return errors.New("timeouts and limits must be positive")
+		return fmt.Errorf("timeouts and limits must be positive")
 	}
 	if err := directive.OneOf("unsigned_responses", &t.UnsignedResponses, "reject", "pass"); err != nil {
 		return err
@@ -298,8 +299,9 @@ func (t *Transport) fillIn() error {
 }
 
 func (t *Transport) provisionKeys(ctx caddy.Context, a *app.App) error {
+	t.language = a.ProblemLanguage()
 	if t.Reference == "" {
-		return errors.New("countersign needs keys; add `keys <reference>`")
+		return fmt.Errorf("countersign needs keys; add `keys <reference>`")
 	}
 	// {body.x} is for the request; everything else is known now.
 	text, err := caddy.NewReplacer().ReplaceOrErr(t.Reference, true, false)

@@ -43,7 +43,7 @@ func (t *Transport) checkProxy(h *reverseproxy.Handler) error {
 		return nil
 	}
 	if h.LoadBalancing != nil && (len(h.LoadBalancing.RetryMatchRaw) > 0 || len(h.LoadBalancing.RetryMatch) > 0) {
-		return errors.New("lb_retry_match is refused: a sealed request is never sent twice; failed dials are tried again without it")
+		return fmt.Errorf("lb_retry_match is refused: a sealed request is never sent twice; failed dials are tried again without it")
 	}
 	if t.Guard != nil && h.Rewrite != nil {
 		return errors.New("guardrails decide on the request before reverse_proxy rewrites it: put the directive rewrite or method before countersign, in the place of rewrite and method in the block reverse_proxy")

@@ -2,16 +2,16 @@ package recipe
 
 import (
 	"bytes"
-	"errors"
 	"sync"
 
 	"github.com/countersign/caddy-countersign/module/cipher"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
 // errOpen is why something did not open. Its text is not shown.
-var errOpen = errors.New("it does not open")
+var errOpen = i18n.Errorf("it does not open")
 
 // decrypter decrypts with one key.
 type decrypter struct {

@@ -3,12 +3,12 @@ package recipe
 import (
 	"crypto"
 	"crypto/rsa"
-	"errors"
 	"fmt"
 
 	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/cipher"
 	"github.com/countersign/caddy-countersign/module/encoding"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/scheme"
 )
@@ -209,12 +209,12 @@ func (s *sealing) seal(e *encryption) error {
 	}
 	wrapped, err := v.cipher.EncryptTo(public.Key, append([]byte(v.prefix), key...), cipher.Params{Order: e.params.Order})
 	if key, ok := public.Key.(*rsa.PublicKey); ok && err == nil && len(wrapped) > key.Size() {
-		err = errors.New("it and its prefix are longer than one block")
+		err = i18n.Errorf("it and its prefix are longer than one block")
 	}
 	if err != nil {
 		return &scheme.Error{
-			Reason: scheme.Signing, Detail: "the request could not be encrypted; the log says which key failed",
-			Cause: fmt.Errorf("wrapping the symmetric key with %s: %w", public.Origin, err),
+			Reason: scheme.Signing, Detail: i18n.T("the request could not be encrypted; the log says which key failed"),
+			Cause: i18n.Errorf("wrapping the symmetric key with %s: %w", public.Origin, err),
 		}
 	}
 	text := v.encoding.Encode(wrapped)

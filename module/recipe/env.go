@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/message"
 	"github.com/countersign/caddy-countersign/module/scheme"
@@ -90,7 +91,7 @@ func (e *env) append(dst []byte, p part) ([]byte, error) {
 	case "secret":
 		return e.appendSecret(dst, p)
 	}
-	return nil, fmt.Errorf("placeholder {%s} has no value", p.name)
+	return nil, i18n.Errorf("placeholder {%s} has no value", p.name)
 }
 
 // fields are the fields beside a wrapped payload, or where nothing is wrapped the

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // Line is one line of a recipe: its words, and the lines of the block that it
@@ -98,10 +100,15 @@ type lineError struct {
 
 // Error is the error with the place of the line.
 func (e *lineError) Error() string {
+	return e.In(i18n.Current())
+}
+
+// In is the error in a language.
+func (e *lineError) In(l i18n.Language) string {
 	if e.line.At == "" {
-		return e.err.Error()
+		return i18n.In(l, e.err)
 	}
-	return e.err.Error() + ", at " + e.line.At
+	return i18n.T("%w, at %s", e.err, e.line.At).In(l)
 }
 
 // Unwrap is the error.

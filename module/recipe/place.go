@@ -1,12 +1,11 @@
 package recipe
 
 import (
-	"errors"
-	"fmt"
 	"net/textproto"
 	"strings"
 
 	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/message"
 )
 
@@ -38,7 +37,7 @@ func parsePlace(text string) (place, error) {
 	case kind == "query", kind == "form":
 		return p, nil
 	}
-	return p, fmt.Errorf("%q is no part of a message; it is body.<path>, header.<Name>, query.<name> or form.<name>", text)
+	return p, i18n.Errorf("%q is no part of a message; it is body.<path>, header.<Name>, query.<name> or form.<name>", text)
 }
 
 func isHeaderName(name string) bool {
@@ -68,7 +67,7 @@ func (p place) values(m *message.Message, form *body.Tree) ([]string, error) {
 	switch p.kind {
 	case "body":
 		if m.Payload == nil {
-			return nil, errors.New("the body is empty, or has no members, and the signature stands in one")
+			return nil, i18n.Errorf("the body is empty, or has no members, and the signature stands in one")
 		}
 		return member(m.Payload, p.path)
 	case "form":
@@ -101,7 +100,7 @@ func member(tree *body.Tree, path body.Path) ([]string, error) {
 	case !ok || m.IsEmpty():
 		return nil, nil
 	case m.Kind() != body.String:
-		return nil, fmt.Errorf("the member %s is not a string", path)
+		return nil, i18n.Errorf("the member %s is not a string", path)
 	}
 	return []string{string(m.Text())}, nil
 }

@@ -2,7 +2,6 @@ package recipe
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"net/textproto"
 	"slices"
@@ -90,7 +89,7 @@ func (c *compiler) parseTemplate(text string, fromOption bool) (template, error)
 			i += end
 		case '}':
 			if fromOption {
-				return nil, errors.New(`a } stands without its {; a literal brace is written \}`)
+				return nil, fmt.Errorf(`a } stands without its {; a literal brace is written \}`)
 			}
 			literal.WriteByte(ch)
 		default:

@@ -2,13 +2,13 @@ package recipe
 
 import (
 	"bytes"
-	"fmt"
 	"slices"
 
 	"github.com/countersign/caddy-countersign/module/algorithm"
 	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/canonical"
 	"github.com/countersign/caddy-countersign/module/encoding"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
@@ -105,7 +105,7 @@ func (b builder) run(e *env) (made []byte, ambiguous, err error) {
 		text, err = b.append(nil, members)
 	}
 	if err != nil && len(b.part.paths) == 1 {
-		err = fmt.Errorf("in %s: %w", b.part.paths[0], err)
+		err = i18n.Errorf("in %s: %w", b.part.paths[0], err)
 	}
 	return text.Bytes, text.Ambiguous, invalid(err)
 }
@@ -199,7 +199,7 @@ func digestStep(name string, encodingName string) (canonical.Change, error) {
 		return nil, err
 	}
 	if !slices.Contains([]string{"hex", "hex-upper", "base64"}, encodingName) {
-		return nil, fmt.Errorf("%s needs one of the encodings hex, hex-upper and base64", name)
+		return nil, i18n.Errorf("%s needs one of the encodings hex, hex-upper and base64", name)
 	}
 	enc, err := encoding.Named(encodingName)
 	if err != nil {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // Reason is what kept a message from being sealed or opened. What it means for a
@@ -28,20 +30,22 @@ const (
 // client: it names members and options and never holds a value.
 type Error struct {
 	Reason Reason
-	Detail string
+	Detail i18n.Text
 	Cause  error
 }
 
 // Error is the detail.
-func (e *Error) Error() string { return e.Detail }
+func (e *Error) Error() string { return e.Detail.String() }
+
+// In is the detail in a language.
+func (e *Error) In(l i18n.Language) string { return e.Detail.In(l) }
 
 // Unwrap is the cause.
 func (e *Error) Unwrap() error { return e.Cause }
 
 // Failf makes an Error. What %w wraps becomes its cause.
 func Failf(reason Reason, format string, args ...any) *Error {
-	err := fmt.Errorf(format, args...)
-	return &Error{Reason: reason, Detail: err.Error(), Cause: errors.Unwrap(err)}
+	return &Error{Reason: reason, Detail: i18n.T(format, args...), Cause: errors.Unwrap(fmt.Errorf(format, args...))}
 }
 
 // ReasonOf is the reason of an error, or 0.
@@ -55,7 +59,7 @@ func ReasonOf(err error) Reason {
 // signingFailed is the Error for a signature that could not be made. The cause,
 // which names the key, is for the log.
 func signingFailed(cause error) *Error {
-	return &Error{Signing, "the request could not be signed; the log says which key failed", cause}
+	return &Error{Signing, i18n.T("the request could not be signed; the log says which key failed"), cause}
 }
 
 // signatureInvalid is the Error for a signature over a part of a message that
@@ -68,17 +72,17 @@ func signatureInvalid(part string) *Error {
 }
 
 // errDecryption is the one error for every cause.
-var errDecryption = &Error{Reason: Decryption, Detail: "the encrypted members do not open with the request's key or any of the configured decrypt keys"}
+var errDecryption = &Error{Reason: Decryption, Detail: i18n.T("the encrypted members do not open with the request's key or any of the configured decrypt keys")}
 
 // DecryptionFailed is the Error for what does not open, whatever the cause.
 func DecryptionFailed() *Error { return errDecryption }
 
 // panicked is the Error for a Scheme that has panicked. Only the runtime's own
 // errors are quoted: what a program panics with may hold a value.
-func panicked(reason Reason, detail string, p any) *Error {
+func panicked(reason Reason, detail i18n.Text, p any) *Error {
 	cause := fmt.Errorf("the scheme has panicked with a %T", p)
 	if err, ok := p.(runtime.Error); ok {
 		cause = fmt.Errorf("the scheme has panicked: %w", err)
 	}
-	return &Error{reason, detail + "; the log says why", fmt.Errorf("%w\n%s", cause, debug.Stack())}
+	return &Error{reason, i18n.T("%v; the log says why", detail), fmt.Errorf("%w\n%s", cause, debug.Stack())}
 }

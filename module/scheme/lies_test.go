@@ -155,7 +155,7 @@ func TestAGuestThatPanics(t *testing.T) {
 			assert.Nil(t, v)
 			e, ok := errors.AsType[*scheme.Error](err)
 			require.True(t, ok)
-			assert.NotContains(t, e.Detail+e.Cause.Error(), "VALUE")
+			assert.NotContains(t, e.Detail.String()+e.Cause.Error(), "VALUE")
 			assert.Contains(t, e.Cause.Error(), "guest_test.go", "the cause has the stack")
 		})
 	}

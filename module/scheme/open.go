@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/message"
 )
@@ -50,7 +51,7 @@ func (in *Incoming) Note(text string) { in.note = text }
 func Open(s Scheme, in Incoming) (verified *Verified, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			verified, err = nil, panicked(Invalid, "the message could not be read", p)
+			verified, err = nil, panicked(Invalid, i18n.T("the message could not be read"), p)
 		}
 	}()
 	d := s.Describe()

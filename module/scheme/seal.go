@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
-	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/countersign/caddy-countersign/module/algorithm"
 	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/message"
 )
@@ -111,7 +111,7 @@ func (s *Sealed) Hole() []byte {
 func Seal(s Scheme, request Request) (sealed *Sealed, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			sealed, err = nil, panicked(Signing, "the request could not be signed", p)
+			sealed, err = nil, panicked(Signing, i18n.T("the request could not be signed"), p)
 		}
 	}()
 	description := s.Describe()
@@ -195,7 +195,7 @@ func sign(set *keys.Set, s Signature) (raw []byte, fingerprint string, err error
 		}
 		raw, err := s.Algorithm.Sign(key.Signer, text, s.Options)
 		if err != nil {
-			return nil, "", signingFailed(fmt.Errorf("signing with %s: %w", key.Origin, err))
+			return nil, "", signingFailed(i18n.Errorf("signing with %s: %w", key.Origin, err))
 		}
 		return raw, key.Fingerprint, nil
 	}

@@ -2,11 +2,11 @@ package wire
 
 import (
 	"bytes"
-	"fmt"
 	"net/url"
 	"strings"
 
 	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // ParseForm reads a form (application/x-www-form-urlencoded) or a query string:
@@ -30,14 +30,14 @@ func ParseForm(raw []byte, o Options) ([]byte, error) {
 		}
 		name, value, hasValue := bytes.Cut(piece, []byte("="))
 		if o.Raw && !hasValue {
-			return nil, fmt.Errorf("the form has & in a value, or a field without =: %w", ErrSyntax)
+			return nil, i18n.Errorf("the form has & in a value, or a field without =: %w", ErrSyntax)
 		}
 		name, err := o.formText(name)
 		if err != nil {
-			return nil, fmt.Errorf("a field's name is %w", err)
+			return nil, i18n.Errorf("a field's name is %w", err)
 		}
 		if value, err = o.formText(value); err != nil {
-			return nil, fmt.Errorf("field %s is %w", body.ShowName(name), err)
+			return nil, i18n.Errorf("field %s is %w", body.ShowName(name), err)
 		}
 		if err := php.check(string(name)); err != nil {
 			return nil, err
@@ -53,11 +53,11 @@ func ParseForm(raw []byte, o Options) ([]byte, error) {
 func (o Options) formText(text []byte) ([]byte, error) {
 	if !o.Raw {
 		if bytes.IndexByte(text, ';') >= 0 {
-			return nil, fmt.Errorf("%w: a semicolon, which some servers take for a separator, is not escaped", ErrSyntax)
+			return nil, i18n.Errorf("%w: a semicolon, which some servers take for a separator, is not escaped", ErrSyntax)
 		}
 		decoded, err := url.QueryUnescape(string(text))
 		if err != nil { // the library's error quotes the text
-			return nil, fmt.Errorf("%w: a percent sign is not followed by two hexadecimal digits", ErrSyntax)
+			return nil, i18n.Errorf("%w: a percent sign is not followed by two hexadecimal digits", ErrSyntax)
 		}
 		text = []byte(decoded)
 	}
@@ -71,16 +71,16 @@ type phpNames map[string]bool
 // check refuses a name that PHP cannot tell from an earlier one.
 func (p phpNames) check(name string) error {
 	if name == "" {
-		return fmt.Errorf("a field has no name: %w", ErrSyntax)
+		return i18n.Errorf("a field has no name: %w", ErrSyntax)
 	}
 	if strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
-		return fmt.Errorf("field %s: white space or a control character in a name: %w", body.ShowName(name), ErrSyntax)
+		return i18n.Errorf("field %s: white space or a control character in a name: %w", body.ShowName(name), ErrSyntax)
 	}
 	base, _, isArray := strings.Cut(name, "[")
 	base = strings.ReplaceAll(base, ".", "_")
 	wasArray, seen := p[base]
 	if seen && !(isArray && wasArray) {
-		return fmt.Errorf("field %s, as some servers read names: %w", body.ShowName(name), ErrDuplicate)
+		return i18n.Errorf("field %s, as some servers read names: %w", body.ShowName(name), ErrDuplicate)
 	}
 	p[base] = isArray
 	return nil
@@ -109,7 +109,7 @@ func FormatForm(members []body.Member, o Options) ([]byte, error) {
 			return nil
 		}
 		if bytes.ContainsAny(wireName, "&=") || bytes.IndexByte(wireValue, '&') >= 0 {
-			return fmt.Errorf("field %s holds a separator: %w", body.ShowName(name), ErrWrite)
+			return i18n.Errorf("field %s holds a separator: %w", body.ShowName(name), ErrWrite)
 		}
 		out = append(append(append(out, wireName...), '='), wireValue...)
 		return nil

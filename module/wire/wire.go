@@ -13,23 +13,22 @@ package wire
 
 import (
 	"bytes"
-	"errors"
-	"fmt"
 	"unicode/utf8"
 
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/simplifiedchinese"
 
 	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // The ways in which a payload can fail. Errors of this package wrap one of them.
 var (
-	ErrSyntax    = errors.New("not well formed")
-	ErrCharset   = errors.New("in another charset")
-	ErrDuplicate = errors.New("a field occurs twice")
-	ErrNested    = errors.New("an object or a list has no place in it; send it as a string")
-	ErrWrite     = errors.New("it cannot be written in this format")
+	ErrSyntax    = i18n.Errorf("not well formed")
+	ErrCharset   = i18n.Errorf("in another charset")
+	ErrDuplicate = i18n.Errorf("a field occurs twice")
+	ErrNested    = i18n.Errorf("an object or a list has no place in it; send it as a string")
+	ErrWrite     = i18n.Errorf("it cannot be written in this format")
 )
 
 // Options say how a payload is written on the wire. The zero Options are a
@@ -59,7 +58,7 @@ func (o Options) Check() error {
 		return err
 	}
 	if o.Root != "" && !isXMLName(o.Root) && !(o.Nested && isPrefixedName(o.Root)) {
-		return fmt.Errorf("root %s is not a name of ASCII letters, digits, hyphens, underscores and dots", body.ShowName(o.Root))
+		return i18n.Errorf("root %s is not a name of ASCII letters, digits, hyphens, underscores and dots", body.ShowName(o.Root))
 	}
 	return nil
 }
@@ -73,7 +72,7 @@ func (o Options) charset() (encoding.Encoding, error) {
 	case "gb18030", "GB18030":
 		return simplifiedchinese.GB18030, nil
 	}
-	return nil, fmt.Errorf("charset is utf-8, gbk or gb18030, not %s", body.ShowName(o.Charset))
+	return nil, i18n.Errorf("charset is utf-8, gbk or gb18030, not %s", body.ShowName(o.Charset))
 }
 
 // decode makes UTF-8 of a text on the wire.
@@ -85,7 +84,7 @@ func (o Options) decode(text []byte) ([]byte, error) {
 	if charset != nil {
 		decoded, err := charset.NewDecoder().Bytes(text)
 		if err != nil || bytes.ContainsRune(decoded, utf8.RuneError) {
-			return nil, fmt.Errorf("not valid %s: %w", o.Charset, ErrCharset)
+			return nil, i18n.Errorf("not valid %s: %w", o.Charset, ErrCharset)
 		}
 		return decoded, nil
 	}
@@ -93,9 +92,9 @@ func (o Options) decode(text []byte) ([]byte, error) {
 	case utf8.Valid(text):
 		return text, nil
 	case body.LooksLikeGBK(text):
-		return nil, fmt.Errorf("not UTF-8; it looks like GBK: %w", ErrCharset)
+		return nil, i18n.Errorf("not UTF-8; it looks like GBK: %w", ErrCharset)
 	}
-	return nil, fmt.Errorf("not UTF-8: %w", ErrCharset)
+	return nil, i18n.Errorf("not UTF-8: %w", ErrCharset)
 }
 
 // encode makes a text on the wire of the value of a field.
@@ -106,13 +105,13 @@ func (o Options) encode(field, text []byte) ([]byte, error) {
 	}
 	if charset == nil {
 		if !utf8.Valid(text) {
-			return nil, fmt.Errorf("field %s is not UTF-8: %w", body.ShowName(field), ErrCharset)
+			return nil, i18n.Errorf("field %s is not UTF-8: %w", body.ShowName(field), ErrCharset)
 		}
 		return text, nil
 	}
 	encoded, err := charset.NewEncoder().Bytes(text)
 	if err != nil {
-		return nil, fmt.Errorf("field %s has a character that %s does not have: %w", body.ShowName(field), o.Charset, ErrCharset)
+		return nil, i18n.Errorf("field %s has a character that %s does not have: %w", body.ShowName(field), o.Charset, ErrCharset)
 	}
 	return encoded, nil
 }
@@ -130,7 +129,7 @@ func newObject(size int) *object {
 // add adds a member. Name and value must be UTF-8.
 func (o *object) add(name, value []byte) error {
 	if o.seen[string(name)] {
-		return fmt.Errorf("field %s: %w", body.ShowName(name), ErrDuplicate)
+		return i18n.Errorf("field %s: %w", body.ShowName(name), ErrDuplicate)
 	}
 	o.seen[string(name)] = true
 	if len(o.text) > 1 {
@@ -151,7 +150,7 @@ func fields(members []body.Member, write func(name, value []byte) error) error {
 		case m.IsNull():
 			continue
 		case !m.IsScalar():
-			return fmt.Errorf("member %s: %w", body.ShowName(m.Name()), ErrNested)
+			return i18n.Errorf("member %s: %w", body.ShowName(m.Name()), ErrNested)
 		}
 		if err := write(m.Name(), m.Text()); err != nil {
 			return err
@@ -165,7 +164,7 @@ func fields(members []body.Member, write func(name, value []byte) error) error {
 func ParseText(raw []byte, o Options) ([]byte, error) {
 	text, err := o.decode(raw)
 	if err != nil {
-		return nil, fmt.Errorf("the text is %w", err)
+		return nil, i18n.Errorf("the text is %w", err)
 	}
 	out := newObject(len(text))
 	if err := out.add([]byte(o.textName()), text); err != nil {
@@ -177,7 +176,7 @@ func ParseText(raw []byte, o Options) ([]byte, error) {
 // FormatText writes the only member as a bare text.
 func FormatText(members []body.Member, o Options) ([]byte, error) {
 	if len(members) != 1 || string(members[0].Name()) != o.textName() {
-		return nil, fmt.Errorf("a bare text is an object with the one member %s: %w", o.textName(), ErrWrite)
+		return nil, i18n.Errorf("a bare text is an object with the one member %s: %w", o.textName(), ErrWrite)
 	}
 	var out []byte
 	err := fields(members, func(name, value []byte) (err error) {

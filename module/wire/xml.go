@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // ParseXML reads flat XML: a root element, and in it elements that hold text or
@@ -21,7 +22,7 @@ import (
 func ParseXML(raw []byte, o Options) ([]byte, error) {
 	text, err := o.decode(raw)
 	if err != nil {
-		return nil, fmt.Errorf("the XML is %w", err)
+		return nil, i18n.Errorf("the XML is %w", err)
 	}
 	if o.Nested {
 		return parseXMLTree(text, o)
@@ -36,14 +37,14 @@ func ParseXML(raw []byte, o Options) ([]byte, error) {
 		if err == nil {
 			err = r.read(token)
 		} else { // the library's error can quote the text
-			err = fmt.Errorf("the XML is %w near byte %d", ErrSyntax, r.d.InputOffset())
+			err = i18n.Errorf("the XML is %w near byte %d", ErrSyntax, r.d.InputOffset())
 		}
 		if err != nil {
 			return nil, err
 		}
 	}
 	if !r.done {
-		return nil, fmt.Errorf("the XML is %w: it ends too early", ErrSyntax)
+		return nil, i18n.Errorf("the XML is %w: it ends too early", ErrSyntax)
 	}
 	return r.out.end(), nil
 }
@@ -95,14 +96,14 @@ func (r *xmlReader) start(t xml.StartElement) error {
 	case r.done:
 		return r.refuse("there is more behind the root")
 	case r.inField:
-		return fmt.Errorf("element %s: %w", body.ShowName(r.field), ErrNested)
+		return i18n.Errorf("element %s: %w", body.ShowName(r.field), ErrNested)
 	case r.inRoot:
 		if len(t.Attr) > 0 {
-			return fmt.Errorf("element %s has attributes, which nothing signs: %w", body.ShowName(t.Name.Local), ErrSyntax)
+			return i18n.Errorf("element %s has attributes, which nothing signs: %w", body.ShowName(t.Name.Local), ErrSyntax)
 		}
 		r.inField, r.field, r.value = true, t.Name.Local, r.value[:0]
 	case r.root != "" && r.root != t.Name.Local:
-		return fmt.Errorf("the root of the XML is not %s: %w", r.root, ErrSyntax)
+		return i18n.Errorf("the root of the XML is not %s: %w", r.root, ErrSyntax)
 	default:
 		r.begun, r.inRoot, r.root = true, true, t.Name.Local
 	}
@@ -126,7 +127,7 @@ func (r *xmlReader) close(name xml.Name) error {
 }
 
 func (r *xmlReader) refuse(why string) error {
-	return fmt.Errorf("the XML is %w near byte %d: %s", ErrSyntax, r.d.InputOffset(), why)
+	return i18n.Errorf("the XML is %w near byte %d: %s", ErrSyntax, r.d.InputOffset(), why)
 }
 
 // FormatXML writes members as flat XML. A member that is null is left out. Names
@@ -143,7 +144,7 @@ func FormatXML(members []body.Member, o Options) ([]byte, error) {
 	case err != nil:
 		return nil, err
 	case !isXMLName(root) && !(o.Nested && isPrefixedName(root)):
-		return nil, fmt.Errorf("root %s: %w", body.ShowName(root), ErrWrite)
+		return nil, i18n.Errorf("root %s: %w", body.ShowName(root), ErrWrite)
 	case charset != nil:
 		fmt.Fprintf(&out, `<?xml version="1.0" encoding="%s"?>`, strings.ToUpper(o.Charset))
 	}
@@ -156,10 +157,10 @@ func FormatXML(members []body.Member, o Options) ([]byte, error) {
 	fmt.Fprintf(&out, "<%s>", root)
 	err = fields(members, func(name, value []byte) error {
 		if !isXMLName(string(name)) {
-			return fmt.Errorf("field %s has no name that XML can have: %w", body.ShowName(name), ErrWrite)
+			return i18n.Errorf("field %s has no name that XML can have: %w", body.ShowName(name), ErrWrite)
 		}
 		if !isXMLText(value) {
-			return fmt.Errorf("field %s has a character that XML does not have: %w", body.ShowName(name), ErrWrite)
+			return i18n.Errorf("field %s has a character that XML does not have: %w", body.ShowName(name), ErrWrite)
 		}
 		if value, err = o.encode(name, o.xmlText(value)); err != nil {
 			return err

@@ -3,6 +3,8 @@ package diagnosis
 import (
 	"slices"
 	"strings"
+
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // Cause is what a difference probably comes from.
@@ -18,10 +20,10 @@ type Cause struct {
 	inside bool // it is in a member, not at an end of the string
 }
 
-const (
-	adviceProvider = "ask the provider which of the two it signs; if it is theirs, look for an option of the scheme"
-	adviceCopy     = "get their string again, as a file; copying through a chat, a mail or an editor changes it"
-	adviceServer   = "it is on the provider's side: send them this page"
+var (
+	adviceProvider = i18n.T("ask the provider which of the two it signs; if it is theirs, look for an option of the scheme")
+	adviceCopy     = i18n.T("get their string again, as a file; copying through a chat, a mail or an editor changes it")
+	adviceServer   = i18n.T("it is on the provider's side: send them this page")
 )
 
 // shortestSecret is the length in bytes from which what follows our string is
@@ -44,26 +46,26 @@ func wholeCause(ours, theirs string) (Cause, bool) {
 func endCause(ours, theirs string) (Cause, bool) {
 	if rest, ok := strings.CutPrefix(theirs, ours); ok {
 		if name := ending(rest); name != "" {
-			return Cause{Name: name, Words: "their string ends with it, ours does not", Advice: "if an editor has put it there, the strings are equal; if not, " + adviceProvider}, true
+			return Cause{Name: name, Words: i18n.Sprintf("their string ends with it, ours does not"), Advice: i18n.Sprintf("if an editor has put it there, the strings are equal; if not, %v", adviceProvider)}, true
 		}
 		if strings.HasPrefix(strings.TrimPrefix(rest, "&"), "key=") || len(rest) >= shortestSecret && !strings.Contains(rest, "=") {
 			return Cause{
-				Name: "appended secret", Secret: true,
-				Words:  "their string goes on where ours ends, and a secret goes there; it is not shown",
-				Advice: "the canonical string ends before the secret: compare without it; and if a secret has gone through a mail or a chat, have it changed",
+				Name: i18n.Sprintf("appended secret"), Secret: true,
+				Words:  i18n.Sprintf("their string goes on where ours ends, and a secret goes there; it is not shown"),
+				Advice: i18n.Sprintf("the canonical string ends before the secret: compare without it; and if a secret has gone through a mail or a chat, have it changed"),
 			}, true
 		}
 	}
 	if rest, ok := strings.CutPrefix(ours, theirs); ok {
 		if name := ending(rest); name != "" {
-			return Cause{Name: name, Words: "our string ends with it, theirs does not", Advice: "ask the provider whether it signs that end or whether the copy has lost it"}, true
+			return Cause{Name: name, Words: i18n.Sprintf("our string ends with it, theirs does not"), Advice: i18n.Sprintf("ask the provider whether it signs that end or whether the copy has lost it")}, true
 		}
 	}
 	if cut, ok := strings.CutSuffix(theirs, ours); ok && strings.Trim(cut, "\ufeff \t\r\n&?") == "" {
 		if cut == "\ufeff" {
-			return Cause{Name: "byte order mark", Words: "their string begins with it", Advice: "an editor has put it there: save the file without it"}, true
+			return Cause{Name: i18n.Sprintf("byte order mark"), Words: i18n.Sprintf("their string begins with it"), Advice: i18n.Sprintf("an editor has put it there: save the file without it")}, true
 		}
-		return Cause{Name: "leading characters", Words: "their string begins with what ours does not have", Advice: adviceCopy}, true
+		return Cause{Name: i18n.Sprintf("leading characters"), Words: i18n.Sprintf("their string begins with what ours does not have"), Advice: adviceCopy.String()}, true
 	}
 	return Cause{}, false
 }
@@ -74,19 +76,19 @@ func ending(rest string) string {
 	case rest == "" || strings.Trim(rest, " \t\r\n&") != "":
 		return ""
 	case strings.Contains(rest, "&"):
-		return "trailing &"
+		return i18n.Sprintf("trailing &")
 	case strings.Contains(rest, "\n"):
-		return "trailing newline"
+		return i18n.Sprintf("trailing newline")
 	default:
-		return "trailing space"
+		return i18n.Sprintf("trailing space")
 	}
 }
 
 // orderCause is the cause where both strings have the same pieces.
 func orderCause(ours, theirs []piece) Cause {
-	c := Cause{Name: "order", Words: "both have the same members, in another order: " + sorting("ours", ours) + ", " + sorting("theirs", theirs), Advice: adviceServer}
+	c := Cause{Name: i18n.Sprintf("order"), Words: i18n.Sprintf("both have the same members, in another order: %s, %s", sorting(i18n.Sprintf("ours"), ours), sorting(i18n.Sprintf("theirs"), theirs)), Advice: adviceServer.String()}
 	if !isSorted(theirs, bytewise) && !isSorted(theirs, foldwise) {
-		c.Advice = "the provider's own string must be sorted: ask whether this is what it signs, or the order in which the members came"
+		c.Advice = i18n.Sprintf("the provider's own string must be sorted: ask whether this is what it signs, or the order in which the members came")
 	}
 	return c
 }
@@ -94,11 +96,11 @@ func orderCause(ours, theirs []piece) Cause {
 func sorting(whose string, pieces []piece) string {
 	switch {
 	case isSorted(pieces, bytewise):
-		return whose + " is sorted, upper case before lower case"
+		return i18n.Sprintf("%s is sorted, upper case before lower case", whose)
 	case isSorted(pieces, foldwise):
-		return whose + " is sorted without regard to case"
+		return i18n.Sprintf("%s is sorted without regard to case", whose)
 	default:
-		return whose + " is not sorted"
+		return i18n.Sprintf("%s is not sorted", whose)
 	}
 }
 
@@ -118,7 +120,7 @@ func (s step) cause() Cause {
 	case s.ours == nil:
 		return missingInOurs(s.theirs)
 	case s.ours.text() == s.theirs.text():
-		return Cause{Name: "order", Words: "it stands elsewhere in their string", Advice: adviceServer}
+		return Cause{Name: i18n.Sprintf("order"), Words: i18n.Sprintf("it stands elsewhere in their string"), Advice: adviceServer.String()}
 	case s.ours.name != s.theirs.name:
 		return nameCause(s.ours.name, s.theirs.name)
 	}
@@ -131,29 +133,29 @@ func (s step) cause() Cause {
 func missingInTheirs(p *piece) Cause {
 	switch {
 	case p.value == "":
-		return Cause{Name: "empty value left out", Words: "ours keeps the empty value, theirs leaves it out", Advice: adviceProvider}
+		return Cause{Name: i18n.Sprintf("empty value left out"), Words: i18n.Sprintf("ours keeps the empty value, theirs leaves it out"), Advice: adviceProvider.String()}
 	case isSignatureMember(p.name):
-		return Cause{Name: "missing member", Words: "their string lacks it: they leave the signature's own members out", Advice: adviceProvider}
+		return Cause{Name: i18n.Sprintf("missing member"), Words: i18n.Sprintf("their string lacks it: they leave the signature's own members out"), Advice: adviceProvider.String()}
 	case slices.Contains([]string{"0", "0.0", "0.00", "false"}, p.value):
-		return Cause{Name: "missing member", Words: "their string lacks it: in some languages zero and false count as empty", Advice: "ask the provider whether zero and false are signed; if not, leave such a member out of the request"}
+		return Cause{Name: i18n.Sprintf("missing member"), Words: i18n.Sprintf("their string lacks it: in some languages zero and false count as empty"), Advice: i18n.Sprintf("ask the provider whether zero and false are signed; if not, leave such a member out of the request")}
 	case strings.HasPrefix(p.value, "{") || strings.HasPrefix(p.value, "["):
-		return Cause{Name: "missing member", Words: "their string lacks it: they leave lists and objects out", Advice: adviceProvider}
+		return Cause{Name: i18n.Sprintf("missing member"), Words: i18n.Sprintf("their string lacks it: they leave lists and objects out"), Advice: adviceProvider.String()}
 	}
-	return Cause{Name: "missing member", Words: "their string lacks it", Advice: "the provider does not know this member, or has another message: leave it out of the request, or compare with the string of this very message"}
+	return Cause{Name: i18n.Sprintf("missing member"), Words: i18n.Sprintf("their string lacks it"), Advice: i18n.Sprintf("the provider does not know this member, or has another message: leave it out of the request, or compare with the string of this very message")}
 }
 
 func missingInOurs(p *piece) Cause {
 	switch {
 	case p.value == "":
-		return Cause{Name: "empty value kept", Words: "theirs keeps the empty value, ours leaves it out", Advice: adviceProvider}
+		return Cause{Name: i18n.Sprintf("empty value kept"), Words: i18n.Sprintf("theirs keeps the empty value, ours leaves it out"), Advice: adviceProvider.String()}
 	case p.value == "null":
-		return Cause{Name: "empty value kept", Words: "theirs signs null as a text, ours leaves it out", Advice: "leave such a member out of the request"}
+		return Cause{Name: i18n.Sprintf("empty value kept"), Words: i18n.Sprintf("theirs signs null as a text, ours leaves it out"), Advice: i18n.Sprintf("leave such a member out of the request")}
 	case p.name == "key":
-		return Cause{Name: "appended secret", Secret: true, Words: "their string has the secret in it, which ours never has; it is not shown", Advice: "compare without it; and if a secret has gone through a mail or a chat, have it changed"}
+		return Cause{Name: i18n.Sprintf("appended secret"), Secret: true, Words: i18n.Sprintf("their string has the secret in it, which ours never has; it is not shown"), Advice: i18n.Sprintf("compare without it; and if a secret has gone through a mail or a chat, have it changed")}
 	case isSignatureMember(p.name):
-		return Cause{Name: "missing member", Words: "ours leaves it out, theirs has it: they sign the signature's own member", Advice: adviceProvider}
+		return Cause{Name: i18n.Sprintf("missing member"), Words: i18n.Sprintf("ours leaves it out, theirs has it: they sign the signature's own member"), Advice: adviceProvider.String()}
 	}
-	return Cause{Name: "missing member", Words: "the body lacks it, or ours leaves it out, and theirs has it", Advice: "compare with the string of this very message; if it is, something between you and the provider has added it"}
+	return Cause{Name: i18n.Sprintf("missing member"), Words: i18n.Sprintf("the body lacks it, or ours leaves it out, and theirs has it"), Advice: i18n.Sprintf("compare with the string of this very message; if it is, something between you and the provider has added it")}
 }
 
 // isSignatureMember reports whether a member is the signature or its label.
@@ -167,11 +169,11 @@ func isSignatureMember(name string) bool {
 
 func nameCause(ours, theirs string) Cause {
 	if strings.EqualFold(ours, theirs) {
-		return Cause{Name: "case", Words: "the name is written with other upper and lower case letters", Advice: "write the name as the provider's page does; the same provider mixes spellings"}
+		return Cause{Name: i18n.Sprintf("case"), Words: i18n.Sprintf("the name is written with other upper and lower case letters"), Advice: i18n.Sprintf("write the name as the provider's page does; the same provider mixes spellings")}
 	}
 	if cause, ok := textCause(ours, theirs); ok {
-		cause.Words = "in the name: " + cause.Words
+		cause.Words = i18n.Sprintf("in the name: %s", cause.Words)
 		return cause
 	}
-	return Cause{Name: "another name", Words: "the same value under another name", Advice: "write the name as the provider's page does"}
+	return Cause{Name: i18n.Sprintf("another name"), Words: i18n.Sprintf("the same value under another name"), Advice: i18n.Sprintf("write the name as the provider's page does")}
 }

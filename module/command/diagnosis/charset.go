@@ -9,17 +9,19 @@ import (
 	"golang.org/x/text/encoding/charmap"
 	"golang.org/x/text/encoding/simplifiedchinese"
 	"golang.org/x/text/encoding/unicode"
+
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
-const adviceCharset = "they must read the message as UTF-8; if they do and only the copy is so, get it again as a file"
+var adviceCharset = i18n.T("they must read the message as UTF-8; if they do and only the copy is so, get it again as a file")
 
 // charsetCause finds texts that are one text in two charsets.
 func charsetCause(ours, theirs string) (Cause, bool) {
-	const name = "charset"
+	name := i18n.Sprintf("charset")
 	if !utf8.ValidString(theirs) {
 		decoded, err := simplifiedchinese.GBK.NewDecoder().String(theirs)
 		if err == nil && decoded == ours {
-			return Cause{Name: name, Words: "their string is in GBK, ours in UTF-8", Advice: "if the file was only saved so, convert it (iconv -f GBK -t UTF-8); if they sign GBK, open --explain verifies with it: ask them to sign UTF-8"}, true
+			return Cause{Name: name, Words: i18n.Sprintf("their string is in GBK, ours in UTF-8"), Advice: i18n.Sprintf("if the file was only saved so, convert it (iconv -f GBK -t UTF-8); if they sign GBK, open --explain verifies with it: ask them to sign UTF-8")}, true
 		}
 		return Cause{}, false
 	}
@@ -28,14 +30,14 @@ func charsetCause(ours, theirs string) (Cause, bool) {
 	}
 	for _, m := range mistakes {
 		if m.makes(ours, theirs) {
-			return Cause{Name: name, Words: "theirs is " + m.String(), Advice: adviceCharset}, true
+			return Cause{Name: name, Words: i18n.Sprintf("theirs is %s", m.String()), Advice: adviceCharset.String()}, true
 		}
 		if m.makes(theirs, ours) {
-			return Cause{Name: name, Words: "the body is " + m.String() + ", theirs is right", Advice: "have the application read and write UTF-8 all the way"}, true
+			return Cause{Name: name, Words: i18n.Sprintf("the body is %s, theirs is right", m.String()), Advice: i18n.Sprintf("have the application read and write UTF-8 all the way")}, true
 		}
 	}
 	if lost(ours, theirs) {
-		return Cause{Name: name, Words: "in theirs the Chinese characters have become question marks", Advice: adviceCharset}, true
+		return Cause{Name: name, Words: i18n.Sprintf("in theirs the Chinese characters have become question marks"), Advice: adviceCharset.String()}, true
 	}
 	return Cause{}, false
 }
@@ -56,7 +58,7 @@ var mistakes = []mistake{
 }
 
 func (m mistake) String() string {
-	return m.writtenAs + " that was read as " + m.readName + " (mojibake)"
+	return i18n.Sprintf("%s that was read as %s (mojibake)", m.writtenAs, m.readName)
 }
 
 // makes reports whether the mistake makes mojibake of a text.

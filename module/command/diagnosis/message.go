@@ -3,8 +3,6 @@ package diagnosis
 import (
 	"bufio"
 	"bytes"
-	"errors"
-	"fmt"
 	"net/http"
 	"net/textproto"
 	"regexp"
@@ -17,6 +15,7 @@ import (
 	"golang.org/x/text/encoding/simplifiedchinese"
 
 	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/message"
 	"github.com/countersign/caddy-countersign/module/scheme"
@@ -32,7 +31,7 @@ func Kind(text string) (message.Kind, error) {
 	case "notification":
 		return message.Notification, nil
 	}
-	return "", fmt.Errorf("--as takes request, response or notification, not %q", text)
+	return "", i18n.Errorf("--as takes request, response or notification, not %q", text)
 }
 
 // requestLine and statusLine are how a message begins that is more than a body.
@@ -70,7 +69,7 @@ func Split(kind message.Kind, text []byte) (m *message.Message, whole bool, err 
 	r := bufio.NewReader(bytes.NewReader(text))
 	header, err := textproto.NewReader(r).ReadMIMEHeader()
 	if err != nil {
-		return nil, true, fmt.Errorf("reading the headers of the message: %w; an empty line stands before the body", err)
+		return nil, true, i18n.Errorf("reading the headers of the message: %w; an empty line stands before the body", err)
 	}
 	m.Header = http.Header(header)
 	if host := m.Header.Get("Host"); host != "" {
@@ -79,7 +78,7 @@ func Split(kind message.Kind, text []byte) (m *message.Message, whole bool, err 
 	}
 	var rest bytes.Buffer
 	if _, err := rest.ReadFrom(r); err != nil {
-		return nil, true, fmt.Errorf("reading the body of the message: %w", err)
+		return nil, true, i18n.Errorf("reading the body of the message: %w", err)
 	}
 	m.Wire = rest.Bytes()
 	return m, true, nil
@@ -94,7 +93,7 @@ func Read(s scheme.Scheme, kind message.Kind, text []byte) (*message.Message, er
 	d := s.Describe()
 	direction := map[message.Kind]*scheme.Direction{message.Request: d.Request, message.Answer: d.Answer, message.Notification: d.Notification}[kind]
 	if direction == nil {
-		return nil, fmt.Errorf("%s has no rule for a message that is a %s", d.Name, name(kind))
+		return nil, i18n.Errorf("%s has no rule for a message that is a %s", d.Name, name(kind))
 	}
 	if !whole && direction.Format.Kind == message.Form && kind == message.Notification {
 		if err := readForm(d.Name, m); err != nil {
@@ -102,10 +101,10 @@ func Read(s scheme.Scheme, kind message.Kind, text []byte) (*message.Message, er
 		}
 	}
 	if err := direction.Format.Read(m); err != nil {
-		return nil, fmt.Errorf("reading the %s: %w%s", name(kind), err, hint(m.Wire))
+		return nil, i18n.Errorf("reading the %s: %w%s", name(kind), err, hint(m.Wire))
 	}
 	if m.Payload == nil && !whole && !direction.Format.Sealed {
-		return nil, fmt.Errorf("reading the %s: %w%s", name(kind), body.ErrSyntax, hint(m.Wire))
+		return nil, i18n.Errorf("reading the %s: %w%s", name(kind), body.ErrSyntax, hint(m.Wire))
 	}
 	return m, nil
 }
@@ -121,7 +120,7 @@ func ReadPlain(s scheme.Scheme, text []byte) (m *message.Message, whole bool, er
 	raw := bytes.TrimPrefix(m.Wire, []byte("\ufeff"))
 	if len(bytes.TrimSpace(raw)) == 0 {
 		if !whole {
-			return nil, whole, fmt.Errorf("reading the request: %w%s", body.ErrSyntax, hint(raw))
+			return nil, whole, i18n.Errorf("reading the request: %w%s", body.ErrSyntax, hint(raw))
 		}
 		return m, whole, nil
 	}
@@ -130,7 +129,7 @@ func ReadPlain(s scheme.Scheme, text []byte) (m *message.Message, whole bool, er
 	}
 	o, err := format.Parse(raw)
 	if err != nil {
-		return nil, whole, fmt.Errorf("reading the request: %w%s", err, hint(m.Wire))
+		return nil, whole, i18n.Errorf("reading the request: %w%s", err, hint(m.Wire))
 	}
 	m.SetPayload(o)
 	m.Header.Del("Content-Type")
@@ -166,13 +165,13 @@ func hint(text []byte) string {
 func readForm(scheme string, m *message.Message) error {
 	form := string(bytes.TrimSpace(m.Wire))
 	if strings.HasPrefix(form, "{") {
-		return fmt.Errorf("%s sends notifications as a form, and this is JSON; give the form or the query string as it came", scheme)
+		return i18n.Errorf("%s sends notifications as a form, and this is JSON; give the form or the query string as it came", scheme)
 	}
 	if _, query, found := strings.Cut(form, "?"); found {
 		form = query
 	}
 	if form == "" {
-		return errors.New("reading the notification: the form is empty")
+		return i18n.Errorf("reading the notification: the form is empty")
 	}
 	m.Wire = []byte(form)
 	return nil
@@ -211,7 +210,7 @@ func Canonical(s scheme.Scheme, m *message.Message) ([]byte, error) {
 		Canonical(m *message.Message) ([]byte, error)
 	})
 	if !ok {
-		return nil, fmt.Errorf("%s cannot give the canonical string of a message without its keys", s.Describe().Name)
+		return nil, i18n.Errorf("%s cannot give the canonical string of a message without its keys", s.Describe().Name)
 	}
 	return c.Canonical(m)
 }

@@ -7,10 +7,10 @@
 package diagnosis
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/protocol"
 	"github.com/countersign/caddy-countersign/module/recipe"
 	"github.com/countersign/caddy-countersign/module/scheme"
@@ -34,7 +34,7 @@ func (s Setting) String() string {
 func ParseSetting(text string) (Setting, error) {
 	option, value, found := strings.Cut(text, "=")
 	if !found || option == "" {
-		return Setting{}, fmt.Errorf("--set takes option=value, not %q", text)
+		return Setting{}, i18n.Errorf("--set takes option=value, not %q", text)
 	}
 	return Setting{option, value}, nil
 }
@@ -74,11 +74,11 @@ func (r Recipe) Configure(instead ...Setting) (scheme.Scheme, error) {
 			for _, o := range options {
 				names = append(names, o.Name)
 			}
-			return nil, fmt.Errorf("unknown option %q; %s has %s", set.Option, r.Scheme, strings.Join(names, ", "))
+			return nil, i18n.Errorf("unknown option %q; %s has %s", set.Option, r.Scheme, strings.Join(names, ", "))
 		case options[at].List:
 			values[set.Option] = append(values[set.Option], strings.Split(set.Value, ",")...)
 		case values[set.Option] != nil:
-			return nil, fmt.Errorf("the option %s is given twice", set.Option)
+			return nil, i18n.Errorf("the option %s is given twice", set.Option)
 		default:
 			values[set.Option] = []string{set.Value}
 		}

@@ -2,12 +2,12 @@ package diagnosis
 
 import (
 	"bytes"
-	"fmt"
 	"regexp"
 	"slices"
 	"unicode/utf8"
 
 	"github.com/countersign/caddy-countersign/module/command/visible"
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // around is how many characters are shown on either side of a difference.
@@ -18,11 +18,7 @@ const around = 32
 func Sides(d *Difference, ours, theirs []byte) (before, restOfOurs, restOfTheirs string) {
 	restOfTheirs = head(masked(ours, theirs, d.At))
 	if d.Cause.Secret {
-		unit := "bytes"
-		if len(theirs)-d.At == 1 {
-			unit = "byte"
-		}
-		restOfTheirs = fmt.Sprintf("(%d %s, not shown)", len(theirs)-d.At, unit)
+		restOfTheirs = i18n.Sprintf("(%d bytes, not shown)", len(theirs)-d.At)
 	}
 	return tail(ours[:d.At]), head(ours[d.At:]), restOfTheirs
 }
@@ -36,7 +32,7 @@ func masked(ours, theirs []byte, from int) []byte {
 	if at == nil || at[2] < from || bytes.Contains(ours, []byte("key=")) {
 		return theirs[from:]
 	}
-	return slices.Concat(theirs[from:at[2]], []byte("(not shown)"))
+	return slices.Concat(theirs[from:at[2]], []byte(i18n.Sprintf("(not shown)")))
 }
 
 // tail is the end of what both strings have in common, made visible.
@@ -57,7 +53,7 @@ func tail(text []byte) string {
 // for its end.
 func head(text []byte) string {
 	if len(text) == 0 {
-		return "⟨end⟩"
+		return i18n.Sprintf("⟨end⟩")
 	}
 	at := 0
 	for range around {

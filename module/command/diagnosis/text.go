@@ -12,45 +12,50 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/countersign/caddy-countersign/module/command/visible"
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // habit is something that programs do to text. Undo takes it back.
 type habit struct {
-	name   string
+	name   i18n.Text
 	undo   func(string) string
-	theirs string // words if their string has it
-	ours   string // words if ours has it
-	advice string
+	theirs i18n.Text // words if their string has it
+	ours   i18n.Text // words if ours has it
+	advice i18n.Text
 }
 
-const adviceBody = "send the text itself: the provider decodes it once and signs what it then has"
+var adviceBody = i18n.T("send the text itself: the provider decodes it once and signs what it then has")
+
+func (h habit) cause(words i18n.Text) Cause {
+	return Cause{Name: h.name.String(), Words: words.String(), Advice: h.advice.String()}
+}
 
 // habits in the order in which they are tried: the surest first.
 var habits = []habit{
-	{`escape \/`, func(s string) string { return strings.ReplaceAll(s, `\/`, `/`) },
-		"they sign the JSON text of the value, in which / is written \\/, and not the value", "the value itself has \\/ in it: it was escaped twice", adviceProvider},
-	{`escape \u`, unescapeUnicode,
-		"they sign the JSON text of the value, with \\u escapes in it, and not the value", "the value itself has \\u escapes in it: it was escaped twice", adviceProvider},
-	{`escape \"`, func(s string) string { return strings.ReplaceAll(s, `\"`, `"`) },
-		"they sign a JSON text within a JSON text with its quotes still escaped", "the value itself has \\\" in it: it was escaped twice", adviceProvider},
-	{"escape &lt; &amp;", entities.Replace,
-		"their text has HTML entities, as one writes a web page", "the value in the body has HTML entities: something escaped it for a web page", adviceCopy},
-	{"web page", html.UnescapeString,
-		"theirs has HTML entities, as one writes a web page", "theirs was shown by a web page, which makes × of &times, ¬ of &not and the like", adviceCopy},
-	{"URL-encoding", func(s string) string { return strings.ReplaceAll(s, " ", "+") },
-		"theirs has a space where ours has +: it was URL-decoded without having been encoded", "theirs has + where ours has a space: they URL-encode the value, or the body was URL-decoded on its way", "encode + as %2B where the message travels as a form; in JSON it needs nothing"},
-	{"URL-encoding", unescapeURL,
-		"their value is URL-encoded, ours is the text", "the value in the body is URL-encoded, theirs is decoded", adviceBody},
-	{"quotes", unquote,
-		"theirs has the quotes of the JSON text around it", "ours has quotes around it: the value in the body is quoted twice", adviceProvider},
-	{"line breaks", strings.NewReplacer("\r", "", "\n", "").Replace,
-		"their text has line breaks in it", "the value in the body has line breaks in it, as some Base64 encoders write", adviceCopy},
-	{"invisible character", seen,
-		"theirs has a character that cannot be seen", "the body has a character that cannot be seen, and theirs does not", "take it out at its source, which is often a spreadsheet or a web form"},
-	{"full-width character", narrow,
-		"theirs has full-width characters where ours has plain ones", "the body has full-width characters where theirs has plain ones", "type it in with the input method switched to half-width"},
-	{"trimmed", strings.TrimSpace,
-		"theirs keeps white space at the ends of the value, ours does not have it", "ours keeps white space at the ends of the value, theirs has trimmed it", "send the value without it"},
+	{i18n.T("escape \\/"), func(s string) string { return strings.ReplaceAll(s, `\/`, `/`) },
+		i18n.T("they sign the JSON text of the value, in which / is written \\/, and not the value"), i18n.T("the value itself has \\/ in it: it was escaped twice"), adviceProvider},
+	{i18n.T("escape \\u"), unescapeUnicode,
+		i18n.T("they sign the JSON text of the value, with \\u escapes in it, and not the value"), i18n.T("the value itself has \\u escapes in it: it was escaped twice"), adviceProvider},
+	{i18n.T("escape \\\""), func(s string) string { return strings.ReplaceAll(s, `\"`, `"`) },
+		i18n.T("they sign a JSON text within a JSON text with its quotes still escaped"), i18n.T("the value itself has \\\" in it: it was escaped twice"), adviceProvider},
+	{i18n.T("escape &lt; &amp;"), entities.Replace,
+		i18n.T("their text has HTML entities, as one writes a web page"), i18n.T("the value in the body has HTML entities: something escaped it for a web page"), adviceCopy},
+	{i18n.T("web page"), html.UnescapeString,
+		i18n.T("theirs has HTML entities, as one writes a web page"), i18n.T("theirs was shown by a web page, which makes × of &times, ¬ of &not and the like"), adviceCopy},
+	{i18n.T("URL-encoding"), func(s string) string { return strings.ReplaceAll(s, " ", "+") },
+		i18n.T("theirs has a space where ours has +: it was URL-decoded without having been encoded"), i18n.T("theirs has + where ours has a space: they URL-encode the value, or the body was URL-decoded on its way"), i18n.T("encode + as %%2B where the message travels as a form; in JSON it needs nothing")},
+	{i18n.T("URL-encoding"), unescapeURL,
+		i18n.T("their value is URL-encoded, ours is the text"), i18n.T("the value in the body is URL-encoded, theirs is decoded"), adviceBody},
+	{i18n.T("quotes"), unquote,
+		i18n.T("theirs has the quotes of the JSON text around it"), i18n.T("ours has quotes around it: the value in the body is quoted twice"), adviceProvider},
+	{i18n.T("line breaks"), strings.NewReplacer("\r", "", "\n", "").Replace,
+		i18n.T("their text has line breaks in it"), i18n.T("the value in the body has line breaks in it, as some Base64 encoders write"), adviceCopy},
+	{i18n.T("invisible character"), seen,
+		i18n.T("theirs has a character that cannot be seen"), i18n.T("the body has a character that cannot be seen, and theirs does not"), i18n.T("take it out at its source, which is often a spreadsheet or a web form")},
+	{i18n.T("full-width character"), narrow,
+		i18n.T("theirs has full-width characters where ours has plain ones"), i18n.T("the body has full-width characters where theirs has plain ones"), i18n.T("type it in with the input method switched to half-width")},
+	{i18n.T("trimmed"), strings.TrimSpace,
+		i18n.T("theirs keeps white space at the ends of the value, ours does not have it"), i18n.T("ours keeps white space at the ends of the value, theirs has trimmed it"), i18n.T("send the value without it")},
 }
 
 // entities are those that programs write. A web page knows more of them, and
@@ -65,9 +70,9 @@ func textCause(ours, theirs string) (Cause, bool) {
 	for _, h := range habits {
 		switch {
 		case h.undo(theirs) == ours:
-			return Cause{Name: h.name, Words: h.theirs, Advice: h.advice}, true
+			return h.cause(h.theirs), true
 		case h.undo(ours) == theirs:
-			return Cause{Name: h.name, Words: h.ours, Advice: h.advice}, true
+			return h.cause(h.ours), true
 		}
 	}
 	return Cause{}, false
@@ -76,21 +81,21 @@ func textCause(ours, theirs string) (Cause, bool) {
 // valueCause says how two values differ that are not one text.
 func valueCause(ours, theirs string) Cause {
 	if words := numberWords(ours, theirs); words != "" {
-		return Cause{Name: "number re-formatted", Words: words, Advice: "send the number as a string, or as the provider writes it; ours is the token that stands in the body"}
+		return Cause{Name: i18n.Sprintf("number re-formatted"), Words: words, Advice: i18n.Sprintf("send the number as a string, or as the provider writes it; ours is the token that stands in the body")}
 	}
 	switch {
 	case theirs == "":
-		return Cause{Name: "another value", Words: "theirs is empty", Advice: adviceServer}
+		return Cause{Name: i18n.Sprintf("another value"), Words: i18n.Sprintf("theirs is empty"), Advice: adviceServer.String()}
 	case strings.EqualFold(ours, theirs):
-		return Cause{Name: "case", Words: "the values differ in upper and lower case", Advice: adviceProvider}
+		return Cause{Name: i18n.Sprintf("case"), Words: i18n.Sprintf("the values differ in upper and lower case"), Advice: adviceProvider.String()}
 	case ours == "true" && theirs == "1" || ours == "false" && theirs == "0":
-		return Cause{Name: "boolean re-formatted", Words: "theirs writes true and false as 1 and 0, as PHP does", Advice: "send a string or a number, as the provider's page has it"}
+		return Cause{Name: i18n.Sprintf("boolean re-formatted"), Words: i18n.Sprintf("theirs writes true and false as 1 and 0, as PHP does"), Advice: i18n.Sprintf("send a string or a number, as the provider's page has it")}
 	case sameJSON(ours, theirs):
-		return Cause{Name: "JSON re-written", Words: "both are the same JSON, with other white space, escapes or order in it", Advice: "send the nested value as a string, so that nobody writes it anew"}
+		return Cause{Name: i18n.Sprintf("JSON re-written"), Words: i18n.Sprintf("both are the same JSON, with other white space, escapes or order in it"), Advice: i18n.Sprintf("send the nested value as a string, so that nobody writes it anew")}
 	case strings.HasPrefix(ours, theirs), strings.HasPrefix(theirs, ours):
-		return Cause{Name: "cut off", Words: "one value is the beginning of the other: it was cut off, or an & in it was taken for a separator", Advice: "look at the length that the provider's page allows, and for an & in the value"}
+		return Cause{Name: i18n.Sprintf("cut off"), Words: i18n.Sprintf("one value is the beginning of the other: it was cut off, or an & in it was taken for a separator"), Advice: i18n.Sprintf("look at the length that the provider's page allows, and for an & in the value")}
 	}
-	return Cause{Name: "another value", Words: "these are different values, and not two spellings of one", Advice: "compare with the string of this very message: order numbers, times and envelopes differ from try to try"}
+	return Cause{Name: i18n.Sprintf("another value"), Words: i18n.Sprintf("these are different values, and not two spellings of one"), Advice: i18n.Sprintf("compare with the string of this very message: order numbers, times and envelopes differ from try to try")}
 }
 
 var numeral = regexp.MustCompile(`^-?[0-9]{1,400}(\.[0-9]{1,400})?([eE][+-]?[0-9]{1,3})?$`)
@@ -111,13 +116,13 @@ func numberWords(ours, theirs string) string {
 	y, err2 := strconv.ParseFloat(theirs, 64)
 	switch {
 	case a.Cmp(b) == 0:
-		return "both are the same number, written differently"
+		return i18n.Sprintf("both are the same number, written differently")
 	case err1 == nil && err2 == nil && x == y && len(ours) > 15:
-		return "theirs went through floating point, which has changed the number itself"
+		return i18n.Sprintf("theirs went through floating point, which has changed the number itself")
 	case b.Cmp(new(big.Rat).Mul(a, hundred)) == 0:
-		return "theirs is a hundred times ours: fen against yuan"
+		return i18n.Sprintf("theirs is a hundred times ours: fen against yuan")
 	case a.Cmp(new(big.Rat).Mul(b, hundred)) == 0:
-		return "ours is a hundred times theirs: fen against yuan"
+		return i18n.Sprintf("ours is a hundred times theirs: fen against yuan")
 	}
 	return ""
 }

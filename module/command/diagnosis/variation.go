@@ -3,7 +3,6 @@ package diagnosis
 import (
 	"bytes"
 	"cmp"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -11,6 +10,7 @@ import (
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/simplifiedchinese"
 
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/message"
 	"github.com/countersign/caddy-countersign/module/scheme"
@@ -45,16 +45,16 @@ func (v Variation) String() string {
 		for _, s := range slices.Concat(v.Settings, v.Besides) {
 			settings = append(settings, s.String())
 		}
-		parts = append(parts, "with: "+strings.Join(settings, " "))
+		parts = append(parts, i18n.Sprintf("with: %s", strings.Join(settings, " ")))
 	}
 	if v.Key != "" {
-		parts = append(parts, "with "+v.Key)
+		parts = append(parts, i18n.Sprintf("with %s", v.Key))
 	}
 	if v.By != "" {
-		parts = append(parts, "with "+v.By)
+		parts = append(parts, i18n.Sprintf("with %s", v.By))
 	}
 	if v.GBK {
-		parts = append(parts, "if the provider signs GBK (no option does that: ask it to sign UTF-8)")
+		parts = append(parts, i18n.Sprintf("if the provider signs GBK (no option does that: ask it to sign UTF-8)"))
 	}
 	return strings.Join(parts, ", ")
 }
@@ -223,7 +223,7 @@ func displaced(set *keys.Set) []Variation {
 		}
 		alone := *set
 		alone.Verify = []*keys.PublicKey{key}
-		out = append(out, Variation{Key: fmt.Sprintf("%s (%s) as verify", what, key.Fingerprint), set: &alone})
+		out = append(out, Variation{Key: i18n.Sprintf("%s (%s) as verify", what, key.Fingerprint), set: &alone})
 	}
 	own := func(what string, key *keys.PrivateKey) {
 		if key.Public != nil {
@@ -231,20 +231,20 @@ func displaced(set *keys.Set) []Variation {
 		}
 	}
 	if set.Encrypt != nil {
-		public("the key of encrypt", set.Encrypt)
+		public(i18n.Sprintf("the key of encrypt"), set.Encrypt)
 	}
 	if set.Sign != nil {
-		own("your own sign key", set.Sign)
+		own(i18n.Sprintf("your own sign key"), set.Sign)
 	}
 	for _, key := range set.Decrypt {
-		own("your own decrypt key", key)
+		own(i18n.Sprintf("your own decrypt key"), key)
 	}
 	for _, secret := range set.VerifySecrets {
 		if trimmed := bytes.TrimSpace(secret.Bytes()); len(trimmed) < len(secret.Bytes()) && len(trimmed) > 0 {
 			alone := *set
 			alone.Secret = keys.NewSecret(trimmed, secret.Origin)
 			alone.VerifySecrets = []*keys.Secret{alone.Secret}
-			out = append(out, Variation{Key: fmt.Sprintf("the secret %s without the white space at its ends", secret.Fingerprint), set: &alone})
+			out = append(out, Variation{Key: i18n.Sprintf("the secret %s without the white space at its ends", secret.Fingerprint), set: &alone})
 		}
 	}
 	return out
@@ -254,12 +254,12 @@ func displaced(set *keys.Set) []Variation {
 func which(set *keys.Set, fingerprints []string) string {
 	for i, key := range set.Verify {
 		if len(set.Verify) > 1 && slices.Contains(fingerprints, key.Fingerprint) {
-			return fmt.Sprintf("key %d of verify (%s)", i+1, key.Fingerprint)
+			return i18n.Sprintf("key %d of verify (%s)", i+1, key.Fingerprint)
 		}
 	}
 	for _, secret := range set.VerifySecrets {
 		if len(set.VerifySecrets) > 1 && slices.Contains(fingerprints, secret.Fingerprint) {
-			return "the secret " + secret.Fingerprint
+			return i18n.Sprintf("the secret %s", secret.Fingerprint)
 		}
 	}
 	return ""

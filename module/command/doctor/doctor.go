@@ -9,8 +9,6 @@ package doctor
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,6 +18,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 
 	"github.com/countersign/caddy-countersign/module/app"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keysource"
 )
 
@@ -29,7 +28,7 @@ import (
 func Adapt(file, adapter string) ([]byte, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("reading the configuration: %w", err)
+		return nil, i18n.Errorf("reading the configuration: %w", err)
 	}
 	name := strings.ToLower(filepath.Base(file))
 	if adapter == "" && filepath.Ext(name) != ".json" && (strings.HasPrefix(name, "caddyfile") || strings.HasSuffix(name, ".caddyfile")) {
@@ -37,17 +36,17 @@ func Adapt(file, adapter string) ([]byte, error) {
 	}
 	if adapter == "" {
 		if !json.Valid(text) {
-			return nil, fmt.Errorf("%s is not JSON; name its adapter, as in: --adapter caddyfile", file)
+			return nil, i18n.Errorf("%s is not JSON; name its adapter, as in: --adapter caddyfile", file)
 		}
 		return text, nil
 	}
 	a := caddyconfig.GetAdapter(adapter)
 	if a == nil {
-		return nil, fmt.Errorf("there is no adapter called %q", adapter)
+		return nil, i18n.Errorf("there is no adapter called %q", adapter)
 	}
 	adapted, _, err := a.Adapt(text, map[string]any{"filename": file})
 	if err != nil {
-		return nil, fmt.Errorf("adapting %s: %w", file, err)
+		return nil, i18n.Errorf("adapting %s: %w", file, err)
 	}
 	return adapted, nil
 }
@@ -74,7 +73,7 @@ func Examine(ctx context.Context, config []byte, options Options) []keysource.Fi
 	e := &examination{online: options.Online, now: time.Now, loaded: make(map[string]*loadedSet)}
 	var cfg caddy.Config
 	if err := caddy.StrictUnmarshalJSON(caddy.RemoveMetaFields(config), &cfg); err != nil {
-		e.failure("configuration", "caddy", "it is not a configuration of Caddy: "+err.Error(), "run caddy validate")
+		e.failure("configuration", "caddy", i18n.Sprintf("it is not a configuration of Caddy: %s", err.Error()), i18n.Sprintf("run caddy validate"))
 		return e.findings
 	}
 	e.checkAdmin(cfg.Admin)
@@ -82,21 +81,21 @@ func Examine(ctx context.Context, config []byte, options Options) []keysource.Fi
 	cfg.Logging = &caddy.Logging{Logs: map[string]*caddy.CustomLog{"default": {BaseLog: caddy.BaseLog{Level: "FATAL"}}}}
 	provisioned, err := caddy.ProvisionContext(&cfg)
 	if err != nil {
-		e.failure("configuration", "caddy", "it does not load: "+err.Error(), "correct it; caddy validate says the same")
+		e.failure("configuration", "caddy", i18n.Sprintf("it does not load: %s", err.Error()), i18n.Sprintf("correct it; caddy validate says the same"))
 		return e.findings
 	}
 	provisioned.Context = ctx
 	e.ctx = provisioned
 	if err := e.findUses(config); err != nil {
-		e.failure("configuration", "caddy", err.Error(), "correct it")
+		e.failure("configuration", "caddy", err.Error(), i18n.Sprintf("correct it"))
 		return e.findings
 	}
 	found, err := provisioned.AppIfConfigured("countersign")
 	if err != nil || len(e.uses) == 0 {
-		e.failure("configuration", "caddy", "nothing in it is of countersign", "give the configuration of the sidecar")
+		e.failure("configuration", "caddy", i18n.Sprintf("nothing in it is of countersign"), i18n.Sprintf("give the configuration of the sidecar"))
 		return e.findings
 	}
-	e.ok("configuration", "caddy", "it loads")
+	e.ok("configuration", "caddy", i18n.Sprintf("it loads"))
 	a, ok := found.(*app.App)
 	if !ok {
 		return e.findings
@@ -124,9 +123,9 @@ func Err(findings []keysource.Finding) error {
 	case 0:
 		return nil
 	case 1:
-		return errors.New("1 check failed")
+		return i18n.Errorf("1 check failed")
 	default:
-		return fmt.Errorf("%d checks failed", n)
+		return i18n.Errorf("%d checks failed", n)
 	}
 }
 

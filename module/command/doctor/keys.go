@@ -10,6 +10,7 @@ import (
 
 	"github.com/countersign/caddy-countersign/module/algorithm"
 	"github.com/countersign/caddy-countersign/module/cipher"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keys"
 )
 
@@ -36,9 +37,9 @@ func (e *examination) checkPairs(set *loadedSet) {
 	const check = "key pair"
 	if k := set.Sign; k != nil {
 		if err := trySigning(k); err != nil {
-			e.failure(check, set.name+" sign", err.Error(), "the private key does not belong to its public half, or may not be used: look at the source")
+			e.failure(check, set.name+" sign", err.Error(), i18n.Sprintf("the private key does not belong to its public half, or may not be used: look at the source"))
 		} else {
-			e.ok(check, set.name+" sign", "what it signs verifies")
+			e.ok(check, set.name+" sign", i18n.Sprintf("what it signs verifies"))
 		}
 	}
 	for i, k := range set.Decrypt {
@@ -47,9 +48,9 @@ func (e *examination) checkPairs(set *loadedSet) {
 			subject = fmt.Sprintf("%s %d", subject, i+1)
 		}
 		if !opensEnvelope(k) {
-			e.failure(check, subject, "it does not open an envelope for its own public half", "the private key does not belong to its public half, or may not be used: look at the source")
+			e.failure(check, subject, i18n.Sprintf("it does not open an envelope for its own public half"), i18n.Sprintf("the private key does not belong to its public half, or may not be used: look at the source"))
 		} else {
-			e.ok(check, subject, "it opens an envelope for its public half")
+			e.ok(check, subject, i18n.Sprintf("it opens an envelope for its public half"))
 		}
 	}
 	if servesSandbox(set) {
@@ -59,7 +60,7 @@ func (e *examination) checkPairs(set *loadedSet) {
 	for _, role := range []keys.Role{keys.Verify, keys.Encrypt} {
 		for _, fingerprint := range set.Fingerprints(role) {
 			if slices.Contains(own, fingerprint) {
-				e.failure(check, set.name+" "+string(role), "it holds your own public key, where the provider's belongs: no answer of the provider would verify", "put the key there that the provider has given you; yours is the one that you upload to the provider")
+				e.failure(check, set.name+" "+string(role), i18n.Sprintf("it holds your own public key, where the provider's belongs: no answer of the provider would verify"), i18n.Sprintf("put the key there that the provider has given you; yours is the one that you upload to the provider"))
 			}
 		}
 	}
@@ -80,10 +81,10 @@ func trySigning(k *keys.PrivateKey) error {
 	text := []byte("caddy countersign doctor")
 	sig, err := a.Sign(k.Signer, text, algorithm.Options{})
 	if err != nil {
-		return fmt.Errorf("%s: %w", k.Origin, err)
+		return i18n.Errorf("%s: %w", k.Origin, err)
 	}
 	if !a.Verify(k.Key, text, sig, algorithm.Options{}) {
-		return fmt.Errorf("%s: what it signs does not verify", k.Origin)
+		return i18n.Errorf("%s: what it signs does not verify", k.Origin)
 	}
 	return nil
 }
@@ -135,15 +136,15 @@ func (e *examination) checkSizes(set *loadedSet) {
 	}
 	switch {
 	case len(small) > 0:
-		e.warning("key size", set.name, "RSA keys below 2048 bits: "+strings.Join(small, ", "), "ask the provider for keys of 2048 bits; some have smaller ones in their test environment only")
+		e.warning("key size", set.name, i18n.Sprintf("RSA keys below 2048 bits: %s", strings.Join(small, ", ")), i18n.Sprintf("ask the provider for keys of 2048 bits; some have smaller ones in their test environment only"))
 	case all > 0:
-		e.ok("key size", set.name, "all RSA keys have 2048 bits or more")
+		e.ok("key size", set.name, i18n.Sprintf("all RSA keys have 2048 bits or more"))
 	}
 }
 
 // checkExpiry looks at the certificates that public keys came in.
 func (e *examination) checkExpiry(set *loadedSet) {
-	const advice = "ask the provider for its new certificate, and put it beside the old one"
+	advice := i18n.Sprintf("ask the provider for its new certificate, and put it beside the old one")
 	for _, k := range set.Verify {
 		if !k.Expires.IsZero() {
 			e.expiry("certificate", set.name+" verify", k.Expires, advice)
@@ -158,11 +159,11 @@ func (e *examination) expiry(check, subject string, expires time.Time, advice st
 	left, day := expires.Sub(e.now()), expires.UTC().Format(time.DateOnly)
 	switch {
 	case left <= 0:
-		e.failure(check, subject, "it has expired on "+day, advice)
+		e.failure(check, subject, i18n.Sprintf("it has expired on %s", day), advice)
 	case left < soon:
-		e.warning(check, subject, fmt.Sprintf("it expires on %s, in %d days", day, int(left.Hours()/24)), advice)
+		e.warning(check, subject, i18n.Sprintf("it expires on %s, in %d days", day, int(left.Hours()/24)), advice)
 	default:
-		e.ok(check, subject, "it is valid until "+day)
+		e.ok(check, subject, i18n.Sprintf("it is valid until %s", day))
 	}
 }
 
@@ -194,10 +195,10 @@ func (e *examination) checkSide(ours, theirs *loadedSet) {
 	} {
 		own, peer := pair.private.Fingerprints(pair.own), pair.public.Fingerprints(pair.peer)
 		if len(own) > 0 && len(peer) > 0 && !slices.ContainsFunc(own, func(f string) bool { return slices.Contains(peer, f) }) {
-			e.failure("key pair", subject, fmt.Sprintf("%s of %s does not belong to %s of %s", pair.own, pair.private.name, pair.peer, pair.public.name), "give each side the public half of the other's private key")
+			e.failure("key pair", subject, i18n.Sprintf("%s of %s does not belong to %s of %s", pair.own, pair.private.name, pair.peer, pair.public.name), i18n.Sprintf("give each side the public half of the other's private key"))
 		}
 	}
 	if len(e.findings) == before {
-		e.ok("key pair", subject, "the keys of both sides belong together")
+		e.ok("key pair", subject, i18n.Sprintf("the keys of both sides belong together"))
 	}
 }

@@ -3,13 +3,13 @@ package doctor
 import (
 	"context"
 	"errors"
-	"fmt"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/countersign/caddy-countersign/module/app"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/keysource"
 )
@@ -37,17 +37,17 @@ func (e *examination) checkSources(sources []app.Source) {
 			subject += " " + terms.Name
 		}
 		if e.skips(s) {
-			e.ok("key source", subject, "it lies beyond this machine and was not asked, so that no key of it was looked at; --online asks it")
+			e.ok("key source", subject, i18n.Sprintf("it lies beyond this machine and was not asked, so that no key of it was looked at; --online asks it"))
 			continue
 		}
 		ctx, cancel := context.WithTimeout(e.ctx, loadTimeout)
 		err := s.Probe(ctx)
 		cancel()
 		if err != nil {
-			e.failure("key source", subject, err.Error(), "make the source reachable for the user that Caddy runs as")
+			e.failure("key source", subject, err.Error(), i18n.Sprintf("make the source reachable for the user that Caddy runs as"))
 			continue
 		}
-		e.ok("key source", subject, "it answers")
+		e.ok("key source", subject, i18n.Sprintf("it answers"))
 		for _, u := range e.uses {
 			if u.source == terms.Name {
 				e.load(s, u)
@@ -83,21 +83,21 @@ func (e *examination) load(s app.Source, u *use) {
 		cancel()
 		if err != nil {
 			e.loaded[name] = nil
-			advice := "correct it; the error says where"
+			advice := i18n.Sprintf("correct it; the error says where")
 			if errors.Is(err, keys.ErrUnknown) {
-				advice = "put the keys there, or correct the reference at " + u.where
+				advice = i18n.Sprintf("put the keys there, or correct the reference at %s", u.where)
 			}
 			e.failure("keys", name, err.Error(), advice)
 			continue
 		}
 		e.loaded[name] = &loadedSet{Set: set, name: name, source: u.source, uses: []*use{u}}
 		e.names = append(e.names, name)
-		e.ok("keys", name, "they load: "+holds(set))
+		e.ok("keys", name, i18n.Sprintf("they load: %s", holds(set)))
 		for role, err := range set.Broken {
-			e.warning("key file", name+" "+string(role), err.Error(), "correct it, or remove it where no message needs it")
+			e.warning("key file", name+" "+string(role), err.Error(), i18n.Sprintf("correct it, or remove it where no message needs it"))
 		}
 		for _, warning := range set.Warnings {
-			e.warning("key file", name, warning, "correct it")
+			e.warning("key file", name, warning, i18n.Sprintf("correct it"))
 		}
 	}
 }
@@ -109,18 +109,18 @@ var member = regexp.MustCompile(`\\\{body\\\.[^}]*\\\}`)
 func (e *examination) matching(s app.Source, u *use) []string {
 	lister, ok := s.Source.(keysource.Lister)
 	if !ok {
-		e.warning("keys", u.reference.String(), "which keys it names depends on the request, so that none was looked at", "look at each key set once, with a configuration that names it")
+		e.warning("keys", u.reference.String(), i18n.Sprintf("which keys it names depends on the request, so that none was looked at"), i18n.Sprintf("look at each key set once, with a configuration that names it"))
 		return nil
 	}
 	listed, err := lister.References(e.ctx, maxListed)
 	if err != nil {
-		e.failure("keys", u.reference.String(), err.Error(), "let the user that Caddy runs as read the folder")
+		e.failure("keys", u.reference.String(), err.Error(), i18n.Sprintf("let the user that Caddy runs as read the folder"))
 		return nil
 	}
 	pattern := regexp.MustCompile("^" + member.ReplaceAllString(regexp.QuoteMeta(u.reference.String()), "[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}") + "$")
 	listed = slices.DeleteFunc(listed, func(reference string) bool { return !pattern.MatchString(reference) })
 	if len(listed) == 0 {
-		e.failure("keys", u.reference.String(), "no key set has a name that fits", "put the keys there, or correct the reference at "+u.where)
+		e.failure("keys", u.reference.String(), i18n.Sprintf("no key set has a name that fits"), i18n.Sprintf("put the keys there, or correct the reference at %s", u.where))
 	}
 	return listed
 }
@@ -134,7 +134,7 @@ func holds(set *keys.Set) string {
 		case 1:
 			roles = append(roles, string(role))
 		default:
-			roles = append(roles, fmt.Sprintf("%s (%d keys)", role, n))
+			roles = append(roles, i18n.Sprintf("%s (%d keys)", role, n))
 		}
 	}
 	return strings.Join(roles, ", ")

@@ -1,13 +1,13 @@
 package doctor
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/keys/devkeys"
 	"github.com/countersign/caddy-countersign/module/message"
@@ -33,7 +33,7 @@ func (e *examination) checkScheme(u *use) {
 	if u.scheme != nil {
 		for _, warning := range u.scheme.Describe().Warnings {
 			if strings.HasPrefix(warning, "how this provider signs is a guess") {
-				e.warning("scheme", u.where, warning, "confirm the rule with the provider, and set the option")
+				e.warning("scheme", u.where, warning, i18n.Sprintf("confirm the rule with the provider, and set the option"))
 			}
 		}
 	}
@@ -42,11 +42,11 @@ func (e *examination) checkScheme(u *use) {
 	}
 	e.checkGuard(u)
 	if u.transport.UnsignedResponses == "pass" {
-		e.warning("scheme", u.where, "unsigned_responses pass: answers that nobody signed reach the application", "reject them, or have the application look at Countersign-Verified")
+		e.warning("scheme", u.where, i18n.Sprintf("unsigned_responses pass: answers that nobody signed reach the application"), i18n.Sprintf("reject them, or have the application look at Countersign-Verified"))
 	}
 	for _, listen := range u.listen {
 		if listensBeyond(listen) {
-			e.warning("listener", u.where, "its server listens on "+listen+", beyond this machine: whoever reaches it gets requests signed", "add `bind 127.0.0.1` to the site")
+			e.warning("listener", u.where, i18n.Sprintf("its server listens on %s, beyond this machine: whoever reaches it gets requests signed", listen), i18n.Sprintf("add `bind 127.0.0.1` to the site"))
 		}
 	}
 }
@@ -78,18 +78,18 @@ func (e *examination) checkRoles(u *use, set *loadedSet) {
 	missing := len(e.findings)
 	for _, role := range must {
 		if err := set.Broken[role]; err != nil {
-			e.failure("roles", set.name, fmt.Sprintf("%s needs the role %s, which cannot be used: %v", u.where, role, err), "correct it")
+			e.failure("roles", set.name, i18n.Sprintf("%s needs the role %s, which cannot be used: %v", u.where, role, err), i18n.Sprintf("correct it"))
 		} else if !set.Has(role) {
-			e.failure("roles", set.name, fmt.Sprintf("%s needs the role %s, and the key set lacks it: every message would fail", u.where, role), "add it to the source")
+			e.failure("roles", set.name, i18n.Sprintf("%s needs the role %s, and the key set lacks it: every message would fail", u.where, role), i18n.Sprintf("add it to the source"))
 		}
 	}
 	for _, role := range may {
 		if !set.Has(role) {
-			e.warning("roles", set.name, fmt.Sprintf("%s needs the role %s for requests with encrypted members, and the key set lacks it", u.where, role), "add it to the source, unless no request has such a member")
+			e.warning("roles", set.name, i18n.Sprintf("%s needs the role %s for requests with encrypted members, and the key set lacks it", u.where, role), i18n.Sprintf("add it to the source, unless no request has such a member"))
 		}
 	}
 	if len(e.findings) == missing {
-		e.ok("roles", set.name, u.where+" has what it needs")
+		e.ok("roles", set.name, i18n.Sprintf("%s has what it needs", u.where))
 	}
 }
 
@@ -99,9 +99,9 @@ func (e *examination) checkDevelopment(u *use, set *loadedSet) {
 		return
 	}
 	if u.dynamic || slices.ContainsFunc(u.upstreams, isPublic) || u.kind == isNotify && slices.ContainsFunc(u.listen, listensBeyond) {
-		e.failure("development keys", set.name, u.where+" uses keys of keys-dev, which everybody has, beyond this machine", "use keys of your own")
+		e.failure("development keys", set.name, i18n.Sprintf("%s uses keys of keys-dev, which everybody has, beyond this machine", u.where), i18n.Sprintf("use keys of your own"))
 	} else {
-		e.ok("development keys", set.name, "they are keys of keys-dev, and serve this machine only")
+		e.ok("development keys", set.name, i18n.Sprintf("they are keys of keys-dev, and serve this machine only"))
 	}
 }
 

@@ -1,11 +1,11 @@
 package doctor
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/unanswered"
 )
 
@@ -23,9 +23,9 @@ func (e *examination) checkRoutes() {
 	const check = "routes"
 	open := unanswered.Find(servers)
 	for _, r := range open {
-		e.failure(check, strings.Join(r.Listen, " "), fmt.Sprintf("%s: %s", r, unanswered.Reason), unanswered.Advice)
+		e.failure(check, strings.Join(r.Listen, " "), i18n.Sprintf("%s: %s", r, unanswered.Reason), unanswered.Advice)
 	}
 	if len(open) == 0 {
-		e.ok(check, "http", "no made-up host or path ends in an empty 200")
+		e.ok(check, "http", i18n.Sprintf("no made-up host or path ends in an empty 200"))
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/network"
 	"github.com/countersign/caddy-countersign/module/telemetry"
 )
@@ -33,7 +34,7 @@ func (e *examination) checkUpstreams() {
 			continue
 		}
 		if u.dynamic {
-			e.warning("upstream", u.where, "its upstreams are only known when there is a request, so that none was asked", "ask one of them with curl -I")
+			e.warning("upstream", u.where, i18n.Sprintf("its upstreams are only known when there is a request, so that none was asked"), i18n.Sprintf("ask one of them with curl -I"))
 		}
 		e.checkClientCertificate(u)
 		for _, dial := range u.upstreams {
@@ -48,33 +49,33 @@ func (e *examination) checkUpstreams() {
 func (e *examination) checkUpstream(u *use, dial string) {
 	const check = "upstream"
 	if strings.Contains(dial, "{") {
-		e.warning(check, dial, "its name has a placeholder, so that it was not asked", "ask it with curl -I")
+		e.warning(check, dial, i18n.Sprintf("its name has a placeholder, so that it was not asked"), i18n.Sprintf("ask it with curl -I"))
 		return
 	}
 	address, err := caddy.ParseNetworkAddress(dial)
 	if err != nil {
-		e.failure(check, dial, err.Error(), "correct the upstream")
+		e.failure(check, dial, err.Error(), i18n.Sprintf("correct the upstream"))
 		return
 	}
 	encrypted := encrypts(u.transport.HTTP, address)
 	switch {
 	case e.isOwn(address):
-		e.ok(check, dial, "this configuration serves it itself; it was not asked")
+		e.ok(check, dial, i18n.Sprintf("this configuration serves it itself; it was not asked"))
 		return
 	case address.IsUnixNetwork():
 		if _, err := os.Stat(address.Host); err != nil {
-			e.failure(check, dial, "there is no such socket", "start what serves it, or correct the upstream")
+			e.failure(check, dial, i18n.Sprintf("there is no such socket"), i18n.Sprintf("start what serves it, or correct the upstream"))
 		} else {
-			e.ok(check, dial, "the socket is there; it was not asked")
+			e.ok(check, dial, i18n.Sprintf("the socket is there; it was not asked"))
 		}
 		return
 	case !encrypted && !network.Local(address.Network, address.Host):
-		e.warning("TLS", dial, "allow_plaintext_upstream: everybody on the way can read the requests, and change what is not signed", "use https://")
+		e.warning("TLS", dial, i18n.Sprintf("allow_plaintext_upstream: everybody on the way can read the requests, and change what is not signed"), i18n.Sprintf("use https://"))
 	case encrypted && u.transport.HTTP.TLS.InsecureSkipVerify:
-		e.failure("TLS", dial, "tls_insecure_skip_verify: everybody on the way can take the provider's place", "leave it out; for a private authority give tls_trust_pool")
+		e.failure("TLS", dial, i18n.Sprintf("tls_insecure_skip_verify: everybody on the way can take the provider's place"), i18n.Sprintf("leave it out; for a private authority give tls_trust_pool"))
 	}
 	if !e.online && !network.Local(address.Network, address.Host) {
-		e.ok(check, dial, "it lies beyond this machine and was not asked; --online asks it")
+		e.ok(check, dial, i18n.Sprintf("it lies beyond this machine and was not asked; --online asks it"))
 		return
 	}
 	e.ask(u, dial, address)
@@ -125,7 +126,7 @@ func (e *examination) ask(u *use, dial string, address caddy.NetworkAddress) {
 		transport = new(reverseproxy.HTTPTransport)
 	}
 	if err := transport.Provision(e.ctx); err != nil {
-		e.failure("upstream", dial, "setting up the connection: "+err.Error(), "correct the block http")
+		e.failure("upstream", dial, i18n.Sprintf("setting up the connection: %s", err.Error()), i18n.Sprintf("correct the block http"))
 		return
 	}
 	u.transport.AllowLegacyTLS(transport.Transport)
@@ -152,9 +153,9 @@ func (e *examination) ask(u *use, dial string, address caddy.NetworkAddress) {
 		return
 	}
 	defer answer.Body.Close() //nolint:errcheck // a HEAD has no body
-	e.ok("upstream", dial, fmt.Sprintf("it answers HEAD with %d, in %s", answer.StatusCode, took.Round(time.Millisecond)))
+	e.ok("upstream", dial, i18n.Sprintf("it answers HEAD with %d, in %s", answer.StatusCode, took.Round(time.Millisecond)))
 	if answer.TLS != nil && len(answer.TLS.PeerCertificates) > 0 && !transport.TLS.InsecureSkipVerify {
-		e.expiry("TLS certificate", dial, answer.TLS.PeerCertificates[0].NotAfter, "tell the provider; from then on nothing can be sent")
+		e.expiry("TLS certificate", dial, answer.TLS.PeerCertificates[0].NotAfter, i18n.Sprintf("tell the provider; from then on nothing can be sent"))
 	}
 	e.checkClock(dial, answer.Header.Get("Date"), sent.Add(took/2))
 }
@@ -163,14 +164,14 @@ func (e *examination) ask(u *use, dial string, address caddy.NetworkAddress) {
 func (e *examination) explain(dial string, err error) {
 	reason := network.Describe(err).Error()
 	if strings.Contains(err.Error(), "no such host") { // Caddy's dial error hides what it wraps
-		e.failure("name", dial, reason, "correct the name, or the resolver of this machine or pod")
+		e.failure("name", dial, reason, i18n.Sprintf("correct the name, or the resolver of this machine or pod"))
 		return
 	}
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		e.failure("TLS certificate", dial, reason, "if the authority is a private one, give it with http { tls_trust_pool }; otherwise somebody may be in between")
+		e.failure("TLS certificate", dial, reason, i18n.Sprintf("if the authority is a private one, give it with http { tls_trust_pool }; otherwise somebody may be in between"))
 		return
 	}
-	e.failure("upstream", dial, reason, "correct the address, or let this machine or pod reach it (firewall, NetworkPolicy, proxy)")
+	e.failure("upstream", dial, reason, i18n.Sprintf("correct the address, or let this machine or pod reach it (firewall, NetworkPolicy, proxy)"))
 }
 
 // checkClock compares the clock with a Date header, which has whole seconds.
@@ -178,22 +179,22 @@ func (e *examination) checkClock(dial, date string, at time.Time) {
 	const check = "clock"
 	theirs, err := http.ParseTime(date)
 	if err != nil {
-		e.warning(check, dial, "it sends no Date, so that the clock could not be compared", "see to it that this machine has its time from the network")
+		e.warning(check, dial, i18n.Sprintf("it sends no Date, so that the clock could not be compared"), i18n.Sprintf("see to it that this machine has its time from the network"))
 		return
 	}
 	off := at.Sub(theirs).Round(time.Second)
-	words := fmt.Sprintf("this machine is %s ahead of it", off)
+	words := i18n.Sprintf("this machine is %s ahead of it", off)
 	if off < 0 {
-		words = fmt.Sprintf("this machine is %s behind it", -off)
+		words = i18n.Sprintf("this machine is %s behind it", -off)
 	}
-	const advice = "set the clock from the network (NTP): providers refuse what is signed at another time"
+	advice := i18n.Sprintf("set the clock from the network (NTP): providers refuse what is signed at another time")
 	switch off = off.Abs(); {
 	case off > clockBroken:
 		e.failure(check, dial, words, advice)
 	case off > clockStill:
 		e.warning(check, dial, words, advice)
 	default:
-		e.ok(check, dial, "the clocks agree")
+		e.ok(check, dial, i18n.Sprintf("the clocks agree"))
 	}
 }
 
@@ -207,11 +208,11 @@ func (e *examination) checkClientCertificate(u *use) {
 	file, keyFile := u.transport.HTTP.TLS.ClientCertificateFile, u.transport.HTTP.TLS.ClientCertificateKeyFile
 	pair, err := tls.LoadX509KeyPair(file, keyFile)
 	if err != nil {
-		e.failure(check, file, err.Error(), "give a certificate and the key that belongs to it")
+		e.failure(check, file, err.Error(), i18n.Sprintf("give a certificate and the key that belongs to it"))
 		return
 	}
-	e.expiry(check, file, pair.Leaf.NotAfter, "ask the provider for a new one")
+	e.expiry(check, file, pair.Leaf.NotAfter, i18n.Sprintf("ask the provider for a new one"))
 	if info, err := os.Stat(keyFile); err == nil && info.Mode().Perm()&0o044 != 0 {
-		e.warning("file permissions", keyFile, fmt.Sprintf("mode %04o: others than the owner can read a private key", info.Mode().Perm()), "chmod go-r "+keyFile)
+		e.warning("file permissions", keyFile, i18n.Sprintf("mode %04o: others than the owner can read a private key", info.Mode().Perm()), i18n.Sprintf("chmod go-r %s", keyFile))
 	}
 }

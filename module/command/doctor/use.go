@@ -3,7 +3,6 @@ package doctor
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -11,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/notify"
 	"github.com/countersign/caddy-countersign/module/protocol"
@@ -63,7 +63,7 @@ func (e *examination) findUses(config []byte) error {
 	d := json.NewDecoder(bytes.NewReader(config))
 	d.UseNumber()
 	if err := d.Decode(&parsed); err != nil {
-		return fmt.Errorf("reading the configuration: %w", err)
+		return i18n.Errorf("reading the configuration: %w", err)
 	}
 	servers := parsed.Apps.HTTP.Servers
 	for _, name := range slices.Sorted(maps.Keys(servers)) {
@@ -160,10 +160,10 @@ func newProxyUse(object, transport map[string]any, recipes protocol.Recipes) (*u
 func decode(object map[string]any, into any) error {
 	text, err := json.Marshal(object)
 	if err != nil {
-		return fmt.Errorf("reading the configuration: %w", err)
+		return i18n.Errorf("reading the configuration: %w", err)
 	}
 	if err := json.Unmarshal(text, into); err != nil {
-		return fmt.Errorf("reading the configuration: %w", err)
+		return i18n.Errorf("reading the configuration: %w", err)
 	}
 	return nil
 }
@@ -172,7 +172,7 @@ func decode(object map[string]any, into any) error {
 func (u *use) configure(c protocol.Config, recipes protocol.Recipes, reference string) error {
 	s, err := c.Load(recipes)
 	if err != nil {
-		return fmt.Errorf("the scheme of %s: %w", u.where, err)
+		return i18n.Errorf("the scheme of %s: %w", u.where, err)
 	}
 	u.schemeName, u.scheme = c.Name, s
 	if u.where == u.kind || strings.HasPrefix(u.where, u.kind+" (") {
@@ -184,7 +184,7 @@ func (u *use) configure(c protocol.Config, recipes protocol.Recipes, reference s
 func (u *use) refer(reference string) error {
 	text, err := caddy.NewReplacer().ReplaceOrErr(reference, true, false)
 	if err != nil {
-		return fmt.Errorf("the key reference of %s: %w", u.where, err)
+		return i18n.Errorf("the key reference of %s: %w", u.where, err)
 	}
 	u.reference, err = keys.ParseTemplate(text)
 	return err

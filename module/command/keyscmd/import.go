@@ -2,14 +2,13 @@ package keyscmd
 
 import (
 	"bytes"
-	"errors"
-	"fmt"
 	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keys"
 )
 
@@ -26,7 +25,7 @@ the role of the key set, and says what it is.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			into, ok := keys.ParseRole(role)
 			if !ok {
-				return fmt.Errorf("--role %s: there is no such role; there are sign, verify, encrypt, decrypt, secret and verify_secret, each also as <role>@<id>", role)
+				return i18n.Errorf("--role %s: there is no such role; there are sign, verify, encrypt, decrypt, secret and verify_secret, each also as <role>@<id>", role)
 			}
 			data, err := os.ReadFile(args[0])
 			if err != nil {
@@ -34,7 +33,7 @@ the role of the key set, and says what it is.`,
 			}
 			text, err := read(into, data, func() ([]byte, error) { return password(cmd, passwordFile) })
 			if err != nil {
-				return fmt.Errorf("reading %s as %s: %w", args[0], into, err)
+				return i18n.Errorf("reading %s as %s: %w", args[0], into, err)
 			}
 			set, err := keys.Parse(to.reference, "", keys.Material{into: {Text: text, Origin: args[0]}})
 			if err != nil {
@@ -47,9 +46,9 @@ the role of the key set, and says what it is.`,
 			cmd.SetOut(cmd.OutOrStdout())
 			describe(cmd, set, into)
 			for _, warning := range set.Warnings {
-				cmd.PrintErrln("warning: " + warning)
+				cmd.PrintErrln(i18n.Sprintf("warning: %s", warning))
 			}
-			cmd.Println("written to " + path)
+			cmd.Println(i18n.Sprintf("written to %s", path))
 			return nil
 		},
 	}
@@ -78,12 +77,12 @@ func read(role keys.Role, data []byte, password func() ([]byte, error)) ([]byte,
 	}
 	if role.IsPrivate() {
 		if found.key == nil {
-			return nil, errors.New("it holds no private key; certificates go to verify or encrypt")
+			return nil, i18n.Errorf("it holds no private key; certificates go to verify or encrypt")
 		}
 		return found.private()
 	}
 	if len(found.certificates) == 0 {
-		return nil, errors.New("it holds no certificate; a private key goes to sign or decrypt")
+		return nil, i18n.Errorf("it holds no certificate; a private key goes to sign or decrypt")
 	}
 	return found.public(), nil
 }
@@ -99,9 +98,9 @@ func password(cmd *cobra.Command, file string) ([]byte, error) {
 		return bytes.TrimRight(text, "\r\n"), nil
 	}
 	if !term.IsTerminal(int(os.Stdin.Fd())) { //nolint:gosec // a file descriptor is small
-		return nil, errors.New("the key store needs its password; give --password-file")
+		return nil, i18n.Errorf("the key store needs its password; give --password-file")
 	}
-	cmd.PrintErr("Password of the key store: ")
+	cmd.PrintErr(i18n.Sprintf("Password of the key store: "))
 	defer cmd.PrintErrln()
 	return term.ReadPassword(int(os.Stdin.Fd())) //nolint:gosec // a file descriptor is small
 }

@@ -5,12 +5,12 @@ package keyscmd
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
 
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keys"
 )
 
@@ -38,7 +38,7 @@ func (p *place) flags(cmd *cobra.Command) {
 
 func (p *place) folder() (string, error) {
 	if err := keys.CheckReference(p.reference); err != nil {
-		return "", fmt.Errorf("--ref: %w", err)
+		return "", i18n.Errorf("--ref: %w", err)
 	}
 	return filepath.Join(p.dir, filepath.FromSlash(p.reference)), nil
 }
@@ -52,7 +52,7 @@ func (p *place) write(role keys.Role, text []byte, force bool) (path string, err
 	}
 	path = filepath.Join(folder, role.FileName())
 	if _, err := os.Lstat(path); err == nil && !force {
-		return "", fmt.Errorf("%s is there already and is not replaced; move it away, or import with --force", path)
+		return "", i18n.Errorf("%s is there already and is not replaced; move it away, or import with --force", path)
 	} else if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return "", err
 	}
@@ -75,7 +75,7 @@ func (p *place) write(role keys.Role, text []byte, force bool) (path string, err
 		err = os.Rename(temporary.Name(), path)
 	}
 	if err != nil {
-		return "", fmt.Errorf("writing %s: %w", path, err)
+		return "", i18n.Errorf("writing %s: %w", path, err)
 	}
 	return path, nil
 }
@@ -85,16 +85,16 @@ func describe(cmd *cobra.Command, set *keys.Set, role keys.Role) {
 	for _, key := range set.Info(role) {
 		line := string(role)
 		if key.Kind == "" {
-			line += " secret"
+			line += " " + i18n.Sprintf("secret")
 		} else {
-			line += fmt.Sprintf(" %s %d bits", key.Kind, key.Bits)
+			line += " " + i18n.Sprintf("%s %d bits", key.Kind, key.Bits)
 		}
 		if key.Serial != "" {
-			line += " serial " + key.Serial
+			line += " " + i18n.Sprintf("serial %s", key.Serial)
 		}
 		if !key.Expires.IsZero() {
-			line += " expires " + key.Expires.UTC().Format("2006-01-02")
+			line += " " + i18n.Sprintf("expires %s", key.Expires.UTC().Format("2006-01-02"))
 		}
-		cmd.Printf("%s fingerprint %s\n", line, key.Fingerprint)
+		cmd.Println(i18n.Sprintf("%s fingerprint %s", line, key.Fingerprint))
 	}
 }

@@ -8,11 +8,11 @@ import (
 	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/pem"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"github.com/countersign/caddy-countersign/module/gm"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/keysource/file"
 )
@@ -28,7 +28,7 @@ func newCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			key, err := generate(bits, sm2)
 			if err != nil {
-				return fmt.Errorf("making a key: %w", err)
+				return i18n.Errorf("making a key: %w", err)
 			}
 			private, err := keys.MarshalPrivateKey(key)
 			if err != nil {
@@ -41,7 +41,7 @@ func newCommand() *cobra.Command {
 			var request []byte
 			if csr {
 				if request, err = certificateRequest(key, to.reference); err != nil {
-					return fmt.Errorf("making the certificate request: %w", err)
+					return i18n.Errorf("making the certificate request: %w", err)
 				}
 			}
 			path, err := to.write(keys.Sign, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), false)
@@ -54,7 +54,7 @@ func newCommand() *cobra.Command {
 			if csr {
 				cmd.Print(string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: request})))
 			}
-			cmd.PrintErrf("fingerprint %s\nthe private key is in %s: it never leaves this machine\n", keys.Fingerprint(key.Public()), path)
+			cmd.PrintErr(i18n.Sprintf("fingerprint %s\nthe private key is in %s: it never leaves this machine\n", keys.Fingerprint(key.Public()), path))
 			return nil
 		},
 	}
@@ -71,7 +71,7 @@ func generate(bits int, sm2 bool) (crypto.Signer, error) {
 	case sm2:
 		return gm.GenerateKey()
 	case bits < 2048 || bits > 8192:
-		return nil, fmt.Errorf("--bits %d: give 2048 to 8192", bits)
+		return nil, i18n.Errorf("--bits %d: give 2048 to 8192", bits)
 	default:
 		return rsa.GenerateKey(rand.Reader, bits)
 	}
@@ -105,10 +105,10 @@ func showCommand() *cobra.Command {
 				describe(cmd, set, role)
 			}
 			for _, err := range set.Broken {
-				cmd.PrintErrln("warning: " + err.Error())
+				cmd.PrintErrln(i18n.Sprintf("warning: %s", err.Error()))
 			}
 			for _, warning := range set.Warnings {
-				cmd.PrintErrln("warning: " + warning)
+				cmd.PrintErrln(i18n.Sprintf("warning: %s", warning))
 			}
 			return nil
 		},

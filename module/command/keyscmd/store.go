@@ -5,12 +5,12 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
-	"fmt"
 
 	"github.com/pavlo-v-chernykh/keystore-go/v4"
 	"software.sslmate.com/src/go-pkcs12"
 
 	"github.com/countersign/caddy-countersign/module/gm"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keys"
 )
 
@@ -75,11 +75,11 @@ func openPKCS12(data, password []byte) (store, error) {
 		return found, nil
 	}
 	if errors.Is(err, pkcs12.ErrIncorrectPassword) {
-		return store{}, errors.New("the password is wrong")
+		return store{}, i18n.Errorf("the password is wrong")
 	}
 	trusted, errTrust := pkcs12.DecodeTrustStore(data, string(password))
 	if errTrust != nil {
-		return store{}, fmt.Errorf("opening the PKCS #12 key store: %w", err)
+		return store{}, i18n.Errorf("opening the PKCS #12 key store: %w", err)
 	}
 	return store{certificates: raw(trusted)}, nil
 }
@@ -95,17 +95,17 @@ func raw(certificates []*x509.Certificate) [][]byte {
 func openJKS(data, password []byte) (store, error) {
 	opened := keystore.New()
 	if err := opened.Load(bytes.NewReader(data), password); err != nil {
-		return store{}, fmt.Errorf("opening the Java key store (is the password right?): %w", err)
+		return store{}, i18n.Errorf("opening the Java key store (is the password right?): %w", err)
 	}
 	var found store
 	for _, alias := range opened.Aliases() {
 		switch {
 		case opened.IsPrivateKeyEntry(alias) && found.key != nil:
-			return store{}, errors.New("the Java key store holds several private keys; export the one that is meant with keytool -importkeystore -srcalias")
+			return store{}, i18n.Errorf("the Java key store holds several private keys; export the one that is meant with keytool -importkeystore -srcalias")
 		case opened.IsPrivateKeyEntry(alias):
 			entry, err := opened.GetPrivateKeyEntry(alias, password)
 			if err != nil {
-				return store{}, fmt.Errorf("opening the key of the Java key store (has it a password of its own?): %w", err)
+				return store{}, i18n.Errorf("opening the key of the Java key store (has it a password of its own?): %w", err)
 			}
 			found.key = entry.PrivateKey
 			var chain [][]byte
@@ -116,7 +116,7 @@ func openJKS(data, password []byte) (store, error) {
 		case opened.IsTrustedCertificateEntry(alias):
 			entry, err := opened.GetTrustedCertificateEntry(alias)
 			if err != nil {
-				return store{}, fmt.Errorf("reading a certificate of the Java key store: %w", err)
+				return store{}, i18n.Errorf("reading a certificate of the Java key store: %w", err)
 			}
 			found.certificates = append(found.certificates, entry.Certificate.Content)
 		}

@@ -3,10 +3,11 @@
 package decimal
 
 import (
-	"errors"
 	"fmt"
 	"math/big"
 	"strings"
+
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // Digits is how many digits may stand before the point, and how many behind it.
@@ -16,7 +17,7 @@ const Digits = 30
 const Width = 70
 
 // ErrSyntax says that a text is no plain decimal.
-var ErrSyntax = errors.New("a decimal has 1 to 30 digits, and behind a point 1 to 30 more; no sign and no exponent")
+var ErrSyntax = i18n.Errorf("a decimal has 1 to 30 digits, and behind a point 1 to 30 more; no sign and no exponent")
 
 // Decimal is a number that is not negative. The zero value is 0.
 type Decimal struct {

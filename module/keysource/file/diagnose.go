@@ -4,13 +4,13 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/keys/devkeys"
 	"github.com/countersign/caddy-countersign/module/keysource"
@@ -27,7 +27,7 @@ func (s *Source) Diagnose(ctx context.Context, references []string) []keysource.
 			continue // that it is missing shows where it is loaded
 		}
 		if s.published(ctx, reference) {
-			found = append(found, finding(s.Dir, keysource.OK, "it holds the keys of keys-dev, which everybody has: the modes of its files protect nothing", ""))
+			found = append(found, finding(s.Dir, keysource.OK, i18n.Sprintf("it holds the keys of keys-dev, which everybody has: the modes of its files protect nothing"), ""))
 			continue
 		}
 		before := len(found)
@@ -50,7 +50,7 @@ func (s *Source) Diagnose(ctx context.Context, references []string) []keysource.
 			}
 		}
 		if len(found) == before {
-			found = append(found, finding(dir, keysource.OK, "nobody but the owner can read the private keys or change any", ""))
+			found = append(found, finding(dir, keysource.OK, i18n.Sprintf("nobody but the owner can read the private keys or change any"), ""))
 		}
 	}
 	slices.SortStableFunc(found, func(a, b keysource.Finding) int { return cmp.Compare(a.Subject, b.Subject) })
@@ -88,7 +88,7 @@ func finding(subject string, status keysource.Status, reason, advice string) key
 }
 
 func unreadable(path string, err error) keysource.Finding {
-	return finding(path, keysource.Failure, "it cannot be looked at: "+err.Error(), "let the user that Caddy runs as read it")
+	return finding(path, keysource.Failure, i18n.Sprintf("it cannot be looked at: %s", err.Error()), i18n.Sprintf("let the user that Caddy runs as read it"))
 }
 
 // writable finds a file or folder that others can change.
@@ -101,7 +101,7 @@ func writable(path string) []keysource.Finding {
 		return []keysource.Finding{unreadable(path, err)}
 	case info.Mode().Perm()&0o022 != 0 && info.Mode()&fs.ModeSticky == 0:
 		return []keysource.Finding{finding(path, keysource.Failure,
-			fmt.Sprintf("mode %04o: others than the owner can put other keys in the place of these", info.Mode().Perm()), "chmod go-w "+path)}
+			i18n.Sprintf("mode %04o: others than the owner can put other keys in the place of these", info.Mode().Perm()), i18n.Sprintf("chmod go-w %s", path))}
 	}
 	return nil
 }
@@ -113,7 +113,7 @@ func readable(path string) []keysource.Finding {
 		return nil
 	}
 	return []keysource.Finding{finding(path, keysource.Warning,
-		fmt.Sprintf("mode %04o: others than the owner can read a private key", info.Mode().Perm()), "chmod go-r "+path)}
+		i18n.Sprintf("mode %04o: others than the owner can read a private key", info.Mode().Perm()), i18n.Sprintf("chmod go-r %s", path))}
 }
 
 // References are the folders below Dir that hold a file of a role.
@@ -145,7 +145,7 @@ func (s *Source) References(ctx context.Context, limit int) ([]string, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("listing the key sets in %s: %w", s.Dir, err)
+		return nil, i18n.Errorf("listing the key sets in %s: %w", s.Dir, err)
 	}
 	slices.Sort(found)
 	return found, nil

@@ -4,8 +4,6 @@ package file
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"os"
 	"sync"
 	"time"
@@ -13,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keysource"
 )
 
@@ -109,7 +108,7 @@ func (s *Source) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 func (s *Source) Provision(caddy.Context) error {
 	dir, err := caddy.NewReplacer().ReplaceOrErr(s.Dir, true, true)
 	if err != nil {
-		return fmt.Errorf("the folder of the key files: %w", err)
+		return i18n.Errorf("the folder of the key files: %w", err)
 	}
 	s.Dir = dir
 	if s.Refresh == 0 {
@@ -124,7 +123,7 @@ func (s *Source) Provision(caddy.Context) error {
 // Validate checks the configuration. The folder need not be there yet.
 func (s *Source) Validate() error {
 	if s.Dir == "" {
-		return errors.New("keys file needs a folder")
+		return i18n.Errorf("keys file needs a folder")
 	}
 	return nil
 }
@@ -139,10 +138,10 @@ func (s *Source) Terms() keysource.Terms {
 func (s *Source) Probe(context.Context) error {
 	info, err := os.Stat(s.Dir)
 	if err != nil {
-		return fmt.Errorf("looking at the folder of the key files: %w", err)
+		return i18n.Errorf("looking at the folder of the key files: %w", err)
 	}
 	if !info.IsDir() {
-		return fmt.Errorf("%s is not a folder; keys file needs the folder that holds the key sets", s.Dir)
+		return i18n.Errorf("%s is not a folder; keys file needs the folder that holds the key sets", s.Dir)
 	}
 	return nil
 }

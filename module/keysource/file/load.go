@@ -12,6 +12,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keys"
 )
 
@@ -79,7 +80,7 @@ func (s *Source) Load(ctx context.Context, reference string, previous *keys.Set)
 		set.Stamp = state{seen, sum}
 		return set, nil
 	}
-	return nil, fmt.Errorf("the files in %s keep changing while they are read", dir)
+	return nil, i18n.Errorf("the files in %s keep changing while they are read", dir)
 }
 
 // parse makes a set. Where every file is empty there is none: that is how some
@@ -87,7 +88,7 @@ func (s *Source) Load(ctx context.Context, reference string, previous *keys.Set)
 func parse(reference string, seen stamp, material keys.Material, previous *keys.Set) (*keys.Set, error) {
 	set, err := keys.Parse(reference, seen.version(), material)
 	if errors.Is(err, keys.ErrEmpty) {
-		return nil, fmt.Errorf("%w: %w", keys.ErrUnknown, err)
+		return nil, i18n.Errorf("%w: %w", keys.ErrUnknown, err)
 	}
 	if err != nil {
 		return nil, err
@@ -125,7 +126,7 @@ func read(dir string, seen stamp) (keys.Material, error) {
 		path := filepath.Join(dir, role.FileName())
 		text, err := readFile(path)
 		if err != nil {
-			return nil, &keys.BrokenError{Err: fmt.Errorf("reading the %s key: %w", role, err)}
+			return nil, &keys.BrokenError{Err: i18n.Errorf("reading the %s key: %w", role, err)}
 		}
 		material[role] = keys.Value{Text: text, Origin: "file " + path}
 	}
@@ -152,9 +153,9 @@ func readFile(path string) ([]byte, error) {
 	}
 	switch {
 	case err == nil && n > maxFile:
-		return nil, fmt.Errorf("%s is larger than %d bytes, which no key is", path, maxFile)
+		return nil, i18n.Errorf("%s is larger than %d bytes, which no key is", path, maxFile)
 	case err == nil:
-		return nil, fmt.Errorf("%s has grown while it was read", path)
+		return nil, i18n.Errorf("%s has grown while it was read", path)
 	case !errors.Is(err, io.EOF):
 		return nil, err
 	}

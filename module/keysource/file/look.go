@@ -2,13 +2,13 @@ package file
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
 	"time"
 
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keys"
 )
 
@@ -60,11 +60,11 @@ func (s *Source) look(dir string) (stamp, error) {
 	case err == nil:
 	case errors.Is(err, fs.ErrNotExist), isFile(dir):
 		if _, err := os.Stat(s.Dir); err != nil {
-			return nil, &keys.BrokenError{Err: fmt.Errorf("looking at the folder of the key files: %w", err)}
+			return nil, &keys.BrokenError{Err: i18n.Errorf("looking at the folder of the key files: %w", err)}
 		}
-		return nil, fmt.Errorf("%w: there is no folder %s", keys.ErrUnknown, dir)
+		return nil, i18n.Errorf("%w: there is no folder %s", keys.ErrUnknown, dir)
 	default:
-		return nil, &keys.BrokenError{Err: fmt.Errorf("looking at the key files: %w", err)}
+		return nil, &keys.BrokenError{Err: i18n.Errorf("looking at the key files: %w", err)}
 	}
 	seen := make(stamp)
 	for _, entry := range entries {
@@ -77,15 +77,15 @@ func (s *Source) look(dir string) (stamp, error) {
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 		case err != nil:
-			return nil, &keys.BrokenError{Err: fmt.Errorf("looking at the key files: %w", err)}
+			return nil, &keys.BrokenError{Err: i18n.Errorf("looking at the key files: %w", err)}
 		case !info.Mode().IsRegular():
-			return nil, &keys.BrokenError{Err: fmt.Errorf("%s is not a regular file", path)}
+			return nil, &keys.BrokenError{Err: i18n.Errorf("%s is not a regular file", path)}
 		default:
 			seen[role] = file{info, entry.Type()&fs.ModeSymlink != 0}
 		}
 	}
 	if len(seen) == 0 {
-		return nil, fmt.Errorf("%w: the folder %s holds no key; it may hold sign.pem, verify.pem, encrypt.pem, decrypt.pem, secret and verify_secret", keys.ErrUnknown, dir)
+		return nil, i18n.Errorf("%w: the folder %s holds no key; it may hold sign.pem, verify.pem, encrypt.pem, decrypt.pem, secret and verify_secret", keys.ErrUnknown, dir)
 	}
 	return seen, nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/vault/api"
 
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/keysource"
 )
@@ -28,7 +29,7 @@ func (s *Source) Diagnose(ctx context.Context, references []string) []keysource.
 	self, err := s.client.read(ctx, pathSelf)
 	if err != nil {
 		return append(found, keysource.Finding{Check: checkLogin, Subject: s.Address, Status: keysource.Failure,
-			Reason: err.Error(), Advice: "correct the option auth or what it needs in Vault"})
+			Reason: err.Error(), Advice: i18n.Sprintf("correct the option auth or what it needs in Vault")})
 	}
 	found = append(found, s.diagnoseToken(self))
 	for _, reference := range references {
@@ -40,7 +41,7 @@ func (s *Source) Diagnose(ctx context.Context, references []string) []keysource.
 func (s *Source) diagnoseAddress() []keysource.Finding {
 	if s.plaintext() {
 		return []keysource.Finding{{Check: checkAddress, Subject: s.Address, Status: keysource.Warning,
-			Reason: "keys and tokens travel in plaintext", Advice: "give Vault a certificate, and https:// here"}}
+			Reason: i18n.Sprintf("keys and tokens travel in plaintext"), Advice: i18n.Sprintf("give Vault a certificate, and https:// here")}}
 	}
 	return nil
 }
@@ -59,7 +60,7 @@ func (s *Source) diagnoseFiles() []keysource.Finding {
 			continue // that it is missing shows at the login
 		}
 		found = append(found, keysource.Finding{Check: checkFiles, Subject: file, Status: keysource.Warning,
-			Reason: fmt.Sprintf("mode %04o: others than the owner can log in with it", info.Mode().Perm()), Advice: "chmod go= " + file})
+			Reason: i18n.Sprintf("mode %04o: others than the owner can log in with it", info.Mode().Perm()), Advice: i18n.Sprintf("chmod go= %s", file)})
 	}
 	return found
 }
@@ -67,9 +68,9 @@ func (s *Source) diagnoseFiles() []keysource.Finding {
 func (s *Source) diagnoseToken(self *api.Secret) keysource.Finding {
 	f := keysource.Finding{Check: checkLogin, Subject: s.Address, Status: keysource.OK}
 	policies := texts(self.Data["policies"])
-	f.Reason = fmt.Sprintf("vault takes the login by %s; policies: %s", s.Auth.Method, strings.Join(policies, ", "))
+	f.Reason = i18n.Sprintf("vault takes the login by %s; policies: %s", s.Auth.Method, strings.Join(policies, ", "))
 	if slices.Contains(policies, "root") {
-		f.Status, f.Advice = keysource.Warning, "log in with a policy that grants only what is needed; the README has one"
+		f.Status, f.Advice = keysource.Warning, i18n.Sprintf("log in with a policy that grants only what is needed; the README has one")
 	}
 	return f
 }
@@ -85,19 +86,19 @@ func (s *Source) diagnosePolicy(ctx context.Context, reference string) []keysour
 	lacking, err := s.client.lacking(ctx, append(needs, metadata))
 	if err != nil {
 		return []keysource.Finding{{Check: checkPolicy, Subject: reference, Status: keysource.Warning,
-			Reason: "vault does not tell what the token may: " + err.Error(), Advice: "give the token the policy default"}}
+			Reason: i18n.Sprintf("vault does not tell what the token may: %s", err.Error()), Advice: i18n.Sprintf("give the token the policy default")}}
 	}
 	var found []keysource.Finding
 	for _, n := range lacking {
 		f := keysource.Finding{Check: checkPolicy, Subject: n.path, Status: keysource.Failure,
-			Reason: "the token may not " + n.capability + " it, which " + reference + " needs", Advice: "add to the policy: " + n.rule()}
+			Reason: i18n.Sprintf("the token may not %s it, which %s needs", n.capability, reference), Advice: i18n.Sprintf("add to the policy: %s", n.rule())}
 		if n == metadata {
-			f.Status, f.Reason = keysource.Warning, "the token may not read it, so that the secret itself is read at each refresh"
+			f.Status, f.Reason = keysource.Warning, i18n.Sprintf("the token may not read it, so that the secret itself is read at each refresh")
 		}
 		found = append(found, f)
 	}
 	if len(found) == 0 {
-		found = append(found, keysource.Finding{Check: checkPolicy, Subject: reference, Status: keysource.OK, Reason: "it grants all that is needed"})
+		found = append(found, keysource.Finding{Check: checkPolicy, Subject: reference, Status: keysource.OK, Reason: i18n.Sprintf("it grants all that is needed")})
 	}
 	return found
 }

@@ -9,7 +9,6 @@ package guess
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -37,7 +36,7 @@ type Result struct {
 // and then returns what was found so far.
 func Search(ctx context.Context, kind message.Kind, messages []*message.Message, set *keys.Set) (*Result, error) {
 	if len(messages) == 0 {
-		return nil, errors.New("guess needs at least one message")
+		return nil, fmt.Errorf("guess needs at least one message")
 	}
 	if kind == message.Request {
 		set = turned(set)

@@ -1,0 +1,15 @@
+package i18n
+
+import "maps"
+
+// chinese has the Chinese template of each English one. A template whose arguments
+// come in another order numbers them, as in %[2]s.
+var chinese = catalogue(chineseProblem, chineseMessage, chineseRecipe, chineseKeys, chineseDiagnosis, chineseDoctor, chineseCommand)
+
+func catalogue(parts ...map[string]string) map[string]string {
+	all := make(map[string]string)
+	for _, part := range parts {
+		maps.Copy(all, part)
+	}
+	return all
+}
