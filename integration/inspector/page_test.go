@@ -182,6 +182,7 @@ func TestThePage(t *testing.T) {
 func (p *page) workbench(t *testing.T) {
 	p.is(`location.hash = "#/workbench/explain"`)
 	p.await(`document.querySelector("#text")`)
+	p.handler("easypay")
 	sample, err := os.ReadFile(Root() + "/caddyfiles/samples/easypay.json")
 	require.NoError(t, err)
 	p.fill("#text", string(sample))
@@ -190,6 +191,7 @@ func (p *page) workbench(t *testing.T) {
 
 	p.is(`location.hash = "#/workbench/diff"`)
 	p.await(`document.querySelector("#canonical")`)
+	p.fill("#text", p.sent())
 	p.fill("#canonical", "a=1&b=2")
 	p.press("form .primary")
 	p.await(`document.querySelector(".result .side mark")`)
@@ -198,10 +200,29 @@ func (p *page) workbench(t *testing.T) {
 	p.await(`document.querySelector("#message-1")`)
 	p.fill("#as", "notification")
 	p.fill("#message-0", "mchNo=M1&sign=0123456789ABCDEF0123456789ABCDEF")
-	p.is(`(() => { const s = document.querySelector("#route"); s.value = [...s.options].find((o) => o.textContent.startsWith("jeepay")).value; s.dispatchEvent(new Event("change")); })()`)
+	p.handler("jeepay · notification")
 	p.press("form .primary")
 	p.await(`document.querySelector(".result .verdict.fault")`)
 	p.clean("workbench")
+}
+
+// handler chooses a handler in the workbench.
+func (p *page) handler(name string) {
+	p.t.Helper()
+	p.is(fmt.Sprintf(`(() => { const s = document.querySelector("#route"); s.value = [...s.options].find((o) => o.textContent === %q).value; s.dispatchEvent(new Event("change")); })()`, name))
+}
+
+// sent is the body of a request as it left.
+func (p *page) sent() string {
+	p.t.Helper()
+	var text string
+	p.do(chromedp.Evaluate(`(async () => {
+		const list = await (await fetch("records")).json();
+		const one = list.records.find((r) => r.kind === "exchange" && r.profile === "easypay");
+		return (await (await fetch("records/" + one.id)).json()).bodies.sent.text;
+	})()`, &text, awaitPromise))
+	require.NotEmpty(p.t, text)
+	return text
 }
 
 func (p *page) keyboard(t *testing.T) {
