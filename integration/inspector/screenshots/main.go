@@ -59,7 +59,6 @@ func run() error {
 		{"list", "light", "#/", ".record.fault", "", 1180, 720},
 		{"fault", "light", "fault", ".detail .diagnosis", "", 1280, 860},
 		{"way", "dark", "good", ".detail table.sides", `document.querySelector(".detail .sides").scrollIntoView({ block: "start" }); scrollBy(0, -140)`, 1280, 860},
-		{"phone", "dark", "fault", ".detail .diagnosis", "", 390, 780},
 	} {
 		if err := s.take(browser, desk, folder); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)

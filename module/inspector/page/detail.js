@@ -152,7 +152,11 @@ export function table(rows, left, right, both, covers) {
   return h("div", {}, h("label", { className: "toggle" }, h("input", { type: "checkbox", onchange: (e) => box.classList.toggle("only-changes", e.target.checked) }), " ", t("onlyChanges")), box);
 }
 
-const value = (text) => (text === null ? h("span", { className: "absent" }, "—") : h("span", { className: "value" }, text));
+// value is a value as JSON. A long one scrolls, with the keyboard as well.
+function value(text) {
+  if (text === null) return h("span", { className: "absent" }, "—");
+  return text.length > 160 ? h("span", { className: "value long", tabIndex: 0 }, text) : h("span", { className: "value" }, text);
+}
 
 // signature shows a text that was signed, and by what.
 export function signature(s, title, hint) {
