@@ -358,9 +358,9 @@ func TestLiveUpdateAndReload(t *testing.T) {
 	d := start(t, "bodies")
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+d.page+"/events", nil)
 	require.NoError(t, err)
-	res, err := http.DefaultClient.Do(r) //nolint:bodyclose // it is closed below
+	res, err := http.DefaultClient.Do(r) //nolint:bodyclose // it is closed when the test ends
 	require.NoError(t, err)
-	defer res.Body.Close() //nolint:errcheck // it was only read
+	t.Cleanup(func() { _ = res.Body.Close() })
 	assert.Equal(t, "text/event-stream", res.Header.Get("Content-Type"))
 	lines := make(chan string, 100)
 	go func() {
@@ -369,18 +369,23 @@ func TestLiveUpdateAndReload(t *testing.T) {
 			lines <- s.Text()
 		}
 	}()
-	d.pay("?fault=unsigned")
-	for deadline := time.After(30 * time.Second); ; {
-		select {
-		case line := <-lines:
-			if strings.Contains(line, `"outcome":"response_unsigned"`) {
-				goto seen
+	await := func(what string, come func(line string, open bool) bool) {
+		t.Helper()
+		for deadline := time.After(60 * time.Second); ; {
+			select {
+			case line, open := <-lines:
+				if come(line, open) {
+					return
+				}
+				require.True(t, open, what)
+			case <-deadline:
+				t.Fatal("not in time: " + what)
 			}
-		case <-deadline:
-			t.Fatal("the record did not come")
 		}
 	}
-seen:
+	d.pay("?fault=unsigned")
+	await("the record", func(line string, _ bool) bool { return strings.Contains(line, `"outcome":"response_unsigned"`) })
+
 	// Whoever watches does not hold up a reload, and the records survive it.
 	reloaded := make(chan error, 1)
 	go func() {
@@ -392,17 +397,8 @@ seen:
 	case <-time.After(60 * time.Second):
 		t.Fatal("the reload waits for the page")
 	}
-	for deadline := time.After(30 * time.Second); ; {
-		select {
-		case _, open := <-lines:
-			if !open {
-				assert.Len(t, d.records(), 1)
-				return
-			}
-		case <-deadline:
-			t.Fatal("the old page is still served")
-		}
-	}
+	await("the end of the old page", func(_ string, open bool) bool { return !open })
+	assert.Len(t, d.records(), 1)
 }
 
 func TestTheWorkbench(t *testing.T) {
