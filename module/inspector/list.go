@@ -175,7 +175,7 @@ func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request) error {
 	for {
 		now, records := h.recorder.After(epoch, seq)
 		if now != epoch {
-			if _, err := fmt.Fprintf(w, "event: reset\nid: %s-0\ndata: {}\n\n", now); err != nil { //nolint:gosec // text/event-stream, which no browser shows as a page
+			if _, err := fmt.Fprintf(w, "event: reset\nid: %s-0\ndata: {}\n\n", now); err != nil { //nolint:gosec // it is no HTML
 				return nil // the page is gone
 			}
 			epoch, seq = now, 0
@@ -185,7 +185,7 @@ func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request) error {
 			if err != nil {
 				return err
 			}
-			if _, err := fmt.Fprintf(w, "event: record\nid: %s-%d\ndata: %s\n\n", now, rec.Seq, text); err != nil { //nolint:gosec // JSON in text/event-stream, which no browser shows as a page
+			if _, err := fmt.Fprintf(w, "event: record\nid: %s-%d\ndata: %s\n\n", now, rec.Seq, text); err != nil { //nolint:gosec // it is no HTML
 				return nil
 			}
 			seq = rec.Seq

@@ -52,6 +52,6 @@ func (h *Handler) serveFile(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	w.Header().Set("Content-Type", media)
-	_, err = w.Write(text) //nolint:gosec // a file of the binary
+	_, err = w.Write(text) //nolint:gosec // it is one of the files of the page
 	return err
 }

@@ -34,6 +34,7 @@ type PrivateKey struct {
 	Kind        string           // KindRSA, KindECDSA, KindEd25519, KindSM2
 	ID          string           // of its role, or ""
 	Serial      string           // of the certificate that stands beside it, upper-case hex, or ""
+	Certificate []byte           // that certificate as DER, or nil
 	Fingerprint string           // SHA-256 of the public key's PKIX form, 64 hex digits
 	Origin      string           // where it came from, such as "file keys/easypay/1/sign.pem"
 	Remote      bool             // the source computes with it: using it is waiting, not work

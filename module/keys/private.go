@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -65,7 +66,7 @@ func match(private []*PrivateKey, public []*PublicKey) bool {
 			}
 			found = true
 			if p.Serial != "" {
-				key.Serial = p.Serial
+				key.Serial, key.Certificate = p.Serial, bytes.Clone(p.CertificateDER) // what was read is wiped
 			}
 		}
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/countersign/caddy-countersign/module/message"
 	"github.com/countersign/caddy-countersign/module/providers"
 	"github.com/countersign/caddy-countersign/module/recipe"
+	"github.com/countersign/caddy-countersign/module/recipe/attack"
 	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
@@ -78,6 +79,10 @@ func TestMessages(t *testing.T) {
 				}
 				_, err = p.VerifyRequest(m, set, now)
 				assert.Error(t, err)
+				attackMessage(t, p, readMessage(t, file, n.Kind), func(m *message.Message) error {
+					_, err := p.VerifyRequest(m, set, now)
+					return err
+				})
 				return
 			}
 			d := p.Describe().Answer
@@ -98,6 +103,7 @@ func TestMessages(t *testing.T) {
 				m.Wire = bytes.Replace(m.Wire, []byte("2"), []byte("9"), 1)
 			}
 			assert.Equal(t, scheme.BadSignature, scheme.ReasonOf(open(m)))
+			attackMessage(t, p, readMessage(t, file, n.Kind), open)
 		})
 	}
 }
@@ -148,6 +154,20 @@ func TestVectorsAreSealed(t *testing.T) {
 		})
 	}
 	assert.NotZero(t, sealed)
+}
+
+// attackMessage changes a genuine message in every way that the recipe says it must
+// not be.
+func attackMessage(t *testing.T, p *recipe.Program, m *message.Message, open func(*message.Message) error) {
+	t.Helper()
+	refused := 0
+	for _, c := range attack.Cases(p, m, nil) {
+		if err := open(c.Message); c.Refused {
+			refused++
+			assert.Error(t, err, c.Name)
+		}
+	}
+	assert.Greater(t, refused, 5)
 }
 
 func readNote(t *testing.T, file string) (n note) {

@@ -99,10 +99,11 @@ func (e *exchange) open() (result, *problem.Problem) {
 	m := message.New(message.Answer)
 	m.Status, m.Header, m.Wire = rep.status, rep.header, rep.body
 	e.inspection.reads(m)
-	var unreadable error
+	var format message.Format // JSON, where the provider does not sign its answers
 	if rules := e.t.rules.Answer; rules != nil {
-		unreadable = rules.Format.Read(m)
+		format = rules.Format
 	}
+	unreadable := format.Read(m)
 	refuse := func(reason problem.Reason, detail i18n.Text, cause error) (result, *problem.Problem) {
 		return result{}, rep.describe(problem.New(reason, detail, cause), m, e.t.rules)
 	}

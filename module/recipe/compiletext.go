@@ -94,6 +94,7 @@ func (c *compiler) ofTemplate(t *text, from template) {
 			before = p.literal
 			continue
 		}
+		t.parts = append(t.parts, p)
 		if p.name == "secret" && !slices.Contains(t.secrets, p.arg) {
 			t.secrets = append(t.secrets, p.arg)
 		}
@@ -271,9 +272,9 @@ func (c *compiler) change(t *text, l Line) (change, error) {
 		}
 		s.run, err = canonical.URL(mode)
 	case "lower":
-		s.run = canonical.Lower
+		s.run, s.fold = canonical.Lower, true
 	case "upper":
-		s.run = canonical.Upper
+		s.run, s.fold = canonical.Upper, true
 	case "charset":
 		var name string
 		if name, err = a.one("charset takes gbk or gb18030"); err == nil {
@@ -281,11 +282,12 @@ func (c *compiler) change(t *text, l Line) (change, error) {
 		}
 	case "strip":
 		s.run, err = stripStep(a)
+		s.loose = true
 	case "replace":
 		if len(a.words) != 2 || a.words[0] == "" {
 			return s, l.errorf(`replace takes characters and what stands in place of each of them, as in: replace ".," ""`)
 		}
-		s.run = canonical.Replace(unescape(a.next()), unescape(a.next()))
+		s.run, s.loose = canonical.Replace(unescape(a.next()), unescape(a.next())), true
 	case "refuse":
 		if _, err = a.choice("refuse", "extension"); err == nil {
 			s.run, s.guard = canonical.RefuseExtension, true

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/message"
 )
 
 // coverage is what a text covers. It is known before there is a message, because
@@ -167,6 +168,67 @@ func (p pattern) covers(path body.Path) bool {
 	}
 	name := path[len(p)-1]
 	return body.Path(p[:len(p)-1]).Covers(path) && len(name) >= len(head)+len(tail) && strings.HasPrefix(name, head) && strings.HasSuffix(name, tail)
+}
+
+// Signed is what the signatures of a message cover besides the members of its
+// payload, for which there is scheme.Direction.Covers.
+type Signed struct {
+	Bytes                             bool // the bytes of the body
+	Method, Host, Path, Query, Status bool
+	Headers, Params, Fields           []string // by name; fields beside a wrapped payload
+	AllFields                         bool
+	AnyCase                           bool     // letters count in any case: the text is made lower or upper
+	Loose                             bool     // some characters do not count: the text leaves them out
+	Places                            []string // where the signatures stand, as body.sign
+}
+
+// Signed says what the signatures of a kind of messages cover.
+func (p *Program) Signed(kind message.Kind) Signed {
+	var out Signed
+	var all []*signature
+	switch {
+	case kind == message.Request && p.request != nil:
+		all = p.request.signs
+	case kind == message.Answer && p.answer != nil:
+		all = p.answer.verifies
+	case kind == message.Notification && p.notification != nil:
+		all = p.notification.verifies
+	}
+	for _, s := range all {
+		out.Places = append(out.Places, s.place.String())
+		out.add(p, s.text)
+	}
+	return out
+}
+
+func (s *Signed) add(p *Program, t *text) {
+	s.Bytes = s.Bytes || t.covers.bytes
+	s.AnyCase = s.AnyCase || slices.ContainsFunc(t.steps, func(c change) bool { return c.fold })
+	s.Loose = s.Loose || slices.ContainsFunc(t.steps, func(c change) bool { return c.loose })
+	s.Params = append(s.Params, t.covers.queries...)
+	s.Headers = append(s.Headers, t.covers.headers...)
+	if part := t.build.part; part != nil {
+		s.Query = s.Query || part.kind == "query"
+		s.AllFields = s.AllFields || part.kind == "form"
+	}
+	for _, q := range t.parts {
+		if q.request {
+			continue
+		}
+		if inner := p.texts[q.arg]; q.name == "text" && inner != nil {
+			s.add(p, inner)
+			continue
+		}
+		s.Method = s.Method || q.name == "method"
+		s.Status = s.Status || q.name == "status"
+		s.Host = s.Host || q.name == "host" || q.name == "url"
+		s.Path = s.Path || q.name == "path" || q.name == "uri" || q.name == "url"
+		s.Query = s.Query || q.name == "query" && q.arg == "" || q.name == "uri" || q.name == "url"
+		if q.name == "form" {
+			s.Fields = append(s.Fields, q.arg)
+		}
+	}
+	s.Params = slices.DeleteFunc(s.Params, func(name string) bool { return name == "" })
 }
 
 // reads are the members that are read by name.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/countersign/caddy-countersign/module/algorithm"
 	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/cipher"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/message"
 	"github.com/countersign/caddy-countersign/module/scheme"
@@ -135,6 +136,63 @@ func (c *compiler) unsignedRule(b *incomingBlock, rule *scheme.UnsignedRule) {
 			return s.place.kind != "body" && (err != nil || len(values) > 0)
 		})
 	}
+}
+
+// Roles are all roles that the recipe may need, those of members that only some
+// messages have among them.
+func (p *Program) Roles() []keys.Role {
+	var roles []keys.Role
+	d := p.description
+	for _, direction := range []*scheme.Direction{d.Request, d.Answer, d.Notification} {
+		if direction != nil {
+			roles = append(roles, direction.Roles...)
+		}
+	}
+	encryptions := func(all []*encryption) {
+		for _, e := range all {
+			roles = append(roles, e.roles...)
+			for _, tpl := range []template{e.iv, e.nonce, e.aad} {
+				for _, part := range tpl {
+					if part.name == "secret" {
+						roles = append(roles, part.secretName())
+					}
+				}
+			}
+		}
+	}
+	if p.request != nil {
+		encryptions(p.request.encrypted)
+	}
+	for _, b := range []*incomingBlock{p.answer, p.notification} {
+		if b != nil {
+			encryptions(b.before)
+			encryptions(b.after)
+		}
+	}
+	return unique(roles)
+}
+
+// SecretSizes are the lengths of the secrets that are keys of ciphers as they stand,
+// in bytes, where the cipher fixes it.
+func (p *Program) SecretSizes() map[keys.Role]int {
+	sizes := make(map[keys.Role]int)
+	add := func(all []*encryption) {
+		for _, e := range all {
+			if e.envelope == nil && e.cipher.Kind() == cipher.Symmetric && e.form.derive() == nil && e.cipher.KeySize() > 0 {
+				sizes[withID(keys.SharedSecret, e.id)] = e.cipher.KeySize()
+			}
+		}
+	}
+	if p.request != nil {
+		add(p.request.encrypted)
+	}
+	for _, b := range []*incomingBlock{p.answer, p.notification} {
+		if b != nil {
+			add(b.before)
+			add(b.after)
+		}
+	}
+	return sizes
 }
 
 // KeyKinds are the kinds of keys that the statements need, by role: "RSA", "SM2",

@@ -1,17 +1,20 @@
 package recipe
 
 import (
+	"net/url"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/canonical"
+	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
 // encode compiles "encode <part>... <mode>", as in: encode query.* body.* form. Values
 // are percent-encoded once more than the format does it. It stands behind sign where the
 // signature covers what is encoded once.
-func (c *compiler) encode(l Line) (func(*sealing) error, error) {
+func (c *compiler) encode(b *requestBlock, l Line) (func(*sealing) error, error) {
 	usage := l.errorf("encode takes query.* or members, and one of rfc3986, form, java and dotnet, as in: encode query.* body.* form")
 	words, err := c.words(l)
 	if err != nil {
@@ -36,6 +39,7 @@ func (c *compiler) encode(l Line) (func(*sealing) error, error) {
 	if err != nil {
 		return nil, err
 	}
+	b.statements = append(b.statements, statement{encoded: &encoded{query, paths}})
 	return func(s *sealing) error {
 		if query {
 			if err := s.encodeQuery(change); err != nil {
@@ -55,6 +59,53 @@ func (c *compiler) encode(l Line) (func(*sealing) error, error) {
 		}
 		return nil
 	}, nil
+}
+
+// encoded is what encode has encoded.
+type encoded struct {
+	query bool
+	paths []body.Path
+}
+
+// decode undoes encode, in a request that came in.
+func (u *undoing) decode(e *encoded) error {
+	refused := scheme.Failf(scheme.BadSignature, "a value is not percent-encoded as the recipe says")
+	if e.query {
+		params, err := u.m.Params()
+		if err != nil {
+			return invalid(err)
+		}
+		for _, p := range params {
+			text, err := url.QueryUnescape(p.Value)
+			if err != nil {
+				return refused
+			}
+			u.m.SetParam(p.Name, text)
+		}
+	}
+	if u.m.Payload == nil {
+		return nil
+	}
+	failed := false
+	for _, path := range e.paths {
+		eachPath(u.m.Payload, path, func(_ body.Path, r body.Ref) {
+			m := r.Member()
+			if !m.IsScalar() || m.IsEmpty() {
+				return
+			}
+			text, err := url.QueryUnescape(string(m.Text()))
+			if err != nil || !utf8.ValidString(text) {
+				failed = true
+				return
+			}
+			r.SetString([]byte(text))
+			u.edited = true
+		})
+	}
+	if failed {
+		return refused
+	}
+	return nil
 }
 
 // encodeQuery encodes the values of the query.

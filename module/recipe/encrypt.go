@@ -32,6 +32,7 @@ func (c *compiler) encrypt(b *requestBlock, l Line) (func(*sealing) error, error
 	}
 	e.roles = []keys.Role{withID(e.role, e.id)}
 	b.encrypted = append(b.encrypted, e)
+	b.statements = append(b.statements, statement{encryption: e})
 	return func(s *sealing) error { return s.encrypt(e, nil) }, nil
 }
 
@@ -49,6 +50,7 @@ func (c *compiler) seal(b *requestBlock, l Line) (func(*sealing) error, error) {
 	}
 	e.roles = []keys.Role{withID(keys.Encrypt, e.envelope.id), keys.Decrypt} // an answer may come under an envelope of its own
 	b.encrypted = append(b.encrypted, e)
+	b.statements = append(b.statements, statement{encryption: e})
 	return func(s *sealing) error { return s.seal(e) }, nil
 }
 

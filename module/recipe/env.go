@@ -31,6 +31,7 @@ type env struct {
 	unwrapped map[string]func() ([]byte, error) // envelopes that were opened, by key and text
 	fresh     map[string]string                 // nonces of this attempt
 	signature string                            // behind "as" only
+	peer      bool                              // the keys are the provider's: sign is what the merchant calls verify
 
 	secrets scheme.Secrets // what stands for {secret} and {secret.name}; nil: the key set's
 	hole    bool           // {secret} is written as itself
@@ -106,12 +107,14 @@ func (e *env) fields() *body.Tree {
 	return emptyTree()
 }
 
-func emptyTree() *body.Tree {
+func emptyTree() *body.Tree { return body.NewTree(emptyObject()) }
+
+func emptyObject() *body.Object {
 	o, err := body.Parse([]byte("{}"))
 	if err != nil {
 		panic("recipe: " + err.Error())
 	}
-	return body.NewTree(o)
+	return o
 }
 
 // appendMember appends the text of a member. A request without it is refused; in
@@ -223,7 +226,13 @@ func invalid(err error) error {
 const nonceLetters = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 func (e *env) appendSerial(dst []byte, p part) ([]byte, error) {
+	if bound, ok := e.fresh[p.name+"."+p.arg]; ok { // of a request that came in
+		return append(dst, bound...), nil
+	}
 	role := keys.Role(p.name)
+	if e.peer {
+		role = mirrored(role)
+	}
 	serial, ok := e.keys.Serial(role)
 	if p.arg == "serial.decimal" {
 		serial, ok = e.keys.SerialDecimal(role)

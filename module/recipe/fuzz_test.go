@@ -1,6 +1,7 @@
 package recipe
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -87,7 +88,7 @@ func openAll(t *testing.T, p *Program, set *keys.Set, text []byte) {
 		require.Nil(t, v)
 		e, ok := err.(*scheme.Error) //nolint:errorlint // Open promises this type
 		require.True(t, ok, "%T", err)
-		require.NotContains(t, e.Detail, "0123456789abcdef")
+		require.NotContains(t, fmt.Sprint(e.Detail), "0123456789abcdef")
 		if e.Cause != nil {
 			require.NotContains(t, e.Cause.Error(), "has panicked")
 		}

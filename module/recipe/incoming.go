@@ -21,6 +21,7 @@ type incomingBlock struct {
 	after    []*encryption
 	single   []body.Path // lists that hold exactly one element
 	time     template    // the time of a notification, or nil
+	stamp    *freshness  // of time, without a window
 	sealed   bool        // the payload is encrypted as a whole
 }
 

@@ -41,6 +41,7 @@ func (c *compiler) notificationLine(b *incomingBlock, l Line, rule *scheme.Notif
 		}
 		b.time = value
 		layout := words[2]
+		b.stamp = &freshness{value: value, layout: layout}
 		rule.Time = func(v *scheme.Verified) (time.Time, bool) {
 			m := v.Message()
 			e := &env{p: c.p, m: &m, zone: b.zone, bytes: func() ([]byte, error) { return m.Wire, nil }}
@@ -80,7 +81,7 @@ func (c *compiler) ackSign(l Line, rule *scheme.NotifyRule) error {
 	if err := c.signatureBlock(s); err != nil {
 		return err
 	}
-	c.p.ackRoles = s.roles(message.Request)
+	c.p.ackSign, c.p.ackRoles = s, s.roles(message.Request)
 	rule.SignAck = func(d *scheme.Draft) error {
 		if s.text.build.raw == nil {
 			if err := flat(d.Message.Payload); err != nil {

@@ -1,100 +1,339 @@
 package recipe
 
 import (
+	"crypto/subtle"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/encoding"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/message"
 	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
-// peer is the provider's side of a recipe: it opens what the recipe seals.
-type peer struct{ p *Program }
-
-// VerifyRequest verifies and opens a request as the provider would, with the
-// provider's key set: its role verify holds the merchant's public key. It returns
-// the payload as JSON; what the recipe made a string of stays a string. A recipe
-// that encrypts, or only sends a token, is an error that says so. Errors are
-// *scheme.Error.
-func (p *Program) VerifyRequest(m *message.Message, set *keys.Set, now time.Time) (plain []byte, err error) {
-	if p.request == nil {
-		return nil, scheme.Failf(scheme.Invalid, "%s has no requests", p.name)
-	}
-	if err := p.request.format.Read(m); err != nil {
-		return nil, invalid(err)
-	}
-	verified, err := scheme.Open(peer{p}, scheme.Incoming{Message: m, Keys: set, Now: now})
-	if err != nil {
-		return nil, err
-	}
-	return verified.Body(), nil
+// Peer is the provider's side of a recipe: it opens what the recipe seals, and
+// seals what the recipe opens. It is made from the same recipe, so that it shows
+// whether an application works with it, and never whether the rule is right. Its
+// key sets are the provider's: the role verify holds the merchant's public key,
+// and the role sign the provider's private one.
+type Peer struct {
+	p     *Program
+	known map[string]bool // fresh placeholders that a request tells
 }
 
-func (r peer) Describe() *scheme.Description { return &r.p.description }
-
-func (r peer) Complete(*scheme.Draft) error {
-	return scheme.Failf(scheme.Invalid, "a provider seals no request")
-}
-
-// Covers are the signatures of a request.
-func (r peer) Covers(in *scheme.Incoming) ([]scheme.Signature, error) {
-	b := r.p.request
-	var signatures []scheme.Signature
-	for _, s := range b.signs {
-		e := &env{p: r.p, m: in.Message, keys: in.Keys, now: in.Now, zone: b.zone, fresh: make(map[string]string)}
-		e.bytes = func() ([]byte, error) { return in.Message.Wire, nil }
-		values, err := s.place.values(in.Message, e.fields())
-		if err != nil {
-			return nil, invalid(err)
-		}
-		if s.asBase64 && len(values) == 1 {
-			plain, err := encoding.DecodeBase64(values[0])
-			if err != nil {
-				return nil, scheme.Failf(scheme.BadSignature, "%s is not written as the recipe says", s.place)
+// Peer is the provider's side of the recipe. It fails where no provider could play
+// it: where a request does not tell what its signature covers, or two signatures
+// cover each other.
+func (p *Program) Peer() (*Peer, error) {
+	r := &Peer{p: p, known: make(map[string]bool)}
+	if p.request != nil {
+		for _, s := range p.request.statements {
+			for _, tpl := range s.binds() {
+				for _, part := range p.flat(tpl) {
+					r.known[part.name+"."+part.arg] = true
+				}
 			}
-			values = []string{string(plain)}
 		}
-		if s.as != nil && len(values) == 1 {
-			bound, ok := bind(s.as, values[0], e)
-			if !ok {
-				return nil, scheme.Failf(scheme.BadSignature, "%s is not written as the recipe says", s.place)
+		for _, s := range p.request.signs {
+			for _, part := range p.placeholders(s.text) {
+				if isFresh(part) && !r.known[part.name+"."+part.arg] {
+					return nil, s.line.errorf("the request does not tell the {%s.%s} that its signature covers, so that no provider could verify it; set a header or a member to it", part.name, part.arg)
+				}
 			}
-			values = []string{bound}
 		}
-		if s.place.kind == "body" && s.text.covers.bytes {
-			in.Message.Payload.Remove(s.place.path)
-			text, err := b.format.Write(in.Message.Payload)
-			if err != nil {
-				return nil, invalid(err)
-			}
-			e.bytes = func() ([]byte, error) { return text, nil }
+	}
+	for _, b := range []*incomingBlock{p.answer, p.notification} {
+		if b == nil {
+			continue
 		}
-		made, err := s.make(e)
-		if err != nil {
+		if _, err := b.signingOrder(p); err != nil {
 			return nil, err
 		}
-		made.Values = values
-		signatures = append(signatures, made)
 	}
-	if len(signatures) == 0 {
-		return nil, scheme.Failf(scheme.Invalid, "the recipe sends a token and signs nothing, which a sandbox does not verify yet")
-	}
-	return signatures, nil
+	return r, nil
 }
 
-// Reveal undoes the encryption, in the reverse order of the statements.
-func (r peer) Reveal(in *scheme.Incoming) error {
-	if len(r.p.request.encrypted) > 0 {
-		return scheme.Failf(scheme.Invalid, "a request that is encrypted is not opened by a sandbox yet")
+// isFresh reports whether a placeholder is another one in each request.
+func isFresh(p part) bool {
+	return !p.request && (p.name == "time" || p.name == "nonce" || p.name == "uuid")
+}
+
+// binds are the templates from which a request tells what is fresh in it.
+func (s statement) binds() []template {
+	switch {
+	case s.sign != nil && s.sign.as != nil:
+		return []template{s.sign.as}
+	case s.set != nil:
+		return []template{s.set.value}
 	}
 	return nil
 }
 
+// placeholders are all placeholders of a text, those of the texts in it too.
+func (p *Program) placeholders(t *text) []part {
+	var all []part
+	for _, part := range t.parts {
+		if inner := p.texts[part.arg]; part.name == "text" && inner != nil {
+			all = append(all, p.placeholders(inner)...)
+			continue
+		}
+		all = append(all, part)
+	}
+	return all
+}
+
+// flat is a template with the texts in it that are templates themselves.
+func (p *Program) flat(tpl template) template {
+	var out template
+	for _, part := range tpl {
+		if inner := p.texts[part.arg]; part.name == "text" && !part.request && inner != nil && len(inner.steps) == 0 && inner.build.template != nil {
+			out = append(out, p.flat(inner.build.template)...)
+			continue
+		}
+		if n := len(out); n > 0 && part.name == "" && out[n-1].name == "" {
+			out[n-1].literal += part.literal
+			continue
+		}
+		out = append(out, part)
+	}
+	return out
+}
+
+// Received is a request that has verified at the peer.
+type Received struct {
+	// Plain are its members, decrypted, without the signature. It is nil where the
+	// request has no body.
+	Plain *body.Object
+
+	wire *message.Message // as it came
+	zone *time.Location
+}
+
+// Receive verifies and decrypts a request as the provider would. It undoes the
+// recipe's statements from the last to the first. Its errors are *scheme.Error; what
+// is returned beside one serves to answer the request, and has no members.
+func (r *Peer) Receive(m *message.Message, set *keys.Set, now time.Time) (*Received, error) {
+	b := r.p.request
+	if b == nil {
+		return nil, scheme.Failf(scheme.Invalid, "%s has no requests", r.p.name)
+	}
+	came := *m
+	received := &Received{wire: &came, zone: b.zone}
+	format := b.format
+	format.Sealed = slices.ContainsFunc(b.encrypted, func(e *encryption) bool { return e.whole })
+	if err := format.Read(&came); err != nil {
+		return received, invalid(err)
+	}
+	m = came.Fresh()
+	e := &env{p: r.p, m: m, keys: set, now: now, zone: b.zone, fresh: make(map[string]string), peer: true}
+	in := &scheme.Incoming{Message: m, Keys: set, Now: now}
+	u := &undoing{env: e, in: in, block: b, back: &incomingBlock{line: b.line, kind: message.Request, format: b.format, zone: b.zone}}
+	if err := u.bindAll(); err != nil {
+		return received, err
+	}
+	for _, s := range slices.Backward(b.statements) {
+		if err := u.undo(s); err != nil {
+			return received, err
+		}
+	}
+	if m.Payload != nil {
+		plain, err := body.Parse(m.Payload.Text())
+		if err != nil {
+			return received, invalid(err)
+		}
+		received.Plain = plain
+	}
+	return received, nil
+}
+
+// VerifyRequest is Receive for who wants the members alone.
+func (p *Program) VerifyRequest(m *message.Message, set *keys.Set, now time.Time) (plain []byte, err error) {
+	r, err := p.Peer()
+	if err != nil {
+		return nil, invalid(err)
+	}
+	received, err := r.Receive(m, set, now)
+	if err != nil || received.Plain == nil {
+		return nil, err
+	}
+	return received.Plain.Source(), nil
+}
+
+// undoing is a request on its way through the peer.
+type undoing struct {
+	*env
+	in     *scheme.Incoming
+	block  *requestBlock
+	back   *incomingBlock
+	edited bool // a part of the payload was undone, so that its bytes are written anew
+}
+
+// undo verifies what a statement has signed, or decrypts what it has encrypted.
+func (u *undoing) undo(s statement) error {
+	switch {
+	case s.sign != nil:
+		return u.verify(s.sign)
+	case s.token != nil:
+		return u.token(s.token)
+	case s.encoded != nil:
+		return u.decode(s.encoded)
+	case s.encryption != nil:
+		u.edited = true
+		back := mirror(s.encryption)
+		back.paths = s.encryption.paths
+		if s.encryption.whole && (u.m.Inner == nil && len(u.m.Wire) == 0) {
+			return nil
+		}
+		return u.back.decrypt(u.env, u.in, back)
+	}
+	return nil
+}
+
+func (u *undoing) verify(s *signature) error {
+	values, err := s.place.values(u.m, u.fields())
+	if err != nil {
+		return invalid(err)
+	}
+	if len(values) == 0 {
+		return scheme.Failf(scheme.Unsigned, "the request has no %s", strings.TrimPrefix(s.place.String(), "body."))
+	}
+	if s.as != nil {
+		bound, err := u.bindSign(s, values[0])
+		if err != nil {
+			return err
+		}
+		values = []string{bound}
+	}
+	if s.place.kind == "body" {
+		u.m.Payload.Remove(s.place.path)
+		u.edited = true
+	}
+	u.bytes = u.payload
+	made, err := s.make(u.env)
+	if err != nil {
+		return err
+	}
+	made.Values = values
+	return scheme.Verify(*u.in, made)
+}
+
+// payload are the bytes that the recipe has signed as {body}.
+func (u *undoing) payload() ([]byte, error) {
+	switch {
+	case u.edited && u.m.Payload != nil:
+		return u.block.format.Write(u.m.Payload)
+	case u.m.Inner != nil:
+		return u.m.Inner, nil
+	case u.block.format.Kind == message.Query && u.block.format.Wrap == nil:
+		return []byte(u.m.Query), nil
+	}
+	return u.m.Wire, nil
+}
+
+// token compares what a request sends of a secret.
+func (u *undoing) token(t *assignment) error {
+	want, err := t.value.text(u.env)
+	if err != nil {
+		return err
+	}
+	got, _ := u.textAt(t.place)
+	if subtle.ConstantTimeCompare([]byte(got), []byte(want)) != 1 {
+		return scheme.Failf(scheme.BadSignature, "%s is not the token that the key set holds", t.place)
+	}
+	if t.place.kind == "body" { // it is a secret, and was not there before
+		u.m.Payload.Remove(t.place.path)
+		u.edited = true
+	}
+	return nil
+}
+
+// textAt is what stands at a place of the request, and whether there is something.
+func (u *undoing) textAt(p place) (string, bool) {
+	tree, path := u.m.Payload, p.path
+	switch p.kind {
+	case "header":
+		value, err := u.m.HeaderValue(p.name)
+		return value, err == nil && value != ""
+	case "query":
+		value, ok, err := u.m.Param(p.name)
+		return value, ok && err == nil
+	case "form":
+		tree, path = u.fields(), body.Path{p.name}
+	}
+	if tree == nil {
+		return "", false
+	}
+	m, ok := tree.Get(path)
+	if !ok || m.IsNull() || !m.IsScalar() {
+		return "", false
+	}
+	return string(m.Text()), true
+}
+
+// bindAll learns what is fresh in the request: from what signatures are written
+// into, from what the recipe sets, and last from what it sets by default, where
+// the application may have put something else.
+func (u *undoing) bindAll() error {
+	for _, s := range u.block.statements {
+		switch {
+		case s.sign != nil && s.sign.as != nil:
+			if text, ok := u.textAt(s.sign.place); ok {
+				if _, err := u.bindSign(s.sign, text); err != nil {
+					return err
+				}
+			}
+		case s.set != nil && !s.set.isDefault && slices.ContainsFunc(u.p.flat(s.set.value), isFresh):
+			if text, ok := u.textAt(s.set.place); ok {
+				if _, ok := bind(u.p.flat(s.set.value), text, u.env); !ok {
+					return scheme.Failf(scheme.BadSignature, "%s is not what the recipe sets", s.set.place)
+				}
+			}
+		}
+	}
+	for _, s := range u.block.statements {
+		if s.set == nil || !s.set.isDefault {
+			continue
+		}
+		text, ok := u.textAt(s.set.place)
+		guess := &env{p: u.p, fresh: make(map[string]string)}
+		if !ok {
+			continue
+		}
+		if _, ok := bind(u.p.flat(s.set.value), text, guess); !ok {
+			continue
+		}
+		for name, value := range guess.fresh {
+			if _, known := u.fresh[name]; !known {
+				u.fresh[name] = value
+			}
+		}
+	}
+	return nil
+}
+
+// bindSign reads a text into which a signature was written, and returns the
+// signature.
+func (u *undoing) bindSign(s *signature, text string) (string, error) {
+	refused := scheme.Failf(scheme.BadSignature, "%s is not written as the recipe says", s.place)
+	if s.asBase64 {
+		plain, err := encoding.DecodeBase64(text)
+		if err != nil {
+			return "", refused
+		}
+		text = string(plain)
+	}
+	signature, ok := bind(u.p.flat(s.as), text, u.env)
+	if !ok {
+		return "", refused
+	}
+	return signature, nil
+}
+
 // bind reads a text that a template has made: it returns what stands for
-// {signature}, and has e know what stands for times and nonces. A placeholder
-// ends where the literal text behind it begins.
+// {signature}, and has e know what stands for times, nonces and serials. A
+// placeholder ends where the literal text behind it begins.
 func bind(t template, text string, e *env) (signature string, ok bool) {
 	for i, p := range t {
 		if p.name == "" {
@@ -118,7 +357,7 @@ func bind(t template, text string, e *env) (signature string, ok bool) {
 		switch p.name {
 		case "signature":
 			signature = value
-		case "nonce", "uuid", "time":
+		case "nonce", "uuid", "time", "sign", "encrypt":
 			name := p.name + "." + p.arg
 			if known, twice := e.fresh[name]; twice && known != value {
 				return "", false
@@ -129,6 +368,24 @@ func bind(t template, text string, e *env) (signature string, ok bool) {
 	return signature, text == ""
 }
 
-var (
-	_ scheme.Scheme = peer{}
-)
+// mirrored is what one side calls a key of the other.
+func mirrored(role keys.Role) keys.Role {
+	switch role {
+	case keys.Sign:
+		return keys.Verify
+	case keys.Verify:
+		return keys.Sign
+	case keys.Encrypt:
+		return keys.Decrypt
+	case keys.Decrypt:
+		return keys.Encrypt
+	}
+	return role
+}
+
+// mirror is an encryption as the other side undoes it, or does what is undone here.
+func mirror(e *encryption) *encryption {
+	other := *e
+	other.role = mirrored(e.role)
+	return &other
+}

@@ -28,6 +28,7 @@ type Program struct {
 	texts            map[string]*text
 
 	ackRoles     []keys.Role
+	ackSign      *signature           // of ack sign, or nil
 	identities   map[string]body.Path // of options that are not set
 	held         []body.Path          // what holds a member of match, perhaps as a string of JSON
 	request      *requestBlock

@@ -19,6 +19,24 @@ type requestBlock struct {
 	strings   []body.Path
 	protocol  []body.Path // members that the block sets from the time, nonces and options
 	tokens    int
+
+	statements []statement // in their order, for the peer
+}
+
+// statement is what a peer undoes or checks: one of the five.
+type statement struct {
+	sign       *signature
+	encryption *encryption
+	token      *assignment
+	encoded    *encoded
+	set        *assignment
+}
+
+// assignment is a value that is put to a place.
+type assignment struct {
+	place     place
+	value     template
+	isDefault bool
 }
 
 // sealing is one request on its way out.
@@ -141,7 +159,7 @@ func (c *compiler) requestStep(b *requestBlock, l Line) (func(*sealing) error, e
 	case "check":
 		return c.check(l)
 	case "encode":
-		return c.encode(l)
+		return c.encode(b, l)
 	case "encrypt":
 		return c.encrypt(b, l)
 	case "seal":

@@ -44,6 +44,7 @@ func (c *compiler) set(b *requestBlock, l Line) (func(*sealing) error, error) {
 		b.protocol = append(b.protocol, p.path)
 	}
 	onlyDefault := l.Words[0] == "default"
+	b.statements = append(b.statements, statement{set: &assignment{p, value, onlyDefault}})
 	return func(s *sealing) error {
 		if onlyDefault {
 			if given, err := s.given(p); err != nil || given {

@@ -99,6 +99,7 @@ func (c *compiler) sign(b *requestBlock, l Line) (func(*sealing) error, error) {
 		return nil, err
 	}
 	b.signs = append(b.signs, s)
+	b.statements = append(b.statements, statement{sign: s})
 	return func(o *sealing) error { return o.sign(s) }, nil
 }
 

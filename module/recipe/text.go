@@ -22,7 +22,8 @@ type text struct {
 	secrets []string // the names of the secrets in it, "" for {secret}
 	tail    int      // the step from which on steps append secrets; -1: secrets stand elsewhere
 	covers  coverage
-	size    int // how many texts it is made of, those in it again and again
+	size    int    // how many texts it is made of, those in it again and again
+	parts   []part // every placeholder of its templates
 }
 
 // builder is what a text begins with.
@@ -44,6 +45,8 @@ type change struct {
 	prepend  bool
 	digest   bool // what was before cannot be told from what it has made
 	guard    bool // refuse extension
+	fold     bool // lower, upper
+	loose    bool // replace, strip: some characters do not count
 }
 
 // namedPart is a placeholder of a member behind "name=".

@@ -21,6 +21,7 @@ func (c *compiler) token(b *requestBlock, l Line) (func(*sealing) error, error) 
 		return nil, l.errorf("token sends no secret; write {secret} into its value, or use set")
 	}
 	b.tokens++
+	b.statements = append(b.statements, statement{token: &assignment{place: p, value: value}})
 	var names []string
 	for _, p := range value {
 		if p.name == "secret" {

@@ -6,11 +6,14 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/countersign/caddy-countersign/module/app"
+	"github.com/countersign/caddy-countersign/module/protocol"
 )
 
 func init() {
 	httpcaddyfile.RegisterHandlerDirective("countersign_sandbox", func(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
-		handler := new(Handler)
+		handler := &Handler{recipes: app.RecipesOf(h.Option("countersign"))}
 		return handler, handler.UnmarshalCaddyfile(h.Dispenser)
 	})
 	httpcaddyfile.RegisterDirectiveOrder("countersign_sandbox", httpcaddyfile.Before, "reverse_proxy")
@@ -19,17 +22,21 @@ func init() {
 // UnmarshalCaddyfile sets up the handler from Caddyfile tokens. Syntax:
 //
 //	countersign_sandbox <scheme> {
-//	    keys   [<source>] <reference>
-//	    notify <url>
+//	    keys         [<source>] <reference>
+//	    notify       <url>
+//	    answer       <JSON>               of a recipe
+//	    notification <JSON>               of a recipe
+//	    <option of the recipe> <value>...
 //	}
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the word "countersign_sandbox"
 	h.Line = fmt.Sprintf("%s:%d", d.File(), d.Line())
 	if !d.AllArgs(&h.Scheme) {
-		return d.Errf("countersign_sandbox takes a scheme: %s", names())
+		return d.Errf("countersign_sandbox takes a scheme: %s", names(h.recipes))
 	}
-	if _, ok := providers[h.Scheme]; !ok {
-		return d.Errf("there is no sandbox for %q; there is one for %s", h.Scheme, names())
+	_, byHand := providers[h.Scheme]
+	if _, err := protocol.Options(h.Scheme, h.recipes); err != nil && !byHand {
+		return d.Errf("there is no sandbox for %q; there is one for %s", h.Scheme, names(h.recipes))
 	}
 	for d.NextBlock(0) {
 		switch option := d.Val(); option {
@@ -52,13 +59,45 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			if !d.AllArgs(&h.Notify) {
 				return d.Err("notify takes one address")
 			}
+		case "answer", "notification":
+			to := &h.Answer
+			if option == "notification" {
+				to = &h.Notification
+			}
+			if *to != "" {
+				return d.Errf("%s is given twice", option)
+			}
+			if !d.AllArgs(to) || *to == "" {
+				return d.Errf("%s takes one JSON object, in backquotes", option)
+			}
 		default:
-			return d.Errf("unknown option %q of countersign_sandbox; it has keys and notify", option)
+			if byHand {
+				return d.Errf("unknown option %q of countersign_sandbox %s; it has keys and notify", option, h.Scheme)
+			}
+			if err := h.setOption(option, d.RemainingArgs()); err != nil {
+				return d.WrapErr(err)
+			}
 		}
 	}
 	if h.Reference == "" {
 		return fmt.Errorf("countersign_sandbox %s needs keys; add: keys <reference>, at %s", h.Scheme, h.Line)
 	}
+	if _, err := h.newPlayer(h.recipes); err != nil {
+		return fmt.Errorf("%w, at %s", err, h.Line)
+	}
+	return nil
+}
+
+// setOption sets an option of the recipe.
+func (h *Handler) setOption(option string, args []string) error {
+	if _, twice := h.Options[option]; twice {
+		return fmt.Errorf("%s is given twice", option)
+	}
+	config := protocol.Config{Name: h.Scheme, Settings: h.Options}
+	if err := config.Set(h.recipes, option, args); err != nil {
+		return fmt.Errorf("%w; besides, a sandbox has keys, notify, answer and notification", err)
+	}
+	h.Options = config.Settings
 	return nil
 }
 

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"strconv"
@@ -61,6 +62,7 @@ func (f fault) write(w http.ResponseWriter, r *http.Request, answer provider.Ans
 		answer.Status, answer.ContentType = http.StatusOK, "text/html; charset=utf-8"
 		answer.Body = []byte("<!DOCTYPE html><title>502 Bad Gateway</title><h1>502 Bad Gateway</h1>\n")
 	}
+	maps.Copy(w.Header(), answer.Header)
 	w.Header().Set("Content-Type", answer.ContentType)
 	w.Header().Set("Content-Length", strconv.Itoa(len(answer.Body)))
 	w.WriteHeader(answer.Status)

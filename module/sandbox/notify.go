@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"sync"
@@ -26,7 +27,7 @@ const maxPending = 256
 
 // notifier sends notifications until they are acknowledged.
 type notifier struct {
-	target  string
+	target  *url.URL
 	client  *http.Client
 	logger  *zap.Logger
 	ctx     context.Context
@@ -42,7 +43,7 @@ func newNotifier(target string, logger *zap.Logger) (*notifier, error) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	return &notifier{
-		target: target, logger: logger, ctx: ctx, stop: stop,
+		target: u, logger: logger, ctx: ctx, stop: stop,
 		client: &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 4, IdleConnTimeout: time.Minute}},
 		slots:  make(chan struct{}, maxPending),
 	}, nil
@@ -69,7 +70,8 @@ func (n *notifier) send(notification provider.Notification) {
 				return
 			case <-time.After(pause):
 			}
-			acknowledged, err := n.post(notification)
+			status, answer, err := n.post(notification)
+			acknowledged := err == nil && notification.Acknowledged(status, answer)
 			n.logger.Info("notification sent", zap.Int("try", i+1), zap.Bool("acknowledged", acknowledged), zap.Error(err))
 			if acknowledged {
 				return
@@ -78,20 +80,25 @@ func (n *notifier) send(notification provider.Notification) {
 	})
 }
 
-func (n *notifier) post(notification provider.Notification) (bool, error) {
-	req, err := http.NewRequestWithContext(n.ctx, http.MethodPost, n.target, bytes.NewReader(notification.Body))
-	if err != nil {
-		return false, err
+// post sends a notification once and returns what the merchant answers.
+func (n *notifier) post(notification provider.Notification) (status int, answer []byte, err error) {
+	to := *n.target
+	if notification.Query != "" {
+		to.RawQuery = notification.Query
 	}
+	req, err := http.NewRequestWithContext(n.ctx, http.MethodPost, to.String(), bytes.NewReader(notification.Body))
+	if err != nil {
+		return 0, nil, err
+	}
+	maps.Copy(req.Header, notification.Header)
 	req.Header.Set("Content-Type", notification.ContentType)
 	res, err := n.client.Do(req)
 	if err != nil {
-		return false, network.Describe(err)
+		return 0, nil, network.Describe(err)
 	}
 	defer res.Body.Close() //nolint:errcheck // it was only read
-	text, err := io.ReadAll(io.LimitReader(res.Body, 64<<10))
-	if err != nil {
-		return false, network.Describe(err)
+	if answer, err = io.ReadAll(io.LimitReader(res.Body, 64<<10)); err != nil {
+		return 0, nil, network.Describe(err)
 	}
-	return notification.Acknowledged(res.StatusCode, text), nil
+	return res.StatusCode, answer, nil
 }

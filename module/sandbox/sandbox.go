@@ -17,8 +17,9 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/countersign/caddy-countersign/module/app"
-	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/keys"
+	"github.com/countersign/caddy-countersign/module/protocol"
+	"github.com/countersign/caddy-countersign/module/recipe"
 	"github.com/countersign/caddy-countersign/module/sandbox/provider"
 )
 
@@ -30,7 +31,8 @@ func init() {
 const maxBody = 16 << 20
 
 // Handler plays a payment provider. It refuses what the provider would refuse
-// and answers signed.
+// and answers signed. Five providers are written by hand; every other one is
+// played from its recipe.
 //
 // The query parameter fault picks one thing that goes wrong: bad_signature,
 // wrong_key, tampered, unsigned, mismatch (the answer is not genuine, or not to
@@ -39,10 +41,15 @@ const maxBody = 16 << 20
 // delay); http_500 (a signed answer with status 500); not_json (an HTML page).
 //
 // GET on any path that ends in /received shows the last request as it came and
-// what the provider made of it.
+// what the provider made of it. POST on any path that ends in /send-notification
+// sends a notification with the members of the body, once, and says what came of
+// it; that is for recipes.
 type Handler struct {
-	// The name of the provider's scheme. Required.
+	// The name of the provider's scheme: one of the five, or a recipe. Required.
 	Scheme string `json:"scheme"`
+
+	// The options of the recipe, as the sidecar has them.
+	Options recipe.Settings `json:"options,omitempty"`
 
 	// The name of the key source. Default: the source without a name.
 	Source string `json:"source,omitempty"`
@@ -56,11 +63,22 @@ type Handler struct {
 	// is sent several times, until it is acknowledged. Default: nowhere.
 	Notify string `json:"notify,omitempty"`
 
+	// What a sandbox that is played from a recipe answers to a request that it
+	// accepts, before it is encrypted and signed: a JSON object. In its texts stand
+	// {body.x}, {header.X}, {query.x}, {method}, {path}, {time.unix}, {nonce.16} and
+	// {uuid}; a text that is {body.x} alone is the member as it stands. Default: the
+	// members of the request and a result.
+	Answer string `json:"answer,omitempty"`
+
+	// The same for the notification.
+	Notification string `json:"notification,omitempty"`
+
 	// Where the configuration stands, as file:line, for errors that only come
 	// up when it is provisioned.
 	Line string `json:"line,omitempty"`
 
-	provider  provider.Provider
+	player    player
+	recipes   protocol.Recipes // of the configuration, while a Caddyfile is read
 	reference keys.Template
 	ring      *keys.Ring
 	logger    *zap.Logger
@@ -89,11 +107,16 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 
 func (h *Handler) provision(ctx caddy.Context) (err error) {
 	h.logger = ctx.Logger()
-	make, ok := providers[h.Scheme]
-	if !ok {
-		return fmt.Errorf("there is no sandbox for %q; there is one for %s", h.Scheme, names())
+	a, err := app.Of(ctx)
+	if err != nil {
+		return err
 	}
-	h.provider = make()
+	if h.player, err = h.newPlayer(a.Recipes); err != nil {
+		return err
+	}
+	if p, ok := h.player.(*fromRecipe); ok {
+		h.logger.Info("the sandbox is made from the same recipe as the sidecar: it shows whether an application works with it, and does not prove the rule", zap.String("recipe", p.name))
+	}
 	if h.Reference == "" {
 		return errors.New("countersign_sandbox needs keys; add: keys <reference>")
 	}
@@ -103,10 +126,6 @@ func (h *Handler) provision(ctx caddy.Context) (err error) {
 		return fmt.Errorf("the key reference: %w", err)
 	}
 	if h.reference, err = keys.ParseTemplate(reference); err != nil {
-		return err
-	}
-	a, err := app.Of(ctx)
-	if err != nil {
 		return err
 	}
 	if h.ring, err = a.Use(h.Source, h.reference, nil); err != nil {
@@ -129,12 +148,16 @@ func (h *Handler) Cleanup() error {
 
 // ServeHTTP answers as the provider would.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
-	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+	isGet := r.Method == http.MethodGet || r.Method == http.MethodHead
+	if isGet && (strings.HasSuffix(r.URL.Path, "/received") || !h.player.accepts(r.Method)) {
 		return h.serveReceived(w, r)
 	}
-	if service := services[h.Scheme]; !strings.Contains(r.URL.Path, service) {
-		http.Error(w, fmt.Sprintf("%s has no interface at this path; its paths hold %s", h.Scheme, service), http.StatusNotFound)
+	refuse := func(status int, text string) error {
+		http.Error(w, text, status) // with a body: an empty answer does not say what is wrong
 		return nil
+	}
+	if status, why := h.player.refuses(r); why != "" {
+		return refuse(status, why)
 	}
 	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
@@ -142,20 +165,20 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.
 	}
 	fault, err := faultOf(r)
 	if err != nil {
-		// With a body: an empty 400 does not say which faults there are.
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return nil
+		return refuse(http.StatusBadRequest, err.Error())
 	}
-	request := provider.Request{
-		Path: r.URL.RequestURI(), ContentType: r.Header.Get("Content-Type"), Body: text,
-		Fault: fault.ofMessage, Now: time.Now(),
+	q := &question{request: r, text: text, fault: fault.ofMessage, now: time.Now(), status: http.StatusOK}
+	if fault.name == "http_500" {
+		q.status = http.StatusInternalServerError
+	}
+	if p, ok := h.player.(*fromRecipe); ok && isTrigger(r) {
+		return h.serveTrigger(w, p, q, fault)
 	}
 	var answer provider.Answer
-	if set, err := h.keys(r, text); err != nil {
+	if q.keys, err = h.keys(q); err != nil {
 		answer = provider.Unable(err)
 	} else {
-		request.Keys = providerKeys(set)
-		answer = h.provider.Answer(request)
+		answer = h.player.play(q)
 	}
 	h.remember(r, text, answer)
 	if answer.OK && answer.Notification != nil && h.notifier != nil && fault.name == "" {
@@ -171,39 +194,12 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (h *Handler) keys(r *http.Request, text []byte) (*keys.Set, error) {
-	reference, ok := h.reference.Resolve(func(member string) (string, bool) {
-		object, err := body.Parse(text)
-		if err != nil {
-			return "", false
-		}
-		return object.Text(member)
-	})
+func (h *Handler) keys(q *question) (*keys.Set, error) {
+	reference, ok := h.reference.Resolve(func(member string) (string, bool) { return h.player.member(q, member) })
 	if !ok {
 		return nil, errors.New("the request does not say which merchant it is from")
 	}
-	return h.ring.Get(r.Context(), reference)
-}
-
-// providerKeys hands out a set in the standard library's terms.
-func providerKeys(set *keys.Set) provider.Keys {
-	var out provider.Keys
-	if set.Sign != nil {
-		out.Sign = set.Sign.Signer
-	}
-	if len(set.Decrypt) > 0 {
-		out.Decrypt = set.Decrypt[0].Decrypter
-	}
-	for _, key := range set.Verify {
-		out.Verify = append(out.Verify, key.RSA)
-	}
-	if set.Encrypt != nil {
-		out.Encrypt = set.Encrypt.RSA
-	}
-	for _, secret := range set.VerifySecrets {
-		out.Secrets = append(out.Secrets, secret.Bytes())
-	}
-	return out
+	return h.ring.Get(q.request.Context(), reference)
 }
 
 var (

@@ -40,8 +40,12 @@ func checkTwins(m *message.Message, reads []body.Path) error {
 	for _, path := range reads {
 		tree := m.Payload
 		for i, name := range path {
-			if tree == nil || tree.IsList() || name == body.Any {
+			if tree == nil || name == body.Any {
 				break
+			}
+			if tree.IsList() { // the number of an element has no twin
+				tree = tree.At(path[i : i+1])
+				continue
 			}
 			for _, member := range tree.Members() {
 				if other := string(member.Name()); other != name && strings.EqualFold(other, name) {

@@ -15,7 +15,6 @@ func (o *opening) checkMatch(answer *message.Message, encrypted []body.Path) err
 	if request == nil || answer.Payload == nil || request.plain == nil || request.plain.Source() == nil {
 		return nil
 	}
-	asked := body.NewTree(request.plain.Source())
 	for _, path := range o.d.Match {
 		if slices.ContainsFunc(encrypted, func(outer body.Path) bool { return outer.Covers(path) }) {
 			continue
@@ -24,16 +23,23 @@ func (o *opening) checkMatch(answer *message.Message, encrypted []body.Path) err
 		if !ok {
 			continue
 		}
-		for _, candidate := range requestPaths(path, o.d.Inside) {
-			if want, ok := scalar(asked, candidate); ok {
-				if string(want.Text()) != string(got.Text()) {
-					return Failf(Mismatch, "the answer names another %s than the request", path[len(path)-1])
-				}
-				break
-			}
+		if want, ok := Asked(request.plain.Source(), path, o.d.Inside); ok && string(want.Text()) != string(got.Text()) {
+			return Failf(Mismatch, "the answer names another %s than the request", path[len(path)-1])
 		}
 	}
 	return nil
+}
+
+// Asked is the value that a request has for a member of Match, and whether it has
+// one.
+func Asked(request *body.Object, path body.Path, inside []body.Path) (body.Member, bool) {
+	asked := body.NewTree(request)
+	for _, candidate := range requestPaths(path, inside) {
+		if want, ok := scalar(asked, candidate); ok {
+			return want, true
+		}
+	}
+	return body.Member{}, false
 }
 
 // requestPaths is where a request may have what an answer has at a path: at the

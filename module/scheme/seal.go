@@ -137,9 +137,10 @@ func Seal(s Scheme, request Request) (sealed *Sealed, err error) {
 // Sign makes a signature and returns it encoded. The scheme puts it where it
 // belongs.
 func (d *Draft) Sign(s Signature) (string, error) {
-	role := signRole(s)
-	if err := d.keys().Need(role); err != nil {
-		return "", Failf(NeedsKeys, "%w", err)
+	if s.Algorithm.Kind() == algorithm.Public { // of secrets there may be named ones only
+		if err := d.keys().Need(signRole(s)); err != nil {
+			return "", Failf(NeedsKeys, "%w", err)
+		}
 	}
 	raw, fingerprint, err := sign(d.keys(), s)
 	if err != nil {

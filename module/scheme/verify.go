@@ -15,6 +15,13 @@ import (
 // two or three while they change a key; each costs a verification.
 const maxValues = 16
 
+// Verify verifies one signature of a message and its age. It releases nothing: it
+// is for a peer, which plays the provider and answers in its place.
+func Verify(in Incoming, s Signature) error {
+	_, _, err := in.verify(s)
+	return err
+}
+
 // verify verifies one signature and returns the fingerprint of the key that made
 // it, and the signature itself.
 func (in *Incoming) verify(s Signature) (fingerprint string, raw []byte, err error) {

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/countersign/caddy-countersign/module/keys/devkeys"
 	"github.com/countersign/caddy-countersign/module/message"
 	"github.com/countersign/caddy-countersign/module/network"
+	"github.com/countersign/caddy-countersign/module/sandbox"
 )
 
 // checkUses checks each use against its keys.
@@ -37,6 +39,9 @@ func (e *examination) checkScheme(u *use) {
 			}
 		}
 	}
+	if u.kind == isSandbox && !sandbox.ByHand(u.schemeName) {
+		e.checkSandbox(u)
+	}
 	if u.kind != isProxy {
 		return
 	}
@@ -47,6 +52,17 @@ func (e *examination) checkScheme(u *use) {
 	for _, listen := range u.listen {
 		if listensBeyond(listen) {
 			e.warning("listener", u.where, i18n.Sprintf("its server listens on %s, beyond this machine: whoever reaches it gets requests signed", listen), i18n.Sprintf("add `bind 127.0.0.1` to the site"))
+		}
+	}
+}
+
+// checkSandbox tells what a sandbox that is made from a recipe shows, and whether
+// it has the options of the sidecar, without which it refuses everything.
+func (e *examination) checkSandbox(u *use) {
+	e.ok("sandbox", u.where, "it is made from the same recipe as the sidecar: it shows whether an application works with it, and does not prove the rule")
+	for _, other := range e.uses {
+		if other.kind != isSandbox && other.schemeName == u.schemeName && !maps.EqualFunc(other.settings, u.settings, slices.Equal[[]string]) {
+			e.warning("sandbox", u.where, other.where+" sets the options of the recipe otherwise, so that one may refuse what the other signs", "give both the same options")
 		}
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/countersign/caddy-countersign/module/notify"
 	"github.com/countersign/caddy-countersign/module/protocol"
 	"github.com/countersign/caddy-countersign/module/proxy"
+	"github.com/countersign/caddy-countersign/module/recipe"
 	"github.com/countersign/caddy-countersign/module/sandbox"
 	"github.com/countersign/caddy-countersign/module/scheme"
 )
@@ -31,7 +32,8 @@ const (
 type use struct {
 	kind       string
 	schemeName string
-	scheme     scheme.Scheme // nil for a sandbox
+	scheme     scheme.Scheme   // nil for a sandbox
+	settings   recipe.Settings // of the scheme's options
 	source     string
 	reference  keys.Template
 	where      string   // what to call it
@@ -133,7 +135,7 @@ func newUse(object map[string]any, recipes protocol.Recipes) (*use, error) {
 		if err := decode(object, &h); err != nil {
 			return nil, err
 		}
-		u := &use{kind: isSandbox, schemeName: h.Scheme, source: h.Source, where: describe(isSandbox, h.Scheme, h.Line)}
+		u := &use{kind: isSandbox, schemeName: h.Scheme, settings: h.Options, source: h.Source, where: describe(isSandbox, h.Scheme, h.Line)}
 		return u, u.refer(h.Reference)
 	}
 	return nil, nil
@@ -174,7 +176,7 @@ func (u *use) configure(c protocol.Config, recipes protocol.Recipes, reference s
 	if err != nil {
 		return i18n.Errorf("the scheme of %s: %w", u.where, err)
 	}
-	u.schemeName, u.scheme = c.Name, s
+	u.schemeName, u.scheme, u.settings = c.Name, s, c.Settings
 	if u.where == u.kind || strings.HasPrefix(u.where, u.kind+" (") {
 		u.where = u.kind + " " + c.Name + strings.TrimPrefix(u.where, u.kind)
 	}

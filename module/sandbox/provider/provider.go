@@ -82,6 +82,7 @@ type Answer struct {
 	// Status is the HTTP status. Providers refuse with 200.
 	Status      int
 	ContentType string
+	Header      map[string][]string // besides Content-Type, or nil
 	Body        []byte
 	// OK tells that the provider accepted the request.
 	OK bool
@@ -96,6 +97,8 @@ type Answer struct {
 // provider sends it several times, until it is acknowledged.
 type Notification struct {
 	ContentType string
+	Header      map[string][]string // besides Content-Type, or nil
+	Query       string              // in the place of the address's own, or ""
 	Body        []byte
 	// Acknowledged tells whether the merchant's answer stops the provider from
 	// sending the notification again.

@@ -1,0 +1,245 @@
+package recipe
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/message"
+	"github.com/countersign/caddy-countersign/module/scheme"
+)
+
+// complete makes up what the signatures, the ciphers and the checks of the other
+// side read and the payload does not have: time stamps, nonces, serials, the
+// members that are named. What is there stays.
+func (o *outgoing) complete() error {
+	if o.m.Payload == nil {
+		o.m.SetPayload(emptyObject())
+	}
+	b := o.block
+	for _, path := range b.single {
+		if _, ok := o.m.Payload.Get(path); !ok {
+			if err := o.m.Payload.Set(path, []byte("[{}]")); err != nil {
+				return err
+			}
+		}
+	}
+	for _, e := range slices.Concat(b.before, b.after) {
+		if err := o.completeInto(e); err != nil {
+			return err
+		}
+	}
+	for _, s := range b.verifies {
+		if err := o.completeSignature(s); err != nil {
+			return err
+		}
+	}
+	if b.stamp != nil {
+		if err := o.stampAll(b.stamp); err != nil {
+			return err
+		}
+	}
+	for _, s := range b.verifies {
+		for _, p := range o.p.placeholders(s.text) {
+			if err := o.completePlaceholder(p); err != nil {
+				return err
+			}
+		}
+	}
+	if b.kind == message.Notification {
+		for _, path := range o.p.description.Notify.Identity {
+			if m, ok := o.m.Payload.Get(path); !ok || m.IsEmpty() {
+				if err := ensure(o.m.Payload, path, body.AppendQuote(nil, nonceOf(20))); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// completeInto makes the member from which a plaintext is taken.
+func (o *outgoing) completeInto(e *encryption) error {
+	if e.into == nil || e.into.path == nil {
+		return nil
+	}
+	if _, ok := o.m.Payload.Get(e.into.path); ok {
+		return nil
+	}
+	return ensure(o.m.Payload, e.into.path, []byte(strings.TrimSpace(string(o.m.Payload.Text()))))
+}
+
+// completeSignature makes what a verify reads beside its text.
+func (o *outgoing) completeSignature(s *signature) error {
+	if s.certificate != nil {
+		text, err := o.certificate(s)
+		if err != nil {
+			return err
+		}
+		if err := o.place(*s.certificate, text); err != nil {
+			return err
+		}
+	}
+	if len(s.key) == 1 {
+		serial, ok := o.keys.Serial(mirrored("verify"))
+		if !ok {
+			return scheme.Failf(scheme.NeedsKeys, "the message names the serial of its key; put the certificate into sign.pem beside the key, or the serial into sign.serial")
+		}
+		if err := o.giveIfAbsent(s.key[0], serial, false); err != nil {
+			return err
+		}
+	}
+	if s.fresh != nil {
+		return o.stampAll(s.fresh)
+	}
+	return o.completeMembers(s.text)
+}
+
+// completeMembers makes the objects that a text covers.
+func (o *outgoing) completeMembers(t *text) error {
+	for _, path := range o.homes(t) {
+		if _, ok := o.m.Payload.Get(path); !ok {
+			if err := ensure(o.m.Payload, path, []byte("{}")); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// homes are the objects of the payload that a text covers, of several that may
+// stand for one another the first.
+func (o *outgoing) homes(t *text) []body.Path { return o.p.homes(t) }
+
+func (p *Program) homes(t *text) []body.Path {
+	var paths []body.Path
+	if part := t.build.part; part != nil && part.kind == "body" && len(part.paths) > 0 {
+		paths = append(paths, part.paths[0])
+	}
+	if raw := t.build.raw; raw != nil {
+		path := slices.Clone(raw)
+		path[len(path)-1] = strings.Replace(path[len(path)-1], "*", "sandbox", 1)
+		paths = append(paths, path)
+	}
+	for _, q := range t.parts {
+		if inner := p.texts[q.arg]; q.name == "text" && !q.request && inner != nil {
+			paths = append(paths, p.homes(inner)...)
+		}
+	}
+	return paths
+}
+
+// stampAll puts the time to where it is read from.
+func (o *outgoing) stampAll(f *freshness) error {
+	if len(f.value) != 1 {
+		return nil // it is read from several parts, which the payload must have
+	}
+	number := o.block.format.IsJSON() && (f.layout == "unix" || f.layout == "unix_ms")
+	return o.giveIfAbsent(f.value[0], formatTime(o.now, f.layout, o.zone), number)
+}
+
+// completePlaceholder makes what a placeholder of a text reads.
+func (o *outgoing) completePlaceholder(p part) error {
+	switch {
+	case p.request:
+		return nil
+	case p.name == "header" && p.key == "" && o.isPlace("header", p.arg),
+		p.name == "form" && (o.block.format.Wrap != nil && o.block.format.Wrap.Field == p.arg || o.isPlace("form", p.arg)),
+		p.name == "body" && (p.path == nil || o.isSignature(p.path)):
+		return nil // made in its turn
+	case p.name == "header", p.name == "form", p.name == "query" && p.arg != "":
+		return o.giveIfAbsent(p, nonceOf(16), false)
+	case p.name == "body" && p.kind == "digits":
+		return o.giveIfAbsent(p, strconv.FormatInt(o.now.Unix(), 10), true)
+	case p.name == "body" && p.kind == "string":
+		return o.giveIfAbsent(p, "{}", false)
+	case p.name == "body" && o.isEncrypted(p.path):
+		return o.giveIfAbsent(p, "{}", true) // JSON, as the request's was
+	case p.name == "body":
+		return o.giveIfAbsent(p, "sandbox", false)
+	}
+	return nil
+}
+
+func (o *outgoing) isEncrypted(path body.Path) bool {
+	return slices.ContainsFunc(slices.Concat(o.block.before, o.block.after), func(e *encryption) bool { return contains(e.paths, path) })
+}
+
+func (o *outgoing) isPlace(kind, name string) bool {
+	return slices.ContainsFunc(o.block.verifies, func(s *signature) bool {
+		return s.place.kind == kind && strings.EqualFold(s.place.name, name)
+	})
+}
+
+// giveIfAbsent puts a text to where a placeholder reads it, unless there is
+// something.
+func (o *outgoing) giveIfAbsent(p part, text string, number bool) error {
+	switch p.name {
+	case "header":
+		if p.key != "" {
+			values, err := o.m.HeaderPart(p.arg, p.key)
+			if err != nil || len(values) > 0 {
+				return err
+			}
+			return o.addPart(p.arg, p.key, text)
+		}
+		if o.m.Header.Get(p.arg) == "" {
+			return o.put(place{kind: "header", name: p.arg}, text, false)
+		}
+		return nil
+	case "query":
+		if _, ok, err := o.m.Param(p.arg); ok || err != nil {
+			return err
+		}
+		o.m.SetParam(p.arg, text)
+		return nil
+	case "form":
+		if _, ok := o.fields().Get(body.Path{p.arg}); ok {
+			return nil
+		}
+		return o.place(place{kind: "form", name: p.arg}, text)
+	case "body":
+		if m, ok := o.m.Payload.Get(p.path); ok && !m.IsEmpty() {
+			return nil
+		}
+		raw := []byte(text)
+		if !number {
+			raw = body.AppendQuote(nil, text)
+		}
+		return ensure(o.m.Payload, p.path, raw)
+	}
+	return nil
+}
+
+// ensure sets a value, and makes what leads to it: a list where the path goes on
+// with 0, and objects otherwise.
+func ensure(tree *body.Tree, path body.Path, raw []byte) error {
+	have := 0
+	for have < len(path)-1 {
+		m, ok := tree.Get(path[:have+1])
+		if !ok || m.IsEmpty() {
+			break
+		}
+		have++
+	}
+	for i := len(path) - 1; i > have; i-- {
+		if path[i] == "0" {
+			raw = slices.Concat([]byte("["), raw, []byte("]"))
+		} else {
+			raw = slices.Concat([]byte("{"), body.AppendQuote(nil, path[i]), []byte(":"), raw, []byte("}"))
+		}
+	}
+	return tree.Set(path[:have+1], raw)
+}
+
+// nameOf is the name of a member, or the index of an element.
+func nameOf(tree *body.Tree, i int, m body.Member) string {
+	if tree.IsList() {
+		return strconv.Itoa(i)
+	}
+	return string(m.Name())
+}
+
+// nonceOf is a fresh text of n letters and digits.
+func nonceOf(n int) string { return fresh(part{name: "nonce", n: n}) }
