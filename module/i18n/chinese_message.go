@@ -123,4 +123,11 @@ var chineseMessage = map[string]string{
 	"%s is not what the recipe sets":                       "%s 不是配方设置的值",
 	"the message has no signed part that could be changed": "报文中没有可以更改的已签名部分",
 	"the message names the serial of its key; put the certificate into sign.pem beside the key, or the serial into sign.serial": "报文要写明密钥的序列号；请把证书放进 sign.pem（与密钥一起），或把序列号写入 sign.serial",
+	"filling the template":    "填写模板",
+	"%s has no notifications": "%s 没有回调通知",
+	"a value for the header %s holds a quote, a line break or NUL":                                    "请求头 %s 的值含有引号、换行或 NUL",
+	"the message brings the certificate of its key; put the certificate into sign.pem beside the key": "报文要带上密钥的证书；请把证书放进 sign.pem（与密钥一起）",
+	"the status is %d":     "状态码是 %d",
+	"the answer is not %q": "应答不是 %q",
+	"the acknowledgement is no JSON object, in which its signature stands": "确认应答不是 JSON 对象，签名无处可放",
 }

@@ -39,10 +39,7 @@ var chineseRecipe = map[string]string{
 	"the message can be read in two ways: several members match %s":                                                   "报文可以有两种读法：有多个字段符合 %s",
 
 	"%s has no requests":                   "%s 没有请求",
-	"a provider seals no request":          "渠道不加签请求",
 	"%s is not written as the recipe says": "%s 不是按配方写的",
-	"the recipe sends a token and signs nothing, which a sandbox does not verify yet": "这个配方只发送令牌，不签名，沙箱还不会验证",
-	"a request that is encrypted is not opened by a sandbox yet":                      "加密的请求沙箱还不会打开",
 
 	"%q is no part of a message; it is body.<path>, header.<Name>, query.<name> or form.<name>": "%q 不是报文的一部分；只能是 body.<路径>、header.<名字>、query.<名字> 或 form.<名字>",
 	"the body is empty, or has no members, and the signature stands in one":                     "正文是空的或者没有字段，而签名要放在其中一个字段里",
