@@ -32,11 +32,11 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the word "countersign_sandbox"
 	h.Line = fmt.Sprintf("%s:%d", d.File(), d.Line())
 	if !d.AllArgs(&h.Scheme) {
-		return d.Errf("countersign_sandbox takes a scheme: %s", names(h.recipes))
+		return d.Err("countersign_sandbox takes a scheme, such as easypay, or a recipe; caddy countersign recipe list shows those that ship")
 	}
 	_, byHand := providers[h.Scheme]
 	if _, err := protocol.Options(h.Scheme, h.recipes); err != nil && !byHand {
-		return d.Errf("there is no sandbox for %q; there is one for %s", h.Scheme, names(h.recipes))
+		return d.Errf("there is no sandbox for %q: it is no recipe; caddy countersign recipe list shows those that ship", h.Scheme)
 	}
 	for d.NextBlock(0) {
 		switch option := d.Val(); option {

@@ -35,9 +35,6 @@ var services = map[string]string{
 // is made from the scheme's recipe.
 func ByHand(scheme string) bool { return providers[scheme] != nil }
 
-// names are all that can be played.
-func names(own protocol.Recipes) string { return strings.Join(protocol.Names(own), ", ") }
-
 // player plays a provider.
 type player interface {
 	// accepts reports whether the provider has requests of a method.

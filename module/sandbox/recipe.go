@@ -31,7 +31,7 @@ type fromRecipe struct {
 
 func newFromRecipe(h *Handler, own protocol.Recipes) (*fromRecipe, error) {
 	if _, err := protocol.Options(h.Scheme, own); err != nil {
-		return nil, fmt.Errorf("there is no sandbox for %q; there is one for %s", h.Scheme, names(own))
+		return nil, fmt.Errorf("there is no sandbox for %q: it is no recipe; caddy countersign recipe list shows those that ship", h.Scheme)
 	}
 	loaded, err := protocol.Config{Name: h.Scheme, Settings: h.Options}.Load(own)
 	if err != nil {
