@@ -33,7 +33,7 @@ func TestErrorsWrapAsThoseOfFmt(t *testing.T) {
 	both := Errorf("a %w %w", io.EOF, fs.ErrExist)
 	assert.ErrorIs(t, both, io.EOF)
 	assert.ErrorIs(t, both, fs.ErrExist)
-	assert.Nil(t, errors.Unwrap(Errorf("a %v", io.EOF)))
+	assert.NoError(t, errors.Unwrap(Errorf("a %v", io.EOF)))
 	assert.NotErrorIs(t, Errorf("a %v", io.EOF), io.EOF)
 	assert.Equal(t, "100%", Errorf("100%%").Error())
 }

@@ -61,7 +61,7 @@ func MarshalPrivateKey(key any) ([]byte, error) {
 }
 
 // IsPKCS12 reports whether DER is a PKCS #12 key store.
-func IsPKCS12(der []byte) bool { return foreignDER(der) == isStore }
+func IsPKCS12(der []byte) bool { return errors.Is(foreignDER(der), isStore) }
 
 // DecodeBase64 decodes Base64 with blanks and line breaks anywhere.
 func DecodeBase64(text []byte) ([]byte, error) {
