@@ -15,6 +15,7 @@ import (
 	"runtime"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
@@ -61,10 +62,14 @@ func Start(t testing.TB, caddyfile string) (*Caddy, error) {
 	return c, c.load(caddyfile)
 }
 
-// Reload puts another Caddyfile in the place of the one that runs.
+// Reload puts another Caddyfile in the place of the one that runs. It waits for
+// a moment, as Caddy reports a reload as done while it still closes the old
+// listeners, and a connection that waits at one of those is reset.
 func (c *Caddy) Reload(caddyfile string) error {
 	c.t.Helper()
-	return c.load(caddyfile)
+	err := c.load(caddyfile)
+	time.Sleep(100 * time.Millisecond)
+	return err
 }
 
 func (c *Caddy) load(caddyfile string) error {
