@@ -150,9 +150,9 @@ var chineseProblem = map[string]string{
 
 	"the provider wants to switch protocols":                                                                                                  "渠道要求切换协议",
 	"the provider's answer is larger than max_response_body":                                                                                  "渠道的应答超过 max_response_body",
-	"the provider's answer has a Content-Encoding that was not asked for":                                                                     "渠道的应答用了没有请求的 Content-Encoding",
+	"the provider's answer has a Content-Encoding that is not undone; gzip, deflate, br and zstd are, three of them at most":                                                                     "渠道应答的 Content-Encoding 无法解开；可以解开的是 gzip、deflate、br 和 zstd，最多三层",
 	"the provider's answer did not come whole within the timeout; ask it what became of the request":                                          "渠道的应答在超时时间内没有收完整；请先查单，确认这笔请求的结果",
-	"the provider's answer is broken gzip, or says that it is gzip and is not":                                                                "渠道的应答是损坏的 gzip，或者声称是 gzip 其实不是",
+	"the provider's answer is broken %s, or says that it is %[1]s and is not":                                                                "渠道的应答是损坏的 %s，或者声称是 %[1]s 其实不是",
 	"the provider's answer broke off; ask it what became of the request":                                                                      "渠道的应答中断了；请先查单，确认这笔请求的结果",
 	"the provider redirects, which is never followed":                                                                                         "渠道返回了重定向，sidecar 从不跟随",
 	"the provider's answer has a status that means nothing":                                                                                   "渠道应答的状态码没有意义",

@@ -12,7 +12,6 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/countersign/caddy-countersign/module/body"
@@ -64,20 +63,16 @@ func (e *exchange) read(ctx context.Context, res *http.Response) *problem.Proble
 	if res.ContentLength > limit {
 		return invalid(problem.ResponseTooLarge, i18n.T("the provider's answer is larger than max_response_body"))
 	}
-	from := io.Reader(res.Body)
+	from, err := undo(res.Body, res.Header["Content-Encoding"])
+	if err != nil {
+		return invalid(problem.ResponseInvalid, i18n.T("the provider's answer has a Content-Encoding that is not undone; gzip, deflate, br and zstd are, three of them at most"))
+	}
 	length := res.ContentLength
-	switch encoding := strings.ToLower(strings.TrimSpace(strings.Join(res.Header["Content-Encoding"], ", "))); encoding {
-	case "", "identity":
-	case "gzip", "x-gzip": // two names of one (RFC 9110, section 8.4.1.3)
-		from, length = newGunzip(res.Body), -1
-	default: // UTF-8, none and the like are no codings: the signature decides
-		for coding := range strings.SplitSeq(encoding, ",") {
-			if slices.Contains([]string{"gzip", "x-gzip", "br", "zstd", "deflate", "compress", "x-compress"}, strings.TrimSpace(coding)) {
-				return invalid(problem.ResponseInvalid, i18n.T("the provider's answer has a Content-Encoding that was not asked for"))
-			}
-		}
+	if from != io.Reader(res.Body) {
+		length = -1 // of the text
 	}
 	raw, err := network.ReadAll(from, length, limit)
+	var broken *codingError
 	switch {
 	case err == nil:
 		rep.body = raw
@@ -86,8 +81,8 @@ func (e *exchange) read(ctx context.Context, res *http.Response) *problem.Proble
 		return invalid(problem.ResponseTooLarge, i18n.T("the provider's answer is larger than max_response_body"))
 	case network.IsTimeout(ctx, err):
 		return problem.New(problem.UpstreamTimeout, i18n.T("the provider's answer did not come whole within the timeout; ask it what became of the request"), nil)
-	case isBrokenGzip(err):
-		return invalid(problem.ResponseInvalid, i18n.T("the provider's answer is broken gzip, or says that it is gzip and is not"))
+	case errors.As(err, &broken):
+		return invalid(problem.ResponseInvalid, i18n.T("the provider's answer is broken %s, or says that it is %[1]s and is not", broken.coding))
 	default:
 		return problem.New(problem.UpstreamFailed, i18n.T("the provider's answer broke off; ask it what became of the request"), network.Describe(err))
 	}

@@ -2,11 +2,15 @@ package proxy_test
 
 import (
 	"bytes"
+	"compress/flate"
+	"compress/zlib"
 	"crypto/rand"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/andybalholm/brotli"
+	"github.com/klauspost/compress/zstd"
 	"github.com/stretchr/testify/assert"
 
 	"github.com/countersign/caddy-countersign/module/internal/testcaddy"
@@ -44,6 +48,70 @@ func TestGzipThatWasNotAskedFor(t *testing.T) {
 	s.problem(t, s.post(sample(t)), unknown("upstream_failed", 502))
 	d.set(chunkedGzip(bytes.Repeat(squeeze(nil), 5000))) // a hundred thousand bytes that are nothing
 	s.problem(t, s.post(sample(t)), unverified("response_invalid", 200))
+}
+
+// What is under a content coding, or under several, is opened as it is without.
+func TestContentCodings(t *testing.T) {
+	d := newDouble(t)
+	s := startSidecar(t, d.Address, "max_response_body 64KiB")
+	raw := func(text []byte) []byte {
+		var out bytes.Buffer
+		w, _ := flate.NewWriter(&out, flate.BestSpeed)
+		_, _ = w.Write(text)
+		_ = w.Close()
+		return out.Bytes()
+	}
+	wrapped := func(text []byte) []byte {
+		var out bytes.Buffer
+		w := zlib.NewWriter(&out)
+		_, _ = w.Write(text)
+		_ = w.Close()
+		return out.Bytes()
+	}
+	br := func(text []byte) []byte {
+		var out bytes.Buffer
+		w := brotli.NewWriter(&out)
+		_, _ = w.Write(text)
+		_ = w.Close()
+		return out.Bytes()
+	}
+	zst := func(text []byte) []byte {
+		w, _ := zstd.NewWriter(nil)
+		return w.EncodeAll(text, nil)
+	}
+	for _, headers := range []string{"Content-Encoding: compress\r\n", "Content-Encoding: gzip, gzip, gzip, gzip\r\n"} {
+		d.set(d.answering(func(c *testcaddy.Conn, g []byte) { c.Answer(200, closing+headers, g) }))
+		s.problem(t, s.post(sample(t)), unverified("response_invalid", 200))
+	}
+	for name, c := range map[string]struct {
+		headers string
+		encode  func([]byte) []byte
+		strict  bool // what stands behind the end is refused
+	}{
+		"gzip":             {"Content-Encoding: gzip\r\n", squeeze, true},
+		"X-GZIP":           {"content-encoding: X-GZIP\r\n", squeeze, true},
+		"deflate":          {"Content-Encoding: deflate\r\n", wrapped, false},
+		"deflate, bare":    {"Content-Encoding: deflate\r\n", raw, false},
+		"br":               {"Content-Encoding: br\r\n", br, true},
+		"zstd":             {"Content-Encoding: zstd\r\n", zst, true},
+		"two in a header":  {"Content-Encoding: br, gzip\r\n", func(g []byte) []byte { return squeeze(br(g)) }, true},
+		"two headers":      {"Content-Encoding: zstd\r\nContent-Encoding: deflate\r\n", func(g []byte) []byte { return wrapped(zst(g)) }, false},
+		"one that is none": {"Content-Encoding: UTF-8, br\r\n", br, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			answer := func(text func(genuine []byte) []byte) *testcaddy.Answer {
+				d.set(d.answering(func(conn *testcaddy.Conn, g []byte) { conn.Answer(200, closing+c.headers, text(g)) }))
+				return s.post(sample(t))
+			}
+			s.ok(t, answer(c.encode))
+			s.problem(t, answer(func([]byte) []byte { return []byte("planted, and no such coding") }), unverified("response_invalid", 200))
+			s.problem(t, answer(func(g []byte) []byte { return c.encode(g)[:20] }), unknown("upstream_failed", 502))
+			s.problem(t, answer(func([]byte) []byte { return c.encode([]byte(`{"a":"` + strings.Repeat("x", 1<<20) + `"}`)) }), unverified("response_too_large", 200))
+			if c.strict {
+				s.problem(t, answer(func(g []byte) []byte { return append(c.encode(g), "planted"...) }), unverified("response_invalid", 200))
+			}
+		})
+	}
 }
 
 // An answer that breaks off leaves the outcome unknown.
