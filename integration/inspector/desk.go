@@ -14,15 +14,20 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"strconv"
 	"time"
 )
 
-// Root is the root of the repository.
+// Root returns the top of the repository: the folder with xcaddy.sh, above the
+// working directory, or "" where there is none.
 func Root() string {
-	_, file, _, _ := runtime.Caller(0)
-	return filepath.Join(filepath.Dir(file), "..", "..")
+	dir, _ := os.Getwd()
+	for ; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "xcaddy.sh")); err == nil {
+			return dir
+		}
+	}
+	return ""
 }
 
 // Desk is the quickstart, on ports of its own.

@@ -12,7 +12,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"testing"
 	"time"
@@ -22,6 +21,8 @@ import (
 
 	// Every module that a Caddyfile of Caddy's own may name.
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
+
+	"github.com/countersign/caddy-countersign/module/internal/checkout"
 )
 
 // Caddy is the Caddy that runs in the test process.
@@ -30,6 +31,7 @@ type Caddy struct {
 
 	t       testing.TB
 	storage string
+	run     int64
 }
 
 // Run starts Caddy with a Caddyfile and stops it at the test's end. Whatever
@@ -51,8 +53,8 @@ func Start(t testing.TB, caddyfile string) (*Caddy, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &Caddy{t: t, Logs: new(Logs), storage: storage}
-	sink.Store(c.Logs)
+	c := &Caddy{t: t, Logs: new(Logs), storage: storage, run: lastRun.Add(1)}
+	runs.Store(c.run, c.Logs)
 	t.Cleanup(func() {
 		if err := caddy.Stop(); err != nil {
 			t.Errorf("stopping Caddy: %v", err)
@@ -94,7 +96,7 @@ func (c *Caddy) complete(config []byte) ([]byte, error) {
 	top["storage"] = map[string]any{"module": "file_system", "root": c.storage}
 	logging := object(top, "logging")
 	log := object(object(logging, "logs"), "default")
-	log["writer"] = map[string]any{"output": "testcaddy"}
+	log["writer"] = map[string]any{"output": "testcaddy", "run": c.run}
 	log["encoder"] = map[string]any{"format": "json"}
 	log["level"] = "DEBUG"
 	return json.Marshal(top)
@@ -149,11 +151,8 @@ func FreeAddress(t testing.TB) string {
 	return ""
 }
 
-// Root is the root of the repository.
-func Root() string {
-	_, file, _, _ := runtime.Caller(0)
-	return filepath.Join(filepath.Dir(file), "..", "..", "..")
-}
+// Root is the top of the repository.
+func Root() string { return checkout.Root() }
 
 // DevKeys is the folder of development keys of one side, "merchant" or
 // "provider".

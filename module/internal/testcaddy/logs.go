@@ -3,6 +3,7 @@ package testcaddy
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -110,11 +111,18 @@ func (l *Logs) Write(line []byte) (int, error) {
 
 func tail(text string, n int) string { return text[max(0, len(text)-n):] }
 
-// sink is where lines go: the log of the test that runs.
-var sink atomic.Pointer[Logs]
+// runs are the logs by the number of the Caddy that writes them. What an earlier
+// Caddy still logs, of a client that left for example, goes to its own log.
+var (
+	runs    sync.Map // of int64 to *Logs
+	lastRun atomic.Int64
+)
 
-// writer writes Caddy's log into sink.
-type writer struct{}
+// writer writes Caddy's log into Logs.
+type writer struct {
+	// Run is the number of the Caddy that writes.
+	Run int64 `json:"run"`
+}
 
 // CaddyModule returns the Caddy module information.
 func (*writer) CaddyModule() caddy.ModuleInfo {
@@ -124,23 +132,22 @@ func (*writer) CaddyModule() caddy.ModuleInfo {
 // String names the writer.
 func (*writer) String() string { return "testcaddy" }
 
-// WriterKey is the same for all.
-func (*writer) WriterKey() string { return "testcaddy" }
+// WriterKey is the same for the configurations of one Caddy.
+func (w *writer) WriterKey() string { return fmt.Sprintf("testcaddy %d", w.Run) }
 
 // OpenWriter opens the writer.
-func (*writer) OpenWriter() (io.WriteCloser, error) { return lines{}, nil }
-
-type lines struct{}
-
-// Write passes a line on.
-func (lines) Write(line []byte) (int, error) {
-	if l := sink.Load(); l != nil {
-		return l.Write(line)
+func (w *writer) OpenWriter() (io.WriteCloser, error) {
+	logs, ok := runs.Load(w.Run)
+	if !ok {
+		return nil, fmt.Errorf("no Caddy of a test has the number %d", w.Run)
 	}
-	return len(line), nil
+	return open{logs.(*Logs)}, nil
 }
 
+// open is a writer that is open. It stays so, as do the logs.
+type open struct{ *Logs }
+
 // Close does nothing.
-func (lines) Close() error { return nil }
+func (open) Close() error { return nil }
 
 var _ caddy.WriterOpener = (*writer)(nil)

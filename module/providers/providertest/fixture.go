@@ -4,20 +4,14 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
-	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/internal/checkout"
 	"github.com/countersign/caddy-countersign/module/keys"
 )
-
-// root is the root of the repository.
-func root() string {
-	_, file, _, _ := runtime.Caller(0)
-	return filepath.Join(filepath.Dir(file), "..", "..", "..")
-}
 
 // Parse reads an object.
 func Parse[T ~string | ~[]byte](t testing.TB, text T) *body.Object {
@@ -50,7 +44,7 @@ func Sample(t testing.TB, name string) string {
 
 func read(t testing.TB, elements ...string) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(append([]string{root()}, elements...)...))
+	text, err := os.ReadFile(filepath.Join(append([]string{checkout.Root()}, elements...)...))
 	require.NoError(t, err)
 	return string(text)
 }
@@ -117,7 +111,7 @@ func Provider(t testing.TB, reference string) *keys.Set {
 
 func devKeys(t testing.TB, side, reference string) *keys.Set {
 	t.Helper()
-	folder := filepath.Join(root(), "keys-dev", side, filepath.FromSlash(reference))
+	folder := filepath.Join(checkout.Root(), "keys-dev", side, filepath.FromSlash(reference))
 	material := make(map[keys.Role]string)
 	for _, role := range keys.Roles {
 		for _, file := range []string{string(role) + ".pem", string(role)} {
