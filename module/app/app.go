@@ -79,7 +79,38 @@ type source struct {
 type want struct {
 	*source
 	reference string // "" for a reference that depends on the request
-	check     func(*keys.Set)
+	loaded    func(*keys.Set)
+	refuse    func(*keys.Set) error
+}
+
+// look hands a set to the handler that wants it, as soon as it has loaded.
+func (w want) look(ctx context.Context, logger *zap.Logger) {
+	set, err := w.ring.Get(ctx, w.reference)
+	if err != nil {
+		return // the ring says why
+	}
+	if w.loaded != nil {
+		w.loaded(set)
+	}
+	if w.refuse == nil {
+		return
+	}
+	if err := w.refuse(set); err != nil {
+		logger.Error("a key set is refused: no message can be signed or verified with it",
+			zap.String("source", w.terms.Label()), zap.String("reference", w.reference), zap.Error(err))
+	}
+}
+
+// usable reports whether the set is loaded, not too old and not refused.
+func (w want) usable() bool {
+	if !w.ring.Usable(w.reference) {
+		return false
+	}
+	if w.refuse == nil {
+		return true
+	}
+	set, err := w.ring.Get(context.Background(), w.reference) // does not wait: it is loaded
+	return err == nil && w.refuse(set) == nil
 }
 
 // Ordinal counts those of a configuration that say the same of themselves, from 0,
@@ -167,12 +198,8 @@ func (a *App) Start() error {
 	a.stop = stop
 	for _, w := range a.wanted {
 		w.ring.Pin(w.reference)
-		if w.check != nil && w.reference != "" {
-			go func() {
-				if set, err := w.ring.Get(ctx, w.reference); err == nil {
-					w.check(set)
-				}
-			}()
+		if w.reference != "" {
+			go w.look(ctx, a.logger)
 		}
 	}
 	for _, p := range a.probes {
@@ -222,14 +249,15 @@ func (a *App) halt() {
 }
 
 // Use finds the ring of a source and has it load a reference as soon as the
-// app starts. Handlers call it while they are provisioned. If check is not nil
-// it is called with the set of a fixed reference once that has loaded.
-func (a *App) Use(name string, reference keys.Template, check func(*keys.Set)) (*keys.Ring, error) {
+// app starts. Handlers call it while they are provisioned. The set of a fixed
+// reference is given to loaded once it has loaded. As long as refuse returns an
+// error for it, the app is not ready, and the error is in the log. Both may be nil.
+func (a *App) Use(name string, reference keys.Template, loaded func(*keys.Set), refuse func(*keys.Set) error) (*keys.Ring, error) {
 	s := a.find(name)
 	if s == nil {
 		return nil, a.unknownSource(name)
 	}
-	w := want{source: s, check: check}
+	w := want{source: s, loaded: loaded, refuse: refuse}
 	if !reference.Dynamic() {
 		w.reference = reference.String()
 	}
@@ -273,7 +301,7 @@ func (a *App) names() string {
 // request has answered lately.
 func (a *App) Ready() bool {
 	for _, w := range a.wants() {
-		if w.reference == "" && !w.ring.Answering() || w.reference != "" && !w.ring.Usable(w.reference) {
+		if w.reference == "" && !w.ring.Answering() || w.reference != "" && !w.usable() {
 			return false
 		}
 	}

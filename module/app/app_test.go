@@ -118,6 +118,27 @@ func TestReady(t *testing.T) {
 	assert.True(t, ready(t, address), "nobody names it any more")
 }
 
+// A set with a key of another kind than the recipe needs is refused as soon as it
+// is loaded.
+func TestASetWithAKeyOfAnotherKind(t *testing.T) {
+	dir := t.TempDir()
+	copySet(t, filepath.Join(dir, "a"))
+	verify := filepath.Join(dir, "a", "verify.pem")
+	good, err := os.ReadFile(verify)
+	require.NoError(t, err)
+	const sm2 = "0409f9df311e5421a150dd7d161e4bc5c672179fad1833fc076bb08ff356f35020ccea490ce26775a52dc6ea718cc1aa600aed05fbf35e084a6632f6072da9ad13"
+	require.NoError(t, os.WriteFile(verify, []byte(sm2), 0o600))
+	address := testcaddy.FreeAddress(t)
+	c := testcaddy.Run(t, keysCaddyfile(address, dir, "a"))
+	c.Logs.Wait(t, 1, func(e testcaddy.Entry) bool {
+		return e.String("msg") == "a key set is refused: no message can be signed or verified with it" && e.String("reference") == "a" &&
+			e.String("error") == "the role verify holds a key of the kind SM2, and easypay needs one of the kind RSA"
+	})
+	assert.False(t, ready(t, address))
+	require.NoError(t, os.WriteFile(verify, good, 0o600))
+	eventually(t, func() bool { return ready(t, address) })
+}
+
 // A reference that is looked for twenty times a second, and is not there, fills
 // no log.
 func TestAMissingFolderIsLoggedOnce(t *testing.T) {

@@ -48,7 +48,7 @@ func (a *App) setUpAudit(ctx caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("audit chain: %w", err)
 	}
-	ring, err := a.Use(chain.Source, reference, a.checkAuditKey)
+	ring, err := a.Use(chain.Source, reference, a.checkAuditKey, nil)
 	if err != nil {
 		return fmt.Errorf("audit chain: %w", err)
 	}

@@ -77,7 +77,8 @@ var chineseDoctor = map[string]string{
 	"%s needs the role %s for requests with encrypted members, and the key set lacks it": "%s 对带加密字段的请求需要用途 %s，而密钥集没有",
 	"add it to the source, unless no request has such a member":                          "请把它加到密钥来源里，除非没有请求带这样的字段",
 	"%s has what it needs": "%s 需要的都有",
-	"%s uses keys of keys-dev, which everybody has, beyond this machine": "%s 在本机以外使用 keys-dev 的密钥，而那些密钥人人都有",
+	"put a key of the right kind there: `keys show` tells which kind each key of a set is": "请换成类型正确的密钥：`keys show` 会列出密钥集里每个密钥的类型",
+	"%s uses keys of keys-dev, which everybody has, beyond this machine":                   "%s 在本机以外使用 keys-dev 的密钥，而那些密钥人人都有",
 	"use keys of your own": "请使用自己的密钥",
 	"they are keys of keys-dev, and serve this machine only": "是 keys-dev 的密钥，只服务本机",
 

@@ -24,9 +24,10 @@ var chineseKeys = map[string]string{
 	"fingerprint %s\nthe private key is in %s: it never leaves this machine\n": "指纹 %s\n私钥在 %s：它绝不离开本机\n",
 	"--bits %d: give 2048 to 8192":                                             "--bits %d：请给 2048 到 8192",
 
-	"the password is wrong":                                   "密码不对",
-	"opening the PKCS #12 key store: %w":                      "打开 PKCS #12 密钥库时出错：%w",
-	"opening the Java key store (is the password right?): %w": "打开 Java 密钥库时出错（密码对吗？）：%w",
+	"the password is wrong":              "密码不对",
+	"opening the PKCS #12 key store: %w": "打开 PKCS #12 密钥库时出错：%w",
+	"the key in the PKCS #12 key store is an SM2 key, or one on another curve, which is not read from there; take it out with `openssl pkcs12 -nodes -in FILE -out key.pem` and import key.pem": "PKCS #12 密钥库里是 SM2 私钥，或其他曲线上的私钥，无法直接读取；请用 `openssl pkcs12 -nodes -in FILE -out key.pem` 取出，再导入 key.pem",
+	"opening the Java key store (is the password right?): %w":                                                            "打开 Java 密钥库时出错（密码对吗？）：%w",
 	"the Java key store holds several private keys; export the one that is meant with keytool -importkeystore -srcalias": "Java 密钥库里有多个私钥；请用 keytool -importkeystore -srcalias 导出要用的那一个",
 	"opening the key of the Java key store (has it a password of its own?): %w":                                          "打开 Java 密钥库里的私钥时出错（它有单独的密码吗？）：%w",
 	"reading a certificate of the Java key store: %w":                                                                    "读取 Java 密钥库里的证书时出错：%w",

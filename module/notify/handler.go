@@ -276,8 +276,14 @@ func (h *Handler) provisionKeys(a *app.App) error {
 				zap.String("reference", text), zap.String("member", member), zap.String("at", h.Line))
 		}
 	}
-	h.ring, err = a.Use(h.Source, h.reference, nil)
+	h.ring, err = a.Use(h.Source, h.reference, nil, h.checkKinds)
 	return err
+}
+
+// checkKinds refuses a key set whose keys cannot verify or decrypt any
+// notification.
+func (h *Handler) checkKinds(set *keys.Set) error {
+	return h.rules.CheckKinds(set, h.rules.Notification.Roles...)
 }
 
 // ServeHTTP verifies a notification and has the application answer it.

@@ -87,3 +87,20 @@ func TestTwoKeys(t *testing.T) {
 	entries := c.audit(t)
 	assert.NotEqual(t, entries[0].Fingerprints, entries[1].Fingerprints, "the log says which key it was")
 }
+
+// A key of another kind is refused for what it is, and not as a forgery.
+func TestAKeyOfAnotherKind(t *testing.T) {
+	folder := t.TempDir()
+	s := sides[0]
+	require.NoError(t, os.MkdirAll(filepath.Join(folder, s.keys), 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(folder, s.keys, "verify.pem"), []byte(sm2Key), 0o600))
+	app := newApplication(t, says("ok"))
+	c := serve(t, s.directive("")+app.proxy())
+	c.keys = folder
+	c.load(t, s.directive("")+app.proxy())
+	refused(t, c, app, s.genuine(t), "keys_unavailable")
+	assert.Contains(t, c.logged(t), "the role verify holds a key of the kind SM2, and easypay needs one of the kind RSA")
+}
+
+// sm2Key is a public key of SM2 as providers write it (GB/T 32918.5, annex A).
+const sm2Key = "0409f9df311e5421a150dd7d161e4bc5c672179fad1833fc076bb08ff356f35020ccea490ce26775a52dc6ea718cc1aa600aed05fbf35e084a6632f6072da9ad13"

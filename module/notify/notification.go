@@ -81,6 +81,9 @@ func (n *notification) open(ctx context.Context, m *message.Message) (*scheme.Ve
 		return nil, p
 	}
 	n.keys = set
+	if err := n.h.checkKinds(set); err != nil {
+		return nil, problem.New(problem.KeysUnavailable, i18n.Of(err), nil)
+	}
 
 	end := n.h.meter.Span(ctx, telemetry.SpanOpen)
 	start := time.Now()

@@ -130,7 +130,10 @@ func (e *exchange) findKeys(ctx context.Context, roles []keys.Role) *problem.Pro
 		return p
 	}
 	e.keys = set
-	return e.t.checkKinds(set)
+	if err := e.t.rules.CheckKinds(set); err != nil {
+		return problem.New(problem.KeysUnavailable, i18n.Of(err), nil)
+	}
+	return nil
 }
 
 // seal seals the request for the next try.

@@ -303,3 +303,14 @@ http://%s {
 	assert.Equal(t, "two", s.Logs.Audit(t, 2).String("profile"))
 	assert.Equal(t, "easypay", s.Logs.Audit(t, 2).String("scheme"))
 }
+
+// A key of another kind than the recipe needs signs nothing, and nothing is sent.
+func TestAKeyOfAnotherKind(t *testing.T) {
+	d := newDouble(t)
+	dir := keyFolder(t, "a")
+	verify := filepath.Join(dir, "a", "verify.pem")
+	require.NoError(t, os.WriteFile(verify, []byte("0409f9df311e5421a150dd7d161e4bc5c672179fad1833fc076bb08ff356f35020ccea490ce26775a52dc6ea718cc1aa600aed05fbf35e084a6632f6072da9ad13"), 0o600))
+	s := startWithKeys(t, d.Address, dir, "a", "")
+	s.problem(t, s.post(sample(t)), notSent("keys_unavailable", 503, "the role verify holds a key of the kind SM2, and easypay needs one of the kind RSA"))
+	assert.Zero(t, d.Accepted())
+}

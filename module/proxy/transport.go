@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -26,9 +25,7 @@ import (
 	"github.com/countersign/caddy-countersign/module/inspector/recorder"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/network"
-	"github.com/countersign/caddy-countersign/module/problem"
 	"github.com/countersign/caddy-countersign/module/protocol"
-	"github.com/countersign/caddy-countersign/module/recipe"
 	"github.com/countersign/caddy-countersign/module/scheme"
 	"github.com/countersign/caddy-countersign/module/telemetry"
 )
@@ -115,8 +112,7 @@ type Transport struct {
 	recipes   protocol.Recipes // of the configuration, while a Caddyfile is read
 	scheme    scheme.Scheme
 	rules     *scheme.Description
-	kinds     map[keys.Role]string // the kinds of keys that a recipe needs
-	name      string               // of the scheme
+	name      string // of the scheme
 	reference keys.Template
 	ring      *keys.Ring
 	language  i18n.Language // of problems, where a request prefers none
@@ -232,21 +228,7 @@ func (t *Transport) load(recipes protocol.Recipes) error {
 	if t.rules.Request == nil {
 		return fmt.Errorf("%s serves notifications only, as its recipe has no block request; use countersign_notify %s", t.name, t.name)
 	}
-	if p, ok := s.(*recipe.Program); ok {
-		t.kinds = p.KeyKinds()
-	}
 	return t.checkGuard()
-}
-
-// checkKinds refuses a key set with a key of another kind than the scheme needs.
-func (t *Transport) checkKinds(set *keys.Set) *problem.Problem {
-	for role, kind := range t.kinds {
-		held := set.Kinds(role)
-		if len(held) > 0 && !slices.Contains(held, kind) {
-			return problem.New(problem.KeysUnavailable, i18n.T("the role %s holds a key of the kind %s, and %s needs one of the kind %s", role, strings.Join(held, ", "), t.name, kind), nil)
-		}
-	}
-	return nil
 }
 
 // fillIn checks the plain options and fills in their defaults.
@@ -315,7 +297,7 @@ func (t *Transport) provisionKeys(ctx caddy.Context, a *app.App) error {
 	if public(parentProxy(ctx)) {
 		check = t.warnDevelopmentKeys
 	}
-	t.ring, err = a.Use(t.Source, t.reference, check)
+	t.ring, err = a.Use(t.Source, t.reference, check, func(set *keys.Set) error { return t.rules.CheckKinds(set) })
 	return err
 }
 

@@ -195,9 +195,9 @@ func (p *Program) SecretSizes() map[keys.Role]int {
 	return sizes
 }
 
-// KeyKinds are the kinds of keys that the statements need, by role: "RSA", "SM2",
+// keyKinds are the kinds of keys that the statements need, by role: "RSA", "SM2",
 // "ECDSA" or "Ed25519".
-func (p *Program) KeyKinds() map[keys.Role]string {
+func (p *Program) keyKinds() map[keys.Role]string {
 	kinds := make(map[keys.Role]string)
 	add := func(role keys.Role, kind string) {
 		if kind != "" {

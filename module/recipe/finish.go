@@ -11,6 +11,7 @@ import (
 // finish fills in the description, once all blocks are compiled.
 func (c *compiler) finish(r Recipe) error {
 	p, d := c.p, &c.p.description
+	d.Kinds = p.keyKinds()
 	if b := p.request; b != nil {
 		d.Request = c.requestDirection(b)
 		d.Needs = p.needs

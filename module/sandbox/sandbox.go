@@ -128,7 +128,7 @@ func (h *Handler) provision(ctx caddy.Context) (err error) {
 	if h.reference, err = keys.ParseTemplate(reference); err != nil {
 		return err
 	}
-	if h.ring, err = a.Use(h.Source, h.reference, nil); err != nil {
+	if h.ring, err = a.Use(h.Source, h.reference, nil, nil); err != nil {
 		return err
 	}
 	a.Hook().AddSandbox(h.Scheme, http.HandlerFunc(h.answer))

@@ -47,6 +47,10 @@ type Description struct {
 	// answer included. It may be nil.
 	Needs func(request *message.Message) []keys.Role
 
+	// Kinds are the kinds of keys that roles need, such as "SM2". A role that is not
+	// there takes keys of every kind.
+	Kinds map[keys.Role]string
+
 	// Encryption are the roles that Needs adds for requests with a member that is
 	// encrypted.
 	Encryption []keys.Role

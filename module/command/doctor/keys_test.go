@@ -80,6 +80,12 @@ func TestKeysThatDoNotFit(t *testing.T) {
 		"no key to verify with": {
 			func(t *testing.T, dir string) { require.NoError(t, os.Remove(filepath.Join(dir, key("verify")))) },
 			"roles", easypayRef, keysource.Failure, "needs the role verify"},
+		"a key of another kind": {
+			func(t *testing.T, dir string) {
+				point := "0409f9df311e5421a150dd7d161e4bc5c672179fad1833fc076bb08ff356f35020ccea490ce26775a52dc6ea718cc1aa600aed05fbf35e084a6632f6072da9ad13"
+				require.NoError(t, os.WriteFile(filepath.Join(dir, key("verify")), []byte(point), 0o600))
+			},
+			"roles", easypayRef, keysource.Failure, "the role verify holds a key of the kind SM2, and easypay needs one of the kind RSA"},
 		"no key to encrypt with": {
 			func(t *testing.T, dir string) { require.NoError(t, os.Remove(filepath.Join(dir, key("encrypt")))) },
 			"roles", easypayRef, keysource.Warning, "needs the role encrypt for requests with encrypted members"},

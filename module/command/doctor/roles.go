@@ -104,9 +104,21 @@ func (e *examination) checkRoles(u *use, set *loadedSet) {
 			e.warning("roles", set.name, i18n.Sprintf("%s needs the role %s for requests with encrypted members, and the key set lacks it", u.where, role), i18n.Sprintf("add it to the source, unless no request has such a member"))
 		}
 	}
+	if err := u.checkKinds(set.Set); err != nil {
+		e.failure("roles", set.name, u.where+": "+i18n.Of(err).String(), i18n.Sprintf("put a key of the right kind there: `keys show` tells which kind each key of a set is"))
+	}
 	if len(e.findings) == missing {
 		e.ok("roles", set.name, i18n.Sprintf("%s has what it needs", u.where))
 	}
+}
+
+// checkKinds returns why keys of a set are of no use to a use.
+func (u *use) checkKinds(set *keys.Set) error {
+	d := u.scheme.Describe()
+	if u.kind == isNotify {
+		return d.CheckKinds(set, d.Notification.Roles...)
+	}
+	return d.CheckKinds(set)
 }
 
 // checkDevelopment finds keys that everybody has.

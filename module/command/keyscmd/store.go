@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"strings"
 
 	"github.com/pavlo-v-chernykh/keystore-go/v4"
 	"software.sslmate.com/src/go-pkcs12"
@@ -76,6 +77,9 @@ func openPKCS12(data, password []byte) (store, error) {
 	}
 	if errors.Is(err, pkcs12.ErrIncorrectPassword) {
 		return store{}, i18n.Errorf("the password is wrong")
+	}
+	if strings.Contains(err.Error(), "unsupported elliptic curve") { // the package has no error value for it
+		return store{}, i18n.Errorf("the key in the PKCS #12 key store is an SM2 key, or one on another curve, which is not read from there; take it out with `openssl pkcs12 -nodes -in FILE -out key.pem` and import key.pem")
 	}
 	trusted, errTrust := pkcs12.DecodeTrustStore(data, string(password))
 	if errTrust != nil {

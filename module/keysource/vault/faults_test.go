@@ -374,3 +374,19 @@ func TestEnvironmentOfARequest(t *testing.T) {
 	_, err := s.client.write(t.Context(), "auth/approle/login", map[string]any{})
 	require.NoError(t, err)
 }
+
+// SM2 keys stand in fields as the bank wrote them: hexadecimal or Base64.
+func TestSM2InFields(t *testing.T) {
+	const private = "3945208f7b2144b13f36e38ac6d39f95889393692860b51a42fb81ef4df7c5b8"
+	const public = "0409f9df311e5421a150dd7d161e4bc5c672179fad1833fc076bb08ff356f35020ccea490ce26775a52dc6ea718cc1aa600aed05fbf35e084a6632f6072da9ad13"
+	s := against(t, answers(t, map[string]string{
+		"/v1/auth/token/lookup-self": self,
+		"/v1/secret/data/a":          `{"data":{"data":{"sign":"` + private + `","decrypt":"` + private + `","verify":"` + public + `","encrypt":"` + public[2:] + `"},"metadata":{"version":1,"created_time":"x"}}}`,
+	}).URL)
+	set, err := s.Load(t.Context(), "a", nil)
+	require.NoError(t, err)
+	for _, role := range []keys.Role{keys.Sign, keys.Decrypt, keys.Verify, keys.Encrypt} {
+		assert.Equal(t, []string{keys.KindSM2}, set.Kinds(role), role)
+		assert.Equal(t, set.Fingerprints(keys.Verify), set.Fingerprints(role), "the two halves of the standard's example: %s", role)
+	}
+}

@@ -38,7 +38,7 @@ const Subject = "041@Z2024@中国银联股份有限公司@00000001"
 func NewSides(t testing.TB, p *recipe.Program) Sides {
 	t.Helper()
 	s := Sides{make(map[keys.Role]string), make(map[keys.Role]string)}
-	kinds := p.KeyKinds()
+	kinds := p.Describe().Kinds
 	for _, role := range p.Roles() {
 		plain, id := role.Split()
 		switch plain {
