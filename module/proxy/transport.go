@@ -63,7 +63,8 @@ type Transport struct {
 	// The name in logs and metrics. Default: the name of the scheme.
 	Profile string `json:"profile,omitempty"`
 
-	// How long one dial may take, and one TLS handshake. Default: 3s.
+	// How long one dial may take, to all addresses that a name has together, and one
+	// TLS handshake. Default: 3s.
 	DialTimeout caddy.Duration `json:"dial_timeout,omitempty"`
 
 	// How long a whole try may take: dial, send, answer. Default: 30s.
@@ -91,7 +92,8 @@ type Transport struct {
 	// the way can read the requests, and change what is not signed.
 	AllowPlaintextUpstream bool `json:"allow_plaintext_upstream,omitempty"`
 
-	// Anything that Caddy's HTTP transport takes. Its versions are 1.1 by default.
+	// Anything that Caddy's HTTP transport takes. Its versions are 1.1 by default. A
+	// client certificate is taken up when its files change.
 	HTTP *reverseproxy.HTTPTransport `json:"http,omitempty"`
 
 	// What a provider's old server needs of TLS: "1.0" (the versions 1.0 and
@@ -125,6 +127,7 @@ type Transport struct {
 	warned    atomic.Bool // of development keys
 	forward   []string    // canonical names of all headers that are forwarded
 	h2        *h2         // the connections that speak HTTP/2
+	cert      *clientCert // for mTLS, or nil
 	mayReplay bool        // HTTP/1, or TLS that says whether it is HTTP/2
 	expected  string      // the Host that the provider will see, where there is one upstream
 	ownHost   bool        // the transport itself says which Host the provider sees
@@ -203,7 +206,16 @@ func (t *Transport) provision(ctx caddy.Context) error {
 	}
 	if t.HTTP.Transport != nil {
 		t.AllowLegacyTLS(t.HTTP.Transport)
+		if err := t.dialEveryAddress(); err != nil {
+			return fmt.Errorf("http { resolvers }: %w", err)
+		}
+		if t.cert, err = t.watchClientCert(); err != nil {
+			return err
+		}
 		t.h2 = serveHTTP2(t.HTTP.Transport, time.Duration(t.Timeout))
+		if t.cert != nil {
+			go t.cert.watch()
+		}
 	}
 	return nil
 }
@@ -309,6 +321,7 @@ func (t *Transport) Cleanup() error {
 	if t.HTTP == nil {
 		return nil
 	}
+	t.cert.close()
 	t.h2.close()
 	return t.HTTP.Cleanup()
 }

@@ -31,15 +31,21 @@ func full(t *testing.T) string {
 	name, err := syscall.Getsockname(fd)
 	require.NoError(t, err)
 	address := fmt.Sprintf("127.0.0.1:%d", name.(*syscall.SockaddrInet4).Port)
+	fill(t, address)
+	return address
+}
+
+// fill fills the queue of a listener that accepts nothing.
+func fill(t *testing.T, address string) {
+	t.Helper()
 	for range 10 {
 		conn, err := net.DialTimeout("tcp", address, 50*time.Millisecond)
 		if err != nil {
-			return address
+			return
 		}
 		t.Cleanup(func() { _ = conn.Close() })
 	}
 	t.Fatal("the queue does not fill up")
-	return ""
 }
 
 // A provider that was never reached: correct it or send again.

@@ -1,0 +1,163 @@
+package proxy
+
+import (
+	"context"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+)
+
+// defaultDialDelay is how long one address of a name has before the next one is tried
+// beside it (RFC 8305), where http { dial_fallback_delay } does not say.
+const defaultDialDelay = 300 * time.Millisecond
+
+// dialer tries every address of a provider's name within dial_timeout. Go gives each
+// address two seconds before it tries the next, so that of 3 s two dead addresses leave
+// nothing to those that live.
+type dialer struct {
+	dial     func(ctx context.Context, network, address string) (net.Conn, error) // one address
+	resolver *net.Resolver
+	timeout  time.Duration // of all addresses together
+	delay    time.Duration
+}
+
+// dialEveryAddress has the connections to the provider be made by a dialer.
+func (t *Transport) dialEveryAddress() error {
+	base := t.HTTP.Transport
+	if t.HTTP.ProxyProtocol != "" { // the client is part of the address then
+		return nil
+	}
+	d := &dialer{
+		dial: base.DialContext, resolver: net.DefaultResolver,
+		timeout: time.Duration(t.HTTP.DialTimeout), delay: time.Duration(t.HTTP.FallbackDelay),
+	}
+	if d.delay == 0 {
+		d.delay = defaultDialDelay
+	}
+	if t.HTTP.Resolver != nil {
+		var err error
+		if d.resolver, err = resolverAt(t.HTTP.Resolver.Addresses, d.timeout); err != nil {
+			return err
+		}
+	}
+	base.DialContext = d.Dial
+	return nil
+}
+
+// resolverAt is a resolver that asks one of the servers that http { resolvers } names, as
+// Caddy's does.
+func resolverAt(servers []string, timeout time.Duration) (*net.Resolver, error) {
+	addresses := make([]caddy.NetworkAddress, len(servers))
+	for i, server := range servers {
+		var err error
+		if addresses[i], err = caddy.ParseNetworkAddressWithDefaults(server, "udp", 53); err != nil {
+			return nil, err
+		}
+	}
+	ask := net.Dialer{Timeout: timeout}
+	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		address := addresses[rand.IntN(len(addresses))] //nolint:gosec // which one is no secret
+		return ask.DialContext(ctx, address.Network, address.JoinHostPort(0))
+	}}, nil
+}
+
+// Dial connects to one of the addresses that a name has. Each is tried a moment after the
+// one before it, which goes on; the first connection wins.
+func (d *dialer) Dial(ctx context.Context, protocol, address string) (net.Conn, error) {
+	host, port, err := net.SplitHostPort(address)
+	info, ok := reverseproxy.GetDialInfo(ctx)
+	if _, literal := netip.ParseAddr(host); err != nil || host == "" || literal == nil || ok && info.Network != "tcp" {
+		return d.dial(ctx, protocol, address)
+	}
+	ctx, cancel := context.WithTimeout(ctx, d.timeout)
+	defer cancel()
+	addresses, err := d.resolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return nil, reverseproxy.NewDialError(&net.OpError{Op: "dial", Net: protocol, Err: err})
+	}
+	addresses = alternate(addresses)
+	share := d.timeout / time.Duration(len(addresses))
+	if d.delay > 0 {
+		share = min(share, d.delay)
+	}
+	type result struct {
+		conn net.Conn
+		err  error
+	}
+	results := make(chan result)
+	running, firstErr := 0, error(nil)
+	for next := time.NewTimer(0); ; {
+		select {
+		case <-next.C:
+			if len(addresses) == 0 {
+				continue
+			}
+			one := net.JoinHostPort(addresses[0].String(), port)
+			addresses = addresses[1:]
+			running++
+			go func() {
+				conn, err := d.dial(withoutUpstream{ctx}, protocol, one)
+				select {
+				case results <- result{conn, err}:
+				case <-ctx.Done():
+					if err == nil {
+						_ = conn.Close() // another one was faster
+					}
+				}
+			}()
+			next.Reset(share)
+		case r := <-results:
+			if r.err == nil {
+				return r.conn, nil
+			}
+			running--
+			if firstErr == nil {
+				firstErr = r.err
+			}
+			if running == 0 && len(addresses) == 0 {
+				return nil, firstErr
+			}
+			next.Reset(0)
+		case <-ctx.Done():
+			if firstErr == nil {
+				firstErr = reverseproxy.NewDialError(&net.OpError{Op: "dial", Net: protocol, Err: context.Cause(ctx)})
+			}
+			return nil, firstErr
+		}
+	}
+}
+
+// alternate orders addresses so that those of both families take turns, the preferred one
+// first: a network may carry one of them only.
+func alternate(addresses []netip.Addr) []netip.Addr {
+	var preferred, others, all []netip.Addr
+	for _, a := range addresses {
+		a = a.Unmap()
+		if a.Is4() == addresses[0].Unmap().Is4() {
+			preferred = append(preferred, a)
+		} else {
+			others = append(others, a)
+		}
+	}
+	for i := range max(len(preferred), len(others)) {
+		all = append(all, preferred[min(i, len(preferred)):min(i+1, len(preferred))]...)
+		all = append(all, others[min(i, len(others)):min(i+1, len(others))]...)
+	}
+	return all
+}
+
+// withoutUpstream is a context in which Caddy's transport does not find the upstream, so
+// that it dials the address that it is given.
+type withoutUpstream struct{ context.Context }
+
+func (c withoutUpstream) Value(key any) any {
+	value := c.Context.Value(key)
+	if _, ok := value.(reverseproxy.DialInfo); ok {
+		return nil
+	}
+	return value
+}
