@@ -14,15 +14,16 @@ import (
 func TestParseSpeed(t *testing.T) {
 	for name, c := range map[string]struct {
 		text string
-		want float64
+		want speed
 	}{
-		"OpenSSL 3.0": {"                  sign    verify    sign/s verify/s\nrsa 2048 bits 0.000250s 0.000010s   4000.0 100000.0\n", 260},
-		"OpenSSL 3.2": {"                   sign    verify    encrypt   decrypt   sign/s verify/s  encr./s  decr./s\nrsa  2048 bits 0.000250s 0.000010s 0.000011s 0.000260s   4000.0  100000.0  90000.0   3800.0\n", 260},
+		"OpenSSL 3.0": {"                  sign    verify    sign/s verify/s\nrsa 2048 bits 0.000250s 0.000010s   4000.0 100000.0\n", speed{Sign: 250, Verify: 10}},
+		"OpenSSL 3.2": {"                   sign    verify    encrypt   decrypt   sign/s verify/s  encr./s  decr./s\nrsa  2048 bits 0.000250s 0.000010s 0.000011s 0.000260s   4000.0  100000.0  90000.0   3800.0\n", speed{Sign: 250, Verify: 10}},
+		"SM2":         {"                              sign    verify    sign/s verify/s\n 256 bits SM2 (CurveSM2)   0.0003s   0.0003s   2500.0   5000.0\n", speed{Sign: 400, Verify: 200}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := parseSpeed(c.text)
 			require.NoError(t, err)
-			assert.InDelta(t, c.want, got, 0.01)
+			assert.Equal(t, c.want, got)
 		})
 	}
 	_, err := parseSpeed("speed: unknown algorithm")
@@ -109,11 +110,14 @@ func TestCaddyfileFollowsTheContract(t *testing.T) {
 func TestReport(t *testing.T) {
 	r := report{Machine: "a machine", Notes: []string{"a note"}, Overload: &overload{Pass: true}}
 	r.Rows = []row{{Name: "Caddy, reverse_proxy", CPU: 60, ToPlain: 1}, {Name: "sidecar, jeepay", CPU: 84, ToPlain: 1.4}}
+	r.Speeds = []speed{{"SM2", 17, 40}, {"SM2, OpenSSL", 0, 0}}
 	r.Series = []series{{Title: "Connections", Points: []point{{1, r.Rows}, {16, r.Rows}}}}
 	var text strings.Builder
 	require.NoError(t, r.print(&text))
 	assert.Contains(t, text.String(), "MD5 and HMAC, CPU to the plain proxy: 1.40, at most 1.30 is wanted: missed")
 	assert.Contains(t, text.String(), "a note")
+	assert.Regexp(t, `SM2 +17 +40`, text.String())
+	assert.Regexp(t, `SM2, OpenSSL +- +-`, text.String())
 	picture := r.draw()
 	assert.Equal(t, 2, strings.Count(picture, "<polyline"))
 	assert.Contains(t, picture, "sidecar, jeepay")

@@ -95,7 +95,7 @@ func (b *bench) run(ctx context.Context) (err error) {
 	b.upstream = u.address
 	b.report.Machine = b.machine(ctx)
 
-	steps := []func(context.Context) error{b.compare}
+	steps := []func(context.Context) error{b.compare, b.signatures}
 	if b.full {
 		steps = append(steps, b.growth)
 	}

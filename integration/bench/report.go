@@ -11,6 +11,7 @@ import (
 type report struct {
 	Machine  string    `json:"machine"`
 	Rows     []row     `json:"rows,omitempty"`
+	Speeds   []speed   `json:"signatures,omitempty"`
 	Series   []series  `json:"series,omitempty"`
 	Overload *overload `json:"overload,omitempty"`
 	Notes    []string  `json:"notes,omitempty"`
@@ -29,6 +30,12 @@ func (r *report) print(w io.Writer) error {
 		}
 		for _, line := range r.verdicts() {
 			fmt.Fprintln(t, line)
+		}
+	}
+	if len(r.Speeds) > 0 {
+		fmt.Fprint(t, "\nOne signature, one verification\n\n\tsign µs\tverify µs\t\n")
+		for _, s := range r.Speeds {
+			fmt.Fprintf(t, "%s\t%s\t%s\t\n", s.Name, dash("%.0f", s.Sign), dash("%.0f", s.Verify))
 		}
 	}
 	for _, s := range r.Series {
