@@ -117,10 +117,11 @@ func (o *outgoing) mismatch(to *Received) error {
 		return nil
 	}
 	d := o.p.description
+	request := body.NewTree(to.Plain)
 	for _, path := range d.Match {
 		m, ok := o.m.Payload.Get(path)
 		if !ok || !m.IsScalar() || m.IsEmpty() {
-			asked, there := scheme.Asked(to.Plain, path, d.Inside)
+			asked, there := scheme.Asked(request, path, d.Inside)
 			if !there {
 				continue
 			}

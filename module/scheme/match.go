@@ -15,6 +15,7 @@ func (o *opening) checkMatch(answer *message.Message, encrypted []body.Path) err
 	if request == nil || answer.Payload == nil || request.plain == nil || request.plain.Source() == nil {
 		return nil
 	}
+	asked := body.NewTree(request.plain.Source())
 	for _, path := range o.d.Match {
 		if slices.ContainsFunc(encrypted, func(outer body.Path) bool { return outer.Covers(path) }) {
 			continue
@@ -23,7 +24,7 @@ func (o *opening) checkMatch(answer *message.Message, encrypted []body.Path) err
 		if !ok {
 			continue
 		}
-		if want, ok := Asked(request.plain.Source(), path, o.d.Inside); ok && string(want.Text()) != string(got.Text()) {
+		if want, ok := Asked(asked, path, o.d.Inside); ok && string(want.Text()) != string(got.Text()) {
 			return Failf(Mismatch, "the answer names another %s than the request", path[len(path)-1])
 		}
 	}
@@ -32,10 +33,9 @@ func (o *opening) checkMatch(answer *message.Message, encrypted []body.Path) err
 
 // Asked is the value that a request has for a member of Match, and whether it has
 // one.
-func Asked(request *body.Object, path body.Path, inside []body.Path) (body.Member, bool) {
-	asked := body.NewTree(request)
+func Asked(request *body.Tree, path body.Path, inside []body.Path) (body.Member, bool) {
 	for _, candidate := range requestPaths(path, inside) {
-		if want, ok := scalar(asked, candidate); ok {
+		if want, ok := scalar(request, candidate); ok {
 			return want, true
 		}
 	}

@@ -1,0 +1,159 @@
+package body
+
+import (
+	"slices"
+
+	"github.com/countersign/caddy-countersign/module/i18n"
+)
+
+// Ref is a member or element of a Tree.
+type Ref struct {
+	tree *Tree
+	at   int
+}
+
+// Member is the value as the edits have made it.
+func (r Ref) Member() Member {
+	m, _ := r.tree.at(r.at)
+	return m
+}
+
+// Set gives the member another value, which must be valid JSON.
+func (r Ref) Set(raw []byte) {
+	r.tree.own()
+	n := &r.tree.nodes[r.at]
+	n.Member, n.inner = fresh(n.name, raw), nil
+	r.tree.mark()
+}
+
+// SetString gives the member a string.
+func (r Ref) SetString(text []byte) { r.Set(AppendQuote(nil, text)) }
+
+// Remove removes the member.
+func (r Ref) Remove() {
+	r.tree.own()
+	r.tree.nodes[r.at].removed = true
+	r.tree.mark()
+}
+
+func fresh(name, raw []byte) Member { return Member{src: raw, name: name, end: len(raw)} }
+
+func (t *Tree) mark() {
+	for ; t != nil; t = t.parent {
+		t.edited, t.dirty = true, true
+	}
+}
+
+// Set gives the value that a path without "*" names another value, which must be
+// valid JSON. A member that is missing is appended behind the last one, and so
+// are the objects that lead to it. It fails where the path leads through
+// something else than an object, or beyond the end of a list.
+func (t *Tree) Set(path Path, raw []byte) error {
+	for i, name := range path {
+		at := t.index(name)
+		switch {
+		case i == len(path)-1 && at >= 0:
+			Ref{t, at}.Set(raw)
+			return nil
+		case at < 0 && t.isList():
+			return i18n.Errorf("%s: the list has no element %s", path, name)
+		case at < 0:
+			for _, outer := range slices.Backward(path[i+1:]) {
+				raw = slices.Concat([]byte("{"), AppendQuote(nil, outer), []byte(":"), raw, []byte("}"))
+			}
+			t.own()
+			t.nodes = append(t.nodes, node{Member: fresh([]byte(name), raw), kept: -1})
+			t.mark()
+			return nil
+		}
+		inner := t.open(at)
+		if inner == nil {
+			if m, _ := t.at(at); m.IsEmpty() { // null and "" give way to an object
+				for _, outer := range slices.Backward(path[i+1:]) {
+					raw = slices.Concat([]byte("{"), AppendQuote(nil, outer), []byte(":"), raw, []byte("}"))
+				}
+				Ref{t, at}.Set(raw)
+				return nil
+			}
+			return i18n.Errorf("%s: %w", path[:i+1], ErrNotObjectAt)
+		}
+		t = inner
+	}
+	return nil
+}
+
+// SetString is Set with a string.
+func (t *Tree) SetString(path Path, text string) error { return t.Set(path, AppendQuote(nil, text)) }
+
+// Remove removes what a path names.
+func (t *Tree) Remove(path Path) {
+	t.Each(path, func(r Ref) bool {
+		r.Remove()
+		return true
+	})
+}
+
+// Text is the text with the edits: of the whole body for the tree that NewTree
+// has made, otherwise of the value alone. Without edits it is the source itself.
+func (t *Tree) Text() []byte {
+	from, to := t.start, t.end
+	if t.root {
+		from, to = 0, len(t.src)
+	}
+	if !t.edited {
+		return t.src[from:to:to]
+	}
+	t.own()
+	size := to - from
+	for i := range t.nodes {
+		m := t.nodes[i].value()
+		size += len(m.name) + (m.end - m.start) + len(`,"":`)
+	}
+	out := append(make([]byte, 0, size), t.src[from:t.start+1]...)
+	at, first, wrote := t.start+1, -1, false // at: behind the last member that src has
+	for i := range t.nodes {
+		n := &t.nodes[i]
+		m := n.value()
+		if n.kept < 0 {
+			if n.removed {
+				continue
+			}
+			if wrote {
+				out = append(out, ',')
+			}
+			out = append(append(AppendQuote(out, m.name), ':'), m.Raw()...)
+			wrote = true
+			continue
+		}
+		begin, value, end := t.spans(at)
+		if first < 0 {
+			first = begin
+		}
+		if !n.removed {
+			if wrote {
+				out = append(out, t.src[at:begin]...)
+			} else {
+				out = append(out, t.src[t.start+1:first]...)
+			}
+			out = append(append(out, t.src[begin:value]...), m.Raw()...)
+			wrote = true
+		}
+		at = end
+	}
+	return append(out, t.src[at:to]...)
+}
+
+// spans is where a member that src has begins, with its name, where its value
+// begins, and where it ends. It stands behind src[at].
+func (t *Tree) spans(at int) (begin, value, end int) {
+	begin = spaceEnd(t.src, at)
+	if t.src[begin] == ',' {
+		begin = spaceEnd(t.src, begin+1)
+	}
+	value = begin
+	if !t.isList() {
+		value = spaceEnd(t.src, stringEnd(t.src, begin))
+		value = spaceEnd(t.src, value+len(":"))
+	}
+	return begin, value, valueEnd(t.src, value)
+}
