@@ -9,12 +9,14 @@ import "bytes"
 func objectAt(src []byte, start int) *Object {
 	o := &Object{src: src, open: start + 1}
 	at := spaceEnd(src, o.open)
+	var usual [24]Member // most objects have no more, and need no slice that grows
+	members := usual[:0]
 	for src[at] != '}' {
 		var m Member
 		at = m.read(src, at)
-		o.members = append(o.members, m)
+		members = append(members, m)
 	}
-	o.end = at + 1
+	o.members, o.end = append([]Member(nil), members...), at+1
 	return o
 }
 

@@ -41,6 +41,30 @@ func NewTree(o *Object) *Tree {
 	return &Tree{src: o.src, start: o.open - 1, end: o.end, root: true, members: o.members, read: true}
 }
 
+// Fresh is an object's tree without edits, to be edited by itself. What has been
+// read of it is not read again.
+func (t *Tree) Fresh() *Tree {
+	if t.nodes != nil || t.edited {
+		return NewTree(objectAt(t.src, t.start))
+	}
+	return t.copy(nil)
+}
+
+// copy copies a tree of which nothing is edited.
+func (t *Tree) copy(parent *Tree) *Tree {
+	fresh := &Tree{src: t.src, start: t.start, end: t.end, root: t.root, parent: parent, read: t.read, members: t.members}
+	for i, inner := range t.inner {
+		if inner == nil {
+			continue
+		}
+		if fresh.inner == nil {
+			fresh.inner = make([]*Tree, len(t.inner))
+		}
+		fresh.inner[i] = inner.copy(fresh)
+	}
+	return fresh
+}
+
 // own gives a tree that is about to be edited nodes of its own.
 func (t *Tree) own() {
 	t.load()

@@ -132,3 +132,21 @@ func TestPath(t *testing.T) {
 	assert.True(t, Path{"a", "*"}.Covers(Path{"a", "b", "c"}))
 	assert.False(t, Path{"a", "b"}.Covers(Path{"a"}))
 }
+
+// A fresh tree has what the other one had before its edits, and no edit of one is
+// seen in the other.
+func TestFreshTree(t *testing.T) {
+	o, err := Parse([]byte(`{"a":{"b":[{"c":1}],"d":"x"},"e":2}`))
+	require.NoError(t, err)
+	tree := NewTree(o)
+	_, ok := tree.Get(Path{"a", "b", "0", "c"}) // reads what is inside
+	require.True(t, ok)
+
+	fresh := tree.Fresh()
+	require.NoError(t, fresh.Set(Path{"a", "b", "0", "c"}, []byte("3")))
+	require.NoError(t, tree.Set(Path{"a", "d"}, []byte("4")))
+	assert.Equal(t, `{"a":{"b":[{"c":3}],"d":"x"},"e":2}`, string(fresh.Text()))
+	assert.Equal(t, `{"a":{"b":[{"c":1}],"d":4},"e":2}`, string(tree.Text()))
+	assert.Equal(t, string(o.Source()), string(fresh.Fresh().Text()))
+	assert.Equal(t, string(o.Source()), string(tree.Fresh().Text()))
+}

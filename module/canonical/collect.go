@@ -305,6 +305,9 @@ type patterns struct {
 }
 
 func newPatterns(names []string) (p patterns) {
+	if !slices.ContainsFunc(names, func(name string) bool { return strings.HasSuffix(name, "*") }) {
+		return patterns{exact: names}
+	}
 	for _, name := range names {
 		if rest, ok := strings.CutSuffix(name, "*"); ok {
 			p.prefix = append(p.prefix, rest)

@@ -12,7 +12,7 @@ import (
 // number is signed. Its errors are *scheme.Error.
 func (p *Program) Canonical(m *message.Message) ([]byte, error) {
 	m = m.Fresh()
-	e := &env{p: p, m: m, keys: new(keys.Set), zone: china, bytes: func() ([]byte, error) { return m.Wire, nil }}
+	e := &env{p: p, m: m, keys: new(keys.Set), zone: china}
 	var t *text
 	switch {
 	case m.Kind == message.Request && p.request != nil && len(p.request.signs) > 0:

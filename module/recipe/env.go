@@ -25,7 +25,7 @@ type env struct {
 	now     time.Time
 	zone    *time.Location
 
-	// Bytes of the body, as {body} has them.
+	// Bytes of the body, as {body} has them. Nil: as they came.
 	bytes func() ([]byte, error)
 
 	unwrapped map[string]func() ([]byte, error) // envelopes that were opened, by key and text
@@ -35,6 +35,13 @@ type env struct {
 
 	secrets scheme.Secrets // what stands for {secret} and {secret.name}; nil: the key set's
 	hole    bool           // {secret} is written as itself
+}
+
+// fillIn says what stands for secrets, until the function that it returns is called.
+func (e *env) fillIn(secrets scheme.Secrets, hole bool) (done func()) {
+	before, beforeHole := e.secrets, e.hole
+	e.secrets, e.hole = secrets, hole
+	return func() { e.secrets, e.hole = before, beforeHole }
 }
 
 // append appends the value of a placeholder.
@@ -49,6 +56,9 @@ func (e *env) append(dst []byte, p part) ([]byte, error) {
 	switch p.name {
 	case "body":
 		if p.path == nil {
+			if e.bytes == nil {
+				return append(dst, e.m.Wire...), nil
+			}
 			text, err := e.bytes()
 			return append(dst, text...), err
 		}

@@ -124,19 +124,21 @@ func (b *incomingBlock) signatures(e *env, in *scheme.Incoming) ([]scheme.Signat
 			return nil, err
 		}
 	}
-	for _, s := range b.verifies { // a message without its signature is unsigned, whatever else it lacks
-		values, err := s.place.values(e.m, e.fields())
+	values := make([][]string, len(b.verifies))
+	for i, s := range b.verifies { // a message without its signature is unsigned, whatever else it lacks
+		var err error
+		values[i], err = s.place.values(e.m, e.fields())
 		if err != nil {
 			return nil, invalid(err)
 		}
-		if len(values) == 0 {
+		if len(values[i]) == 0 {
 			return nil, scheme.Failf(scheme.Unsigned, "the message has no %s", strings.TrimPrefix(s.place.String(), "body."))
 		}
 	}
 	signatures := make([]scheme.Signature, len(b.verifies))
 	for i, s := range b.verifies {
 		var err error
-		if signatures[i], err = s.incoming(e); err != nil {
+		if signatures[i], err = s.incoming(e, values[i]); err != nil {
 			return nil, err
 		}
 	}

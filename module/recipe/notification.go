@@ -44,7 +44,7 @@ func (c *compiler) notificationLine(b *incomingBlock, l Line, rule *scheme.Notif
 		b.stamp = &freshness{value: value, layout: layout}
 		rule.Time = func(v *scheme.Verified) (time.Time, bool) {
 			m := v.Message()
-			e := &env{p: c.p, m: &m, zone: b.zone, bytes: func() ([]byte, error) { return m.Wire, nil }}
+			e := &env{p: c.p, m: &m, zone: b.zone}
 			text, err := value.text(e)
 			if err != nil {
 				return time.Time{}, false

@@ -58,7 +58,7 @@ func (r *Peer) seal(b *incomingBlock, m *message.Message, to *Received, with Sen
 	s.env = env{p: r.p, m: m, keys: with.Keys, now: with.Now, zone: b.zone, bytes: s.payload, fresh: make(map[string]string), peer: true}
 	if to != nil {
 		wire := to.wire
-		s.request = &env{p: r.p, m: wire, keys: with.Keys, now: with.Now, zone: to.zone, bytes: func() ([]byte, error) { return wire.Wire, nil }}
+		s.request = &env{p: r.p, m: wire, keys: with.Keys, now: with.Now, zone: to.zone}
 	}
 	if b.format.Wrap != nil && b.format.Wrap.Kind != "" {
 		m.Form = emptyTree()

@@ -15,18 +15,19 @@ type place struct {
 	path body.Path
 	name string
 	key  string // of a header's part
+	text string // of String, or ""
 }
 
 // parsePlace reads body.<path>, header.<Name>, header.<Name>.<key>, query.<name>
 // or form.<name>.
-func parsePlace(text string) (place, error) {
+func parsePlace(text string) (p place, err error) {
 	kind, rest, _ := strings.Cut(text, ".")
-	p := place{kind: kind, name: rest}
+	p = place{kind: kind, name: rest}
+	defer func() { p.text = p.String() }()
 	switch {
 	case rest == "":
 	case kind == "body":
-		path, err := body.ParsePath(rest)
-		p.path = path
+		p.path, err = body.ParsePath(rest)
 		return p, err
 	case kind == "header":
 		p.name, p.key, _ = strings.Cut(rest, ".")
@@ -53,6 +54,8 @@ func isHeaderName(name string) bool {
 // String is the place as parsePlace reads it.
 func (p place) String() string {
 	switch {
+	case p.text != "":
+		return p.text
 	case p.kind == "body":
 		return "body." + p.path.String()
 	case p.key != "":

@@ -96,10 +96,8 @@ func (p *Program) block(kind message.Kind) *incomingBlock {
 func (p *Program) incoming(in *scheme.Incoming) *env {
 	m := in.Message
 	e := &env{p: p, m: m, keys: in.Keys, now: in.Now, zone: p.block(m.Kind).zone}
-	e.bytes = func() ([]byte, error) { return m.Wire, nil }
 	if in.Request != nil {
-		r := in.Request.Message
-		e.request = &env{p: p, m: r, keys: in.Keys, now: in.Now, zone: e.zone, bytes: func() ([]byte, error) { return r.Wire, nil }}
+		e.request = &env{p: p, m: in.Request.Message, keys: in.Keys, now: in.Now, zone: e.zone}
 	}
 	return e
 }

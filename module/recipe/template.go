@@ -215,7 +215,7 @@ func (t template) appendTo(dst []byte, e *env) ([]byte, error) {
 
 // text is the template with its placeholders filled in.
 func (t template) text(e *env) (string, error) {
-	text, err := t.appendTo(nil, e)
+	text, err := t.appendTo(make([]byte, 0, 64), e)
 	return string(text), err
 }
 

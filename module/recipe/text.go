@@ -148,15 +148,13 @@ func (t *text) signed(e *env) (text scheme.Text, ambiguous, err error) {
 	}
 	base = slices.Clip(base)
 	hole := func() ([]byte, error) {
-		holes := *e
-		holes.hole = true
-		made, err := t.finish(base, &holes)
+		defer e.fillIn(nil, true)()
+		made, err := t.finish(base, e)
 		return restoreHoles(made, t.secrets), err
 	}
 	return scheme.Text{Canonical: base, Hole: hole, With: func(secrets scheme.Secrets) ([]byte, error) {
-		with := *e
-		with.secrets = secrets
-		return t.finish(base, &with)
+		defer e.fillIn(secrets, false)()
+		return t.finish(base, e)
 	}}, ambiguous, nil
 }
 
@@ -174,9 +172,9 @@ func (t *text) finish(made []byte, e *env) ([]byte, error) {
 // signedAnywhere is signed for a text with a secret before its end, which is made
 // once for each secret.
 func (t *text) signedAnywhere(e *env) (text scheme.Text, ambiguous, err error) {
-	holes := *e
-	holes.hole = true
-	made, ambiguous, err := t.run(&holes, len(t.steps))
+	done := e.fillIn(nil, true)
+	made, ambiguous, err := t.run(e, len(t.steps))
+	done()
 	if err != nil {
 		return text, nil, err
 	}
@@ -188,9 +186,8 @@ func (t *text) signedAnywhere(e *env) (text scheme.Text, ambiguous, err error) {
 		}
 	}
 	return scheme.Text{Canonical: canonicalString, Hole: func() ([]byte, error) { return hole, nil }, With: func(secrets scheme.Secrets) ([]byte, error) {
-		with := *e
-		with.secrets = secrets
-		made, _, err := t.run(&with, len(t.steps))
+		defer e.fillIn(secrets, false)()
+		made, _, err := t.run(e, len(t.steps))
 		return made, err
 	}}, ambiguous, nil
 }

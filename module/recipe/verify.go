@@ -102,15 +102,9 @@ func checkLayout(l Line, layout string) error {
 	return nil
 }
 
-// incoming is the signature of a message that came in.
-func (s *signature) incoming(e *env) (scheme.Signature, error) {
-	values, err := s.place.values(e.m, e.fields())
-	if err != nil {
-		return scheme.Signature{}, invalid(err)
-	}
-	if len(values) == 0 { // nothing else matters then
-		return scheme.Signature{Algorithm: s.algorithm, Encoding: s.encoding, Where: s.place.String(), Part: s.part}, nil
-	}
+// incoming is the signature of a message that came in: one of the values at its
+// place.
+func (s *signature) incoming(e *env, values []string) (scheme.Signature, error) {
 	if values = s.split(values); len(values) > maxSignatures {
 		return scheme.Signature{}, scheme.Failf(scheme.BadSignature, "%s holds more than %d signatures", s.place, maxSignatures)
 	}

@@ -107,6 +107,9 @@ type opening struct {
 func (o *opening) guest() Incoming {
 	guest := o.in
 	guest.Message = o.in.Message.Fresh()
+	if o.in.Message.Payload != nil {
+		guest.Message.Payload = o.in.Message.Payload.Fresh() // what the twins were looked for in
+	}
 	if o.in.Keys != nil {
 		set := *o.in.Keys
 		guest.Keys = &set
@@ -172,7 +175,15 @@ func (o *opening) reveal(guest *Incoming) error {
 
 // direction is what the description says of a kind of messages.
 func (d *Description) direction(kind message.Kind) (*Direction, error) {
-	direction := map[message.Kind]*Direction{message.Request: d.Request, message.Answer: d.Answer, message.Notification: d.Notification}[kind]
+	var direction *Direction
+	switch kind {
+	case message.Request:
+		direction = d.Request
+	case message.Answer:
+		direction = d.Answer
+	case message.Notification:
+		direction = d.Notification
+	}
 	if direction == nil && kind == message.Answer {
 		return nil, Failf(Unsigned, "%s has no rule for answers, which the provider does not sign", d.Name)
 	}
