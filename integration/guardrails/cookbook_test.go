@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/countersign/caddy-countersign/integration/process"
+	"github.com/countersign/caddy-countersign/integration/vault/vaulttest"
 	"github.com/countersign/caddy-countersign/module/stores/redis/redistest"
 )
 
@@ -183,25 +184,65 @@ func TestBudgetByCaller(t *testing.T) {
 	assert.Equal(t, "refused:budget", refused["guard"])
 }
 
-// Two people, known by their certificates. Here the keys are files; with Transit it
-// runs in integration/vault.
+// Two people, known by their certificates, and keys that never leave Vault.
 func TestTreasury(t *testing.T) {
+	jeepay := filepath.Join(repository(t), "keys-dev/merchant/jeepay")
+	t.Run("files", func(t *testing.T) {
+		keys := process.Folder(t)
+		require.NoError(t, os.CopyFS(filepath.Join(keys, "jeepay"), os.DirFS(jeepay)))
+		require.NoError(t, os.CopyFS(filepath.Join(keys, "audit"), os.DirFS(filepath.Join(jeepay, "M1623997351"))))
+		text := example(t, "guard-treasury.Caddyfile")
+		block := regexp.MustCompile(`keys vault [^\n]*\{\n[^}]*\}[^}]*\}\n`)
+		require.Regexp(t, block, text)
+		treasury(t, block.ReplaceAllString(text, "keys file "+keys+"\n"))
+	})
+	t.Run("transit", func(t *testing.T) {
+		if testing.Short() {
+			t.Skip("it starts a Vault server")
+		}
+		vault := vaulttest.Start(t)
+		verify, err := os.ReadFile(filepath.Join(jeepay, "M1623997351/verify.pem"))
+		require.NoError(t, err)
+		require.NoError(t, vault.EnableKV("payments"))
+		require.NoError(t, vault.EnableTransit("signing"))
+		rules := ""
+		for reference, key := range map[string]string{"jeepay/M1623997351": "merchant", "audit": "audit"} {
+			require.NoError(t, vault.CreateKey("signing", key, "rsa-2048"))
+			_, err := vault.PutSecret("payments", reference, map[string]string{"sign": "transit:signing/" + key, "verify": string(verify)})
+			require.NoError(t, err)
+			for path, capability := range map[string]string{
+				"payments/data/" + reference: "read", "payments/metadata/" + reference: "read",
+				"signing/keys/" + key: "read", "signing/sign/" + key + "/sha2-256": "update",
+			} {
+				rules += fmt.Sprintf("path %q { capabilities = [%q] }\n", path, capability)
+			}
+		}
+		require.NoError(t, vault.WritePolicy("treasury", rules))
+		token, err := vault.CreateToken(vaulttest.Tokens{Policies: []string{"treasury"}, TTL: time.Hour})
+		require.NoError(t, err)
+		file := filepath.Join(process.Folder(t), "token")
+		require.NoError(t, os.WriteFile(file, []byte(token), 0o600))
+		treasury(t, example(t, "guard-treasury.Caddyfile"), "VAULT_ADDR="+vault.URL, "VAULT_TOKEN_FILE="+file)
+	})
+}
+
+func treasury(t *testing.T, text string, environment ...string) {
+	t.Helper()
 	server, people, strangers := newAuthority(t), newAuthority(t), newAuthority(t)
-	tlsDir, keys := process.Folder(t), process.Folder(t)
+	tlsDir := process.Folder(t)
 	_, certificate, key := server.issue(t, "treasury.example")
 	for name, content := range map[string][]byte{"server.pem": certificate, "server.key": key, "people.pem": people.pem} {
 		require.NoError(t, os.WriteFile(filepath.Join(tlsDir, name), content, 0o600))
 	}
-	require.NoError(t, os.CopyFS(filepath.Join(keys, "jeepay"), os.DirFS(filepath.Join(repository(t), "keys-dev/merchant/jeepay"))))
-	require.NoError(t, os.CopyFS(filepath.Join(keys, "audit"), os.DirFS(filepath.Join(repository(t), "keys-dev/merchant/jeepay/M1623997351"))))
-	text := example(t, "guard-treasury.Caddyfile", ":8443 {", ":$PORT {", "kv payments\n", "", "auth token_file {$VAULT_TOKEN_FILE:/run/countersign/token}\n", "",
-		"keys vault {$VAULT_ADDR:http://127.0.0.1:8200}", "keys file "+keys, "{$PROVIDER:https://pay.example.com}", "$PROVIDER")
 	address := freeAddress(t)
 	p := startProvider(t)
 	_, port, err := net.SplitHostPort(address)
 	require.NoError(t, err)
-	text = strings.NewReplacer("$PORT", port, "$PROVIDER", p.Listener.Addr().String()).Replace(text)
-	s := start(t, text, "tcp", address, "TREASURY_TLS="+tlsDir, "TREASURY_LOGS=$DIR")
+	for _, change := range [][2]string{{":8443 {", ":" + port + " {"}, {"{$PROVIDER:https://pay.example.com}", p.Listener.Addr().String()}} {
+		require.Contains(t, text, change[0])
+		text = strings.ReplaceAll(text, change[0], change[1])
+	}
+	s := start(t, text, "tcp", address, append(environment, "TREASURY_TLS="+tlsDir, "TREASURY_LOGS=$DIR")...)
 	ask := func(body string, certificates ...tls.Certificate) (answer, error) {
 		c := client("tcp", address)
 		c.Transport.(*http.Transport).TLSClientConfig = &tls.Config{RootCAs: server.pool, Certificates: certificates}
