@@ -314,18 +314,25 @@ func (p *page) widths(t *testing.T) {
 func (p *page) accessible(t *testing.T) {
 	axe := axeCore(t)
 	places := p.places()
-	for _, theme := range []string{"light", "dark"} {
-		p.do(emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: theme}, {Name: "prefers-reduced-motion", Value: "reduce"}}))
-		background := p.is("getComputedStyle(document.body).backgroundColor")
-		assert.Equal(t, theme == "dark", background == "rgb(14, 19, 26)", "%v in %s", background, theme)
-		for _, width := range []int64{360, 1280} {
-			p.do(chromedp.EmulateViewport(width, 900))
-			for place, there := range places {
-				p.is(fmt.Sprintf("location.hash = %q", place))
-				p.await(fmt.Sprintf("document.querySelector(%q)", there))
-				var violations []string
-				p.do(chromedp.Evaluate(axe+"; 0", nil), chromedp.Evaluate(`axe.run(document, { resultTypes: ["violations"] }).then((r) => r.violations.flatMap((v) => v.nodes.map((n) => v.id + ": " + n.target + ": " + n.failureSummary)))`, &violations, chromedp.EvalAsValue, awaitPromise))
-				assert.Empty(t, violations, "%s, %s, %d px", place, theme, width)
+	for _, language := range []string{"en", "zh-CN"} {
+		p.is(`location.hash = "#/"`)
+		if p.is("document.documentElement.lang") != language {
+			p.press("#language")
+			p.await(fmt.Sprintf("document.documentElement.lang === %q", language))
+		}
+		for _, theme := range []string{"light", "dark"} {
+			p.do(emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: theme}, {Name: "prefers-reduced-motion", Value: "reduce"}}))
+			background := p.is("getComputedStyle(document.body).backgroundColor")
+			assert.Equal(t, theme == "dark", background == "rgb(14, 19, 26)", "%v in %s", background, theme)
+			for _, width := range []int64{360, 1280} {
+				p.do(chromedp.EmulateViewport(width, 900))
+				for place, there := range places {
+					p.is(fmt.Sprintf("location.hash = %q", place))
+					p.await(fmt.Sprintf("document.querySelector(%q)", there))
+					var violations []string
+					p.do(chromedp.Evaluate(axe+"; 0", nil), chromedp.Evaluate(`axe.run(document, { resultTypes: ["violations"] }).then((r) => r.violations.flatMap((v) => v.nodes.map((n) => v.id + ": " + n.target + ": " + n.failureSummary)))`, &violations, chromedp.EvalAsValue, awaitPromise))
+					assert.Empty(t, violations, "%s, %s, %s, %d px", place, language, theme, width)
+				}
 			}
 		}
 	}

@@ -148,3 +148,21 @@ func TestWatching(t *testing.T) {
 	w, _ := r.Watch()
 	assert.Nil(t, w, "watchers are bounded")
 }
+
+// BenchmarkAdd is what the inspector costs an exchange while nobody looks: a record
+// without bodies, and one with two of 1 KiB.
+func BenchmarkAdd(b *testing.B) {
+	for name, bodies := range map[string]bool{"metadata": false, "bodies": true} {
+		b.Run(name, func(b *testing.B) {
+			r := recorder.New(recorder.Options{Keep: recorder.DefaultKeep, Bodies: bodies})
+			text := strings.Repeat("x", 1<<10)
+			b.ReportAllocs()
+			for b.Loop() {
+				rec := record("4Q2XJ4", text)
+				rec.Path = "/ledger/mpos"
+				rec.Bodies.Sent = rec.Bodies.Posted
+				r.Add(rec)
+			}
+		})
+	}
+}
