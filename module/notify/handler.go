@@ -111,8 +111,8 @@ type Handler struct {
 	load       load
 	holdBack   bool // an answer until it is whole
 	ack        ackRule
-	ownProfile bool // no profile is given
-	identity   int  // among the handlers that are alike, in the memory of once
+	ownProfile bool   // no profile is given
+	identity   string // among the handlers that are alike, in the memory of once
 	meter      *telemetry.Meter
 	audit      *telemetry.Audit
 	diagnoses  *diagnosis.Log
@@ -179,8 +179,13 @@ func (h *Handler) provision(ctx caddy.Context) error {
 	h.meter = telemetry.Notifications(h.Scheme.Name, h.Profile)
 	if h.ownProfile {
 		// Two handlers that nobody has named, with the same scheme and reference,
-		// remember apart: there may be another application behind each.
-		h.identity = a.Ordinal("notify " + h.Scheme.Name + " " + h.Reference)
+		// remember apart: there may be another application behind each. Caddy sets
+		// the servers up in any order, and the handlers of one in theirs.
+		server := ""
+		if s, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok {
+			server = s.Name()
+		}
+		h.identity = fmt.Sprintf("%s/%d", server, a.Ordinal("notify "+server+" "+h.Scheme.Name+" "+h.Reference))
 	}
 	if err := h.provisionKeys(a); err != nil {
 		return err

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -97,7 +96,7 @@ func (n *notification) once(w http.ResponseWriter, r *http.Request, next caddyht
 // not escape are the same for different messages.
 func (n *notification) key() string {
 	sum := n.verified.Identity(n.h.rules.Notify)
-	return strconv.Itoa(n.h.identity) + ":" + url.QueryEscape(n.h.Profile) + ":" + url.QueryEscape(n.entry.Reference) + ":" + hex.EncodeToString(sum[:])
+	return url.QueryEscape(n.h.identity) + ":" + url.QueryEscape(n.h.Profile) + ":" + url.QueryEscape(n.entry.Reference) + ":" + hex.EncodeToString(sum[:])
 }
 
 // claim claims the notification. While another holds the claim it waits a

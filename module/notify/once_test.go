@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/countersign/caddy-countersign/module/internal/testcaddy"
 )
 
 // profile is a name that no other test has: the memory is the process's.
@@ -202,6 +204,38 @@ func TestProfilesAreApart(t *testing.T) {
 	}
 	assert.Len(t, app.calls(), 2)
 	assert.Equal(t, []string{"ok", "ok", "repeated", "repeated"}, c.outcomes(t))
+}
+
+// Handlers that nobody has named are kept apart, in one server and in several, and
+// after a reload each has its own memory still.
+func TestHandlersWithoutANameAreApart(t *testing.T) {
+	s := sides[0]
+	apps := make(map[string]*application)
+	for _, where := range []string{"/a", "/b", "/c"} {
+		apps[where] = newApplication(t, says("from "+where))
+	}
+	other := testcaddy.FreeAddress(t)
+	handle := func(where string) string {
+		return "handle " + where + " {\n" + s.directive("\t\tonce 1h") + apps[where].proxy() + "}\n"
+	}
+	site := handle("/a") + handle("/b") + "}\nhttp://" + other + " {\n\tbind 127.0.0.1\n" + handle("/c")
+	c := serve(t, site)
+	elsewhere := &running{url: "http://" + other}
+	note := s.genuine(t)
+	for range 8 { // Caddy sets its servers up in another order each time
+		for _, where := range []string{"/a", "/b", "/c"} {
+			note.target = where
+			to := c
+			if where == "/c" {
+				to = elsewhere
+			}
+			assert.Equal(t, "from "+where, to.post(t, note).body)
+		}
+		c.load(t, site)
+	}
+	for where, app := range apps {
+		assert.Len(t, app.calls(), 1, where)
+	}
 }
 
 func TestAPanicReleasesTheClaim(t *testing.T) {
