@@ -59,7 +59,9 @@ func sameSerial(a, b string) bool {
 // Serial returns the serial number under which the peer knows a key: of the
 // certificate that stands beside the plain key of the role, in upper-case hex;
 // else what the source holds as "<role>.serial"; else the id of the only key
-// that has one. It returns false if there is none.
+// that has one. A peer encrypts and signs with one key where it names it by its
+// serial: that of encrypt is the id of the only key of verify if the set has no key
+// of encrypt, or the same one. It returns false if there is none.
 func (s *Set) Serial(role Role) (string, bool) {
 	for _, key := range s.exactly(role) {
 		if serial := key.info().Serial; serial != "" {
@@ -69,11 +71,18 @@ func (s *Set) Serial(role Role) (string, bool) {
 	if serial := s.serials[role]; serial != "" {
 		return serial, true
 	}
-	if len(s.exactly(role)) == 0 {
+	plain := s.exactly(role)
+	if len(plain) == 0 {
 		if named := s.held(role); len(named) == 1 {
 			if d := named[0].info(); d.ID != "" {
 				return d.ID, true
 			}
+		}
+	}
+	if verify := s.held(Verify); role == Encrypt && len(verify) == 1 {
+		held, d := s.held(Encrypt), verify[0].info()
+		if d.ID != "" && (len(held) == 0 || len(plain) == 1 && plain[0].info().Fingerprint == d.Fingerprint) {
+			return d.ID, true
 		}
 	}
 	return "", false

@@ -107,14 +107,20 @@ func TestSerials(t *testing.T) {
 		role         Role
 		hex, decimal string
 	}{
-		"certificate beside the key":     {map[Role]string{Sign: beside, "sign.serial": "FFFF"}, Sign, "1002653215", "68759663125"},
-		"certificate before the key":     {map[Role]string{Sign: block("CERTIFICATE", certificateOf(t, public, 0x5F)) + block("PRIVATE KEY", pkcs8(key))}, Sign, "5F", "95"},
-		"a file for it":                  {map[Role]string{Sign: bare(pkcs8(key)), "sign.serial": "1DDE55AD98ED71D6\n"}, Sign, "1DDE55AD98ED71D6", "2152251876013076950"},
-		"a file in decimal":              {map[Role]string{Sign: bare(pkcs8(key)), "sign.serial": "68759663125"}, Sign, "68759663125", "68759663125"},
-		"a certificate of verify":        {map[Role]string{Verify: block("CERTIFICATE", certificateOf(t, public, 0xA0B))}, Verify, "0A0B", "2571"},
-		"the only key with an id":        {map[Role]string{"verify@PUB_KEY_ID_01": bare(pkix8(public))}, Verify, "PUB_KEY_ID_01", ""},
-		"none":                           {map[Role]string{Verify: bare(pkix8(public))}, Verify, "", ""},
-		"a plain key and one with an id": {map[Role]string{Verify: bare(pkix8(public)), "verify@AA": bare(pkix8(&two().PublicKey))}, Verify, "", ""},
+		"certificate beside the key":             {map[Role]string{Sign: beside, "sign.serial": "FFFF"}, Sign, "1002653215", "68759663125"},
+		"certificate before the key":             {map[Role]string{Sign: block("CERTIFICATE", certificateOf(t, public, 0x5F)) + block("PRIVATE KEY", pkcs8(key))}, Sign, "5F", "95"},
+		"a file for it":                          {map[Role]string{Sign: bare(pkcs8(key)), "sign.serial": "1DDE55AD98ED71D6\n"}, Sign, "1DDE55AD98ED71D6", "2152251876013076950"},
+		"a file in decimal":                      {map[Role]string{Sign: bare(pkcs8(key)), "sign.serial": "68759663125"}, Sign, "68759663125", "68759663125"},
+		"a certificate of verify":                {map[Role]string{Verify: block("CERTIFICATE", certificateOf(t, public, 0xA0B))}, Verify, "0A0B", "2571"},
+		"the only key with an id":                {map[Role]string{"verify@PUB_KEY_ID_01": bare(pkix8(public))}, Verify, "PUB_KEY_ID_01", ""},
+		"none":                                   {map[Role]string{Verify: bare(pkix8(public))}, Verify, "", ""},
+		"a plain key and one with an id":         {map[Role]string{Verify: bare(pkix8(public)), "verify@AA": bare(pkix8(&two().PublicKey))}, Verify, "", ""},
+		"of encrypt, the only key of verify":     {map[Role]string{"verify@AA": bare(pkix8(public))}, Encrypt, "AA", "170"},
+		"of encrypt, which verify has as well":   {map[Role]string{"verify@AA": bare(pkix8(public)), Encrypt: bare(pkix8(public))}, Encrypt, "AA", "170"},
+		"of encrypt, which is another key":       {map[Role]string{"verify@AA": bare(pkix8(public)), Encrypt: bare(pkix8(&two().PublicKey))}, Encrypt, "", ""},
+		"of encrypt, of two keys of verify none": {map[Role]string{"verify@AA": bare(pkix8(public)), "verify@BB": bare(pkix8(&two().PublicKey))}, Encrypt, "", ""},
+		"of encrypt, a plain key of verify":      {map[Role]string{Verify: bare(pkix8(public))}, Encrypt, "", ""},
+		"of verify, not that of encrypt":         {map[Role]string{"encrypt@AA": bare(pkix8(public))}, Verify, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			set := parse(t, c.texts)
