@@ -201,11 +201,16 @@ func (t *Transport) provision(ctx caddy.Context) error {
 			return err
 		}
 	}
+	if !t.TLSEnabled() && !t.AllowPlaintextUpstream && len(t.HTTP.NetworkProxyRaw) > 0 {
+		t.logger.Warn("network_proxy is not used: the proxy would read what goes to an upstream without TLS; use https://, or allow_plaintext_upstream",
+			zap.String("profile", t.Profile))
+	}
 	if err := t.HTTP.Provision(ctx); err != nil {
 		return fmt.Errorf("setting up the http transport: %w", err)
 	}
 	if t.HTTP.Transport != nil {
 		t.AllowLegacyTLS(t.HTTP.Transport)
+		t.keepFromProxies()
 		if err := t.dialEveryAddress(); err != nil {
 			return fmt.Errorf("http { resolvers }: %w", err)
 		}

@@ -3,6 +3,8 @@ package proxy
 import (
 	"errors"
 	"fmt"
+	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -87,6 +89,23 @@ func (t *Transport) checkTry(info reverseproxy.DialInfo) error {
 		return nil
 	}
 	return plaintextError(info.Address)
+}
+
+// keepFromProxies has requests in plaintext go to the provider itself. An upstream on
+// this machine needs no TLS; a proxy between, be it one of the environment, would
+// read them.
+func (t *Transport) keepFromProxies() {
+	if t.AllowPlaintextUpstream {
+		return
+	}
+	base := t.HTTP.Transport
+	proxy := base.Proxy
+	base.Proxy = func(r *http.Request) (*url.URL, error) {
+		if r.URL.Scheme != "https" {
+			return nil, nil //nolint:nilnil // no proxy
+		}
+		return proxy(r)
+	}
 }
 
 // public reports whether a reverse_proxy has an upstream beyond this machine.

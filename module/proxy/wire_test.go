@@ -76,6 +76,34 @@ func TestNetworkProxy(t *testing.T) {
 	assert.Equal(t, 1, p.Delivered())
 }
 
+// What goes out in plaintext goes through no proxy, be it of the environment or of the
+// http block, unless that is allowed: the proxy would read it.
+func TestPlaintextAvoidsProxies(t *testing.T) {
+	d := newDouble(t)
+	var through atomic.Int64
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		through.Add(1)
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusForbidden)
+	}))
+	defer proxy.Close()
+	_, port, err := net.SplitHostPort(d.Address)
+	require.NoError(t, err)
+	for name, upstream := range map[string]string{
+		"an address": d.Address, "a port alone": ":" + port, "a name": "LOCALHOST:" + port, "with a scheme": "http://" + d.Address,
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := startSidecar(t, upstream, "http {\n network_proxy url "+proxy.URL+"\n}")
+			s.ok(t, s.post(sample(t)))
+			assert.Zero(t, through.Load())
+			assert.NotEmpty(t, s.Logs.Matching(func(e testcaddy.Entry) bool { return strings.HasPrefix(e.String("msg"), "network_proxy is not used") }))
+		})
+	}
+	s := startSidecar(t, d.Address, "allow_plaintext_upstream\nhttp {\n network_proxy url "+proxy.URL+"\n}")
+	s.problem(t, s.post(sample(t)), unverified("response_invalid", 403))
+	assert.EqualValues(t, 1, through.Load())
+}
+
 // Active health checks pass unsigned, as GET, and nothing else does.
 func TestHealthChecks(t *testing.T) {
 	held := providerKeys(t)
