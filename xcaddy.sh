@@ -11,8 +11,8 @@ usage:
       caddyfiles/quickstart.Caddyfile
   ./xcaddy.sh build [-o FILE] [--fast-rsa] [xcaddy arguments]
       builds ./caddy, or FILE. With --fast-rsa OpenSSL computes with private
-      keys, in a third of the time (Linux only; needs a C compiler and OpenSSL's
-      headers to build, and libcrypto.so.3 to run). Arguments such as --with
+      keys, in a third of the time (Linux only; needs a C compiler to build, and
+      libcrypto.so.3 to run: without it Go computes). Arguments such as --with
       MODULE, for more plugins, are for xcaddy, which must be on PATH then.
   ./xcaddy.sh test [go test arguments]
       builds the servers that tests need, then runs every test
@@ -125,10 +125,6 @@ use_fast_rsa() {
 	command -v "${compiler%% *}" >/dev/null || die \
 		"--fast-rsa needs cgo, and the C compiler $compiler is not on PATH; install it (Debian: apt-get install gcc libc6-dev) or leave --fast-rsa out" \
 		"--fast-rsa 需要 cgo,而 PATH 中没有 C 编译器 $compiler;请安装(Debian:apt-get install gcc libc6-dev)或去掉 --fast-rsa"
-	# $compiler may hold arguments: it is not quoted.
-	echo '#include <openssl/evp.h>' | $compiler -E - >/dev/null 2>&1 || die \
-		"--fast-rsa needs the headers of OpenSSL 3, and $compiler does not find them; install them (Debian: apt-get install libssl-dev) or leave --fast-rsa out" \
-		"--fast-rsa 需要 OpenSSL 3 的头文件,而 $compiler 找不到;请安装(Debian:apt-get install libssl-dev)或去掉 --fast-rsa"
 	export GOEXPERIMENT='' CGO_ENABLED=1
 	tags=$tags,fastrsa
 }

@@ -98,6 +98,7 @@ var ours = map[string][]string{
 	"caddy_countersign_key_age_seconds":        {"source"},
 	"caddy_countersign_audit_lost_total":       nil,
 	"caddy_countersign_guard_refusals_total":   {"profile", "rule"},
+	"caddy_countersign_rsa_arithmetic_info":    {"implementation"},
 }
 
 func TestMetricsHaveTheNamesAndLabelsOfTheContract(t *testing.T) {

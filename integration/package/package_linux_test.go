@@ -191,9 +191,6 @@ func TestImage(t *testing.T) {
 			need(t)
 			if flavour != nil {
 				need(t, "apt-get", "dpkg-deb", "gcc")
-				if _, err := os.Stat("/usr/include/openssl/evp.h"); err != nil {
-					t.Skip("the headers of OpenSSL are missing")
-				}
 			}
 			archive := filepath.Join(t.TempDir(), "image.tar")
 			output(t, repository, "./xcaddy.sh", append([]string{"image", "-o", archive}, flavour...)...)

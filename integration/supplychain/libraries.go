@@ -1,19 +1,22 @@
 package main
 
 import (
+	"debug/buildinfo"
 	"debug/elf"
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
+	"strings"
 )
 
 // cLibrary matches the parts of the system's C library, which every program
 // shares with it.
 var cLibrary = regexp.MustCompile(`^(lib(c|m|dl|rt|pthread|resolv)|ld-linux[-\w]*|ld64)\.`)
 
-// systemLibraries returns what the binary does not hold but loads when it
-// starts. The usual flavour loads nothing.
-func systemLibraries(binary string) ([]module, error) {
+// systemLibraries returns what the binary does not hold but loads. The usual
+// flavour loads nothing; --fast-rsa looks for OpenSSL's libcrypto when it runs.
+func systemLibraries(binary string, info *buildinfo.BuildInfo) ([]module, error) {
 	file, err := elf.Open(binary)
 	if format := (*elf.FormatError)(nil); errors.As(err, &format) {
 		return nil, nil // another system's binary; there is one flavour only
@@ -26,12 +29,16 @@ func systemLibraries(binary string) ([]module, error) {
 	if err != nil {
 		return nil, fmt.Errorf("looking for what %s loads: %w", binary, err)
 	}
+	for _, setting := range info.Settings {
+		if setting.Key == "-tags" && slices.Contains(strings.Split(setting.Value, ","), "fastrsa") {
+			names = append(names, "libcrypto.so.3")
+		}
+	}
 	return describeLibraries(names), nil
 }
 
-// describeLibraries names the libraries as modules. The --fast-rsa flavour loads
-// OpenSSL's libcrypto; which release of version 3 that is the machine decides.
-// The licence of any other one is not known here, and so not allowed.
+// describeLibraries names the libraries as modules. Which release of version 3 of
+// OpenSSL is loaded the machine decides. The licence of any other one is not known here, and so not allowed.
 func describeLibraries(names []string) []module {
 	var out []module
 	for _, name := range names {

@@ -62,7 +62,7 @@ func run(ctx context.Context, opts options, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	libraries, err := systemLibraries(binary)
+	libraries, err := systemLibraries(binary, info)
 	if err != nil {
 		return err
 	}

@@ -95,13 +95,18 @@ func TestReplacedByADirectory(t *testing.T) {
 func TestLibrariesThatAreLoaded(t *testing.T) {
 	self, err := os.Executable()
 	require.NoError(t, err)
-	loaded, err := systemLibraries(self)
+	static, fast := &buildinfo.BuildInfo{}, &buildinfo.BuildInfo{Settings: []debug.BuildSetting{{Key: "-tags", Value: "nobadger,fastrsa"}}}
+	loaded, err := systemLibraries(self, static)
 	require.NoError(t, err)
 	assert.Empty(t, loaded, "at most the C library")
-	loaded, err = systemLibraries("main.go")
+	loaded, err = systemLibraries(self, fast)
+	require.NoError(t, err)
+	require.Len(t, loaded, 1)
+	assert.Equal(t, "libcrypto", loaded[0].path)
+	loaded, err = systemLibraries("main.go", static)
 	require.NoError(t, err)
 	assert.Empty(t, loaded, "not of this system")
-	_, err = systemLibraries("missing")
+	_, err = systemLibraries("missing", static)
 	require.Error(t, err)
 
 	loaded = describeLibraries([]string{"libcrypto.so.3", "libc.so.6", "libresolv.so.2", "ld-linux-x86-64.so.2", "libcrypto.so.1.1", "libcurl.so.4"})

@@ -191,6 +191,7 @@ func (a *App) Start() error {
 	}
 	if len(a.sources) > 0 {
 		keys.Harden(a.logger)
+		a.sayArithmetic()
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -210,6 +211,19 @@ func (a *App) Start() error {
 		telemetry.WatchSource(s.terms.Label(), s.ring)
 	}
 	return nil
+}
+
+// sayArithmetic says what computes with RSA private keys. A binary that was built
+// for OpenSSL goes on with Go's arithmetic, about three times as slow, where the
+// machine has no OpenSSL 3.
+func (a *App) sayArithmetic() {
+	implementation, err := keys.Arithmetic()
+	telemetry.Arithmetic(implementation)
+	if err != nil {
+		a.logger.Warn("OpenSSL does not compute with RSA keys; Go does, about three times as slow", zap.Error(err))
+		return
+	}
+	a.logger.Debug("RSA keys are held in memory", zap.String("arithmetic", implementation))
 }
 
 // Stop takes back what this configuration needed. The rings run on where the

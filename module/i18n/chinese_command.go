@@ -2,9 +2,10 @@ package i18n
 
 // What the other commands print.
 var chineseCommand = map[string]string{
-	"roles":   "密钥用途",
-	"routes":  "路由",
-	"sandbox": "沙箱",
+	"roles":      "密钥用途",
+	"arithmetic": "运算实现",
+	"routes":     "路由",
+	"sandbox":    "沙箱",
 
 	"%w, at %s":           "%w，位于 %s",
 	"signing with %s: %w": "用 %s 加签时出错：%w",

@@ -115,6 +115,10 @@ var chineseDoctor = map[string]string{
 	"mode %04o: others than the owner can read a private key": "权限 %04o：所有者以外的人能读到私钥",
 	"chmod go-r %s": "请执行 chmod go-r %s",
 
+	"this binary is built for OpenSSL, and Go computes in its place, about three times as slow: %v": "这个程序是为 OpenSSL 构建的，目前由 Go 代替运算，速度约慢三倍：%v",
+	"install OpenSSL 3 (Debian: apt-get install libssl3), or take the static build":                 "请安装 OpenSSL 3（Debian：apt-get install libssl3），或使用静态版本",
+	"%s computes with private keys in memory":                                                       "内存中的私钥由 %s 运算",
+
 	"the scheme of %s: %w":        "%s 的方案：%w",
 	"the key reference of %s: %w": "%s 的密钥引用：%w",
 }

@@ -139,6 +139,9 @@ func NewPublicKey(public crypto.PublicKey, origin string) *PublicKey {
 	return key
 }
 
+// goArithmetic is what Arithmetic calls Go's own implementation.
+const goArithmetic = "crypto/rsa"
+
 // privateRSA is an RSA private key as it is used.
 type privateRSA interface {
 	crypto.Signer

@@ -8,8 +8,20 @@ import (
 	"github.com/countersign/caddy-countersign/module/keys/internal/libcrypto"
 )
 
-// Arithmetic names what computes with the private keys that are held in memory.
-func Arithmetic() string { return libcrypto.Version() }
+// Arithmetic names what computes with the private keys that are held in memory:
+// "OpenSSL 3.0.19 27 Jan 2026" for instance, or "crypto/rsa" for Go's. The error
+// says why OpenSSL does not, where the binary was built for it.
+func Arithmetic() (string, error) {
+	if err := libcrypto.Load(); err != nil {
+		return goArithmetic, err
+	}
+	return libcrypto.Version(), nil
+}
 
-// usable returns a key as it is used: inside OpenSSL.
-func usable(key *rsa.PrivateKey) (privateRSA, error) { return libcrypto.New(key) }
+// usable returns a key as it is used: inside OpenSSL where the machine has it.
+func usable(key *rsa.PrivateKey) (privateRSA, error) {
+	if libcrypto.Load() != nil {
+		return key, key.Validate()
+	}
+	return libcrypto.New(key)
+}

@@ -42,6 +42,10 @@ var (
 		Name: "caddy_countersign_guard_refusals_total",
 		Help: "Requests that a guardrail refused, by profile and rule.",
 	}, []string{"profile", "rule"})
+	arithmetic = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "caddy_countersign_rsa_arithmetic_info",
+		Help: "1 for what computes with the RSA private keys that are held in memory: crypto/rsa, or a version of OpenSSL.",
+	}, []string{"implementation"})
 	ages = &ageCollector{
 		desc: prometheus.NewDesc("caddy_countersign_key_age_seconds",
 			"Time since the source last confirmed its keys; the oldest of its key sets counts.", []string{"source"}, nil),
@@ -54,7 +58,7 @@ var (
 
 // Register adds the metrics to a registry that may have them already.
 func Register(registry prometheus.Registerer) error {
-	for _, c := range []prometheus.Collector{exchanges, notifications, stages, refreshes, auditLost, guardRefusals, ages} {
+	for _, c := range []prometheus.Collector{exchanges, notifications, stages, refreshes, auditLost, guardRefusals, arithmetic, ages} {
 		if err := registry.Register(c); err != nil {
 			if _, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); !ok {
 				return err
@@ -63,6 +67,9 @@ func Register(registry prometheus.Registerer) error {
 	}
 	return nil
 }
+
+// Arithmetic says what computes with RSA private keys.
+func Arithmetic(implementation string) { arithmetic.WithLabelValues(implementation).Set(1) }
 
 // GuardRule makes the counter of a rule, with the value zero.
 func GuardRule(profile, rule string) { guardRefusals.WithLabelValues(profile, rule) }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/countersign/caddy-countersign/module/app"
 	"github.com/countersign/caddy-countersign/module/i18n"
+	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/keysource"
 )
 
@@ -101,6 +102,7 @@ func Examine(ctx context.Context, config []byte, options Options) []keysource.Fi
 		return e.findings
 	}
 	defer func() { _ = a.Cleanup() }() // the sources' connections; there is nobody to tell
+	e.checkArithmetic()
 	e.checkRoutes()
 	e.checkSources(a.Sources())
 	e.checkUses()
@@ -109,6 +111,16 @@ func Examine(ctx context.Context, config []byte, options Options) []keysource.Fi
 	e.diagnoseSources(a.Sources())
 	e.checkUpstreams()
 	return e.findings
+}
+
+// checkArithmetic says what computes with RSA private keys on this machine.
+func (e *examination) checkArithmetic() {
+	implementation, err := keys.Arithmetic()
+	if err != nil {
+		e.warning("arithmetic", "RSA", i18n.Sprintf("this binary is built for OpenSSL, and Go computes in its place, about three times as slow: %v", err), i18n.Sprintf("install OpenSSL 3 (Debian: apt-get install libssl3), or take the static build"))
+		return
+	}
+	e.ok("arithmetic", "RSA", i18n.Sprintf("%s computes with private keys in memory", implementation))
 }
 
 // Err is an error if one of the findings is a failure.

@@ -240,3 +240,12 @@ func residentKB(t *testing.T) int {
 	t.Fatal("the kernel does not say")
 	return 0
 }
+
+// A machine without the library, or with something else in its place, is an error
+// and not a crash.
+func TestNoLibrary(t *testing.T) {
+	err := find("libcrypto.so.none")
+	require.ErrorContains(t, err, "loading libcrypto.so.none")
+	require.Error(t, find("libm.so.6"))
+	require.NoError(t, find(File)) // the other tests need it
+}
