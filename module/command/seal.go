@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -93,7 +94,7 @@ func (in *input) seal(cmd *cobra.Command, args []string) error {
 // sealError adds the cause, which names the key: this is the operator's own
 // terminal, not a client's answer.
 func sealError(err error) error {
-	if cause := causeOf(err); cause != nil {
+	if cause := causeOf(err); cause != nil && !strings.Contains(err.Error(), cause.Error()) {
 		return i18n.Errorf("%w: %w", err, cause)
 	}
 	return err

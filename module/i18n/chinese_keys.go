@@ -78,6 +78,7 @@ var chineseKeys = map[string]string{
 	"it has %d bits, and at least %d are needed":                                                                "它有 %d 位，至少需要 %d 位",
 	"it has %d bits, and at most %d are taken":                                                                  "它有 %d 位，最多接受 %d 位",
 	"its modulus is even, so it is no RSA key; fetch it anew from the provider":                                 "它的模数是偶数，所以不是 RSA 密钥；请重新向渠道获取",
+	"its exponent is %d, and at most %d is taken; ask for a key with the usual exponent 65537":                  "它的指数是 %d，最大只接受 %d；请向对方要一把常用指数 65537 的密钥",
 	"its exponent is %d, so it is no RSA key; fetch it anew from the provider":                                  "它的指数是 %d，所以不是 RSA 密钥；请重新向渠道获取",
 
 	"the key reference is empty; give the name of a key set, such as easypay/ORG000000000007":          "密钥引用是空的；请给出密钥集的名字，例如 easypay/ORG000000000007",

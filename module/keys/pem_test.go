@@ -167,7 +167,7 @@ func TestKeyAndCertificateInOneFile(t *testing.T) {
 // Keys that would verify nothing, or anything, are refused when they are loaded.
 func TestRSAKeysThatAreNone(t *testing.T) {
 	good := one().PublicKey
-	for _, exponent := range []int{1, 2, 4, 65536} {
+	for _, exponent := range []int{1, 2, 4, 65536, 1<<31 + 1, 1<<32 + 1} {
 		bad := good
 		bad.E = exponent
 		_, err := parseOne(Verify, block("PUBLIC KEY", pkix8(&bad)))
@@ -177,7 +177,9 @@ func TestRSAKeysThatAreNone(t *testing.T) {
 	bad.N = new(big.Int).Lsh(good.N, 1)
 	_, err := parseOne(Encrypt, bare(x509.MarshalPKCS1PublicKey(&bad)))
 	assert.ErrorContains(t, err, "its modulus is even")
-	good.E = 3
-	_, err = parseOne(Verify, block("PUBLIC KEY", pkix8(&good)))
-	assert.NoError(t, err)
+	for _, exponent := range []int{3, 1<<31 - 1} {
+		good.E = exponent
+		_, err = parseOne(Verify, block("PUBLIC KEY", pkix8(&good)))
+		assert.NoError(t, err)
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/rsa"
 	"crypto/x509"
+	"math"
 	"slices"
 
 	"github.com/countersign/caddy-countersign/module/gm"
@@ -125,6 +126,8 @@ func checkRSA(key *rsa.PublicKey) error {
 		return i18n.Errorf("its modulus is even, so it is no RSA key; fetch it anew from the provider")
 	case key.E < 3 || key.E&1 == 0:
 		return i18n.Errorf("its exponent is %d, so it is no RSA key; fetch it anew from the provider", key.E)
+	case int64(key.E) > math.MaxInt32:
+		return i18n.Errorf("its exponent is %d, and at most %d is taken; ask for a key with the usual exponent 65537", key.E, math.MaxInt32)
 	}
 	return nil
 }

@@ -5,13 +5,15 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/countersign/caddy-countersign/module/body"
 )
 
 // Difference is the first difference between our canonical string and the
 // provider's.
 type Difference struct {
 	At     int    // the byte at which they part
-	Member string // the member that it is in, of our string or else of theirs
+	Member string // the member that it is in, of our string or else of theirs, as it may be shown
 	Cause  Cause  // what it probably comes from
 
 	// Also are the other members that differ, each with the name of its
@@ -31,21 +33,21 @@ func Compare(ours, theirs []byte) *Difference {
 	if cause, ok := wholeCause(string(ours), string(theirs)); ok {
 		d.Cause = cause
 		if cause.inside {
-			d.Member = memberAt(a, d.At)
+			d.Member = body.ShowName(memberAt(a, d.At))
 		}
 		return d
 	}
 	if sameInOtherOrder(a, b) {
-		d.Cause, d.Member = orderCause(a, b), memberAt(a, d.At)
+		d.Cause, d.Member = orderCause(a, b), body.ShowName(memberAt(a, d.At))
 		return d
 	}
 	for i, s := range steps {
 		cause := s.cause()
 		if i == 0 {
-			d.Cause, d.Member = cause, s.name()
+			d.Cause, d.Member = cause, body.ShowName(s.name())
 			continue
 		}
-		d.Also = append(d.Also, s.name()+" ("+cause.Name+")")
+		d.Also = append(d.Also, body.ShowName(s.name())+" ("+cause.Name+")")
 	}
 	return d
 }

@@ -124,6 +124,26 @@ func TestCompareNamesWhatElseDiffers(t *testing.T) {
 	assert.Equal(t, []string{"note (missing member)", "zz (empty value kept)"}, d.Also)
 }
 
+// Names come from others: on a terminal they have no effect, and they end.
+func TestCompareShowsNames(t *testing.T) {
+	long := strings.Repeat("n", 900_000)
+	for _, name := range []string{"\x1b[31m", "\x1b]0;x\a", "a\u202eb", long} {
+		for _, texts := range [][2]string{
+			{name + "=1", name + "=2"},
+			{"a=1&" + name + "=2", "a=2&" + name + "=3"},
+			{name + "=1&b=2", "b=2&" + name + "=1"},
+			{"a=1&" + name + "=2", "a=1"},
+			{"a=1", "a=1&" + name + "=2"},
+		} {
+			d := diagnosis.Compare([]byte(texts[0]), []byte(texts[1]))
+			for _, shown := range append(d.Also, d.Member) {
+				assert.NotContains(t, shown, name)
+				assert.Less(t, len(shown), 200)
+			}
+		}
+	}
+}
+
 func TestCompareTellsWhereASecretMayBegin(t *testing.T) {
 	for _, theirs := range []string{"a=1&key=supersecret", "a=1supersecret"} {
 		d := diagnosis.Compare([]byte("a=1"), []byte(theirs))
