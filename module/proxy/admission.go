@@ -57,10 +57,6 @@ func (a *admission) acquire(ctx context.Context) (release func(), p *problem.Pro
 			return nil, left()
 		}
 	}
-	if ctx.Err() != nil {
-		a.places.Release(1)
-		return nil, left()
-	}
 	return func() { a.places.Release(1) }, nil
 }
 
@@ -73,13 +69,18 @@ func left() *problem.Problem {
 }
 
 // acquire waits until the request may be signed. What another machine signs, or a
-// shared secret, does not wait.
+// shared secret, does not wait. A client that is gone is not signed for; one that has
+// closed its side for writing may still read, and is, but does not wait.
 func (e *exchange) acquire(ctx context.Context, roles []keys.Role) (release func(), p *problem.Problem) {
-	if !slices.Contains(roles, keys.Sign) || e.keys.Sign != nil && e.keys.Sign.Remote {
-		if ctx.Err() != nil {
-			return nil, left()
+	release = func() {}
+	if slices.Contains(roles, keys.Sign) && (e.keys.Sign == nil || !e.keys.Sign.Remote) {
+		if release, p = signers.acquire(ctx); p != nil {
+			return nil, p
 		}
-		return func() {}, nil
 	}
-	return signers.acquire(ctx)
+	if ctx.Err() != nil && !e.mayRead() {
+		release()
+		return nil, left()
+	}
+	return release, nil
 }

@@ -103,6 +103,26 @@ func TestClientGone(t *testing.T) {
 	s.ok(t, func() *testcaddy.Answer { d.set(d.genuine); return s.post(sample(t)) }())
 }
 
+// A client that closes its sending side with the last byte of its request, and reads
+// on, gets its answer.
+func TestClientThatClosesItsSendingSideAtOnce(t *testing.T) {
+	d := newDouble(t)
+	s := startSidecar(t, d.Address, "")
+	for range 20 {
+		conn := s.send(t, sample(t))
+		require.NoError(t, conn.(*net.TCPConn).CloseWrite())
+		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		require.NoError(t, err)
+		text, err := io.ReadAll(res.Body)
+		require.NoError(t, err)
+		assert.Equal(t, 200, res.StatusCode, "%s", text)
+		assert.Equal(t, "true", res.Header.Get("Countersign-Verified"))
+		_ = res.Body.Close()
+		_ = conn.Close()
+	}
+	assert.Equal(t, 20, d.Delivered())
+}
+
 // A client that hangs up before anything left is no client_gone: nothing was
 // sent, and the log says so.
 func TestClientGoneBeforeTheFirstByte(t *testing.T) {

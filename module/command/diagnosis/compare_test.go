@@ -93,7 +93,7 @@ func TestCompareNamesTheCause(t *testing.T) {
 		"nested JSON in another order":      {`a={"b":1,"c":"x"}&d=1`, `a={"c":"x","b":1}&d=1`, "JSON re-written", "a", "same JSON"},
 		"cut off":                           {"a=abcdefgh&b=1", "a=abcd&b=1", "cut off", "a", "beginning of the other"},
 		"another name":                      {"orgId=8311&z=1", "orgNo=8311&z=1", "another name", "orgId", "same value"},
-		"invisible character in a name":     {"\u200borgId=8311&z=1", "orgId=8311&z=1", "invisible character", "\u200borgId", "the body has"},
+		"invisible character in a name":     {"\u200borgId=8311&z=1", "orgId=8311&z=1", "invisible character", `\u200borgId`, "the body has"},
 		"another value":                     {"a=x&b=1", "a=y&b=1", "another value", "a", "different values"},
 		"empty against a value":             {"a=x&b=1", "a=&b=1", "another value", "a", "theirs is empty"},
 		"another message altogether":        {"a=x", "<html>", "missing member", "a", "lacks it"},
