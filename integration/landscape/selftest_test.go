@@ -128,7 +128,7 @@ func (x *exchanger) seal() {
 	if last == nil || removed {
 		return // a token, or a signature that another header has taken up
 	}
-	text := string(sealed.Hole())
+	text := string(sealed.Redacted())
 	for name, secret := range x.keys.secrets {
 		hole := "{secret." + name + "}"
 		if name == "" {

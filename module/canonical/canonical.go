@@ -24,9 +24,9 @@ type Pair struct {
 	Name, Value []byte
 }
 
-// ErrTwins says that two pieces are equal but for case. An order that ignores
+// ErrEqualFold says that two pieces are equal but for case. An order that ignores
 // case leaves it open which comes first.
-var ErrTwins = i18n.Errorf("two members are equal but for case")
+var ErrEqualFold = i18n.Errorf("two members are equal but for case")
 
 var equals, ampersand = []byte("="), []byte("&")
 

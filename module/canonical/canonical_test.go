@@ -81,7 +81,7 @@ func TestPieces(t *testing.T) {
 	}
 	for _, twins := range [][]Pair{pairs("a", "x", "A", "X"), pairs("a", "1", "b", "2", "B", "2"), pairs("k", "", "\u212a", "")} {
 		_, err := pieces(twins)
-		assert.ErrorIs(t, err, ErrTwins)
+		assert.ErrorIs(t, err, ErrEqualFold)
 	}
 }
 

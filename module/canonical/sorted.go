@@ -80,7 +80,7 @@ type Text struct {
 }
 
 // Append appends the text of members to dst and returns it in Text.Bytes. Its
-// errors wrap ErrNested, ErrBoolean, ErrTwins, ErrTooLong or ErrNoList, name
+// errors wrap ErrNested, ErrBoolean, ErrEqualFold, ErrTooLong or ErrNoList, name
 // the member and hold no value. Its time is linear in the size of members, but
 // for sorting.
 func (s *Sorted) Append(dst []byte, members []body.Member) (Text, error) {
@@ -262,7 +262,7 @@ func sortNodes(nodes []node, order string, pair, end []byte) error {
 		}
 		// Whole pieces that are the same to the letter have no order to decide.
 		if order != "piece-fold" || !bytes.Equal(slices.Concat(a.name, pair, a.value), slices.Concat(b.name, pair, b.value)) {
-			return i18n.Errorf("member %s: %w", body.ShowName(b.name), ErrTwins)
+			return i18n.Errorf("member %s: %w", body.ShowName(b.name), ErrEqualFold)
 		}
 	}
 	return nil

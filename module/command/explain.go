@@ -47,11 +47,11 @@ func hidden(text []byte) int {
 	return n
 }
 
-// hole shows the text that is digested where a secret stands in it.
-func (e explainer) hole(canonical, hole []byte) {
-	if !bytes.Equal(canonical, hole) {
+// redacted shows the text that is digested where a secret stands in it.
+func (e explainer) redacted(canonical, redacted []byte) {
+	if !bytes.Equal(canonical, redacted) {
 		e.line("digested", "with the secret in place of {secret}:")
-		fmt.Fprintf(e, "%s\n", visible.Show(hole))
+		fmt.Fprintf(e, "%s\n", visible.Show(redacted))
 	}
 }
 

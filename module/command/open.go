@@ -86,7 +86,7 @@ func (in *opener) open(cmd *cobra.Command, args []string) error {
 		} else if !opened.IsUnsigned() {
 			e.keys(set, opened.Fingerprints(), opening...)
 			e.line("signed", "%s", opened.Part())
-			e.hole(opened.Canonical(), opened.Hole())
+			e.redacted(opened.Canonical(), opened.Redacted())
 			e.canonical(opened.Canonical())
 			if opened.Note() != "" {
 				found, _ := diagnosis.WouldOpen(recipe, m, set, in.at(), true)

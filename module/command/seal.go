@@ -73,7 +73,7 @@ func (in *input) seal(cmd *cobra.Command, args []string) error {
 		e.line("scheme", "%s, request", in.name())
 		e.set(set)
 		e.keys(set, sealed.Fingerprints, keys.Sign, keys.Encrypt, keys.SharedSecret)
-		e.hole(sealed.Canonical(), sealed.Hole())
+		e.redacted(sealed.Canonical(), sealed.Redacted())
 		e.canonical(sealed.Canonical())
 	}
 	if err := set.Need(s.Describe().Needs(request)...); err != nil {

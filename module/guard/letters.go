@@ -25,9 +25,9 @@ func sameName(name string) string {
 	}, norm.NFKC.String(name))
 }
 
-// hasTwin reports whether an object has another member whose name a lenient reader
+// hasAlias reports whether an object has another member whose name a lenient reader
 // may take for this one.
-func hasTwin(o *body.Object, name string) bool {
+func hasAlias(o *body.Object, name string) bool {
 	same := ""
 	for _, m := range o.Members() {
 		other := string(m.Name())

@@ -24,7 +24,7 @@ func each(o *body.Object, names body.Path, yield func(m body.Member, found bool)
 	}
 	if names[0] != body.Any {
 		m, ok := o.Get(names[0])
-		if !ok || hasTwin(o, names[0]) {
+		if !ok || hasAlias(o, names[0]) {
 			return yield(body.Member{}, false)
 		}
 		return within(m, names[1:], yield)

@@ -31,15 +31,15 @@ type Format struct {
 	// Wrap, if set, says that the whole payload is one field of another body.
 	Wrap *Wrap
 
-	// Sealed says that the payload is encrypted as a whole, so that it has no
-	// members before it is decrypted.
+	// Sealed says that the payload is encrypted as a whole. It has no members before
+	// it is decrypted.
 	Sealed bool
 
-	// AsWire says that an application gets what came, and not JSON.
+	// AsWire says that the application gets the body as it was received, not JSON.
 	AsWire bool
 }
 
-// Wrap is the field that holds a whole payload, beside other fields.
+// Wrap describes a body in which one field holds the whole payload.
 type Wrap struct {
 	Kind  string // Form or JSON; "" means that the whole body is URL-encoded
 	Field string
@@ -48,7 +48,7 @@ type Wrap struct {
 	Base64 bool // the payload is in Base64 in the field
 }
 
-// MediaType is the Content-Type of a body in the format.
+// MediaType returns the Content-Type of a body in the format.
 func (f Format) MediaType() string {
 	kind := f.Kind
 	if f.Wrap != nil {
@@ -80,8 +80,8 @@ func (f Format) IsJSON() bool {
 
 var byteOrderMark = []byte("\ufeff")
 
-// Read reads the payload of a message from its Wire, and of a query from its
-// Query. A body that is empty has none. One byte order mark is skipped.
+// Read parses the payload of a message from its Wire, or in the format Query from its
+// Query, and sets Payload. An empty body has no payload. One byte order mark is skipped.
 func (f Format) Read(m *Message) error {
 	raw := bytes.TrimPrefix(m.Wire, byteOrderMark)
 	m.Form = nil
@@ -89,7 +89,8 @@ func (f Format) Read(m *Message) error {
 	empty := len(bytes.TrimSpace(raw)) == 0
 	if f.Kind == Form && m.Kind == Notification && m.Query != "" {
 		// Some providers send the parameters of a form in the query, of a GET or of
-		// a POST. Two places would let somebody move one where nobody verifies it.
+		// a POST. If both places were read, an attacker could move a parameter to the
+		// one that is not verified.
 		if !empty {
 			return i18n.Errorf("there are parameters in the body and in the query; a form stands in one of them")
 		}

@@ -1,10 +1,10 @@
-// Package message is a request, an answer or a notification as it stands on the
-// wire, with its payload at hand as JSON.
+// Package message holds a request, an answer or a notification as it is on the wire,
+// with its payload parsed as JSON.
 //
 // There is one kind of message for all three, because a provider may sign any
 // part of any of them: the method, the URI, a header, the status, the bytes of
-// the body or members of its payload. What travels as a form, as XML or in a
-// query is a JSON object here whose members are strings.
+// the body or members of its payload. A payload that is a form, XML or a query on the
+// wire is a JSON object here, whose members are strings.
 package message
 
 import (
@@ -42,11 +42,11 @@ type Message struct {
 	// Of an answer.
 	Status int
 
-	// Header is never nil in a message that New has made.
+	// Header is not nil in a message made by New.
 	Header http.Header
 
-	// Wire is the body as it came, or as it leaves. In a request that is being
-	// sealed it is not made yet.
+	// Wire is the body as it was received or as it is sent. In a request that is being
+	// sealed it is not set yet.
 	Wire []byte
 
 	// Payload are the members of the body, or nil where the body is empty or has
@@ -74,11 +74,11 @@ func (m *Message) SetPayload(o *body.Object) {
 	}
 }
 
-// Source is the payload as it came, without edits, or nil.
+// Source returns the payload as it was received, without edits, or nil.
 func (m *Message) Source() *body.Object { return m.source }
 
-// Fresh is the message with an own header and an own payload without edits, so
-// that it can be sealed once more.
+// Fresh returns a copy of the message without the edits of its payload. Header and
+// Payload of the copy may be changed; it can be sealed again.
 func (m *Message) Fresh() *Message {
 	fresh := *m
 	fresh.Header = m.Header.Clone()
@@ -92,7 +92,7 @@ func (m *Message) Fresh() *Message {
 	return &fresh
 }
 
-// URI is the path with the query, as it stands in the request line.
+// URI returns the path with the query, as in the request line.
 func (m *Message) URI() string {
 	if m.Query == "" {
 		return m.Path
@@ -100,15 +100,15 @@ func (m *Message) URI() string {
 	return m.Path + "?" + m.Query
 }
 
-// URL is the whole address.
+// URL returns the absolute URL.
 func (m *Message) URL() string { return m.Scheme + "://" + m.Host + m.URI() }
 
-// ErrTwice says that something that is read occurs twice: two readers may take
-// two values.
+// ErrTwice says that a header or parameter occurs twice: two parsers may take different
+// ones.
 var ErrTwice = i18n.Errorf("it occurs twice")
 
-// HeaderValue is the value of a header, "" where there is none. It fails with
-// ErrTwice.
+// HeaderValue returns the value of a header, or "" if there is none. It returns ErrTwice
+// if the header occurs more than once.
 func (m *Message) HeaderValue(name string) (string, error) {
 	values := m.Header[textproto.CanonicalMIMEHeaderKey(name)]
 	switch len(values) {
@@ -120,7 +120,7 @@ func (m *Message) HeaderValue(name string) (string, error) {
 	return "", i18n.Errorf("the header %s: %w", name, ErrTwice)
 }
 
-// HeaderPart is the part called key of a header that reads
+// HeaderPart returns the values of key in a header of the form
 // `[scheme ]key=value,key="value"`. A key may occur several times, as in
 // Stripe's v1=…,v1=….
 func (m *Message) HeaderPart(name, key string) ([]string, error) {
@@ -131,7 +131,7 @@ func (m *Message) HeaderPart(name, key string) ([]string, error) {
 	return Parts(value, key), nil
 }
 
-// Parts are the values of the key in a text that reads
+// Parts returns the values of key in a text of the form
 // `[scheme ]key=value,key="value"`.
 func Parts(text, key string) []string {
 	if scheme, rest, ok := strings.Cut(text, " "); ok && !strings.ContainsAny(scheme, "=,\"") {
@@ -151,7 +151,7 @@ func Parts(text, key string) []string {
 	return values
 }
 
-// pieces cuts a text at commas, and semicolons, that stand outside of quotes.
+// pieces splits a text at commas and semicolons outside of quotes.
 func pieces(text string) func(yield func(string) bool) {
 	return func(yield func(string) bool) {
 		quoted, from := false, 0
@@ -173,8 +173,8 @@ func pieces(text string) func(yield func(string) bool) {
 // Param is a parameter of a query.
 type Param struct{ Name, Value string }
 
-// Params are the decoded parameters of the query, in its order. It fails where a
-// name occurs twice or an escape is broken.
+// Params returns the decoded parameters of the query in its order. It fails if a name
+// occurs twice or an escape is not valid.
 func (m *Message) Params() ([]Param, error) {
 	if m.Query == "" {
 		return nil, nil
@@ -200,7 +200,8 @@ func (m *Message) Params() ([]Param, error) {
 	return params, nil
 }
 
-// Param is a parameter of the query, and whether there is one.
+// Param returns the decoded value of a parameter of the query, and whether there is one.
+// It fails where Params does.
 func (m *Message) Param(name string) (string, bool, error) {
 	params, err := m.Params()
 	if err != nil {

@@ -33,15 +33,15 @@ type env struct {
 	signature string                            // behind "as" only
 	peer      bool                              // the keys are the provider's: sign is what the merchant calls verify
 
-	secrets scheme.Secrets // what stands for {secret} and {secret.name}; nil: the key set's
-	hole    bool           // {secret} is written as itself
+	secrets  scheme.Secrets // what stands for {secret} and {secret.name}; nil: the key set's
+	redacted bool           // {secret} is written as itself
 }
 
-// fillIn says what stands for secrets, until the function that it returns is called.
-func (e *env) fillIn(secrets scheme.Secrets, hole bool) (done func()) {
-	before, beforeHole := e.secrets, e.hole
-	e.secrets, e.hole = secrets, hole
-	return func() { e.secrets, e.hole = before, beforeHole }
+// fillIn sets what secrets are replaced by, until the function that it returns is called.
+func (e *env) fillIn(secrets scheme.Secrets, redacted bool) (done func()) {
+	before, beforeRedacted := e.secrets, e.redacted
+	e.secrets, e.redacted = secrets, redacted
+	return func() { e.secrets, e.redacted = before, beforeRedacted }
 }
 
 // append appends the value of a placeholder.
@@ -253,11 +253,11 @@ func (e *env) appendSerial(dst []byte, p part) ([]byte, error) {
 	return append(dst, serial...), nil
 }
 
-// appendSecret appends a secret, or where only the hole is wanted a mark that
-// survives URL-encoding and a change of case; see restoreHoles.
+// appendSecret appends a secret. For a redacted text it appends a mark instead, which
+// survives percent-encoding and a change of case; see restorePlaceholders.
 func (e *env) appendSecret(dst []byte, p part) ([]byte, error) {
-	if e.hole {
-		return append(dst, holeMark(p.arg)...), nil
+	if e.redacted {
+		return append(dst, secretMark(p.arg)...), nil
 	}
 	secrets := e.secrets
 	if secrets == nil {
@@ -270,20 +270,20 @@ func (e *env) appendSecret(dst []byte, p part) ([]byte, error) {
 	return append(dst, secret.Bytes()...), nil
 }
 
-// holeMark stands for a secret until the text is made.
-func holeMark(name string) string { return "zq9" + hex.EncodeToString([]byte(name)) + "x9qz" }
+// secretMark is the mark that stands for a secret while a redacted text is built.
+func secretMark(name string) string { return "zq9" + hex.EncodeToString([]byte(name)) + "x9qz" }
 
-// restoreHoles writes {secret} where the marks stand.
-func restoreHoles(text []byte, names []string) []byte {
+// restorePlaceholders replaces the marks by {secret} or {secret.name}.
+func restorePlaceholders(text []byte, names []string) []byte {
 	out := string(text)
 	for _, name := range names {
-		hole := "{secret}"
+		redacted := "{secret}"
 		if name != "" {
-			hole = "{secret." + name + "}"
+			redacted = "{secret." + name + "}"
 		}
-		mark := holeMark(name)
-		out = strings.ReplaceAll(out, mark, hole)
-		out = strings.ReplaceAll(out, strings.ToUpper(mark), hole)
+		mark := secretMark(name)
+		out = strings.ReplaceAll(out, mark, redacted)
+		out = strings.ReplaceAll(out, strings.ToUpper(mark), redacted)
 	}
 	return []byte(out)
 }

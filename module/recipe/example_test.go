@@ -51,7 +51,7 @@ recipe acme {
 	if err != nil {
 		panic(err)
 	}
-	fmt.Printf("%s\n%s\n%s\n", sealed.Canonical(), sealed.Hole(), sealed.Message.Wire)
+	fmt.Printf("%s\n%s\n%s\n", sealed.Canonical(), sealed.Redacted(), sealed.Message.Wire)
 
 	answer := message.New(message.Answer)
 	paid, err := body.Parse([]byte(`{"order":"1","paid":true,"sign":"00"}`))

@@ -121,7 +121,7 @@ func (o *outgoing) mismatch(to *Received) error {
 	for _, path := range d.Match {
 		m, ok := o.m.Payload.Get(path)
 		if !ok || !m.IsScalar() || m.IsEmpty() {
-			asked, there := scheme.Asked(request, path, d.Inside)
+			asked, there := scheme.RequestValue(request, path, d.Inside)
 			if !there {
 				continue
 			}

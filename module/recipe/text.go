@@ -147,12 +147,12 @@ func (t *text) signed(e *env) (text scheme.Text, ambiguous, err error) {
 		return scheme.Text{}, nil, err
 	}
 	base = slices.Clip(base)
-	hole := func() ([]byte, error) {
+	redacted := func() ([]byte, error) {
 		defer e.fillIn(nil, true)()
 		made, err := t.finish(base, e)
-		return restoreHoles(made, t.secrets), err
+		return restorePlaceholders(made, t.secrets), err
 	}
-	return scheme.Text{Canonical: base, Hole: hole, With: func(secrets scheme.Secrets) ([]byte, error) {
+	return scheme.Text{Canonical: base, Redacted: redacted, With: func(secrets scheme.Secrets) ([]byte, error) {
 		defer e.fillIn(secrets, false)()
 		return t.finish(base, e)
 	}}, ambiguous, nil
@@ -178,14 +178,14 @@ func (t *text) signedAnywhere(e *env) (text scheme.Text, ambiguous, err error) {
 	if err != nil {
 		return text, nil, err
 	}
-	hole := restoreHoles(made, t.secrets)
-	canonicalString := hole
+	redacted := restorePlaceholders(made, t.secrets)
+	canonicalString := redacted
 	for _, name := range t.secrets {
 		if name == "" {
 			canonicalString = bytes.TrimSuffix(canonicalString, []byte("{secret}"))
 		}
 	}
-	return scheme.Text{Canonical: canonicalString, Hole: func() ([]byte, error) { return hole, nil }, With: func(secrets scheme.Secrets) ([]byte, error) {
+	return scheme.Text{Canonical: canonicalString, Redacted: func() ([]byte, error) { return redacted, nil }, With: func(secrets scheme.Secrets) ([]byte, error) {
 		defer e.fillIn(secrets, false)()
 		made, _, err := t.run(e, len(t.steps))
 		return made, err

@@ -13,9 +13,9 @@ import (
 	"github.com/countersign/caddy-countersign/module/keys"
 )
 
-// verify returns the key of a certificate that came with a message. It is checked by
-// hand because some providers' authorities sign with SHA-1, which
-// x509.Certificate.Verify refuses.
+// verify checks a certificate that came with a message and returns its key. The
+// check does not use x509.Certificate.Verify, which refuses SHA-1: some providers'
+// authorities still sign with it.
 func (c *Certificate) verify(set *keys.Set, now time.Time) (key any, fingerprint string, err error) {
 	der, err := certificateDER(c.Text)
 	if err != nil {
@@ -46,15 +46,15 @@ func (c *Certificate) verify(set *keys.Set, now time.Time) (key any, fingerprint
 	return key, keys.Fingerprint(key), nil
 }
 
-// trustedSM2 is trusted of a certificate of an SM2 key.
+// trustedSM2 is trusted for certificates of SM2 keys.
 func trustedSM2(cert *gm.Certificate, own []*gm.Certificate, now time.Time) bool {
 	return cert.ValidAt(now) && slices.ContainsFunc(own, func(issuer *gm.Certificate) bool {
 		return bytes.Equal(cert.Raw, issuer.Raw) || issuer.ValidAt(now) && issuer.Issued(cert)
 	})
 }
 
-// trusted reports whether a certificate that is valid now is one of the key set's
-// own, or was issued by one of them that is valid as well.
+// trusted reports whether cert is valid now, and either is one of the key set's
+// certificates or was issued by one of them that is valid now.
 func trusted(cert *x509.Certificate, own []*x509.Certificate, now time.Time) bool {
 	if !validAt(cert, now) {
 		return false
@@ -83,7 +83,7 @@ func certificateDER(text []byte) ([]byte, error) {
 	return base64.StdEncoding.DecodeString(strings.Join(strings.Fields(string(text)), ""))
 }
 
-// matches reports whether a common name is the one that is wanted.
+// matches reports whether a common name is the expected one.
 func (s Subject) matches(name string) bool {
 	if !s.Split {
 		return name == s.Text

@@ -12,11 +12,12 @@ import (
 	"github.com/countersign/caddy-countersign/module/message"
 )
 
-// checkReflection refuses an answer that verifies because it is the request. With
-// a shared secret both sides sign alike, and somebody between them could send a
-// request back as its own answer. That shows in equal signatures, however the two
-// texts are put together, and in equal canonical strings where one of two secrets
-// was replaced meanwhile. Sum is the signature that has verified.
+// checkReflection refuses an answer that is the request sent back. With a shared
+// secret both sides make the same signature, so that an attacker between them could
+// return a request as its own answer. The signatures are compared, because the
+// canonical strings of request and answer may be built differently; the canonical
+// strings are compared, because the secret may have been rotated in between. sum is
+// the verified signature of the answer.
 func (in *Incoming) checkReflection(s Signature, sum []byte) error {
 	if in.Request == nil || s.Algorithm.Kind() == algorithm.Public {
 		return nil
@@ -30,10 +31,10 @@ func (in *Incoming) checkReflection(s Signature, sum []byte) error {
 	return nil
 }
 
-// checkTwins refuses a message that has one of the members a second time in other
-// letters, such as BizData beside bizData: readers that ignore case, as those of
-// Go and .NET do, take whichever comes last.
-func checkTwins(m *message.Message, reads []body.Path) error {
+// checkCaseVariants refuses a message in which one of the members occurs a second time
+// with a name that differs only in case, such as BizData beside bizData: parsers that
+// ignore case, as those of Go and .NET do, use the last one.
+func checkCaseVariants(m *message.Message, reads []body.Path) error {
 	if m.Payload == nil {
 		return nil
 	}
@@ -43,7 +44,7 @@ func checkTwins(m *message.Message, reads []body.Path) error {
 			if tree == nil || name == body.Any {
 				break
 			}
-			if tree.IsList() { // the number of an element has no twin
+			if tree.IsList() { // an index has no case
 				tree = tree.At(path[i : i+1])
 				continue
 			}
@@ -58,8 +59,8 @@ func checkTwins(m *message.Message, reads []body.Path) error {
 	return nil
 }
 
-// notZero is a number that is an error code. "0", 0.0 and -0 are not: no provider
-// writes them for a failure, and an application may take them for success.
+// notZero matches a number that is an error code. It does not match 0, 0.0 and -0: no
+// provider writes them for a failure, and an application may take them for success.
 var notZero = regexp.MustCompile(`^-?[1-9][0-9]*$`)
 
 // exempt reports whether the message is an answer that the provider does not sign.
@@ -69,22 +70,22 @@ func (o *opening) exempt() (bool, error) {
 	if m.Kind != message.Answer || rule == nil || !rule.exempts(m) {
 		return false, nil
 	}
-	return true, checkTwins(m, append(slices.Clone(rule.Signed), rule.Member))
+	return true, checkCaseVariants(m, append(slices.Clone(rule.Signed), rule.Member))
 }
 
-// exempts reports whether a message is one that the provider does not sign: it has
-// the code of a failure, no signature, and nothing that a signature would cover.
+// exempts reports whether the rule lets a message pass without a signature: it has the
+// code of a failure, no signature, and no member that a signature would cover.
 func (r *UnsignedRule) exempts(m *message.Message) bool {
 	if m.Payload == nil || r.Bears != nil && r.Bears(m) {
 		return false
 	}
-	if r.Text { // alone, what holds the member stands beside no signature and nothing that is signed
+	if r.Text { // the only member: then there is no signature and no signed member
 		code, ok := m.Payload.Get(r.Member)
 		return ok && len(m.Payload.Members()) == 1 && code.Kind() == body.String && string(code.Text()) != r.Token && notZero.Match(code.Text())
 	}
 	for _, path := range r.Signed {
 		if slices.Equal(path, r.Member) {
-			continue // a signed answer has it signed, and one that is not has it as well
+			continue // unsigned answers have the code too
 		}
 		if present(m.Payload, path) {
 			return false
@@ -94,8 +95,8 @@ func (r *UnsignedRule) exempts(m *message.Message) bool {
 	return ok && code.Kind() == body.Number && string(code.Raw()) != r.Token && notZero.Match(code.Raw())
 }
 
-// present reports whether a tree has a value that is not null at a path, whose
-// last name may hold a *, in whatever letters.
+// present reports whether a tree has a value other than null at a path. The last name
+// of the path may hold a "*" and is compared without regard to case.
 func present(tree *body.Tree, path body.Path) bool {
 	last := strings.ToLower(path[len(path)-1])
 	if outer := tree.At(path[:len(path)-1]); outer != nil && strings.Contains(last, "*") {

@@ -9,8 +9,8 @@ import (
 	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
-// Reason is what kept a message from being sealed or opened. What it means for a
-// client depends on whose message it was.
+// Reason says why a message was not sealed or opened. The problem that a client gets
+// depends on the reason and on the kind of the message.
 type Reason int
 
 // The reasons.
@@ -34,21 +34,22 @@ type Error struct {
 	Cause  error
 }
 
-// Error is the detail.
+// Error returns the detail in English.
 func (e *Error) Error() string { return e.Detail.String() }
 
-// In is the detail in a language.
+// In returns the detail in a language.
 func (e *Error) In(l i18n.Language) string { return e.Detail.In(l) }
 
-// Unwrap is the cause.
+// Unwrap returns the cause, or nil.
 func (e *Error) Unwrap() error { return e.Cause }
 
-// Failf makes an Error. What %w wraps becomes its cause.
+// Failf makes an Error from a format, as fmt.Errorf does. The error behind %w becomes
+// its Cause.
 func Failf(reason Reason, format string, args ...any) *Error {
 	return &Error{Reason: reason, Detail: i18n.T(format, args...), Cause: errors.Unwrap(fmt.Errorf(format, args...))}
 }
 
-// ReasonOf is the reason of an error, or 0.
+// ReasonOf returns the reason of an error that is or wraps an Error, and 0 for others.
 func ReasonOf(err error) Reason {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Reason
@@ -71,14 +72,16 @@ func signatureInvalid(part string) *Error {
 	return Failf(BadSignature, "the signature over %s does not verify with any of the configured keys", part)
 }
 
-// errDecryption is the one error for every cause.
+// errDecryption is the only error for a failed decryption: telling the causes apart
+// would be an oracle.
 var errDecryption = &Error{Reason: Decryption, Detail: i18n.T("the encrypted members do not open with the request's key or any of the configured decrypt keys")}
 
-// DecryptionFailed is the Error for what does not open, whatever the cause.
+// DecryptionFailed returns the Error for a ciphertext that does not decrypt. It is the
+// same for every cause.
 func DecryptionFailed() *Error { return errDecryption }
 
-// panicked is the Error for a Scheme that has panicked. Only the runtime's own
-// errors are quoted: what a program panics with may hold a value.
+// panicked is the Error for a Scheme that panicked with p. The text of p is quoted only
+// if it is an error of the Go runtime: other values may hold a part of the message.
 func panicked(reason Reason, detail i18n.Text, p any) *Error {
 	cause := fmt.Errorf("the scheme has panicked with a %T", p)
 	if err, ok := p.(runtime.Error); ok {

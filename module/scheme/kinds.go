@@ -9,9 +9,9 @@ import (
 	"github.com/countersign/caddy-countersign/module/keys"
 )
 
-// CheckKinds returns an error that names both kinds if a role of the set holds
-// keys of other kinds only than the scheme needs. Without roles it looks at all
-// of them. A role that the set lacks is no matter of kinds.
+// CheckKinds returns an error if a role of the set holds keys, but none of the kind that
+// the scheme needs. The error names both kinds. Without roles it checks every role. A
+// role that the set does not have is not an error here.
 func (d *Description) CheckKinds(set *keys.Set, roles ...keys.Role) error {
 	for _, role := range slices.Sorted(maps.Keys(d.Kinds)) {
 		if len(roles) > 0 && !slices.Contains(roles, role) {

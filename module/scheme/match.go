@@ -8,8 +8,8 @@ import (
 )
 
 // checkMatch returns an Error with the reason Mismatch where an answer names
-// another order than its request. A member that neither has, or that is null or
-// empty in one of them, says nothing, and neither does one that is still encrypted.
+// another order than its request. It skips a member that is absent, null or empty in
+// one of them, and a member that is still encrypted.
 func (o *opening) checkMatch(answer *message.Message, encrypted []body.Path) error {
 	request := o.in.Request
 	if request == nil || answer.Payload == nil || request.plain == nil || request.plain.Source() == nil {
@@ -24,16 +24,16 @@ func (o *opening) checkMatch(answer *message.Message, encrypted []body.Path) err
 		if !ok {
 			continue
 		}
-		if want, ok := Asked(asked, path, o.d.Inside); ok && string(want.Text()) != string(got.Text()) {
+		if want, ok := RequestValue(asked, path, o.d.Inside); ok && string(want.Text()) != string(got.Text()) {
 			return Failf(Mismatch, "the answer names another %s than the request", path[len(path)-1])
 		}
 	}
 	return nil
 }
 
-// Asked is the value that a request has for a member of Match, and whether it has
-// one.
-func Asked(request *body.Tree, path body.Path, inside []body.Path) (body.Member, bool) {
+// RequestValue returns the value that a request has for a member of Match, and whether
+// there is one. inside is Description.Inside.
+func RequestValue(request *body.Tree, path body.Path, inside []body.Path) (body.Member, bool) {
 	for _, candidate := range requestPaths(path, inside) {
 		if want, ok := scalar(request, candidate); ok {
 			return want, true
@@ -42,8 +42,8 @@ func Asked(request *body.Tree, path body.Path, inside []body.Path) (body.Member,
 	return body.Member{}, false
 }
 
-// requestPaths is where a request may have what an answer has at a path: at the
-// same path, beside it at the top, or in a member that goes out as a string.
+// requestPaths are the paths at which a request may have the member that an answer has
+// at path: the same path, the top level, and members that go out as strings.
 func requestPaths(path body.Path, inside []body.Path) []body.Path {
 	name := path[len(path)-1]
 	paths := []body.Path{path, {name}}
@@ -53,8 +53,8 @@ func requestPaths(path body.Path, inside []body.Path) []body.Path {
 	return paths
 }
 
-// scalar is the value at a path that is neither an object nor a list, neither
-// null nor empty. The path may lead through strings that hold JSON.
+// scalar returns the string, number or boolean at a path, and false where it is absent
+// or empty. The path may lead through strings that hold JSON.
 func scalar(tree *body.Tree, path body.Path) (body.Member, bool) {
 	for i := range path {
 		m, ok := tree.Get(path[:i+1])

@@ -20,19 +20,20 @@ type Incoming struct {
 	// and on the command line where only the answer is known.
 	Request *Sealed
 
-	// Charset, if set, changes what is signed before it is verified. It serves the
-	// diagnosis of providers that sign another charset than they send, and nothing
-	// else.
+	// Charset, if set, converts the signed text before it is verified. Only the
+	// diagnosis of providers that sign in another charset than they send sets it.
 	Charset func([]byte) []byte
 
 	fingerprints []string
 	note         string
 }
 
-// Used notes a key that was used besides those of signatures.
+// Used records the fingerprint of a key that was used for something other than a
+// signature, such as an envelope.
 func (in *Incoming) Used(fingerprint string) { in.fingerprints = append(in.fingerprints, fingerprint) }
 
-// Memory is what the request left behind; the zero Memory where there is none.
+// Memory returns what sealing the request recorded, or the zero Memory if there is no
+// request.
 func (in *Incoming) Memory() Memory {
 	if in.Request == nil {
 		return Memory{}
@@ -40,14 +41,13 @@ func (in *Incoming) Memory() Memory {
 	return in.Request.Memory
 }
 
-// Note says what could not be done with a verified message where its request is
-// not known.
+// Note records a sentence that says what was left undone because the request of the
+// message is not known.
 func (in *Incoming) Note(text string) { in.note = text }
 
 // Open verifies a message, and then decrypts and unwraps it. Its errors are
-// *Error. It verifies with its caller's keys, clock and request, whatever the
-// Scheme makes of those that it is shown, and of the message it takes nothing from
-// the Scheme but the payload that is revealed.
+// *Error. It verifies with its caller's keys, clock and request: the Scheme works on
+// copies of them, and can replace nothing but the payload that it reveals.
 func Open(s Scheme, in Incoming) (verified *Verified, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -70,11 +70,11 @@ func Open(s Scheme, in Incoming) (verified *Verified, err error) {
 	case exempt:
 		return &Verified{message: o.in.Message, unsigned: true}, nil
 	}
-	if err := checkTwins(o.in.Message, direction.Reads); err != nil {
+	if err := checkCaseVariants(o.in.Message, direction.Reads); err != nil {
 		return nil, err
 	}
-	guest := o.guest()
-	signatures, err := s.Covers(&guest)
+	untrusted := o.untrusted()
+	signatures, err := s.Covers(&untrusted)
 	if err != nil {
 		return nil, err
 	}
@@ -84,17 +84,17 @@ func Open(s Scheme, in Incoming) (verified *Verified, err error) {
 	if err := o.checkMatch(o.in.Message, direction.Encrypted); err != nil {
 		return nil, err
 	}
-	if err := s.Reveal(&guest); err != nil {
+	if err := s.Reveal(&untrusted); err != nil {
 		return nil, err
 	}
-	if err := o.reveal(&guest); err != nil {
+	if err := o.reveal(&untrusted); err != nil {
 		return nil, err
 	}
 	return o.v, nil
 }
 
-// opening is one call of Open: what its caller gave, which the Scheme has no hold
-// of, and what was found.
+// opening is one call of Open: the caller's arguments, which the Scheme cannot reach,
+// and the results.
 type opening struct {
 	in        Incoming
 	d         *Description
@@ -103,26 +103,26 @@ type opening struct {
 	used      []string // fingerprints of the signatures' keys
 }
 
-// guest is what the Scheme gets: it may change all of it.
-func (o *opening) guest() Incoming {
-	guest := o.in
-	guest.Message = o.in.Message.Fresh()
+// untrusted is a copy of the caller's arguments for the Scheme, which may change it.
+func (o *opening) untrusted() Incoming {
+	untrusted := o.in
+	untrusted.Message = o.in.Message.Fresh()
 	if o.in.Message.Payload != nil {
-		guest.Message.Payload = o.in.Message.Payload.Fresh() // what the twins were looked for in
+		untrusted.Message.Payload = o.in.Message.Payload.Fresh() // the tree in which case variants were looked for
 	}
 	if o.in.Keys != nil {
 		set := *o.in.Keys
-		guest.Keys = &set
+		untrusted.Keys = &set
 	}
 	if o.in.Request != nil {
 		request := *o.in.Request
-		guest.Request = &request
+		untrusted.Request = &request
 	}
-	return guest
+	return untrusted
 }
 
-// verify verifies all signatures, and that what they cover can be read in one way
-// only and is not the request sent back.
+// verify checks all signatures, and that what they cover is not ambiguous and is not the
+// request sent back.
 func (o *opening) verify(signatures []Signature) error {
 	if len(signatures) == 0 {
 		return Failf(Unsigned, "the scheme names no signature of the message")
@@ -155,25 +155,25 @@ func (o *opening) verify(signatures []Signature) error {
 	return nil
 }
 
-// reveal takes over what the Scheme has revealed: the payload, and nothing else of
-// the message. An order number that was encrypted is known only now.
-func (o *opening) reveal(guest *Incoming) error {
-	if guest.Message == nil {
+// reveal takes the revealed payload from the Scheme, and nothing else of the message. It
+// checks Match again, because an order number may have been encrypted.
+func (o *opening) reveal(untrusted *Incoming) error {
+	if untrusted.Message == nil {
 		return Failf(Invalid, "the scheme reveals no message")
 	}
-	m := *guest.Message
+	m := *untrusted.Message
 	came := o.in.Message
 	m.Kind, m.Method, m.Scheme, m.Host, m.Path, m.Query = came.Kind, came.Method, came.Scheme, came.Host, came.Path, came.Query
 	m.Status, m.Header, m.Wire = came.Status, came.Header, came.Wire
 	if err := o.checkMatch(&m, nil); err != nil {
 		return err
 	}
-	o.v.message, o.v.note = &m, guest.note
-	o.v.fingerprints = slices.Concat(o.used, guest.fingerprints)
+	o.v.message, o.v.note = &m, untrusted.note
+	o.v.fingerprints = slices.Concat(o.used, untrusted.fingerprints)
 	return nil
 }
 
-// direction is what the description says of a kind of messages.
+// direction returns the part of the description for a kind of message.
 func (d *Description) direction(kind message.Kind) (*Direction, error) {
 	var direction *Direction
 	switch kind {

@@ -1,13 +1,12 @@
-// Package scheme has the interface of a provider's protocol, and the two
+// Package scheme defines the interface of a provider's protocol, and the two
 // functions that use it: Seal and Open.
 //
-// A Scheme says how a request is completed, what a signature covers, and what is
-// revealed of a message that has verified. It does not verify. Open does, for
-// every scheme alike and always in the same order: the signatures, whether what
-// they cover can be read in two ways, whether the answer is the request sent
-// back, whether it belongs to the request, and only then what is decrypted and
-// unwrapped. What Open returns is a *Verified, which nothing else can make, and
-// nothing else is handed to an application.
+// A Scheme says how a request is completed, what a signature covers, and how a
+// verified message is decrypted and unwrapped. It does not verify. Open verifies for
+// every scheme, always in the same order: the signatures, whether what they cover is
+// ambiguous, whether the answer is the request sent back, and whether it belongs to
+// the request. Only then is the message decrypted and unwrapped. Open returns a
+// *Verified, which no other function can make, and applications get nothing else.
 package scheme
 
 import (
@@ -23,65 +22,64 @@ import (
 // Scheme is one provider's protocol. It is used by many goroutines at once. All
 // errors of its methods are *Error.
 type Scheme interface {
-	// Describe says what does not depend on a message.
+	// Describe returns what does not depend on a message.
 	Describe() *Description
 
-	// Complete makes of a plain request what the provider expects: it adds,
-	// encrypts and signs, with request.Sign.
+	// Complete turns a plain request into the one that the provider expects: it adds
+	// members, encrypts, and signs with Draft.Sign.
 	Complete(request *Draft) error
 
-	// Covers says what the signatures of an answer or a notification cover. It
-	// must not decrypt anything unless the protocol signs the plaintext.
+	// Covers returns the signatures of an answer or a notification and what each
+	// covers. It must not decrypt anything unless the protocol signs the plaintext.
 	Covers(in *Incoming) ([]Signature, error)
 
-	// Reveal decrypts and unwraps the payload of a message that has verified.
+	// Reveal decrypts and unwraps the payload of a verified message.
 	Reveal(in *Incoming) error
 }
 
-// Description is what a scheme says of itself.
+// Description is the part of a protocol that does not depend on a message.
 type Description struct {
 	Name    string   // as in the Caddyfile
-	Methods []string // that are signed; default POST
+	Methods []string // HTTP methods that requests may have; default POST
 
 	// Needs names the roles that the whole exchange of a request may need, its
 	// answer included. It may be nil.
 	Needs func(request *message.Message) []keys.Role
 
-	// Kinds are the kinds of keys that roles need, such as "SM2". A role that is not
-	// there takes keys of every kind.
+	// Kinds is the kind of key that each role needs, such as "SM2". A role that is
+	// absent takes keys of every kind.
 	Kinds map[keys.Role]string
 
-	// Encryption are the roles that Needs adds for requests with a member that is
-	// encrypted.
+	// Encryption are the roles that only requests with an encrypted member need.
+	// Needs returns them for such requests.
 	Encryption []keys.Role
 
 	Request      *Direction // nil: no requests
 	Answer       *Direction
 	Notification *Direction
 
-	// Match are the members that an answer must repeat of its request, where both
+	// Match are the members that must be equal in a request and its answer, where both
 	// have them.
 	Match []body.Path
 
-	// Inside are the members of a request that go out as strings holding JSON, in
-	// which a member of Match may stand.
+	// Inside are the members of a request that go out as strings of JSON. Members of
+	// Match are also looked for in them.
 	Inside []body.Path
 
-	// Result is the member of an answer with the provider's result code.
+	// Result is the path of the provider's result code in an answer.
 	Result body.Path
 
 	// Unsigned, if set, says which answers the provider does not sign.
 	Unsigned *UnsignedRule
 
-	// Notify is how the provider's notifications look.
+	// Notify describes the provider's notifications.
 	Notify NotifyRule
 
-	// Warnings are for the log when a configuration is loaded.
+	// Warnings are sentences that are logged when a configuration is loaded.
 	Warnings []string
 }
 
-// Direction is what a scheme says of its requests, its answers or its
-// notifications.
+// Direction describes the requests, the answers or the notifications of a scheme.
 type Direction struct {
 	// Format is how the payload travels.
 	Format message.Format
@@ -89,16 +87,16 @@ type Direction struct {
 	Part  string      // what is signed, for Countersign-Signed: "*", or names of members
 	Roles []keys.Role // that are needed
 
-	// Target reports whether the signature, or something that is set, depends on
-	// the host, the path or the query that a request goes to.
+	// Target reports whether a signature or an added value depends on the host, the
+	// path or the query of the request.
 	Target bool
 
-	// Reads are the members that are read by name. One of them that stands there
-	// a second time in other letters is refused.
+	// Reads are the members that are read by name. A message that has one of them a
+	// second time, with a name that differs only in case, is refused.
 	Reads []body.Path
 
-	// Encrypted are the members of an answer that travel encrypted, so that Match
-	// looks at them once they are decrypted.
+	// Encrypted are the members of an answer that travel encrypted. Match compares
+	// them after they are decrypted.
 	Encrypted []body.Path
 
 	// Signed reports whether a signature covers the value at a path of the
@@ -111,26 +109,26 @@ func (d *Direction) Covers(path body.Path) bool {
 	return d != nil && d.Signed != nil && d.Signed(path)
 }
 
-// UnsignedRule is the provider's rule for answers without a signature: such an
-// answer passes, marked as not verified, if it bears no signature, none of the
-// signed members is there and Member is a JSON number other than Token.
+// UnsignedRule is the provider's rule for answers without a signature. An answer passes,
+// marked as not verified, if it has no signature and none of the signed members, and
+// Member is a JSON number other than 0 and Token.
 type UnsignedRule struct {
 	Member body.Path
 	Token  string
-	// Text says that the member is a string, and that what holds it is the whole
+	// Text says that the member is a string of digits and the only member of the
 	// answer.
 	Text bool
 
-	// Signed are the signed members, the signature among them. A * in a last name
-	// stands for any characters.
+	// Signed are the signed members and the signature. A "*" in the last name of a path
+	// matches any characters.
 	Signed []body.Path
 
-	// Bears, if set, reports whether a message bears a signature in another place
-	// than a member, such as a header.
+	// Bears, if set, reports whether a message has a signature outside of its members,
+	// such as in a header.
 	Bears func(m *message.Message) bool
 }
 
-// NotifyRule is how a provider's notifications look.
+// NotifyRule describes a provider's notifications.
 type NotifyRule struct {
 	Methods []string // POST, and GET where the parameters may stand in the query
 
@@ -140,36 +138,38 @@ type NotifyRule struct {
 	// SignAck, if set, adds the provider's signature to an acknowledgement.
 	SignAck func(ack *Draft) error
 
-	// Time is when the provider made a notification, or nil if it does not tell.
+	// Time returns when the provider made a notification. It is nil if notifications
+	// have no time stamp.
 	Time func(verified *Verified) (time.Time, bool)
 
-	// Identity are the members that make a repeat the same notification. Default:
-	// the canonical string.
+	// Identity are the members by which a repeated notification is recognised.
+	// Default: the canonical string.
 	Identity []body.Path
 
-	// IdentityExcept, if not nil, are names of members: a repeat is the same if
-	// all other signed members are.
+	// IdentityExcept, if not nil, are names of members that may differ in a repeat: it
+	// is recognised by all other signed members.
 	IdentityExcept []string
 }
 
-// Text is what is signed: the canonical string, and where a secret stands in the
-// text that is digested.
+// Text is the text that a signature is made over: the canonical string, and functions
+// that insert secrets where a plain digest covers one.
 type Text struct {
-	// Canonical is the text without secrets: it ends where the rule appends one,
-	// and elsewhere {secret} stands where a secret stands.
+	// Canonical is the text without secrets. Where the rule appends a secret, Canonical
+	// ends; elsewhere {secret} stands for it.
 	Canonical []byte
 
-	// Hole makes the whole text with {secret} where a secret stands; nil where it
-	// is the canonical string. It is for people, who compare texts.
-	Hole func() ([]byte, error)
+	// Redacted returns the whole text with {secret} in place of each secret, for people
+	// who compare texts. It is nil where the text is the canonical string.
+	Redacted func() ([]byte, error)
 
-	// With is the text that is digested, with secrets in it; nil where it is the
-	// canonical string. It takes each secret from its argument: what a plain
-	// digest covers must depend on one of them.
+	// With returns the text that is digested, with secrets from its argument. It is nil
+	// where the text is the canonical string. The text of a plain digest must depend on
+	// a secret.
 	With func(secrets Secrets) ([]byte, error)
 }
 
-// Secrets is a secret by its name, "" for the plain one, or nil.
+// Secrets returns the secret with a name, "" for the role secret, or nil if there is
+// none.
 type Secrets func(name string) *keys.Secret
 
 // Signature is one signature: what it covers and how it is made.
@@ -179,30 +179,31 @@ type Signature struct {
 	Encoding  encoding.Encoding
 
 	Text Text
-	Part string // what of the message it covers, as Direction.Part
+	Part string // the part of the message that it covers, as Direction.Part
 
-	// Ambiguous is why the text can be read in two ways, or nil.
+	// Ambiguous is an error that says why the text is ambiguous, or nil.
 	Ambiguous error
 
-	// Role is the role of the key: "" for sign, verify or secret, as the
-	// algorithm and the direction have it.
+	// Role is the role of the key. "" means sign, verify or secret, depending on the
+	// algorithm and the direction.
 	Role keys.Role
 
-	// Key is the serial or the name of the key, or "" for each key of the role.
+	// Key is the serial or the id of the key, or "" for any key of the role.
 	Key string
 
-	// Derive makes of a secret the key of a MAC; nil: it is the key.
+	// Derive computes the key of a MAC from a secret. nil means that the secret is the
+	// key.
 	Derive func(secret []byte) ([]byte, error)
 
-	// Where is where the signature stands, as "body.sign".
+	// Where is the place of the signature in the message, such as "body.sign".
 	Where string
 
-	// Of a message that came in: the signatures that it bears (one must verify),
-	// and when the provider says it was made.
+	// Of a message that was received: the signatures that it has, of which one must
+	// verify, and its time stamp.
 	Values []string
 	Fresh  *Freshness
 
-	// Certificate, if set, is in place of a key of the role.
+	// Certificate, if set, is used instead of a key of the role.
 	Certificate *Certificate
 }
 

@@ -32,7 +32,7 @@ type Draft struct {
 
 	Memory Memory
 
-	set          *keys.Set // of Seal's caller, which signs whatever becomes of Keys
+	set          *keys.Set // of Seal's caller; it signs even if the scheme replaces Keys
 	made         []made
 	fingerprints []string
 	tokens       int
@@ -46,20 +46,20 @@ func (d *Draft) keys() *keys.Set {
 	return d.Keys
 }
 
-// Memory is what opening an answer needs of its request.
+// Memory is what sealing a request records for opening its answer.
 type Memory struct {
-	// Strings are the members that the application gave as JSON and that went
-	// out as strings holding that JSON.
+	// Strings are the members that the application sent as JSON and that went out as
+	// strings of that JSON.
 	Strings []body.Path
-	// Texts are the encrypted members that the application gave as strings.
+	// Texts are the encrypted members that the application sent as strings.
 	Texts []body.Path
-	// JSON are the encrypted members that it gave as other JSON.
+	// JSON are the encrypted members that it sent as other JSON.
 	JSON []body.Path
-	// Envelopes are the symmetric keys and the form in which they travelled.
+	// Envelopes are the symmetric keys of the request and how they were sent.
 	Envelopes []Envelope
 }
 
-// Envelope is a symmetric key, and where and how it travelled.
+// Envelope is a symmetric key, and where and how it was sent.
 type Envelope struct {
 	Wrapped string
 	Key     []byte
@@ -73,12 +73,13 @@ type made struct {
 	sum         []byte            // the signature
 }
 
-// symmetric reports whether whoever verifies such a signature could have made it.
+// symmetric reports whether the signature is made with a shared secret, so that the peer
+// could have made it too.
 func (m made) symmetric() bool { return m.signature.Algorithm.Kind() != algorithm.Public }
 
-// Sealed is a request as it leaves, and what opening its answer needs.
+// Sealed is a request as it is sent, with what opening its answer needs.
 type Sealed struct {
-	Message      *message.Message // Wire is the body that leaves
+	Message      *message.Message // Wire is the body that is sent
 	Fingerprints []string         // of the keys that were used, the signature's first
 	Memory       Memory
 
@@ -87,8 +88,8 @@ type Sealed struct {
 	keys  *keys.Set
 }
 
-// Canonical is the canonical string of the last signature, which covers the most,
-// without secrets; nil where only a token authenticates the request.
+// Canonical returns the canonical string of the last signature, which covers the most,
+// without secrets. It is nil where only a token authenticates the request.
 func (s *Sealed) Canonical() []byte {
 	if len(s.made) == 0 {
 		return nil
@@ -96,18 +97,17 @@ func (s *Sealed) Canonical() []byte {
 	return s.made[len(s.made)-1].signature.Text.Canonical
 }
 
-// Hole is the text that was digested for the last signature, with {secret} where
-// a secret stands.
-func (s *Sealed) Hole() []byte {
+// Redacted returns the text that was digested for the last signature, with {secret} in
+// place of each secret.
+func (s *Sealed) Redacted() []byte {
 	if len(s.made) == 0 {
 		return nil
 	}
-	return s.made[len(s.made)-1].signature.Text.hole()
+	return s.made[len(s.made)-1].signature.Text.redacted()
 }
 
-// Seal completes and signs a request, with its caller's keys. Its errors are
-// *Error. A scheme that neither signs nor sends a token is refused: nothing leaves
-// unsigned.
+// Seal completes and signs a request with its caller's keys. Its errors are *Error. It
+// fails if the scheme neither signs nor sends a token: no request leaves unsigned.
 func Seal(s Scheme, request Request) (sealed *Sealed, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -137,7 +137,7 @@ func Seal(s Scheme, request Request) (sealed *Sealed, err error) {
 // Sign makes a signature and returns it encoded. The scheme puts it where it
 // belongs.
 func (d *Draft) Sign(s Signature) (string, error) {
-	if s.Algorithm.Kind() == algorithm.Public { // of secrets there may be named ones only
+	if s.Algorithm.Kind() == algorithm.Public { // a set may have named secrets only
 		if err := d.keys().Need(signRole(s)); err != nil {
 			return "", Failf(NeedsKeys, "%w", err)
 		}
@@ -151,7 +151,8 @@ func (d *Draft) Sign(s Signature) (string, error) {
 	return s.Encoding.Encode(raw), nil
 }
 
-// Token is a secret that leaves as it is.
+// Token returns the secret with a name, "" for the role secret, for a scheme that sends
+// the secret itself.
 func (d *Draft) Token(name string) (*keys.Secret, error) {
 	secret := d.keys().NamedSecret(name)
 	if secret == nil {
@@ -162,7 +163,8 @@ func (d *Draft) Token(name string) (*keys.Secret, error) {
 	return secret, nil
 }
 
-// Used notes a key that was used besides those of signatures.
+// Used records the fingerprint of a key that was used for something other than a
+// signature, such as an envelope.
 func (d *Draft) Used(fingerprint string) { d.fingerprints = append(d.fingerprints, fingerprint) }
 
 func signRole(s Signature) keys.Role {
@@ -216,7 +218,7 @@ func sign(set *keys.Set, s Signature) (raw []byte, fingerprint string, err error
 	return raw, c.fingerprint, err
 }
 
-// sum is the digest or the MAC that the candidate's secret makes.
+// sum computes the digest or the MAC with the candidate's secret.
 func (c candidate) sum(set *keys.Set, s Signature, charset func([]byte) []byte) ([]byte, error) {
 	text, err := s.Text.with(c.secrets(set))
 	if err != nil {
@@ -241,7 +243,7 @@ func (c candidate) sum(set *keys.Set, s Signature, charset func([]byte) []byte) 
 	return sum, nil
 }
 
-// secrets are those of a set, with the candidate's in the place of the plain one.
+// secrets are those of a set, with the candidate in place of the plain secret.
 func (c candidate) secrets(set *keys.Set) Secrets {
 	return func(name string) *keys.Secret {
 		if name == "" {
@@ -251,7 +253,8 @@ func (c candidate) secrets(set *keys.Set) Secrets {
 	}
 }
 
-// key is the key that a secret stands for. Under an empty one anybody could sign.
+// key derives the key from a secret. It refuses an empty key, with which anybody could
+// sign.
 func (s Signature) key(secret *keys.Secret) ([]byte, error) {
 	key := secret.Bytes()
 	if s.Derive != nil {
@@ -266,11 +269,11 @@ func (s Signature) key(secret *keys.Secret) ([]byte, error) {
 	return key, nil
 }
 
-// probe stands for every secret, to see whether a text depends on one.
+// probe is put in place of every secret, to see whether a text depends on one.
 var probe = sync.OnceValue(func() *keys.Secret { return keys.NewSecret([]byte(rand.Text()), "a probe") })
 
-// keyed refuses a text that a plain digest covers and that says the same whatever
-// the secrets are: anybody could make such a digest.
+// keyed refuses the text of a plain digest if it does not depend on a secret: anybody
+// could make such a digest.
 func (t Text) keyed(text []byte) error {
 	same := t.With == nil
 	if !same {
@@ -283,7 +286,7 @@ func (t Text) keyed(text []byte) error {
 	return nil
 }
 
-// anySecret is the secret, or one of the named ones, or nil.
+// anySecret returns the plain secret, else one of the named secrets, else nil.
 func anySecret(set *keys.Set) *keys.Secret {
 	if secret := set.NamedSecret(""); secret != nil {
 		return secret
@@ -296,14 +299,14 @@ func anySecret(set *keys.Set) *keys.Secret {
 	return nil
 }
 
-// hole is the text with {secret} in it, or the canonical string.
-func (t Text) hole() []byte {
-	if t.Hole == nil {
+// redacted returns the text with {secret} in place of each secret.
+func (t Text) redacted() []byte {
+	if t.Redacted == nil {
 		return t.Canonical
 	}
-	text, err := t.Hole()
+	text, err := t.Redacted()
 	if err != nil {
-		return t.Canonical // it was made once, with the secret
+		return t.Canonical // cannot happen: the text was built once, with the secret
 	}
 	return text
 }

@@ -2,23 +2,23 @@ package scheme
 
 import "crypto/sha256"
 
-// Trace is what may be shown of a signature that was made or has verified. It
-// holds no secret and no key.
+// Trace describes a signature that was made or verified. It holds no secret and no key,
+// so that it may be shown.
 type Trace struct {
-	Where       string // it stands, as "body.sign"
+	Where       string // its place, such as "body.sign"
 	Algorithm   string
 	Encoding    string
-	Part        string            // what it covers; "" is what the direction says
+	Part        string            // what it covers; "" means Direction.Part
 	Fingerprint string            // of the key
-	Text        []byte            // that was digested, with {secret} where a secret stands
-	Digest      [sha256.Size]byte // SHA-256 of the canonical string, which has no secret
+	Text        []byte            // the digested text, with {secret} in place of each secret
+	Digest      [sha256.Size]byte // SHA-256 of the canonical string, without secrets
 }
 
 func traceOf(s Signature, fingerprint string, digest [sha256.Size]byte) Trace {
-	return Trace{Digest: digest, Where: s.Where, Algorithm: s.Algorithm.Name(), Encoding: s.Encoding.Name(), Part: s.Part, Fingerprint: fingerprint, Text: s.Text.hole()}
+	return Trace{Digest: digest, Where: s.Where, Algorithm: s.Algorithm.Name(), Encoding: s.Encoding.Name(), Part: s.Part, Fingerprint: fingerprint, Text: s.Text.redacted()}
 }
 
-// Traces are the signatures of a request, in the order in which they were made.
+// Traces returns the signatures of a request in the order in which they were made.
 func (s *Sealed) Traces() []Trace {
 	traces := make([]Trace, len(s.made))
 	for i, m := range s.made {
@@ -27,7 +27,7 @@ func (s *Sealed) Traces() []Trace {
 	return traces
 }
 
-// Traces are the signatures of a message that has verified.
+// Traces returns the signatures of a verified message.
 func (v *Verified) Traces() []Trace {
 	traces := make([]Trace, len(v.signatures))
 	for i, s := range v.signatures {

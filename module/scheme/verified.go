@@ -12,7 +12,7 @@ import (
 	"github.com/countersign/caddy-countersign/module/message"
 )
 
-// Verified is an answer or a notification that has verified. Only Open makes one.
+// Verified is a verified answer or notification. Only Open makes one.
 type Verified struct {
 	message      *message.Message
 	signatures   []Signature
@@ -23,8 +23,8 @@ type Verified struct {
 	covers       func(body.Path) bool
 }
 
-// Body is the payload as JSON, decrypted and unwrapped: nil where the message
-// has no payload.
+// Body returns the payload as JSON, decrypted and unwrapped, or nil if the message has
+// no payload.
 func (v *Verified) Body() []byte {
 	if v.message.Payload == nil {
 		return nil
@@ -37,14 +37,14 @@ func (v *Verified) Revealed() bool {
 	return v.message.Payload != nil && (v.message.Payload.Edited() || v.message.Inner != nil && v.message.Form == nil)
 }
 
-// Identity is a digest of what makes a notification the same when it is sent again:
-// of the members that the rule names, of all signed members but those that it
-// leaves out, or of everything that the signatures cover.
+// Identity returns the SHA-256 by which a repeated notification is recognised. It is
+// computed over the members that the rule names, over all signed members but those that
+// the rule excepts, or over everything that the signatures cover.
 //
-// It is injective: each name and each value stands in it behind its length. What the
-// signatures leave open has no part in it, because whoever sends a copy may choose
-// that: a value that no signature covers, an empty one, how a string is escaped,
-// whether a number stands in quotes, and the order of members.
+// Each name and each value is preceded by its length, so that different members never
+// give the same input. The input excludes everything that a sender could change without
+// breaking the signature: unsigned values, empty values, the escapes of a string, the
+// quotes around a number, and the order of members.
 func (v *Verified) Identity(rule NotifyRule) [sha256.Size]byte {
 	h := sha256.New()
 	add := func(text []byte) {
@@ -94,7 +94,7 @@ func (v *Verified) signedMembers(except []string) []string {
 			}
 			at := append(slices.Clone(path), name)
 			switch {
-			case m.IsEmpty() || len(at) > 2 || slices.Contains(except, name): // what is empty is in no signature
+			case m.IsEmpty() || len(at) > 2 || slices.Contains(except, name): // no signature covers empty values
 			case v.covers(at):
 				all = append(all, strconv.Itoa(len(name))+":"+at.String()+string(plain(m)))
 			case !m.IsScalar():
@@ -109,8 +109,9 @@ func (v *Verified) signedMembers(except []string) []string {
 	return all
 }
 
-// plain is a value as it reads however it is written: the text of a scalar, and of
-// an object or a list the same of what is in it. Its first character tells which.
+// plain returns a value in a form that does not depend on how it is escaped or quoted:
+// the decoded text of a scalar, and recursively that of an object or a list. The first
+// character says which of the three it is.
 func plain(m body.Member) []byte {
 	if m.IsScalar() {
 		return append([]byte("="), m.Text()...)
@@ -141,10 +142,10 @@ func plain(m body.Member) []byte {
 	return []byte("{" + strings.Join(pieces, ""))
 }
 
-// Wire is the body as it came.
+// Wire returns the body as it was received.
 func (v *Verified) Wire() []byte { return v.message.Wire }
 
-// Member is the value of the payload at a path.
+// Member returns the value of the payload at a path, and whether there is one.
 func (v *Verified) Member(path body.Path) (body.Member, bool) {
 	if v.message.Payload == nil {
 		return body.Member{}, false
@@ -152,11 +153,11 @@ func (v *Verified) Member(path body.Path) (body.Member, bool) {
 	return v.message.Payload.Get(path)
 }
 
-// Message is a copy of the message, as it verified.
+// Message returns a copy of the verified message.
 func (v *Verified) Message() message.Message { return *v.message }
 
-// Canonical is what the signatures cover, without secrets. Where there are
-// several they stand one after another, each behind its length.
+// Canonical returns the canonical strings of the signatures, without secrets. Where
+// there are several, each is preceded by its length.
 func (v *Verified) Canonical() []byte {
 	if len(v.signatures) == 1 {
 		return v.signatures[0].Text.Canonical
@@ -169,24 +170,26 @@ func (v *Verified) Canonical() []byte {
 	return all
 }
 
-// Hole is the text that was digested, with {secret} where a secret stands.
-func (v *Verified) Hole() []byte {
+// Redacted returns the text that was digested for the last signature, with {secret} in
+// place of each secret.
+func (v *Verified) Redacted() []byte {
 	if len(v.signatures) == 0 {
 		return nil
 	}
-	return v.signatures[len(v.signatures)-1].Text.hole()
+	return v.signatures[len(v.signatures)-1].Text.redacted()
 }
 
-// Fingerprints are those of the keys that were used, the signature's first.
+// Fingerprints returns the fingerprints of the keys that were used, those of signatures
+// first.
 func (v *Verified) Fingerprints() []string { return v.fingerprints }
 
-// Part names what the signatures cover: "*", or names of members.
+// Part returns what the signatures cover: "*", or names of members.
 func (v *Verified) Part() string { return v.part }
 
 // IsUnsigned says that the provider's own rule lets this answer be without a
 // signature. Nothing in it was verified, decrypted or unwrapped.
 func (v *Verified) IsUnsigned() bool { return v.unsigned }
 
-// Note says what could not be done with the message where its request is not
-// known; or it is "".
+// Note returns a sentence that says what was left undone because the request of the
+// message is not known, or "".
 func (v *Verified) Note() string { return v.note }

@@ -11,19 +11,19 @@ import (
 	"github.com/countersign/caddy-countersign/module/keys"
 )
 
-// maxValues is how many signatures of one kind a message may bear. Providers send
-// two or three while they change a key; each costs a verification.
+// maxValues is how many values one signature of a message may have. Providers send two
+// or three while they rotate a key. Each costs a verification for each key.
 const maxValues = 16
 
-// Verify verifies one signature of a message and its age. It releases nothing: it
-// is for a peer, which plays the provider and answers in its place.
+// Verify checks one signature of a message and its age. It returns no content: it is for
+// a recipe's peer, which plays the provider.
 func Verify(in Incoming, s Signature) error {
 	_, _, err := in.verify(s)
 	return err
 }
 
-// verify verifies one signature and returns the fingerprint of the key that made
-// it, and the signature itself.
+// verify checks one signature and returns the fingerprint of the key that made it, and
+// the bytes of the signature.
 func (in *Incoming) verify(s Signature) (fingerprint string, raw []byte, err error) {
 	found, escaped := 0, false
 	var raws [][]byte
@@ -63,7 +63,7 @@ func (in *Incoming) verify(s Signature) (fingerprint string, raw []byte, err err
 	return "", nil, signatureInvalid(s.Part)
 }
 
-// percent is an escape that no encoding of a signature has.
+// percent matches an escape. No encoding of a signature has a percent sign.
 var percent = regexp.MustCompile("%[0-9A-Fa-f]{2}")
 
 // candidate is a key that may have made a signature.
@@ -73,8 +73,8 @@ type candidate struct {
 	fingerprint string
 }
 
-// verifier makes the text, and the sum of a symmetric signature, once for all
-// values that a message has.
+// verifier returns a function that checks one value. It builds the text, and the digest
+// or MAC of a symmetric signature, once for all values of a message.
 func (c candidate) verifier(in *Incoming, s Signature) (func(raw []byte) bool, error) {
 	if s.Algorithm.Kind() != algorithm.Public {
 		sum, err := c.sum(in.Keys, s, in.Charset)
@@ -119,15 +119,14 @@ func (in *Incoming) candidates(s Signature) ([]candidate, error) {
 	}
 }
 
-// secrets are the shared secrets that may have made a signature: those that are
-// accepted besides the secret while it is rotated are among them.
+// secrets are the shared secrets that may have made a signature, verify_secret included.
 func (in *Incoming) secrets(s Signature) ([]candidate, error) {
 	var found []candidate
 	for _, secret := range in.Keys.Secrets(s.Key) {
 		found = append(found, candidate{secret: secret, fingerprint: secret.Fingerprint})
 	}
 	if len(found) == 0 && s.Key == "" && s.Algorithm.Kind() == algorithm.Digest && s.Text.With != nil {
-		if secret := anySecret(in.Keys); secret != nil { // only named secrets stand in the text
+		if secret := anySecret(in.Keys); secret != nil { // the text has named secrets only
 			return []candidate{{fingerprint: secret.Fingerprint}}, nil
 		}
 	}
