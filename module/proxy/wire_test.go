@@ -171,7 +171,7 @@ func TestTargets(t *testing.T) {
 	d := newDouble(t)
 	s := startSidecar(t, d.Address, "")
 	address := strings.TrimPrefix(strings.TrimSuffix(s.url, "/easypay/ledger/mpos"), "http://")
-	for target, want := range map[string]string{
+	s.sendsTo(t, d, address, map[string]string{
 		"/easypay/ledger/mpos":                          "/ledger/mpos",
 		"/easypay/ledger%2Fmpos?x=%2e":                  "/ledger%2Fmpos?x=%2e",
 		"/easypay/%2e%2e/x":                             "", // Caddy sees /x in it, which is not served
@@ -183,7 +183,31 @@ func TestTargets(t *testing.T) {
 		"http://" + address + "/easypay/ledger/mpos":    "/ledger/mpos",
 		"http://127.0.0.1/easypay/ledger/mpos":          "/ledger/mpos",
 		"http://user@127.0.0.1/easypay/ledger/mpos?a=b": "/ledger/mpos?a=b",
-	} {
+	})
+}
+
+// handle with uri path_regexp takes the prefix off and leaves the rest as it is, which
+// handle_path and uri strip_prefix do not.
+func TestTargetsThatAreNotCleaned(t *testing.T) {
+	d := newDouble(t)
+	text := strings.NewReplacer("handle_path /easypay/* {", "handle /easypay/* {\nuri path_regexp ^/easypay \"\"\n").
+		Replace(sidecarText("ADDRESS", d.Address, ""))
+	s := runText(t, text)
+	address := strings.TrimPrefix(strings.TrimSuffix(s.url, "/easypay/ledger/mpos"), "http://")
+	s.sendsTo(t, d, address, map[string]string{
+		"/easypay/ledger/mpos":       "/ledger/mpos",
+		"/easypay/a//b":              "/a//b",
+		"/easypay//a":                "//a",
+		"/easypay/a%2Fb?x=%2F":       "/a%2Fb?x=%2F",
+		"/easypay/a/./b/":            "/a/./b/",
+		"/easypay/ledger/x/easypay/": "/ledger/x/easypay/",
+	})
+}
+
+// sendsTo posts to targets and looks where the provider got it: "" is nowhere.
+func (s *sidecar) sendsTo(t *testing.T, d *double, address string, targets map[string]string) {
+	t.Helper()
+	for target, want := range targets {
 		t.Run(target, func(t *testing.T) {
 			before := d.Delivered()
 			conn := dial(t, s.url)
