@@ -2,6 +2,7 @@ package providers_test
 
 import (
 	"bytes"
+	"crypto/aes"
 	"crypto/cipher"
 	"crypto/ecdsa"
 	"encoding/base64"
@@ -249,4 +250,33 @@ func TestAlipaySM2(t *testing.T) {
 	assert.Equal(t, scheme.BadSignature, scheme.ReasonOf(err), "the raw bytes are signed")
 	_, err = open(compiled(t, "alipay", nil), message.Answer, set, answer)
 	assert.Equal(t, scheme.BadSignature, scheme.ReasonOf(err), "under RSA2 no SM2 signature verifies")
+}
+
+// With content AES the answer is ciphertext too: it is verified as it stands, quotes
+// included, and then decrypted.
+func TestAlipayAES(t *testing.T) {
+	parties := newPair(t)
+	set := parties.set(t, "")
+	key := []byte("0123456789abcdef")
+	named, err := keys.Parse("a", "1", keys.Material{keys.SharedSecret + "@aes": {Text: []byte(base64.StdEncoding.EncodeToString(key))}})
+	require.NoError(t, err)
+	set.Named = named.Named
+	p := compiled(t, "alipay", recipe.Settings{"sign_type": {"SM2"}, "content": {"AES"}})
+	crypt := func(text string) string {
+		block, err := aes.NewCipher(key)
+		require.NoError(t, err)
+		padded := pad([]byte(text))
+		cipher.NewCBCEncrypter(block, make([]byte, 16)).CryptBlocks(padded, padded)
+		return base64.StdEncoding.EncodeToString(padded)
+	}
+	answer := func(value, sign string) string {
+		return `{"alipay_trade_query_response":` + value + `,"sign":"` + sign + `"}`
+	}
+	value := `"` + crypt(`{"code":"10000","out_trade_no":"1"}`) + `"`
+	sign := base64.StdEncoding.EncodeToString(parties.sign(t, "", value))
+	opened, err := open(p, message.Answer, set, answer(value, sign))
+	require.NoError(t, err)
+	assert.JSONEq(t, answer(`{"code":"10000","out_trade_no":"1"}`, sign), string(opened.Body()))
+	_, err = open(p, message.Answer, set, answer(`"`+crypt(`{"code":"10000","out_trade_no":"2"}`)+`"`, sign))
+	assert.Equal(t, scheme.BadSignature, scheme.ReasonOf(err))
 }

@@ -69,6 +69,10 @@ func (b *incomingBlock) decrypt(e *env, in *scheme.Incoming, d *encryption) erro
 	if d.whole {
 		return b.decryptWhole(e, in, d)
 	}
+	d, err := d.matched(e.m.Payload)
+	if err != nil {
+		return err
+	}
 	if e.m.Payload == nil || !hasAny(e.m.Payload, d.paths) {
 		if d.envelope != nil && in.Request == nil && b.kind == message.Answer {
 			if values, err := d.envelope.place.values(e.m, e.fields()); err == nil && len(values) > 0 {
@@ -97,6 +101,32 @@ func (b *incomingBlock) decrypt(e *env, in *scheme.Incoming, d *encryption) erro
 		return err
 	}
 	return scheme.DecryptionFailed()
+}
+
+// matched is the statement with the names that its patterns match in a message, as
+// body.*_response: exactly one member each, as where raw reads it.
+func (e *encryption) matched(tree *body.Tree) (*encryption, error) {
+	if tree == nil || !slices.ContainsFunc(e.paths, isPattern) {
+		return e, nil
+	}
+	found := *e
+	found.paths = slices.Clone(e.paths)
+	for i, path := range e.paths {
+		if !isPattern(path) {
+			continue
+		}
+		var err error
+		if found.paths[i], err = matchOne(tree, path); err != nil {
+			return nil, err
+		}
+	}
+	return &found, nil
+}
+
+// isPattern reports whether the last name of a path is a pattern, and not the * that
+// stands for every member.
+func isPattern(path body.Path) bool {
+	return len(path) > 0 && path[len(path)-1] != body.Any && strings.Contains(path[len(path)-1], "*")
 }
 
 // echoed is why an envelope may not open where its request is not known.
