@@ -101,7 +101,7 @@ func newKeys(t *testing.T, r recipe.Recipe, p *recipe.Program, s settings) *keyS
 		put(merchant, keys.SharedSecret.With(name), []byte(secret))
 		put(provider, keys.SharedSecret.With(name), []byte(secret))
 	}
-	kinds := p.KeyKinds()
+	kinds := p.Describe().Kinds
 	for _, role := range []keys.Role{keys.Sign, keys.Verify, keys.Encrypt, keys.Decrypt} {
 		if kinds[role] == "" {
 			kinds[role] = "RSA"

@@ -218,6 +218,9 @@ func mirror(t *testing.T, name string, lines []recipe.Line) *recipe.Program {
 		switch l.Words[0] {
 		case "decrypt", "open":
 			words[0] = map[string]string{"decrypt": "encrypt", "open": "seal"}[l.Words[0]]
+			for i, w := range words {
+				words[i] = strings.Replace(w, "body.*_", "body.pay_", 1) // as the pattern is filled in where it is read
+			}
 			block := slices.DeleteFunc(slices.Clone(l.Block), func(inner recipe.Line) bool { return inner.Words[0] == "into" })
 			request = append(request, recipe.Line{Words: words, Block: block})
 			encrypts = true

@@ -243,7 +243,7 @@ func (x *exchanger) open(kind message.Kind) {
 	for role, text := range map[keys.Role][]byte{keys.Sign: pairs()["strangerRSA"].private, keys.SharedSecret: []byte("a-stranger's-secret-0123456789abcdef")} {
 		stranger[role] = keys.Value{Text: text}
 	}
-	if kinds := x.program.KeyKinds(); kinds[keys.Verify] != "" {
+	if kinds := x.program.Describe().Kinds; kinds[keys.Verify] != "" {
 		stranger[keys.Sign] = keys.Value{Text: pairs()["stranger"+kinds[keys.Verify]].private}
 	}
 	strange, err := keys.Parse("stranger", "1", stranger)
