@@ -45,9 +45,9 @@ func (t *Tree) mark() {
 }
 
 // Set gives the value that a path without "*" names another value, which must be
-// valid JSON. A member that is missing is appended behind the last one, and so
-// are the objects that lead to it. It fails where the path leads through
-// something else than an object, or beyond the end of a list.
+// valid JSON. A missing member is appended after the last one, and so are missing
+// objects on the path. Set fails if the path leads through a value that is neither an
+// object nor a list, or beyond the end of a list.
 func (t *Tree) Set(path Path, raw []byte) error {
 	for i, name := range path {
 		at := t.index(name)
@@ -93,8 +93,8 @@ func (t *Tree) Remove(path Path) {
 	})
 }
 
-// Text is the text with the edits: of the whole body for the tree that NewTree
-// has made, otherwise of the value alone. Without edits it is the source itself.
+// Text returns the text with the edits: of the whole body for a tree made by NewTree,
+// otherwise of the value alone. Without edits it returns the source itself.
 func (t *Tree) Text() []byte {
 	from, to := t.start, t.end
 	if t.root {

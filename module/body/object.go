@@ -86,7 +86,7 @@ func (o *Object) Object(name string) (*Object, bool) {
 // Name is the member's decoded name.
 func (m Member) Name() []byte { return m.name }
 
-// Kind is the kind of the member's value.
+// Kind returns the kind of the value.
 func (m Member) Kind() Kind { return kindOf(m.src[m.start]) }
 
 // kindOf is the kind of a value that begins with c.
@@ -99,10 +99,11 @@ func kindOf(c byte) Kind {
 	}
 }
 
-// Raw is the value's exact JSON text.
+// Raw returns the exact JSON text of the value.
 func (m Member) Raw() []byte { return m.src[m.start:m.end:m.end] }
 
-// Text is the decoded text of a string and the exact token of everything else.
+// Text returns the decoded text of a string, and the exact JSON text of every other
+// value.
 func (m Member) Text() []byte {
 	switch {
 	case m.text != nil:
@@ -129,7 +130,7 @@ func (m Member) IsScalar() bool { k := m.Kind(); return k != Obj && k != Array }
 // IsNull reports whether the value is null.
 func (m Member) IsNull() bool { return m.Kind() == Null }
 
-// IsAbsent reports whether the member is the zero Member, which stands for none.
+// IsAbsent reports whether m is the zero Member, which means that there is none.
 func (m Member) IsAbsent() bool { return m.src == nil }
 
 // IsEmpty reports whether the value is null or the empty string.

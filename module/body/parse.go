@@ -44,8 +44,8 @@ func Parse(src []byte) (*Object, error) {
 // Inner reads the text of a value as Parse reads a body.
 func (m Member) Inner() (*Object, error) { return Parse(m.Text()) }
 
-// Valid reports why text is not one JSON value as Parse would read it in a member
-// of an object, or nil.
+// Valid returns an error if text is not one JSON value that Parse would accept as the
+// value of a member.
 func Valid(text []byte) error {
 	if err := check(text); err != nil {
 		return err

@@ -60,8 +60,8 @@ func (p Path) HasAny() bool {
 	return false
 }
 
-// Covers reports whether the value that other names is the one that p names, or
-// stands inside of it.
+// Covers reports whether other is the path of a value that p names, or of a value
+// inside one.
 func (p Path) Covers(other Path) bool {
 	if len(other) < len(p) {
 		return false

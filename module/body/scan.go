@@ -2,15 +2,15 @@ package body
 
 import "bytes"
 
-// The functions here read a text that was found valid, and so look only for
-// where strings end and how deep the text nests.
+// The functions in this file read text that Parse has checked. They look only for the
+// ends of strings and the nesting of brackets.
 
 // objectAt finds the members of the object that begins at src[start].
 func objectAt(src []byte, start int) *Object {
 	o := &Object{src: src, open: start + 1}
 	at := spaceEnd(src, o.open)
-	var usual [24]Member // most objects have no more, and need no slice that grows
-	members := usual[:0]
+	var buffer [24]Member // enough for most objects, so that append does not allocate
+	members := buffer[:0]
 	for src[at] != '}' {
 		var m Member
 		at = m.read(src, at)

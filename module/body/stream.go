@@ -2,9 +2,9 @@ package body
 
 import "iter"
 
-// Stream reads a value and all that is in it, from the front to the back and
-// once, and keeps nothing of it: however deep a value nests and however many
-// elements a list has, what it costs is its length.
+// Stream reads a value and everything in it once, from front to back, and stores
+// nothing. Its time is linear in the length of the value, whatever its depth and its
+// number of elements.
 type Stream struct {
 	src []byte
 	at  int
@@ -13,11 +13,10 @@ type Stream struct {
 // Stream is a stream of the value.
 func (m Member) Stream() Stream { return Stream{m.src, m.start} }
 
-// Kind is the kind of the value that comes next.
+// Kind returns the kind of the next value.
 func (s *Stream) Kind() Kind { return kindOf(s.next()) }
 
-// next is the byte with which the value that comes next begins, or the end of
-// what it would stand in.
+// next returns the first byte of the next value, or the closing bracket if there is none.
 func (s *Stream) next() byte {
 	for {
 		switch c := s.src[s.at]; c {
@@ -29,7 +28,7 @@ func (s *Stream) next() byte {
 	}
 }
 
-// Value reads the value that comes next. It has no name.
+// Value reads and returns the next value. It has no name.
 func (s *Stream) Value() Member {
 	s.next()
 	m := Member{src: s.src, start: s.at, end: valueEnd(s.src, s.at)}
@@ -37,8 +36,8 @@ func (s *Stream) Value() Member {
 	return m
 }
 
-// Members reads the object that comes next and yields the decoded name of each
-// member. The value that comes next then is the member's, and must be read.
+// Members reads the next value, an object, and yields the decoded name of each member.
+// The caller must then read the value of the member.
 func (s *Stream) Members() iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		s.next()
@@ -51,8 +50,8 @@ func (s *Stream) Members() iter.Seq[[]byte] {
 	}
 }
 
-// Elements reads the array that comes next and yields the position of each
-// element, which is the value that comes next then and must be read.
+// Elements reads the next value, an array, and yields the index of each element. The
+// caller must then read the element.
 func (s *Stream) Elements() iter.Seq[int] {
 	return func(yield func(int) bool) {
 		s.next()

@@ -5,9 +5,9 @@ import (
 	"strconv"
 )
 
-// Tree is an object or a list that is being edited. What is read from a Tree is
-// what its edits have made of it, so that what is signed is what is sent. Every
-// byte outside of the edited members stays as it came.
+// Tree is an object or a list that is being edited. Reads return the edited values,
+// so that what is signed is what is sent. Every byte outside of the edited members
+// stays as it was received.
 //
 // A Tree reads the objects and lists in it when a path leads into them. It must
 // not be used by several goroutines at once.
@@ -36,13 +36,14 @@ type node struct {
 	inner   *Tree
 }
 
-// NewTree begins to edit an object. The object's text must not change meanwhile.
+// NewTree returns a Tree that edits an object. The text of the object must not be
+// changed while the Tree is in use.
 func NewTree(o *Object) *Tree {
 	return &Tree{src: o.src, start: o.open - 1, end: o.end, root: true, members: o.members, read: true}
 }
 
-// Fresh is an object's tree without edits, to be edited by itself. What has been
-// read of it is not read again.
+// Fresh returns an independent copy of the tree without its edits. It reuses what was
+// parsed already.
 func (t *Tree) Fresh() *Tree {
 	if t.nodes != nil || t.edited {
 		return NewTree(objectAt(t.src, t.start))
@@ -50,7 +51,7 @@ func (t *Tree) Fresh() *Tree {
 	return t.copy(nil)
 }
 
-// copy copies a tree of which nothing is edited.
+// copy copies a tree that has no edits.
 func (t *Tree) copy(parent *Tree) *Tree {
 	fresh := &Tree{src: t.src, start: t.start, end: t.end, root: t.root, parent: parent, read: t.read, members: t.members}
 	for i, inner := range t.inner {
@@ -65,7 +66,7 @@ func (t *Tree) copy(parent *Tree) *Tree {
 	return fresh
 }
 
-// own gives a tree that is about to be edited nodes of its own.
+// own makes the nodes of a tree that is about to be edited.
 func (t *Tree) own() {
 	t.load()
 	if t.nodes != nil {
@@ -163,8 +164,8 @@ func (t *Tree) index(name string) int {
 	return slices.IndexFunc(t.nodes, func(n node) bool { return !n.removed && string(n.name) == name })
 }
 
-// Members are the members of the object, or the elements of the list, as the
-// edits have made them. They must not be changed.
+// Members returns the members of the object, or the elements of the list, with the
+// edits. The slice must not be changed.
 func (t *Tree) Members() []Member {
 	t.load()
 	if !t.edited {
@@ -180,7 +181,7 @@ func (t *Tree) Members() []Member {
 	return members
 }
 
-// Get is the value that a path without "*" names.
+// Get returns the value at a path without "*", and whether there is one.
 func (t *Tree) Get(path Path) (Member, bool) {
 	for i, name := range path {
 		at := t.index(name)
@@ -197,8 +198,8 @@ func (t *Tree) Get(path Path) (Member, bool) {
 	return Member{}, false
 }
 
-// At is the object or list that a path names; the empty path names t itself. It
-// returns nil where there is none.
+// At returns the object or list at a path without "*", or nil if there is none. For the
+// empty path it returns t.
 func (t *Tree) At(path Path) *Tree {
 	for _, name := range path {
 		at := t.index(name)
@@ -224,7 +225,7 @@ func (t *Tree) Each(path Path, yield func(Ref) bool) bool {
 	return t.each(path, nil, func(_ Path, r Ref) bool { return yield(r) })
 }
 
-// Walk is Each with the path of each value, which names no "*".
+// Walk is like Each, and also passes the path of each value, without "*".
 func (t *Tree) Walk(path Path, yield func(at Path, r Ref) bool) bool {
 	return t.each(path, make(Path, 0, len(path)), yield)
 }

@@ -11,9 +11,9 @@ import (
 var ErrAmbiguous = i18n.Errorf("a signed value holds the name of another signed member, or a name holds a separator")
 
 // Ambiguous returns ErrAmbiguous if the value of a pair holds "&name=" where
-// name is the name of a pair: the signature of such a message can be moved to
-// another one in which that member has another value. It is asked of messages
-// that somebody else composes, answers and notifications.
+// name is the name of a pair: the signature of such a message is also valid for
+// another message, in which that member has another value. It is called for messages
+// that the peer composes: answers and notifications.
 //
 // A name that holds "&" or "=" does the same without such a value: what was
 // signed as amount=1&ext=x&amount=9 would come as the members "amount=1&ext"
@@ -46,8 +46,8 @@ func holds(text, separator []byte) bool {
 	return len(separator) > 0 && bytes.Contains(text, separator)
 }
 
-// signedNames finds names among those of pairs: in a map where there are many,
-// so that a message of only names and separators takes no longer than another.
+// signedNames looks names up among those of pairs. It uses a map for many names, so
+// that a message of only names and separators takes no longer than another.
 type signedNames struct {
 	pairs []Pair
 	all   map[string]bool

@@ -24,8 +24,8 @@ type Pair struct {
 	Name, Value []byte
 }
 
-// ErrEqualFold says that two pieces are equal but for case. An order that ignores
-// case leaves it open which comes first.
+// ErrEqualFold says that two pieces differ only in case, so that an order that ignores
+// case does not say which comes first.
 var ErrEqualFold = i18n.Errorf("two members are equal but for case")
 
 var equals, ampersand = []byte("="), []byte("&")
@@ -66,7 +66,7 @@ func utf16Key(r rune) rune {
 	}
 }
 
-// CompareFold compares two texts as Java's String.CASE_INSENSITIVE_ORDER does:
+// CompareFold compares two UTF-8 texts as Java's String.CASE_INSENSITIVE_ORDER does:
 // character by character, each made upper case and then lower case.
 func CompareFold(a, b []byte) int { return compareFold([][]byte{a}, [][]byte{b}) }
 

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/text/encoding/simplifiedchinese"
 )
 
-// Change makes another text of a text. It may change the bytes that it gets.
+// Change converts a text. It may overwrite the bytes of its argument.
 type Change func(text []byte) ([]byte, error)
 
 // URL percent-encodes a text, byte by byte of its UTF-8:
@@ -136,9 +136,9 @@ func Replace(characters, by string) Change {
 
 var errExtended = errors.New("the text is not UTF-8 or holds a NUL, as one does that was extended")
 
-// RefuseExtension refuses a text that is not UTF-8 or holds a NUL. Who extends a text
-// that stands behind a secret in MD5, SHA-1 or SHA-2 has to put the digest's padding
-// behind it, which begins with the byte 80: that is no character, and NULs follow it.
+// RefuseExtension returns an error for a text that is not UTF-8 or holds a NUL. It
+// prevents length extension of MD5, SHA-1 and SHA-2 over a secret and a text: an attacker
+// has to insert the padding of the digest, the byte 0x80 and NULs, which is not UTF-8.
 func RefuseExtension(text []byte) ([]byte, error) {
 	if !utf8.Valid(text) || bytes.IndexByte(text, 0) >= 0 {
 		return nil, errExtended

@@ -70,7 +70,7 @@ type Text struct {
 	Bytes []byte
 
 	// Ambiguous is ErrAmbiguous if the text can be read in two ways (see
-	// Ambiguous), or nil. It matters for what somebody else composes: answers
+	// Ambiguous), or nil. It matters for messages that the peer composes: answers
 	// and notifications.
 	Ambiguous error
 
@@ -188,9 +188,9 @@ func coversName(name string, except, only []string) bool {
 	return !newPatterns(except).match([]byte(name)) && (len(only) == 0 || newPatterns(only).match([]byte(name)))
 }
 
-func separator(given, usual string, none bool) []byte {
+func separator(given, byDefault string, none bool) []byte {
 	if given == "" && !none {
-		given = usual
+		given = byDefault
 	}
 	return []byte(given)
 }

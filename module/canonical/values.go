@@ -40,10 +40,10 @@ type Values struct {
 
 // Append appends the text of members to dst, as Sorted.Append does.
 //
-// The text has no names, so it is ambiguous if one of several values holds Join:
-// what stands before it could be another member's value as well. Without Join,
-// and by-value, nothing tells where a value ends or whose it is, and nothing is
-// refused: such a text says less than it seems to.
+// The text has no names. It is ambiguous if one of several values holds Join: the part
+// before Join could be the value of another member. Without Join, and by-value, every
+// text is ambiguous, so that none is refused: such a signature does not bind values to
+// members.
 func (v *Values) Append(dst []byte, members []body.Member) (Text, error) {
 	s := Sorted{
 		Except: v.Except, Only: v.Only, Empty: v.Empty, Null: v.Null, Nested: v.Nested, JSONPlain: v.JSONPlain,

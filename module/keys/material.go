@@ -35,7 +35,7 @@ func (m Material) Wipe() {
 	}
 }
 
-// ErrEmpty says that nothing stands where a key or a secret should.
+// ErrEmpty says that a file or field of a key or secret is empty.
 var ErrEmpty = i18n.Errorf("it is empty")
 
 var errSeveral = i18n.Errorf("there are several keys; only verify and decrypt may hold more than one")
@@ -194,8 +194,8 @@ func (s *Set) addSerial(role Role, value Value) error {
 	return nil
 }
 
-// finish does what needs all roles: issuers that stand under another id, the
-// roots, and what is to be said of certificates.
+// finish does what needs all roles: it removes issuers that are stored under another id,
+// and collects the roots and the warnings about certificates.
 func (s *Set) finish(now time.Time) {
 	keys := s.VerifyKeys("")
 	s.Verify = leaves(s.Verify, keys)

@@ -20,7 +20,7 @@ type encoded struct {
 // ders returns the DER of every key in text: PEM, bare Base64 as providers hand
 // it out, or DER itself. PEM is taken as people have it: on one line, with blanks
 // or a literal \n for its line breaks, indented, in quotes, with text around it.
-// What could lose a key in silence is an error.
+// Text that could be a lost key is an error.
 func ders(text []byte) ([]encoded, error) {
 	if isDER(text) {
 		return []encoded{{"", text}}, nil

@@ -168,7 +168,7 @@ func (r *Ring) settle(e *entry, previous, set *Set, err error) {
 
 // Refresh asks the source for every reference now and returns the errors of
 // those that matter: the configuration names them, or they have loaded before.
-// What a request once named and was never there is nobody's failure.
+// A reference that only a request named, and that never loaded, is not reported.
 func (r *Ring) Refresh(ctx context.Context) error {
 	var (
 		mu     sync.Mutex
@@ -222,7 +222,7 @@ func (r *Ring) refreshOne(ctx context.Context, e *entry) error {
 }
 
 // await waits for the end of a load, or of the entry: a load of one that was
-// dropped before its turn never ends. A ring that is closed ends no load.
+// dropped while it waits for a slot never ends. A closed ring ends no load.
 func (r *Ring) await(ctx context.Context, e *entry, attempt <-chan struct{}) error {
 	select {
 	case <-attempt:

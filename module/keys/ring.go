@@ -21,10 +21,10 @@ type Source interface {
 
 // The bounds of a Ring.
 const (
-	MaxSets     = 4096             // sets kept at once; beyond it the one unused for longest is let go
+	MaxSets     = 4096             // sets kept at once; beyond it the least recently used one is evicted
 	maxUnknown  = 4096             // references remembered as unknown
 	unknownFor  = 5 * time.Second  // how long one is remembered
-	idleFor     = 30 * time.Minute // a set that no request has used for so long is let go
+	idleFor     = 30 * time.Minute // a set that no request has used for this long is dropped
 	WaitForLoad = 5 * time.Second  // how long a request waits for a first load
 	loadTimeout = 20 * time.Second // of one load
 	idleFirst   = time.Minute      // the same for a set that never loaded
@@ -97,7 +97,7 @@ type entry struct {
 	attempt  chan struct{} // closed when the load that runs, or the next one, ends
 	running  bool
 	failures int
-	missing  int           // loads in a row that said ErrUnknown while set was there
+	missing  int           // consecutive loads that failed with ErrUnknown while set was loaded
 	gone     chan struct{} // closed when it is dropped
 	err      error
 }

@@ -25,7 +25,7 @@ type coverage struct {
 type coveredPart struct {
 	path   body.Path                 // nil: the payload
 	inside func(path ...string) bool // what of the object at path; nil: path is a member, all of it
-	oneOf  bool                      // of several parts; textPart.choose looks at twins
+	oneOf  bool                      // of several parts; textPart.choose refuses case variants
 	names  []string                  // of the members of the object that the text names, or none: it takes all
 }
 

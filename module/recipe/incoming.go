@@ -125,7 +125,7 @@ func (b *incomingBlock) signatures(e *env, in *scheme.Incoming) ([]scheme.Signat
 		}
 	}
 	values := make([][]string, len(b.verifies))
-	for i, s := range b.verifies { // a message without its signature is unsigned, whatever else it lacks
+	for i, s := range b.verifies { // check first: a missing signature is reported before other errors
 		var err error
 		values[i], err = s.place.values(e.m, e.fields())
 		if err != nil {

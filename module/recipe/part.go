@@ -114,9 +114,9 @@ func (p *textPart) ofPayload(e *env) ([]body.Member, error) {
 	return tree.Members(), nil
 }
 
-// choose is the one of the paths that the message has. A message with several of
-// them, in whatever letters, is an attack: an application may read the one that
-// is not signed.
+// choose returns the one of the paths that the message has. A message with several of
+// them, compared without regard to case, is refused as an attack: an application may
+// read the one that is not signed.
 func (p *textPart) choose(m *message.Message) (body.Path, error) {
 	if len(p.paths) == 1 {
 		return p.paths[0], nil

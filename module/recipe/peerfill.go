@@ -147,7 +147,7 @@ func (o *outgoing) completePlaceholder(p part) error {
 	case p.name == "header" && p.key == "" && o.isPlace("header", p.arg),
 		p.name == "form" && (o.block.format.Wrap != nil && o.block.format.Wrap.Field == p.arg || o.isPlace("form", p.arg)),
 		p.name == "body" && (p.path == nil || o.isSignature(p.path)):
-		return nil // made in its turn
+		return nil // written later, by the signature or the field itself
 	case p.name == "header", p.name == "form", p.name == "query" && p.arg != "":
 		return o.giveIfAbsent(p, nonceOf(16), false)
 	case p.name == "body" && p.kind == "digits":

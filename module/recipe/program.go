@@ -59,10 +59,10 @@ func (p *Program) OptionNames() []string {
 	return names
 }
 
-// Identities are the members that options would add which are not set.
+// Identities returns the members that unset options would add, by option name.
 func (p *Program) Identities() map[string]body.Path { return p.identities }
 
-// Describe says what does not depend on a message.
+// Describe returns what does not depend on a message.
 func (p *Program) Describe() *scheme.Description { return &p.description }
 
 // Complete adds, encrypts and signs what the recipe says.
@@ -72,13 +72,13 @@ func (p *Program) Complete(d *scheme.Draft) error {
 	return s.run()
 }
 
-// Covers says what the signatures of a message cover.
+// Covers returns the signatures of a message and what each covers.
 func (p *Program) Covers(in *scheme.Incoming) ([]scheme.Signature, error) {
 	b := p.block(in.Message.Kind)
 	return b.signatures(p.incoming(in), in)
 }
 
-// Reveal decrypts and unwraps what has verified.
+// Reveal decrypts and unwraps a verified message.
 func (p *Program) Reveal(in *scheme.Incoming) error {
 	b := p.block(in.Message.Kind)
 	return b.reveal(p.incoming(in), in)

@@ -23,7 +23,7 @@ type signature struct {
 	several   string   // separates what a verified place holds
 	part      string
 
-	role keys.Role // of the key; "" is the usual one
+	role keys.Role // of the key; "" is the default of the algorithm and direction
 	id   string
 	key  template // the serial of the key, read from the message
 	uid  template
