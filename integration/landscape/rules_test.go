@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -42,7 +43,7 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// The README says the three numbers.
+// The README says the numbers, in both languages.
 func TestCoverage(t *testing.T) {
 	rules, err := readRules()
 	require.NoError(t, err)
@@ -51,4 +52,7 @@ func TestCoverage(t *testing.T) {
 	readme, err := os.ReadFile("../../README.md")
 	require.NoError(t, err)
 	assert.Contains(t, strings.Join(strings.Fields(string(readme)), " "), sentence(n))
+	chinese, err := os.ReadFile("../../README.zh-CN.md")
+	require.NoError(t, err)
+	assert.Contains(t, string(chinese), fmt.Sprintf("%d 条签名规则中，自带 %d 条，另有 %d 条可以写成配方，%d 条写不出来", len(rules), n[ships], n[expressible], len(rules)-n[ships]-n[expressible]))
 }
