@@ -46,7 +46,7 @@ func NewTree(o *Object) *Tree {
 // parsed already.
 func (t *Tree) Fresh() *Tree {
 	if t.nodes != nil || t.edited {
-		return NewTree(objectAt(t.src, t.start))
+		return NewTree(objectAt(t.src, t.start)) // src has no edits
 	}
 	return t.copy(nil)
 }

@@ -270,6 +270,15 @@ type writer struct {
 	pairs []Pair
 }
 
+// count is how many nodes there are, at all levels.
+func count(nodes []node) int {
+	n := len(nodes)
+	for _, inner := range nodes {
+		n += count(inner.inner)
+	}
+	return n
+}
+
 // pieces writes the pieces of one level. An element behind a separator, its own
 // or that of the list it stands in, can read as a member.
 func (w *writer) pieces(nodes []node, separated bool) {

@@ -108,7 +108,7 @@ func (s *Sorted) Append(dst []byte, members []body.Member) (Text, error) {
 	}
 	w := writer{
 		pair: separator(s.Pair, "=", s.NoPair), join: separator(s.Join, "&", s.NoJoin),
-		text: slices.Grow(dst, size), pairs: make([]Pair, 0, len(nodes)),
+		text: slices.Grow(dst, size), pairs: make([]Pair, 0, count(nodes)),
 	}
 	if s.After != "" {
 		w.join, w.after = []byte(s.After), true

@@ -85,7 +85,9 @@ func (m *Message) Fresh() *Message {
 	if fresh.Header == nil {
 		fresh.Header = make(http.Header)
 	}
-	fresh.SetPayload(m.source)
+	if m.Payload != nil {
+		fresh.Payload = m.Payload.Fresh()
+	}
 	if m.outer != nil {
 		fresh.Form = body.NewTree(m.outer)
 	}

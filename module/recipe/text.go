@@ -158,8 +158,12 @@ func (t *text) signed(e *env) (text scheme.Text, ambiguous, err error) {
 	}}, ambiguous, nil
 }
 
+// tailSpace is room for what most recipes append: "&key=" and a secret.
+const tailSpace = 96
+
 // finish carries out the steps from the tail on.
-func (t *text) finish(made []byte, e *env) ([]byte, error) {
+func (t *text) finish(base []byte, e *env) ([]byte, error) {
+	made := append(make([]byte, 0, len(base)+tailSpace), base...)
 	var err error
 	for _, s := range t.steps[t.tail:] {
 		if made, err = s.apply(made, e); err != nil {

@@ -107,9 +107,6 @@ type opening struct {
 func (o *opening) untrusted() Incoming {
 	untrusted := o.in
 	untrusted.Message = o.in.Message.Fresh()
-	if o.in.Message.Payload != nil {
-		untrusted.Message.Payload = o.in.Message.Payload.Fresh() // the tree in which case variants were looked for
-	}
 	if o.in.Keys != nil {
 		set := *o.in.Keys
 		untrusted.Keys = &set
