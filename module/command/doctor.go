@@ -94,7 +94,7 @@ func writeTable(out io.Writer, findings []keysource.Finding) error {
 var statuses = map[keysource.Status]i18n.Text{keysource.OK: i18n.T("ok"), keysource.Warning: i18n.T("warning"), keysource.Failure: i18n.T("failure")}
 
 var checks = texts(
-	i18n.T("TLS"), i18n.T("TLS certificate"), i18n.T("admin endpoint"), i18n.T("arithmetic"), i18n.T("certificate"), i18n.T("client certificate"), i18n.T("clock"), i18n.T("configuration"), i18n.T("development keys"), i18n.T("file permissions"), i18n.T("guardrails"), i18n.T("key file"), i18n.T("key pair"), i18n.T("key size"), i18n.T("key source"), i18n.T("keys"), i18n.T("listener"), i18n.T("name"), i18n.T("roles"), i18n.T("routes"), i18n.T("sandbox"), i18n.T("scheme"), i18n.T("upstream"), i18n.T("vault address"), i18n.T("vault login"), i18n.T("vault policy"),
+	i18n.T("TLS"), i18n.T("TLS certificate"), i18n.T("admin endpoint"), i18n.T("arithmetic"), i18n.T("certificate"), i18n.T("client certificate"), i18n.T("clock"), i18n.T("configuration"), i18n.T("development keys"), i18n.T("file permissions"), i18n.T("guardrails"), i18n.T("key file"), i18n.T("key pair"), i18n.T("key size"), i18n.T("key source"), i18n.T("keys"), i18n.T("listener"), i18n.T("name"), i18n.T("roles"), i18n.T("routes"), i18n.T("sandbox"), i18n.T("scheme"), i18n.T("store"), i18n.T("upstream"), i18n.T("vault address"), i18n.T("vault login"), i18n.T("vault policy"),
 )
 
 func texts(all ...i18n.Text) map[string]i18n.Text {

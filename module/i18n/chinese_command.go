@@ -6,6 +6,7 @@ var chineseCommand = map[string]string{
 	"arithmetic": "运算实现",
 	"routes":     "路由",
 	"sandbox":    "沙箱",
+	"store":      "存储",
 
 	"%w, at %s":           "%w，位于 %s",
 	"signing with %s: %w": "用 %s 加签时出错：%w",

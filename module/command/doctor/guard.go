@@ -8,34 +8,33 @@ import (
 // checkGuard looks at the guardrails of a use, and at the stores in which they keep
 // what was spent and sent.
 func (e *examination) checkGuard(u *use) {
-	const check, store = "guardrails", "store"
 	g := u.transport.Guard
 	if g == nil || len(g.Rules) == 0 {
 		return
 	}
 	if g.Report {
-		e.warning(check, u.where, i18n.Sprintf("guard report: every request passes, and what the guardrails would refuse is only logged"), i18n.Sprintf("remove the line guard report once the limits are known"))
+		e.warning("guardrails", u.where, i18n.Sprintf("guard report: every request passes, and what the guardrails would refuse is only logged"), i18n.Sprintf("remove the line guard report once the limits are known"))
 	}
 	if err := g.Provision(e.ctx, u.where); err != nil {
-		e.failure(check, u.where, err.Error(), i18n.Sprintf("correct it"))
+		e.failure("guardrails", u.where, err.Error(), i18n.Sprintf("correct it"))
 		return
 	}
 	for _, used := range g.Stores() {
 		subject := u.where + ", " + used.Rule
 		if r, ok := used.Store.(stores.Remote); ok && r.Remote() && !e.online {
-			e.ok(store, subject, i18n.Sprintf("it lies beyond this machine and was not asked; --online asks it"))
+			e.ok("store", subject, i18n.Sprintf("it lies beyond this machine and was not asked; --online asks it"))
 			continue
 		}
 		if p, ok := used.Store.(stores.Prober); ok {
 			if err := p.Probe(e.ctx); err != nil {
-				e.failure(store, subject, err.Error(), i18n.Sprintf("start the store, or correct its address: without it every payment is refused with store_unavailable"))
+				e.failure("store", subject, err.Error(), i18n.Sprintf("start the store, or correct its address: without it every payment is refused with store_unavailable"))
 				continue
 			}
-			e.ok(store, subject, i18n.Sprintf("it does what the rule needs"))
+			e.ok("store", subject, i18n.Sprintf("it does what the rule needs"))
 		}
 		if f, ok := used.Store.(stores.Forgetter); ok {
 			if reason := f.Forgets(e.ctx); reason != "" {
-				e.warning(store, subject, reason, i18n.Sprintf("share a Redis with appendonly yes, appendfsync always and maxmemory-policy noeviction, or accept it"))
+				e.warning("store", subject, reason, i18n.Sprintf("share a Redis with appendonly yes, appendfsync always and maxmemory-policy noeviction, or accept it"))
 			}
 		}
 	}
