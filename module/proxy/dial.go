@@ -76,6 +76,9 @@ func (d *dialer) Dial(ctx context.Context, protocol, address string) (net.Conn, 
 	ctx, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
 	addresses, err := d.resolver.LookupNetIP(ctx, "ip", host)
+	if err == nil && len(addresses) == 0 {
+		err = &net.DNSError{Err: "the name has no address", Name: host, IsNotFound: true}
+	}
 	if err != nil {
 		return nil, reverseproxy.NewDialError(&net.OpError{Op: "dial", Net: protocol, Err: err})
 	}

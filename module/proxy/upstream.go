@@ -101,7 +101,7 @@ func (t *Transport) keepFromProxies() {
 	base := t.HTTP.Transport
 	proxy := base.Proxy
 	base.Proxy = func(r *http.Request) (*url.URL, error) {
-		if r.URL.Scheme != "https" {
+		if r.URL.Scheme != "https" || proxy == nil {
 			return nil, nil //nolint:nilnil // no proxy
 		}
 		return proxy(r)
