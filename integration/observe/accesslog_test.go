@@ -62,13 +62,15 @@ func TestTheSampleOfAnAuditLog(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(repository, "caddyfiles", "audit.Caddyfile"))
 	require.NoError(t, err)
 	const site = ":8180 {\n\tbind 127.0.0.1"
-	for _, part := range []string{site, "admin off", "keys-dev/merchant\n", "127.0.0.1:9090"} {
+	const sandbox = ":9190 {\n\tbind 127.0.0.1"
+	for _, part := range []string{site, sandbox, "admin off", "keys-dev/merchant\n", "keys-dev/provider ", "127.0.0.1:9190"} {
 		require.Contains(t, string(text), part)
 	}
 	s := start(t, strings.NewReplacer(site, "http://:8180 {\n\tbind unix/$DIR/app",
-		"admin off", "admin unix/$DIR/admin|0600", "127.0.0.1:9090", provider,
-		"keys-dev/merchant\n", "$REPO/keys-dev/merchant\nkeys file $REPO/keys-dev/provider {\nname provider\n}\n").Replace(string(text))+
-		providers(), "COUNTERSIGN_LOGS=$DIR/logs")
+		sandbox, "http://:9190 {\n\tbind unix/$DIR/provider",
+		"admin off", "admin unix/$DIR/admin|0600", "127.0.0.1:9190", provider,
+		"keys-dev/merchant\n", "$REPO/keys-dev/merchant\n", "keys-dev/provider ", "$REPO/keys-dev/provider ").Replace(string(text)),
+		"COUNTERSIGN_LOGS=$DIR/logs")
 	require.Equal(t, http.StatusOK, s.post("/easypay/ledger/mpos", sample(t, "easypay")).status)
 	require.Equal(t, http.StatusBadGateway, s.post("/easypay/ledger/mpos?fault=unsigned", sample(t, "easypay")).status)
 
