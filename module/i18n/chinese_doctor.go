@@ -119,6 +119,10 @@ var chineseDoctor = map[string]string{
 	"install OpenSSL 3 (Debian: apt-get install libssl3), or take the static build":                 "请安装 OpenSSL 3（Debian：apt-get install libssl3），或使用静态版本",
 	"%s computes with private keys in memory":                                                       "内存中的私钥由 %s 运算",
 
+	"it is made from the same recipe as the sidecar: it shows whether an application works with it, and does not prove the rule": "它和 sidecar 用的是同一份配方：能说明应用可以与它配合，不能证明规则正确",
+	"%s sets other options of the recipe, so that one may refuse what the other signs":                                           "%s 设置的配方选项不同，一方可能拒绝另一方的加签",
+	"give both the same options": "请给双方设置相同的选项",
+
 	"the scheme of %s: %w":        "%s 的方案：%w",
 	"the key reference of %s: %w": "%s 的密钥引用：%w",
 }

@@ -59,10 +59,10 @@ func (e *examination) checkScheme(u *use) {
 // checkSandbox tells what a sandbox that is made from a recipe shows, and whether
 // it has the options of the sidecar, without which it refuses everything.
 func (e *examination) checkSandbox(u *use) {
-	e.ok("sandbox", u.where, "it is made from the same recipe as the sidecar: it shows whether an application works with it, and does not prove the rule")
+	e.ok("sandbox", u.where, i18n.Sprintf("it is made from the same recipe as the sidecar: it shows whether an application works with it, and does not prove the rule"))
 	for _, other := range e.uses {
 		if other.kind != isSandbox && other.schemeName == u.schemeName && !maps.EqualFunc(other.settings, u.settings, slices.Equal[[]string]) {
-			e.warning("sandbox", u.where, other.where+" sets the options of the recipe otherwise, so that one may refuse what the other signs", "give both the same options")
+			e.warning("sandbox", u.where, i18n.Sprintf("%s sets other options of the recipe, so that one may refuse what the other signs", other.where), i18n.Sprintf("give both the same options"))
 		}
 	}
 }
