@@ -63,13 +63,14 @@ func (h *h2) upgrade(_ string, conn *tls.Conn) http.RoundTripper {
 	if inner, ok := conn.NetConn().(interface{ UnencryptedNetConn() net.Conn }); ok {
 		c.conn = &watchedConn{Conn: inner.UnencryptedNetConn(), closed: c.forget}
 	}
-	h.mu.Lock()
-	h.conns[c.conn] = c
-	h.mu.Unlock()
 	var err error
 	if c.client, err = h.transport.NewClientConn(c.conn); err != nil { //nolint:staticcheck // as above
-		c.forget()
 		return failing{err}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !c.forgotten { // it is known to others from here on
+		h.conns[c.conn] = c
 	}
 	return c
 }
@@ -81,6 +82,8 @@ type h2Conn struct {
 	client *http2.ClientConn //nolint:staticcheck // net/http has no connection of which one knows what a frame said
 	used   atomic.Bool
 	once   sync.Once
+
+	forgotten bool // it has been closed; h.mu guards it
 }
 
 // RoundTrip sends one request. It sends none twice.
@@ -142,6 +145,7 @@ func (c *h2Conn) retire() {
 func (c *h2Conn) forget() {
 	c.h.mu.Lock()
 	defer c.h.mu.Unlock()
+	c.forgotten = true
 	delete(c.h.conns, c.conn)
 }
 
