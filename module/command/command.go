@@ -39,7 +39,7 @@ A message is read from FILE; "-" or nothing is standard input.`,
 				for _, sub := range cmd.Commands() {
 					known = append(known, sub.Name())
 				}
-				return i18n.Errorf("there is no command %q; there are %s", args[0], strings.Join(known, ", "))
+				return i18n.Errorf("unknown command %q; the commands are %s", args[0], strings.Join(known, ", "))
 			}
 		},
 	})

@@ -154,7 +154,7 @@ func TestMistakesSayWhatToChange(t *testing.T) {
 		stdin string
 		want  string
 	}{
-		"no such command":         {[]string{"sael"}, "", `there is no command "sael"; there are audit, diff, doctor, keys, open, recipe, seal`},
+		"no such command":         {[]string{"sael"}, "", `unknown command "sael"; the commands are audit, diff, doctor, keys, open, recipe, seal`},
 		"no scheme":               {append([]string{"seal"}, keys...), "{}", "--scheme is missing; known are adapay, adyen, alipay"},
 		"unknown scheme":          {append([]string{"seal", "--scheme", "nobody"}, keys...), "{}", `unknown scheme "nobody"; known are adapay, adyen, alipay`},
 		"unknown option":          {append([]string{"seal", "--set", "emty=keep"}, easypay...), "{}", `unknown option "emty"; easypay has encrypt, padding, envelope_prefix, sign_type, empty, match`},

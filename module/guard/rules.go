@@ -92,7 +92,7 @@ func (r *Require) check(_ context.Context, _ *Guard, in *Input) (hold, *Refusal)
 		return slices.ContainsFunc(r.Values, func(v string) bool { return fits(v, text) })
 	})
 	if !ok {
-		return nil, &Refusal{Reason: NotAllowed, Detail: i18n.T("the member %s is missing, is twice there in other letters, or has a value that require does not name", r.Member)}
+		return nil, &Refusal{Reason: NotAllowed, Detail: i18n.T("the member %s is missing, occurs twice with other letter case, or has a value that require does not name", r.Member)}
 	}
 	return nil, nil
 }
@@ -150,5 +150,5 @@ func (l *Limit) check(_ context.Context, _ *Guard, in *Input) (hold, *Refusal) {
 }
 
 func noAmount(member string) *Refusal {
-	return &Refusal{Reason: OverLimit, Detail: i18n.T("the member %s is missing, is twice there in other letters, or is no plain decimal such as 12.50, of 30 digits before and behind the point at most", member)}
+	return &Refusal{Reason: OverLimit, Detail: i18n.T("the member %s is missing, occurs twice with other letter case, or is no plain decimal such as 12.50, of 30 digits before and behind the point at most", member)}
 }

@@ -29,8 +29,8 @@ var chineseCommand = map[string]string{
 	"; no checkpoint signs them\n":                  "；没有检查点为它们签名\n",
 	"; the last %d, up to %s, are not signed yet\n": "；最后 %d 条（截至 %s）还没有签名\n",
 
-	"there is no command %q; there are %s": "没有命令 %q；有这些：%s",
-	"--lang is en or zh, not %q":           "--lang 只能是 en 或 zh，不能是 %q",
+	"unknown command %q; the commands are %s": "没有命令 %q；有这些：%s",
+	"--lang is en or zh, not %q":              "--lang 只能是 en 或 zh，不能是 %q",
 
 	"the canonical strings differ":                         "两个待签名串不一致",
 	"only one of BODY and CANONICAL can be standard input": "BODY 和 CANONICAL 只能有一个来自标准输入",

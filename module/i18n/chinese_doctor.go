@@ -15,7 +15,7 @@ var chineseDoctor = map[string]string{
 
 	"reading the configuration: %w":                                "读取配置时出错：%w",
 	"%s is not JSON; name its adapter, as in: --adapter caddyfile": "%s 不是 JSON；请指明适配器，例如：--adapter caddyfile",
-	"there is no adapter called %q":                                "没有名为 %q 的适配器",
+	"unknown adapter %q":                                           "没有名为 %q 的适配器",
 	"adapting %s: %w":                                              "转换 %s 时出错：%w",
 	"it is not a configuration of Caddy: %s":                       "它不是 Caddy 的配置：%s",
 	"run caddy validate":                                           "请运行 caddy validate",
@@ -90,7 +90,7 @@ var chineseDoctor = map[string]string{
 	"ask it with curl -I":                                   "请用 curl -I 连接它",
 	"correct the upstream":                                  "请改正上游",
 	"this configuration serves it itself; it was not asked": "由本配置自己提供；没有连接",
-	"there is no such socket":                               "没有这个 socket",
+	"the socket does not exist":                             "没有这个 socket",
 	"start what serves it, or correct the upstream":         "请启动提供它的程序，或改正上游",
 	"the socket is there; it was not asked":                 "socket 存在；没有连接",
 	"allow_plaintext_upstream: everybody on the way can read the requests, and change what is not signed": "allow_plaintext_upstream：途中任何人都能读到请求，并能改动签名没有覆盖的内容",

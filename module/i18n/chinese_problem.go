@@ -10,11 +10,11 @@ var chineseProblem = map[string]string{
 	"the same order was there before; first_id and first_outcome say what became of it":             "同一笔订单已经来过；first_id 和 first_outcome 说明它的结果",
 	"the store of %s does not answer; the log says why":                                             "%s 的存储没有应答；原因见日志",
 
-	"the path is not in its clean form; write it without dots, doubled or escaped slashes":                                                              "路径不规范；不要含有 . 或 ..、连续的斜杠或转义的斜杠",
-	"allow does not name this method and path":                                                                                                          "allow 里没有这个方法和路径",
-	"the member %s is missing, is twice there in other letters, or has a value that require does not name":                                              "字段 %s 缺失、有只差大小写的同名字段，或者它的值不在 require 之列",
-	"the member %s is over its limit":                                                                                                                   "字段 %s 超过了限额",
-	"the member %s is missing, is twice there in other letters, or is no plain decimal such as 12.50, of 30 digits before and behind the point at most": "字段 %s 缺失、有只差大小写的同名字段，或者不是 12.50 这样的普通小数（小数点前后各最多 30 位）",
+	"the path is not in its clean form; write it without dots, doubled or escaped slashes":                     "路径不规范；不要含有 . 或 ..、连续的斜杠或转义的斜杠",
+	"allow does not name this method and path":                                                                 "allow 里没有这个方法和路径",
+	"the member %s is missing, occurs twice with other letter case, or has a value that require does not name": "字段 %s 缺失、有只差大小写的同名字段，或者它的值不在 require 之列",
+	"the member %s is over its limit":                                                                          "字段 %s 超过了限额",
+	"the member %s is missing, occurs twice with other letter case, or is no plain decimal such as 12.50, of 30 digits before and behind the point at most": "字段 %s 缺失、有只差大小写的同名字段，或者不是 12.50 这样的普通小数（小数点前后各最多 30 位）",
 
 	"the request body is larger than max_request_body, which is %d bytes": "请求正文超过 max_request_body，即 %d 字节",
 	"the request body is larger than the server allows":                   "请求正文超过了服务器允许的大小",

@@ -5,6 +5,7 @@ import (
 	"compress/flate"
 	"compress/zlib"
 	"crypto/rand"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -54,27 +55,18 @@ func TestGzipThatWasNotAskedFor(t *testing.T) {
 func TestContentCodings(t *testing.T) {
 	d := newDouble(t)
 	s := startSidecar(t, d.Address, "max_response_body 64KiB")
-	raw := func(text []byte) []byte {
-		var out bytes.Buffer
-		w, _ := flate.NewWriter(&out, flate.BestSpeed)
-		_, _ = w.Write(text)
-		_ = w.Close()
-		return out.Bytes()
+	encoder := func(open func(io.Writer) io.WriteCloser) func([]byte) []byte {
+		return func(text []byte) []byte {
+			var out bytes.Buffer
+			w := open(&out)
+			_, _ = w.Write(text)
+			_ = w.Close()
+			return out.Bytes()
+		}
 	}
-	wrapped := func(text []byte) []byte {
-		var out bytes.Buffer
-		w := zlib.NewWriter(&out)
-		_, _ = w.Write(text)
-		_ = w.Close()
-		return out.Bytes()
-	}
-	br := func(text []byte) []byte {
-		var out bytes.Buffer
-		w := brotli.NewWriter(&out)
-		_, _ = w.Write(text)
-		_ = w.Close()
-		return out.Bytes()
-	}
+	raw := encoder(func(out io.Writer) io.WriteCloser { w, _ := flate.NewWriter(out, flate.BestSpeed); return w })
+	wrapped := encoder(func(out io.Writer) io.WriteCloser { return zlib.NewWriter(out) })
+	br := encoder(func(out io.Writer) io.WriteCloser { return brotli.NewWriter(out) })
 	zst := func(text []byte) []byte {
 		w, _ := zstd.NewWriter(nil)
 		return w.EncodeAll(text, nil)

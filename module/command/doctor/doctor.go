@@ -43,7 +43,7 @@ func Adapt(file, adapter string) ([]byte, error) {
 	}
 	a := caddyconfig.GetAdapter(adapter)
 	if a == nil {
-		return nil, i18n.Errorf("there is no adapter called %q", adapter)
+		return nil, i18n.Errorf("unknown adapter %q", adapter)
 	}
 	adapted, _, err := a.Adapt(text, map[string]any{"filename": file})
 	if err != nil {

@@ -64,7 +64,7 @@ func (e *examination) checkUpstream(u *use, dial string) {
 		return
 	case address.IsUnixNetwork():
 		if _, err := os.Stat(address.Host); err != nil {
-			e.failure(check, dial, i18n.Sprintf("there is no such socket"), i18n.Sprintf("start what serves it, or correct the upstream"))
+			e.failure(check, dial, i18n.Sprintf("the socket does not exist"), i18n.Sprintf("start what serves it, or correct the upstream"))
 		} else {
 			e.ok(check, dial, i18n.Sprintf("the socket is there; it was not asked"))
 		}
