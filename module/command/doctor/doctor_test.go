@@ -199,7 +199,7 @@ func TestAdapt(t *testing.T) {
 	_, err = doctor.Adapt(write("sidecar.conf", ":80\n"), "")
 	assert.ErrorContains(t, err, "--adapter")
 	_, err = doctor.Adapt(write("sidecar.conf", ":80\n"), "yaml")
-	assert.ErrorContains(t, err, `no adapter called "yaml"`)
+	assert.ErrorContains(t, err, `unknown adapter "yaml"`)
 	_, err = doctor.Adapt(filepath.Join(dir, "nowhere"), "")
 	assert.ErrorContains(t, err, "reading the configuration")
 	_, err = doctor.Adapt(write("Caddyfile", "nonsense {\n"), "")
