@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -143,10 +144,9 @@ func TestWithoutBodiesThereIsNoValue(t *testing.T) {
 		assert.NotContains(t, r, "order")
 		all += text
 	}
-	for _, value := range []string{"transAmt", "北京烤鸭", "20190909", "1.00", "M1623997351\","} {
-		if value != "M1623997351\"," { // the reference of a key set is in the audit log as well
-			assert.NotContains(t, all, value)
-		}
+	all = regexp.MustCompile(`"(seal|upstream|open)_ms":[0-9.]+`).ReplaceAllString(all, "") // a time may look like an amount
+	for _, value := range []string{"transAmt", "北京烤鸭", "20190909", "1.00"} {
+		assert.NotContains(t, all, value)
 	}
 	answer := d.ask("/workbench/send", map[string]any{"id": list[0]["id"], "text": "{}"})
 	assert.Equal(t, http.StatusUnprocessableEntity, answer.Status)
