@@ -25,7 +25,6 @@ type node struct {
 	value []byte // unless nested
 
 	nested bool // an object or a list under recurse
-	list   bool
 	inner  []node
 }
 
@@ -40,11 +39,16 @@ type collector struct {
 	asTheyStand bool // objects under recurse keep their order
 
 	flat int // bytes that names of flat pieces may still have
+
+	nodes []node // of the level that is read, behind those of the levels around it
 }
+
+// add adds a node to the level that is read.
+func (c *collector) add(n node) { c.nodes = append(c.nodes, n) }
 
 // members collects the first level.
 func (c *collector) members(members []body.Member) ([]node, error) {
-	nodes := make([]node, 0, len(members))
+	c.nodes = make([]node, 0, 2*len(members)) // most messages have few nested members
 	if c.nested == "flat" {
 		c.flat = 4 << 10
 		for _, m := range members {
@@ -60,111 +64,111 @@ func (c *collector) members(members []body.Member) ([]node, error) {
 		var err error
 		if m.IsScalar() {
 			if taken {
-				nodes, err = c.scalar(nodes, name, m, c.keepEmpty)
+				err = c.scalar(name, m, c.keepEmpty)
 			}
 		} else {
 			v := m.Stream()
-			nodes, err = c.value(nodes, name, &v, taken, c.keepEmpty)
+			err = c.value(name, &v, taken, c.keepEmpty)
 		}
 		if err != nil {
 			return nil, err
 		}
 	}
-	return nodes, nil
+	return c.nodes, nil
 }
 
-// value appends the value that comes next in v, which it reads.
-func (c *collector) value(nodes []node, name []byte, v *body.Stream, taken, keep bool) ([]node, error) {
+// value adds the value that comes next in v, which it reads.
+func (c *collector) value(name []byte, v *body.Stream, taken, keep bool) error {
 	kind := v.Kind()
 	isList := kind == body.Array
 	if !isList && kind != body.Obj {
 		m := v.Value()
 		if !taken {
-			return nodes, nil
+			return nil
 		}
-		return c.scalar(nodes, name, m, keep)
+		return c.scalar(name, m, keep)
 	}
 	switch c.nested {
 	case "skip":
 		v.Value()
-		return nodes, nil
 	case "empty":
 		v.Value()
 		if keep {
-			nodes = append(nodes, node{name: name})
+			c.add(node{name: name})
 		}
-		return nodes, nil
 	case "json":
 		m := v.Value()
 		text := m.Raw()
 		if c.plain {
 			text = plainJSON(m.Compact())
 		}
-		return append(nodes, node{name: name, value: text}), nil
+		c.add(node{name: name, value: text})
 	case "recurse":
-		n := node{name: name, nested: true, list: isList}
-		empty, err := c.recurse(&n, v)
-		if err != nil || empty && !c.keepLists && !(name == nil && c.keepElements) {
-			return nodes, err
+		inner, empty, err := c.recurse(v, isList)
+		if err != nil {
+			return err
 		}
-		return append(nodes, n), nil
+		if !empty || c.keepLists || name == nil && c.keepElements {
+			c.add(node{name: name, nested: true, inner: inner})
+		}
 	case "flat":
-		return c.flatten(nodes, name, v, taken, isList)
+		return c.flatten(name, v, taken, isList)
 	default:
-		return nil, i18n.Errorf("member %s: %w", body.ShowName(name), ErrNested)
+		return i18n.Errorf("member %s: %w", body.ShowName(name), ErrNested)
 	}
+	return nil
 }
 
-// recurse collects what is in an object or a list, in n.
-func (c *collector) recurse(n *node, v *body.Stream) (empty bool, err error) {
+// recurse collects what is in an object or a list.
+func (c *collector) recurse(v *body.Stream, isList bool) (inner []node, empty bool, err error) {
+	outer := len(c.nodes)
 	empty = true
-	if n.list {
+	if isList {
 		for range v.Elements() {
 			empty = false
-			if n.inner, err = c.value(n.inner, nil, v, true, c.keepElements); err != nil {
-				return false, err
+			if err := c.value(nil, v, true, c.keepElements); err != nil {
+				return nil, false, err
 			}
 		}
-		return empty, nil
-	}
-	for name := range v.Members() {
-		empty = false
-		if c.except.match(name) {
-			v.Value()
-			continue
-		}
-		if n.inner, err = c.value(n.inner, name, v, true, c.keepEmpty); err != nil {
-			return false, err
+	} else {
+		for name := range v.Members() {
+			empty = false
+			if c.except.match(name) {
+				v.Value()
+			} else if err := c.value(name, v, true, c.keepEmpty); err != nil {
+				return nil, false, err
+			}
 		}
 	}
-	if c.asTheyStand {
-		return empty, nil
+	inner = slices.Clone(c.nodes[outer:])
+	c.nodes = c.nodes[:outer]
+	if isList || c.asTheyStand {
+		return inner, empty, nil
 	}
-	return empty, sortNodes(n.inner, "name", nil, nil)
+	return inner, empty, sortNodes(inner, "name", nil, nil)
 }
 
-// flatten appends the scalars of an object or a list under their paths.
-func (c *collector) flatten(nodes []node, path []byte, v *body.Stream, taken, isList bool) ([]node, error) {
+// flatten adds the scalars of an object or a list under their paths.
+func (c *collector) flatten(path []byte, v *body.Stream, taken, isList bool) error {
 	empty := true
 	for name := range names(v, isList) {
 		empty = false
 		full := slices.Concat(path, []byte("."), name)
 		if c.flat -= len(full); c.flat < 0 {
-			return nil, i18n.Errorf("member %s: %w", body.ShowName(path), ErrTooLong)
+			return i18n.Errorf("member %s: %w", body.ShowName(path), ErrTooLong)
 		}
 		if c.except.match(full) {
 			v.Value()
 			continue
 		}
-		var err error
-		if nodes, err = c.value(nodes, full, v, taken || c.only.match(full), c.keepEmpty); err != nil {
-			return nil, err
+		if err := c.value(full, v, taken || c.only.match(full), c.keepEmpty); err != nil {
+			return err
 		}
 	}
 	if empty && taken && c.keepLists {
-		nodes = append(nodes, node{name: path})
+		c.add(node{name: path})
 	}
-	return nodes, nil
+	return nil
 }
 
 // names are the names of an object's members or the positions of a list's
@@ -182,19 +186,19 @@ func names(v *body.Stream, isList bool) iter.Seq[[]byte] {
 	}
 }
 
-// scalar appends a string, a number, a boolean or null; keep says whether the
+// scalar adds a string, a number, a boolean or null; keep says whether the
 // empty string is kept.
-func (c *collector) scalar(nodes []node, name []byte, m body.Member, keep bool) ([]node, error) {
+func (c *collector) scalar(name []byte, m body.Member, keep bool) error {
 	value := m.Text()
 	switch m.Kind() {
 	case body.Null:
 		if !c.keepNull && (name != nil || !keep) { // in a list null is kept as "" is
-			return nodes, nil
+			return nil
 		}
 		value = nil
 	case body.True, body.False:
 		if c.refuseBooleans {
-			return nil, i18n.Errorf("member %s: %w", body.ShowName(name), ErrBoolean)
+			return i18n.Errorf("member %s: %w", body.ShowName(name), ErrBoolean)
 		}
 	case body.Number:
 		if c.shortest {
@@ -204,10 +208,10 @@ func (c *collector) scalar(nodes []node, name []byte, m body.Member, keep bool) 
 	if c.trim {
 		value = TrimJava(value)
 	}
-	if len(value) == 0 && !keep {
-		return nodes, nil
+	if len(value) > 0 || keep {
+		c.add(node{name: name, value: value})
 	}
-	return append(nodes, node{name: name, value: value}), nil
+	return nil
 }
 
 // shortest is a number as PHP writes it after it has read it, with no more
