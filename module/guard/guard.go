@@ -66,7 +66,7 @@ type Rule struct {
 type Input struct {
 	Method  string
 	Path    string       // as it will leave, escaped, without the query
-	Cleaned bool         // whether cleaning has changed the path
+	Cleaned bool         // whether cleaning changes the path, or has changed it
 	Body    *body.Object // as the application sent it
 	Caller  string       // the authenticated caller; empty: unknown
 	ID      string       // of the exchange, which first_id names later
@@ -100,6 +100,9 @@ const NotSent = "not_sent"
 
 // Grant holds what the rules have reserved for a request that passes.
 type Grant struct {
+	// Refusals are those that Report has let pass, in the order of the rules.
+	Refusals []*Refusal
+
 	guard *Guard
 	holds []hold
 	done  atomic.Bool
@@ -225,13 +228,13 @@ func (g *Guard) Members() []string {
 
 // Check decides whether a request may be signed. Without a refusal the grant is
 // set, and its Done must be called when the outcome is known. With Report both
-// may be set: the request passes, and the first refusal is for the log.
+// may be set: the request passes, the first refusal is the one that would have
+// stopped it, and the grant has all of them for the log.
 func (g *Guard) Check(ctx context.Context, in Input) (*Grant, *Refusal) {
 	grant := &Grant{guard: g}
 	if in.ID == "" {
 		in.ID = rand.Text()
 	}
-	var first *Refusal
 	for i := range g.Rules {
 		r, err := g.Rules[i].rule()
 		if err != nil { // Provision has refused it
@@ -250,11 +253,12 @@ func (g *Guard) Check(ctx context.Context, in Input) (*Grant, *Refusal) {
 			telemetry.GuardRefused(g.profile, refusal.Rule)
 			return nil, refusal
 		}
-		if first == nil {
-			first = refusal
-		}
+		grant.Refusals = append(grant.Refusals, refusal)
 	}
-	return grant, first
+	if len(grant.Refusals) > 0 {
+		return grant, grant.Refusals[0]
+	}
+	return grant, nil
 }
 
 // Done ends the reservations. The outcome not_sent gives budgets back and frees

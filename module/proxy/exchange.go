@@ -79,6 +79,7 @@ func (t *Transport) begin(r *http.Request) *exchange {
 	ctx := r.Context()
 	e := &exchange{t: t, id: problem.NewID(), Context: ctx, traced: telemetry.Traced(ctx), header: r.Header, http1: r.ProtoMajor == 1}
 	e.entry.ID, e.entry.Profile, e.entry.Scheme, e.entry.Reference = e.id, t.Profile, t.name, t.Reference
+	e.entry.Caller = caller(r)
 	e.inspect()
 	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok && server.Logs == nil {
 		return e

@@ -3,9 +3,11 @@ package proxy
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"path"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
 	"github.com/countersign/caddy-countersign/module/body"
@@ -18,11 +20,8 @@ func (e *exchange) guard(r *http.Request) *problem.Problem {
 	if e.t.Guard == nil {
 		return nil
 	}
-	e.entry.Caller = caller(r)
-	escaped := r.URL.EscapedPath()
-	cleaned := path.Clean("/" + r.URL.Path)
 	grant, refusal := e.t.Guard.Check(r.Context(), guard.Input{
-		Method: r.Method, Path: escaped, Cleaned: cleaned != r.URL.Path && cleaned+"/" != r.URL.Path,
+		Method: r.Method, Path: r.URL.EscapedPath(), Cleaned: unclean(r),
 		Body: e.plain.Source(), Caller: e.entry.Caller, ID: e.id,
 	})
 	e.grant = grant
@@ -32,8 +31,10 @@ func (e *exchange) guard(r *http.Request) *problem.Problem {
 	}
 	if grant != nil { // guard report
 		e.entry.Guard = "report:" + refusal.Rule
-		e.t.logger.Warn("a guardrail would have refused a request", zap.String("id", e.id), zap.String("profile", e.t.Profile),
-			zap.String("rule", refusal.Rule), zap.String("at", refusal.Line), zap.Stringer("detail", refusal.Detail))
+		for _, r := range grant.Refusals {
+			e.t.logger.Warn("a guardrail would have refused a request", zap.String("id", e.id), zap.String("profile", e.t.Profile),
+				zap.String("rule", r.Rule), zap.String("at", r.Line), zap.Stringer("detail", r.Detail))
+		}
 		return nil
 	}
 	e.entry.Guard = "refused:" + refusal.Rule
@@ -42,19 +43,36 @@ func (e *exchange) guard(r *http.Request) *problem.Problem {
 	return p
 }
 
+// unclean reports whether cleaning changes the path of a request, or has changed
+// it: handle_path cleans what it leaves, so that the path that the application sent
+// counts as well.
+func unclean(r *http.Request) bool {
+	changes := func(u *url.URL) bool {
+		clean := path.Clean("/" + u.Path)
+		return clean != u.Path && clean+"/" != u.Path
+	}
+	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && original.URL != nil && changes(original.URL) {
+		return true
+	}
+	return changes(r.URL)
+}
+
 // caller is who has authenticated, or "": the user of basic_auth, or the subject of
-// the client's certificate.
+// the client's certificate. One that nobody has verified, as the modes request and
+// require of client_auth take it, names nobody: anyone can make it.
 func caller(r *http.Request) string {
 	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	if !ok {
 		return ""
 	}
-	for _, name := range []string{"http.auth.user.id", "http.request.tls.client.subject"} {
-		if value, ok := repl.GetString(name); ok && value != "" {
-			return value
-		}
+	if user, ok := repl.GetString("http.auth.user.id"); ok && user != "" {
+		return user
 	}
-	return ""
+	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
+		return ""
+	}
+	subject, _ := repl.GetString("http.request.tls.client.subject")
+	return subject
 }
 
 // done tells the guardrails what became of the request. Only what was surely not
