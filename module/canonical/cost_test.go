@@ -44,12 +44,17 @@ func shapes(size int) map[string]string {
 }
 
 // TestCost gives every builder every shape. What is quadratic takes minutes, on a
-// busy machine as on an idle one.
+// busy machine as on an idle one. -short, for the race detector, which is slow, takes
+// small shapes.
 func TestCost(t *testing.T) {
 	type builder interface {
 		Append([]byte, []body.Member) (Text, error)
 	}
-	for name, text := range shapes(1 << 20) {
+	size := 1 << 20
+	if testing.Short() {
+		size = 1 << 14
+	}
+	for name, text := range shapes(size) {
 		all := members(t, text)
 		for _, b := range []builder{
 			&Sorted{Nested: "skip"}, &Sorted{Nested: "json", Order: "name-fold"}, &Sorted{Nested: "json", JSONPlain: true, Order: "piece-fold", After: "&"},

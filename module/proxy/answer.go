@@ -217,17 +217,16 @@ func mediaType(header string) string {
 // response is the answer as it goes back. Of the provider's headers nothing is
 // taken: a JSON answer needs none of them.
 func (res *result) response(r *http.Request) *http.Response {
-	values := &[...]string{res.contentType, strconv.Itoa(len(res.body)), strconv.FormatBool(res.verified), res.signed}
 	header := http.Header{
-		"Content-Type":   values[0:1:1],
-		"Content-Length": values[1:2:2], // so that no other body passes for the verified one
-		headerVerified:   values[2:3:3],
+		"Content-Type":   {res.contentType},
+		"Content-Length": {strconv.Itoa(len(res.body))}, // so that no other body passes for the verified one
+		headerVerified:   {strconv.FormatBool(res.verified)},
 	}
 	if res.contentType == "" {
 		delete(header, "Content-Type")
 	}
 	if res.verified {
-		header[headerSigned] = values[3:4:4]
+		header[headerSigned] = []string{res.signed}
 	}
 	return newResponse(r, res.status, header, res.body)
 }
@@ -245,15 +244,9 @@ func problemResponse(r *http.Request, p *problem.Problem) (*http.Response, error
 }
 
 func newResponse(r *http.Request, status int, header http.Header, text []byte) *http.Response {
-	out := new(struct {
-		http.Response
-		reader bytes.Reader
-	})
-	out.reader.Reset(text)
-	out.Response = http.Response{
+	return &http.Response{
 		Status: http.StatusText(status), StatusCode: status,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: header, Body: io.NopCloser(&out.reader), ContentLength: int64(len(text)), Request: r,
+		Header: header, Body: io.NopCloser(bytes.NewReader(text)), ContentLength: int64(len(text)), Request: r,
 	}
-	return &out.Response
 }

@@ -1,5 +1,5 @@
-// Command fuzz runs every fuzz target of this module, one after another, and
-// prints a line for each:
+// Command fuzz runs every fuzz target of this module, as many at once as there are
+// processors, and prints a line for each:
 //
 //	go run ./integration/attack/fuzz -for 10m
 //
@@ -20,9 +20,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // kept is how many inputs of a target -save keeps at most, and keptSize how
@@ -34,6 +38,8 @@ const (
 
 // target is a fuzz target and the package that it is in.
 type target struct{ directory, importPath, name string }
+
+func (t target) String() string { return filepath.Base(t.directory) + "." + t.name }
 
 func main() {
 	each := flag.Duration("for", 10*time.Minute, "how long each target runs")
@@ -64,36 +70,44 @@ func run(ctx context.Context, each time.Duration, only, skip string, save bool) 
 	if err != nil {
 		return false, err
 	}
-	ok = true
 	fmt.Printf("%-44s %10s %12s %8s  %s\n", "target", "time", "execs", "new", "result")
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	var failed atomic.Bool
 	for _, t := range targets {
-		name := filepath.Base(t.directory) + "." + t.name
-		if !wanted.MatchString(name) || unwanted.MatchString(name) {
+		if name := t.String(); !wanted.MatchString(name) || unwanted.MatchString(name) {
 			continue
 		}
-		start := time.Now()
-		out, err := exec.CommandContext(ctx, "go", "test", "-vet=off", "-run", "^$", "-fuzz", "^"+t.name+"$", //nolint:gosec // our own targets
-			"-fuzztime", each.String(), "-timeout", "0", "-fuzzminimizetime", "2s", "-parallel", "1", "./"+t.directory).CombinedOutput()
-		execs, fresh := progress(out)
-		result := "ok"
-		if err != nil && endedByClock(out) {
-			err, result = nil, "ok, ended by the clock"
-		}
-		if err != nil {
-			ok, result = false, "FAILED"
-		}
-		fmt.Printf("%-44s %10s %12s %8s  %s\n", name, time.Since(start).Round(time.Second), execs, fresh, result)
-		if err != nil {
-			fmt.Printf("%s\n", out)
-			continue
-		}
-		if save {
-			if err := keep(ctx, t); err != nil {
-				return false, err
+		group.Go(func() error {
+			if !t.run(ctx, each) {
+				failed.Store(true)
+				return nil
 			}
-		}
+			if save {
+				return keep(ctx, t)
+			}
+			return nil
+		})
 	}
-	return ok, nil
+	err = group.Wait()
+	return !failed.Load(), err
+}
+
+// run runs a target, prints its line and reports whether it found nothing.
+func (t target) run(ctx context.Context, each time.Duration) bool {
+	start := time.Now()
+	out, err := exec.CommandContext(ctx, "go", "test", "-vet=off", "-run", "^$", "-fuzz", "^"+t.name+"$", //nolint:gosec // our own targets
+		"-fuzztime", each.String(), "-timeout", "0", "-fuzzminimizetime", "2s", "-parallel", "1", "./"+t.directory).CombinedOutput()
+	execs, fresh := progress(out)
+	result := "ok"
+	switch {
+	case err != nil && endedByClock(out):
+		err, result = nil, "ok, ended by the clock"
+	case err != nil:
+		result = "FAILED\n" + string(out)
+	}
+	fmt.Printf("%-44s %10s %12s %8s  %s\n", t, time.Since(start).Round(time.Second), execs, fresh, result)
+	return err == nil
 }
 
 // endedByClock reports whether a run failed for no other reason than that its
