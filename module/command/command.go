@@ -31,6 +31,7 @@ A message is read from FILE; "-" or nothing is standard input.`,
 			language := ""
 			cmd.PersistentFlags().StringVar(&language, "lang", "", "the `language` of what is printed, en or zh (default: that of the terminal)")
 			cmd.PersistentPreRunE = func(*cobra.Command, []string) error { return speak(language) }
+			speaksHelp(cmd, func() error { return speak(language) })
 			cmd.RunE = func(cmd *cobra.Command, args []string) error {
 				if len(args) == 0 {
 					return cmd.Help()

@@ -47,7 +47,7 @@ func (in *input) at() time.Time {
 
 // schemeFlags adds the flags that configure the scheme.
 func (in *input) schemeFlags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&in.scheme, "scheme", "", "the provider's scheme: "+strings.Join(protocol.Names(nil), ", "))
+	cmd.Flags().StringVar(&in.scheme, "scheme", "", "the provider's `scheme`, such as easypay: a name that recipe list shows, or one of --recipe")
 	cmd.Flags().StringVar(&in.recipes, "recipe", "", "a `file` with recipes that do not ship: recipe blocks, or a whole Caddyfile")
 	cmd.Flags().StringVar(&in.time, "at", "", "the `time` (RFC 3339) that the message is made or opened at; now by default")
 	cmd.Flags().StringArrayVar(&in.settings, "set", nil, "an option of the scheme, as `option=value`; several values are separated by commas")

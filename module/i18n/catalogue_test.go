@@ -64,7 +64,12 @@ func templates(t *testing.T) []use {
 				return true
 			})
 		}
+		helps := strings.HasPrefix(filepath.ToSlash(path), "../command/")
 		ast.Inspect(file, func(n ast.Node) bool {
+			if text, ok := help(n); helps && ok {
+				all = append(all, use{text, -1, files.Position(n.Pos())})
+				return true
+			}
 			call, ok := n.(*ast.CallExpr)
 			if !ok || handed[call] {
 				return true
@@ -93,6 +98,31 @@ func templates(t *testing.T) []use {
 	require.NoError(t, err)
 	require.Greater(t, len(all), 300, "the source is not where this test looks for it")
 	return all
+}
+
+// help is the text of a command's help at a node: Short, Long, and what a flag is
+// for, which is the last argument of the function that adds it.
+func help(n ast.Node) (string, bool) {
+	switch n := n.(type) {
+	case *ast.KeyValueExpr:
+		if key, ok := n.Key.(*ast.Ident); ok && (key.Name == "Short" || key.Name == "Long") {
+			return constant(n.Value)
+		}
+	case *ast.CallExpr:
+		f, ok := n.Fun.(*ast.SelectorExpr)
+		if !ok || len(n.Args) < 3 {
+			return "", false
+		}
+		flags, ok := f.X.(*ast.CallExpr)
+		if !ok {
+			return "", false
+		}
+		of, ok := flags.Fun.(*ast.SelectorExpr)
+		if ok && (of.Sel.Name == "Flags" || of.Sel.Name == "PersistentFlags") && strings.Contains(f.Sel.Name, "Var") {
+			return constant(n.Args[len(n.Args)-1])
+		}
+	}
+	return "", false
 }
 
 // taken reports whether a function is itself one that takes a template.
@@ -202,7 +232,9 @@ func TestChineseIsChinese(t *testing.T) {
 	for template, translated := range chinese {
 		assert.Regexp(t, han, translated, template)
 		assert.NotRegexp(t, ascii, translated, template)
-		assert.NotRegexp(t, `。$`, translated, "texts are joined, as those of errors are: %s", template)
+		if !strings.Contains(template, "\n") { // a paragraph
+			assert.NotRegexp(t, `。$`, translated, "texts are joined, as those of errors are: %s", template)
+		}
 	}
 }
 

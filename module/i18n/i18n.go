@@ -96,6 +96,10 @@ type Text struct {
 // them. The template must be in the catalogue.
 func T(template string, args ...any) Text { return Text{template, args} }
 
+// Translate is a text that stands in the source as data, such as the help of a
+// command, in the language of the process.
+func Translate(text string) string { return T(text).String() }
+
 // Of is the text of an error: in other languages where it, or what stands in it,
 // was made by Errorf.
 func Of(err error) Text { return Text{"%w", []any{err}} }
