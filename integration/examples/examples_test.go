@@ -25,9 +25,10 @@ func TestMain(m *testing.M) { process.Main(m) }
 // elsewhere are the examples that another test runs, because they need a Vault. The
 // doctor looks at them here.
 var elsewhere = map[string]string{
-	"vault.Caddyfile":          "integration/vault/demo",
-	"guard-treasury.Caddyfile": "integration/guardrails",
-	"quickstart.Caddyfile":     "module/providers, and integration/supplychain by ./xcaddy.sh run",
+	"vault.Caddyfile":            "integration/vault/demo",
+	"guard-treasury.Caddyfile":   "integration/guardrails",
+	"guard-kubernetes.Caddyfile": "integration/guardrails, and integration/kubernetes with a real API server",
+	"quickstart.Caddyfile":       "module/providers, and integration/supplychain by ./xcaddy.sh run",
 }
 
 // Each example is clean to the doctor and runs as its header says, and none of its

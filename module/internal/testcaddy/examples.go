@@ -12,9 +12,17 @@ func Examples(t *testing.T) {
 	t.Helper()
 	ca := NewCA(t)
 	leaf := ca.Issue(t, "server")
-	if err := os.Rename(ca.File, filepath.Join(ca.dir, "people.pem")); err != nil {
-		t.Fatal(err)
+	dir := filepath.Dir(leaf.CertFile)
+	for name, file := range map[string]string{
+		"people.pem": ca.File,
+		"ca.crt":     ca.File, "tls.crt": leaf.CertFile, "tls.key": leaf.KeyFile,
+	} {
+		if err := os.Link(file, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
 	}
-	t.Setenv("TREASURY_TLS", filepath.Dir(leaf.CertFile))
+	t.Setenv("TREASURY_TLS", dir)
+	t.Setenv("PAY_TLS", dir)
+	t.Setenv("KUBERNETES_ACCOUNT", dir)
 	t.Setenv("TREASURY_LOGS", t.TempDir())
 }
