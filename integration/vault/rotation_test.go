@@ -103,3 +103,19 @@ func TestNewVersionsAreTakenUpWithinRefresh(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, []string{fingerprintOf(keys[2])}, c.keys(inTransit).Fingerprints["sign"])
 }
+
+// A rotation that forbids the old version at once costs no payment, long before
+// the next look at the versions.
+func TestRotationWithAMinimumVersion(t *testing.T) {
+	parallel(t)
+	s := open(t, vaulttest.Start(t))
+	signers := []*rsa.PrivateKey{merchantSign(), newKey(2048)()}
+	s.provide(inTransit, signers...)
+	c := s.start([]string{inTransit}, s.byRole(), "refresh 10m")
+	c.paid(inTransit)
+	require.NoError(t, s.vault.ImportKeys("signing", "shop-sign", signers...))
+	_, err := s.vault.Client().Logical().Write("signing/keys/shop-sign/config", map[string]any{"min_encryption_version": 2})
+	require.NoError(t, err)
+	failed := c.load(4, 40, func() answer { return c.pay(inTransit) })
+	assert.Empty(t, failed)
+}

@@ -68,6 +68,7 @@ type transit struct {
 	minimum  int
 	reads    int
 	refused  int
+	refusal  int
 }
 
 func (v *transit) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -96,7 +97,7 @@ func (v *transit) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_ = json.NewDecoder(r.Body).Decode(&body)
 		if body.Version < v.minimum {
 			v.refused++
-			w.WriteHeader(http.StatusBadRequest)
+			w.WriteHeader(v.refusal)
 			return
 		}
 		signature, _ := rsa.SignPKCS1v15(nil, v.versions[body.Version-1], crypto.SHA256, body.Input)
@@ -118,7 +119,13 @@ func (v *transit) rotate(t *testing.T) *rsa.PrivateKey {
 // Transit is rotated and the old version forbidden at once: the latest version
 // signs, Vault is asked once for it, and no signature fails.
 func TestTransitRotationWithMinimumVersion(t *testing.T) {
-	v := new(transit)
+	for _, status := range []int{http.StatusInternalServerError, http.StatusBadRequest} { // Vault 1.21 answers 500
+		t.Run(fmt.Sprint(status), func(t *testing.T) { testTransitRotation(t, status) })
+	}
+}
+
+func testTransitRotation(t *testing.T, status int) {
+	v := &transit{refusal: status}
 	v.rotate(t)
 	server := httptest.NewServer(v)
 	t.Cleanup(server.Close)
@@ -148,7 +155,7 @@ func TestTransitRotationWithMinimumVersion(t *testing.T) {
 	}
 	v.minimum = 9 // a refusal for another reason stays one
 	_, err = set.Sign.Signer.Sign(nil, digest[:], crypto.SHA256)
-	require.ErrorContains(t, err, "vault answers 400")
+	require.ErrorContains(t, err, fmt.Sprint("vault answers ", status))
 }
 
 func TestTokenFilesAsPeopleHaveThem(t *testing.T) {
@@ -163,6 +170,8 @@ func TestTokenFilesAsPeopleHaveThem(t *testing.T) {
 			_, _ = w.Write([]byte(self))
 		case r.URL.Path == "/v1/sys/wrapping/lookup":
 			w.WriteHeader(http.StatusBadRequest)
+		case strings.ContainsAny(r.Header.Get("X-Vault-Token"), "\"=") || len(r.Header.Get("X-Vault-Token")) > 4096 || strings.HasPrefix(r.Header.Get("X-Vault-Token"), "eyJ"):
+			w.WriteHeader(http.StatusInternalServerError) // as Vault 1.21 does
 		default:
 			w.WriteHeader(http.StatusForbidden)
 		}
@@ -180,6 +189,11 @@ func TestTokenFilesAsPeopleHaveThem(t *testing.T) {
 		"empty":                      {"\n", "must hold one text on one line"},
 		"wrapping token":             {"hvs.wrapping", "holds a wrapping token, and the sidecar needs the token itself; remove wrap_ttl"},
 		"wrapping token of an agent": {wrapped, "holds JSON, as a Vault Agent writes a wrapped token"},
+		"quotes":                     {`"hvs.good"`, "it stands in quotes"},
+		"a line of an environment":   {"VAULT_TOKEN=hvs.good", "it has a =, as in VAULT_TOKEN=…"},
+		"a JWT":                      {"eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln", "it is a JWT"},
+		"a page":                     {"<html>hvs.good</html>", "it may be no token of Vault's"},
+		"many tokens":                {strings.Repeat("hvs.good", 1000), "it is longer than a token"},
 		"ended":                      {"hvs.ended", "it has ended, or it lacks the policy default, or it is a wrapping token that was used"},
 	} {
 		require.NoError(t, os.WriteFile(s.Auth.TokenFile, []byte(test.text), 0o600))
@@ -389,4 +403,56 @@ func TestSM2InFields(t *testing.T) {
 		assert.Equal(t, []string{keys.KindSM2}, set.Kinds(role), role)
 		assert.Equal(t, set.Fingerprints(keys.Verify), set.Fingerprints(role), "the two halves of the standard's example: %s", role)
 	}
+}
+
+// A sidecar whose key Vault refuses to use is not ready until that has changed,
+// although no payment comes meanwhile.
+func TestOperableAfterARefusedUse(t *testing.T) {
+	var granted, there atomic.Bool
+	v := new(transit)
+	v.rotate(t)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path == "/v1/sys/health":
+			_, _ = w.Write([]byte(`{"version":"1.21.0"}`))
+		case r.URL.Path == "/v1/sys/capabilities-self":
+			capability := "deny"
+			if granted.Load() {
+				capability = "update"
+			}
+			_ = json.NewEncoder(w).Encode(map[string]any{"data": map[string]any{"transit/sign/a/sha2-256": []string{capability}}})
+		case r.URL.Path == "/v1/transit/sign/a/sha2-256" && !granted.Load():
+			w.WriteHeader(http.StatusForbidden)
+		case strings.HasPrefix(r.URL.Path, "/v1/transit/") && !there.Load():
+			w.WriteHeader(map[bool]int{true: http.StatusNotFound, false: http.StatusBadRequest}[r.Method == http.MethodGet])
+		default:
+			v.ServeHTTP(w, r)
+		}
+	}))
+	t.Cleanup(server.Close)
+	there.Store(true)
+	s := against(t, server.URL)
+	set, err := s.Load(t.Context(), "a", nil)
+	require.NoError(t, err)
+	digest := sha256.Sum256([]byte("x"))
+	sign := func() error {
+		_, err := set.Sign.Signer.Sign(nil, digest[:], crypto.SHA256)
+		return err
+	}
+	operable := func() error {
+		s.health.when = time.Time{}
+		return s.Operable(t.Context())
+	}
+	require.NoError(t, operable(), "nothing was refused yet")
+	require.Error(t, sign())
+	require.ErrorContains(t, operable(), `the policy needs: path "transit/sign/a/sha2-256"`)
+	granted.Store(true)
+	require.NoError(t, operable())
+
+	there.Store(false)
+	require.ErrorContains(t, sign(), "vault has no Transit key at transit/keys/a")
+	require.ErrorContains(t, operable(), "vault has nothing at transit/keys/a")
+	there.Store(true)
+	require.NoError(t, sign())
+	require.NoError(t, operable())
 }

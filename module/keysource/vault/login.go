@@ -52,11 +52,14 @@ func (s *session) loginByToken(ctx context.Context) (grant, error) {
 		return grant{}, err
 	}
 	if strings.HasPrefix(token, "{") {
-		return grant{}, fmt.Errorf("%s holds JSON, as a Vault Agent writes a wrapped token, and the sidecar needs the token itself; %s", s.auth.TokenFile, adviceWrapping)
+		return grant{}, fmt.Errorf("%s holds JSON, as a Vault Agent writes a wrapped token or vault login prints, and the sidecar needs the token itself; %s", s.auth.TokenFile, adviceWrapping)
 	}
 	secret, err := s.client.do(ctx, request{path: pathSelf}, token)
 	if isStatus(err, http.StatusForbidden) {
 		return grant{}, s.refusedToken(ctx, token)
+	}
+	if isStatus(err, http.StatusBadRequest) || isStatus(err, http.StatusInternalServerError) {
+		err = fmt.Errorf("%w; %s", err, noToken(token)) // Vault fails where a token has letters that none has
 	}
 	if err != nil {
 		return grant{}, fmt.Errorf("trying the token in %s: %w", s.auth.TokenFile, err)
@@ -73,7 +76,31 @@ func (s *session) refusedToken(ctx context.Context, token string) error {
 	if err == nil {
 		return fmt.Errorf("%s holds a wrapping token, and the sidecar needs the token itself; %s", s.auth.TokenFile, adviceWrapping)
 	}
+	if strings.ContainsFunc(token, func(r rune) bool { return !isTokenLetter(r) }) {
+		return fmt.Errorf("vault does not take the token in %s; %s", s.auth.TokenFile, noToken(token))
+	}
 	return fmt.Errorf("vault does not take the token in %s; it has ended, or it lacks the policy default, or it is a wrapping token that was used: write another one", s.auth.TokenFile)
+}
+
+// isTokenLetter reports whether tokens that Vault makes have a letter.
+func isTokenLetter(r rune) bool {
+	return r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' || strings.ContainsRune("._-", r)
+}
+
+// noToken says what a text looks like that is no token.
+func noToken(text string) string {
+	switch {
+	case strings.Trim(text, "\"'`") != text:
+		return "it stands in quotes; write nothing but the token itself"
+	case strings.HasPrefix(text, "eyJ") && strings.Count(text, ".") == 2:
+		return "it is a JWT, such as that of a service account, with which auth kubernetes logs in"
+	case strings.Contains(text, "="):
+		return "it has a =, as in VAULT_TOKEN=…; write nothing but the token itself"
+	case len(text) > 4096:
+		return "it is longer than a token"
+	default:
+		return "it may be no token of Vault's; write nothing but the token itself"
+	}
 }
 
 const adviceWrapping = "remove wrap_ttl from the sink of the Vault Agent, or unwrap it first (vault unwrap)"

@@ -44,14 +44,24 @@ func (t *transitUse) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([
 	defer cancel()
 	current := t.key.current(t)
 	signature, err := current.sign(ctx, digest)
-	if !isStatus(err, http.StatusBadRequest) {
-		return signature, err
+	if refused(err) {
+		latest, renewErr := t.key.renew(ctx, current)
+		switch {
+		case renewErr != nil:
+			err = fmt.Errorf("%w: %w", err, renewErr)
+		case latest != current:
+			signature, err = latest.sign(ctx, digest)
+		}
 	}
-	latest, renewErr := t.key.renew(ctx, current)
-	if renewErr != nil || latest == current {
-		return nil, err
-	}
-	return latest.sign(ctx, digest)
+	t.source.used(t.key, need{t.key.signPath(), "update"}, err)
+	return signature, err
+}
+
+// refused reports whether Vault has refused to use a key. Vault answers 500
+// where the version is below min_encryption_version, and 400 where there is no
+// such version or key.
+func refused(err error) bool {
+	return isStatus(err, http.StatusBadRequest) || isStatus(err, http.StatusInternalServerError)
 }
 
 func (t *transitUse) sign(ctx context.Context, digest []byte) ([]byte, error) {
@@ -118,6 +128,7 @@ func (t *transitUse) Decrypt(_ io.Reader, ciphertext []byte, _ crypto.DecrypterO
 		// Whoever opens an envelope tells nobody why it did not open. That Vault
 		// could not be asked is no secret of the envelope's.
 		if !isStatus(err, http.StatusBadRequest) {
+			t.source.used(t.key, need{t.key.decryptPath(), "update"}, err)
 			t.source.logger().Error("vault did not decrypt", zap.Stringer("key", t), zap.Error(err))
 		}
 		return nil, err

@@ -76,6 +76,7 @@ type Source struct {
 
 	client *client
 	health health
+	failed atomic.Pointer[failedUse]
 	list   listings
 	lent   atomic.Bool // keys were handed out that need the token when they are used
 }
