@@ -24,7 +24,7 @@ func (e explainer) line(name, format string, args ...any) {
 
 // labels are the names of lines. Roles are the same in every language.
 var labels = texts(
-	i18n.T("scheme"), i18n.T("key set"), i18n.T("canonical"), i18n.T("digested"), i18n.T("look out"), i18n.T("signed"),
+	i18n.T("scheme"), i18n.T("key set"), i18n.T("canonical"), i18n.T("digested"), i18n.T("warning"), i18n.T("signed"),
 	i18n.T("note"), i18n.T("diagnosis"), i18n.T("not tried"), i18n.T("would not"),
 )
 
@@ -33,7 +33,7 @@ func (e explainer) canonical(text []byte) {
 	e.line("canonical", "%d bytes, %d characters, SHA-256 %x", len(text), utf8.RuneCount(text), sha256.Sum256(text))
 	fmt.Fprintf(e, "%s\n", visible.Show(text))
 	if n := hidden(text); n > 0 {
-		e.line("look out", "%v of the canonical string cannot be seen or told apart; each stands between ⟨ and ⟩", characters(n))
+		e.line("warning", "%v of the canonical string cannot be seen or told apart; each stands between ⟨ and ⟩", characters(n))
 	}
 }
 

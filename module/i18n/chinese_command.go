@@ -77,7 +77,6 @@ var chineseCommand = map[string]string{
 	"key set":                             "密钥集",
 	"canonical":                           "待签名串",
 	"digested":                            "实际摘要",
-	"look out":                            "请注意",
 	"signed":                              "签名覆盖",
 	"note":                                "说明",
 	"diagnosis":                           "诊断",
