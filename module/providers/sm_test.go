@@ -226,10 +226,12 @@ func TestAllinpaySM2(t *testing.T) {
 		require.NoError(t, err)
 		return `{"appid":"00000051","reqsn":"1","retcode":"SUCCESS","sign":"` + base64.StdEncoding.EncodeToString(raw) + `"}`
 	}
-	_, err = open(p, message.Answer, set, answer("00000051"))
+	_, err = open(p, message.Answer, set, answer("Allinpay"))
 	require.NoError(t, err)
-	_, err = open(p, message.Answer, set, answer(""))
-	assert.Equal(t, scheme.BadSignature, scheme.ReasonOf(err), "another user id")
+	for _, uid := range []string{"", "00000051"} {
+		_, err = open(p, message.Answer, set, answer(uid))
+		assert.Equal(t, scheme.BadSignature, scheme.ReasonOf(err), "another user id: %q", uid)
+	}
 }
 
 func TestAlipaySM2(t *testing.T) {
