@@ -159,9 +159,13 @@ func TestBroken(t *testing.T) {
 		"cut one":           {func(l []string) []string { return slices.Delete(l, 2, 3) }, "3: entry 3 is missing"},
 		"cut at the start":  {func(l []string) []string { return l[2:] }, "1: entries 1 to 2 are missing"},
 		"a line cut short":  {func(l []string) []string { l[9] = l[9][:40]; return l }, "10: the line is not a whole JSON object"},
-		"swapped":           {func(l []string) []string { l[2], l[3] = l[3], l[2]; return l }, "4: entry 3 is out of order"},
-		"repeated":          {func(l []string) []string { return slices.Insert(l, 3, l[2]) }, "4: entry 3 is out of order or repeated"},
-		"all":               {func([]string) []string { return []string{"{}"} }, "there are no chained entries"},
+		"an entry behind one that broke off": {func(l []string) []string {
+			l[2] = l[2][:60] + l[3] // the disk was full for a moment
+			return slices.Delete(l, 3, 4)
+		}, ":3: entry 3 is missing]"},
+		"swapped":  {func(l []string) []string { l[2], l[3] = l[3], l[2]; return l }, "4: entry 3 is out of order"},
+		"repeated": {func(l []string) []string { return slices.Insert(l, 3, l[2]) }, "4: entry 3 is out of order or repeated"},
+		"all":      {func([]string) []string { return []string{"{}"} }, "there are no chained entries"},
 		"replaced, with its own hash": {func(l []string) []string {
 			l[2] = rehash(t, strings.Replace(l[2], `"seal_ms":0.1`, `"seal_ms":0.2`, 1))
 			return l

@@ -8,12 +8,13 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // Signature is a signature with what is needed to verify it.
@@ -70,26 +71,26 @@ func checkpointOf(all map[string]jsontext.Value) (checkpoint, bool) {
 func (c checkpoint) verify() error {
 	der, err := base64.StdEncoding.DecodeString(c.publicKey)
 	if err != nil {
-		return errors.New("its public key is not Base64")
+		return i18n.Errorf("its public key is not Base64")
 	}
 	if fingerprint(der) != c.key {
-		return errors.New("its fingerprint is not that of its public key")
+		return i18n.Errorf("its fingerprint is not that of its public key")
 	}
 	parsed, err := x509.ParsePKIXPublicKey(der)
 	if err != nil {
-		return errors.New("its public key cannot be read")
+		return i18n.Errorf("its public key cannot be read")
 	}
 	key, ok := parsed.(*rsa.PublicKey)
 	if !ok {
-		return errors.New("its public key is not an RSA key")
+		return i18n.Errorf("its public key is not an RSA key")
 	}
 	signature, err := base64.StdEncoding.DecodeString(c.signature)
 	if err != nil {
-		return errors.New("its signature is not Base64")
+		return i18n.Errorf("its signature is not Base64")
 	}
 	digest := sha256.Sum256(Signed(c.head, c.at))
 	if rsa.VerifyPKCS1v15(key, crypto.SHA256, digest[:], signature) != nil {
-		return errors.New("its signature does not verify")
+		return i18n.Errorf("its signature does not verify")
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package auditchain
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -8,6 +9,8 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // Options say what Verify expects.
@@ -53,16 +56,16 @@ type Checkpoint struct {
 type Fault struct {
 	File string
 	Line int // 0 for the file as a whole
-	Text string
+	Text i18n.Text
 }
 
 // String is the fault with its place.
 func (f Fault) String() string {
 	switch {
 	case f.File == "":
-		return f.Text
+		return f.Text.String()
 	case f.Line == 0:
-		return f.File + ": " + f.Text
+		return f.File + ": " + f.Text.String()
 	default:
 		return fmt.Sprintf("%s:%d: %s", f.File, f.Line, f.Text)
 	}
@@ -98,10 +101,10 @@ func Verify(files []string, options Options) (*Report, error) {
 	v.name, v.line = "", 0
 	v.end()
 	if v.Entries == 0 {
-		v.fault("there are no chained entries; audit { chain } makes them")
+		v.fault(i18n.T("there are no chained entries; audit { chain } makes them"))
 	}
 	if len(options.Keys) > 0 && len(v.Checkpoints) == 0 {
-		v.fault("there is no checkpoint by the given key")
+		v.fault(i18n.T("there is no checkpoint by the given key"))
 	}
 	return &v.Report, nil
 }
@@ -114,9 +117,9 @@ func (v *verifier) end() {
 	case v.last.Seq < end.Seq:
 		v.missing(v.last.Seq+1, end.Seq)
 	case known && hash != end.Hash:
-		v.fault("entry %d is not the one that the state file names: entries up to it were replaced", end.Seq)
+		v.fault(i18n.T("entry %d is not the one that the state file names: entries up to it were replaced", end.Seq))
 	case v.last.Seq > end.Seq:
-		v.fault("entries from %d on were added: the state file names entry %d as the last, or is an old one", end.Seq+1, end.Seq)
+		v.fault(i18n.T("entries from %d on were added: the state file names entry %d as the last, or is an old one", end.Seq+1, end.Seq))
 	}
 }
 
@@ -133,8 +136,8 @@ type verifier struct {
 	hashes  map[uint64]string // of the last entries
 }
 
-func (v *verifier) fault(format string, args ...any) {
-	v.Faults = append(v.Faults, Fault{v.name, v.line, fmt.Sprintf(format, args...)})
+func (v *verifier) fault(text i18n.Text) {
+	v.Faults = append(v.Faults, Fault{v.name, v.line, text})
 }
 
 func (v *verifier) file(name string) error {
@@ -144,8 +147,10 @@ func (v *verifier) file(name string) error {
 		v.line = number
 		all, err := members(line)
 		if err != nil {
-			v.fault("the line is not a whole JSON object")
-			return true
+			v.fault(i18n.T("the line is not a whole JSON object"))
+			if all, err = members(behindTorn(line)); err != nil {
+				return true
+			}
 		}
 		if seq := v.entry(all); seq != 0 {
 			if part.First == 0 {
@@ -159,20 +164,27 @@ func (v *verifier) file(name string) error {
 	return err
 }
 
+// behindTorn is the entry that was written behind one that broke off, in the same
+// line: a disk was full, or the power failed, and the process went on or began anew.
+// No entry has an object in it.
+func behindTorn(line []byte) []byte {
+	return line[max(0, bytes.LastIndex(line, []byte(`{"`))):]
+}
+
 // entry checks one line, and returns its number or 0.
 func (v *verifier) entry(all map[string]jsontext.Value) uint64 {
 	seq, chained := number(all)
 	if !chained {
 		if text(all["logger"]) == logger && v.Entries > 0 {
-			v.fault("an audit entry without seq and hash; it was made while the chain was off, or changed")
+			v.fault(i18n.T("an audit entry without seq and hash; it was made while the chain was off, or changed"))
 		}
 		return 0
 	}
 	hash, prev := text(all["hash"]), text(all["prev"])
 	if sum, err := hashOf(all); err != nil || sum != hash {
-		v.fault("entry %d was changed: its hash is not that of its content", seq)
+		v.fault(i18n.T("entry %d was changed: its hash is not that of its content", seq))
 	} else if !sameTime(all["ts"], text(all["time"])) {
-		v.fault("entry %d was changed: ts is not the time at which it was made", seq)
+		v.fault(i18n.T("entry %d was changed: ts is not the time at which it was made", seq))
 	}
 	v.follow(Head{seq, hash}, prev)
 	v.LastTime = text(all["time"])
@@ -198,40 +210,40 @@ func (v *verifier) follow(head Head, prev string) {
 		v.missing(want, head.Seq-1)
 	case first: // an entry before From is as good
 		if head.Seq == 1 && prev != Start.Hash {
-			v.fault("entry 1 names an entry before it")
+			v.fault(i18n.T("entry 1 names an entry before it"))
 		}
 	case head.Seq == 1:
-		v.fault("a new chain begins here and does not continue the one before; its state file was lost, or entries were replaced")
+		v.fault(i18n.T("a new chain begins here and does not continue the one before; its state file was lost, two processes write to one file, or entries were replaced"))
 	case head.Seq < want:
-		v.fault("entry %d is out of order or repeated: it stands behind entry %d", head.Seq, v.last.Seq)
+		v.fault(i18n.T("entry %d is out of order or repeated: it stands behind entry %d", head.Seq, v.last.Seq))
 		return
 	case prev != v.last.Hash:
-		v.fault("entry %d does not follow entry %d: that one or this one was replaced", head.Seq, v.last.Seq)
+		v.fault(i18n.T("entry %d does not follow entry %d: that one or this one was replaced", head.Seq, v.last.Seq))
 	}
 	v.last, v.Last = head, head.Seq
 }
 
 func (v *verifier) missing(from, to uint64) {
 	if from == to {
-		v.fault("entry %d is missing", from)
+		v.fault(i18n.T("entry %d is missing", from))
 		return
 	}
-	v.fault("entries %d to %d are missing", from, to)
+	v.fault(i18n.T("entries %d to %d are missing", from, to))
 }
 
 // checkpoint checks the signature of a checkpoint and what it signs.
 func (v *verifier) checkpoint(c checkpoint) {
 	if err := c.verify(); err != nil {
-		v.fault("the checkpoint is not genuine: %v", err)
+		v.fault(i18n.T("the checkpoint is not genuine: %v", err))
 		return
 	}
 	hash, known := v.hashes[c.head.Seq]
 	if known && hash != c.head.Hash {
-		v.fault("entry %d is not the one that this checkpoint signs: entries up to it were replaced", c.head.Seq)
+		v.fault(i18n.T("entry %d is not the one that this checkpoint signs: entries up to it were replaced", c.head.Seq))
 		return
 	}
 	if len(v.options.Keys) > 0 && !slices.Contains(v.options.Keys, c.key) {
-		v.fault("the checkpoint is signed by another key, %s", c.key)
+		v.fault(i18n.T("the checkpoint is signed by another key, %s", c.key))
 		return
 	}
 	if !known {
