@@ -14,8 +14,6 @@ func auditCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "audit <command>",
 		Short: "Works with the audit log",
-		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(auditVerifyCommand())
 	return cmd

@@ -32,18 +32,31 @@ A message is read from FILE; "-" or nothing is standard input.`,
 			cmd.PersistentFlags().StringVar(&language, "lang", "", "the `language` of what is printed, en or zh (default: that of the terminal)")
 			cmd.PersistentPreRunE = func(*cobra.Command, []string) error { return speak(language) }
 			speaksHelp(cmd, func() error { return speak(language) })
-			cmd.RunE = func(cmd *cobra.Command, args []string) error {
-				if len(args) == 0 {
-					return cmd.Help()
+			explainGroup(cmd)
+			for _, sub := range cmd.Commands() {
+				if sub.HasSubCommands() {
+					explainGroup(sub)
 				}
-				var known []string
-				for _, sub := range cmd.Commands() {
-					known = append(known, sub.Name())
-				}
-				return i18n.Errorf("unknown command %q; the commands are %s", args[0], strings.Join(known, ", "))
 			}
 		},
 	})
+}
+
+// explainGroup has a command that only has commands under it print its help, and
+// fail where the word behind it is none of them: a misspelt command in a script
+// must not look as if it had run.
+func explainGroup(cmd *cobra.Command) {
+	cmd.Args = cobra.ArbitraryArgs
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return cmd.Help()
+		}
+		var known []string
+		for _, sub := range cmd.Commands() {
+			known = append(known, sub.Name())
+		}
+		return i18n.Errorf("unknown command %q; the commands are %s", args[0], strings.Join(known, ", "))
+	}
 }
 
 // speak chooses the language of everything that a command prints: what --lang says,

@@ -154,6 +154,9 @@ func TestMistakesSayWhatToChange(t *testing.T) {
 		stdin string
 		want  string
 	}{
+		"no such keys command":    {[]string{"keys", "shwo"}, "", `unknown command "shwo"; the commands are import, new, show`},
+		"no such recipe command":  {[]string{"recipe", "tset"}, "", `unknown command "tset"; the commands are guess, list, show, test`},
+		"no such audit command":   {[]string{"audit", "x"}, "", `unknown command "x"; the commands are verify`},
 		"no such command":         {[]string{"sael"}, "", `unknown command "sael"; the commands are audit, diff, doctor, keys, open, recipe, seal`},
 		"no scheme":               {append([]string{"seal"}, keys...), "{}", "--scheme is missing; known are adapay, adyen, alipay"},
 		"unknown scheme":          {append([]string{"seal", "--scheme", "nobody"}, keys...), "{}", `unknown scheme "nobody"; known are adapay, adyen, alipay`},

@@ -84,7 +84,7 @@ func check(found map[string]recipe.Recipe) (protocol.Recipes, error) {
 
 func recipeCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "recipe list|show|test|guess",
+		Use:   "recipe <command>",
 		Short: "Shows the recipes that ship, attacks recipes, and finds them",
 	}
 	cmd.AddCommand(

@@ -1,13 +1,10 @@
 package guard
 
 import (
-	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/countersign/caddy-countersign/module/directive"
@@ -121,8 +118,8 @@ func parseBudget(d *caddyfile.Dispenser) (*Budget, error) {
 	}
 	if d.Val() == "by" {
 		for d.NextArg() {
-			if len(b.By) > 0 && isStore(d.Val()) {
-				b.StoreRaw, err = parseStore(d)
+			if len(b.By) > 0 && stores.IsCaddyfile(d.Val()) {
+				b.StoreRaw, err = stores.UnmarshalCaddyfile(d)
 				return b, firstOf(err, b)
 			}
 			b.By = append(b.By, d.Val())
@@ -132,7 +129,7 @@ func parseBudget(d *caddyfile.Dispenser) (*Budget, error) {
 		}
 		return b, b.validate()
 	}
-	b.StoreRaw, err = parseStore(d)
+	b.StoreRaw, err = stores.UnmarshalCaddyfile(d)
 	return b, firstOf(err, b)
 }
 
@@ -151,7 +148,7 @@ func parseUnique(d *caddyfile.Dispenser) (*Unique, error) {
 		return nil, d.Errf("unique: for takes a duration such as 24h, not %q", duration)
 	}
 	if d.NextArg() {
-		if u.StoreRaw, err = parseStore(d); err != nil {
+		if u.StoreRaw, err = stores.UnmarshalCaddyfile(d); err != nil {
 			return nil, err
 		}
 	}
@@ -163,60 +160,4 @@ func firstOf(err error, b *Budget) error {
 		return err
 	}
 	return b.validate()
-}
-
-// address reports whether a word is the address of a Redis server.
-func address(word string) bool {
-	for _, scheme := range []string{"redis://", "rediss://", "unix://"} {
-		if strings.HasPrefix(word, scheme) {
-			return true
-		}
-	}
-	return false
-}
-
-func isStore(word string) bool {
-	return address(word) || slices.Contains(storeNames(), word)
-}
-
-func storeNames() []string {
-	var names []string
-	for _, info := range caddy.GetModules(stores.Namespace) {
-		names = append(names, info.ID.Name())
-	}
-	return names
-}
-
-// parseStore reads a store, on whose first word the dispenser stands, and its
-// block.
-func parseStore(d *caddyfile.Dispenser) ([]byte, error) {
-	name := d.Val()
-	if !isStore(name) {
-		return nil, d.Errf("unknown store %q; known are %s, and an address such as redis://127.0.0.1:6379", name, strings.Join(storeNames(), ", "))
-	}
-	// The one line says redis:// in so many words, and what is kept are digests and
-	// sums, no values of members.
-	plaintext := strings.HasPrefix(name, "redis://")
-	if address(name) {
-		name = "redis"
-		tokens := d.NextSegment()
-		word := tokens[0]
-		word.Text = name
-		d = caddyfile.NewDispenser(append([]caddyfile.Token{word}, tokens...))
-		d.Next()
-	}
-	store, err := caddyfile.UnmarshalModule(d, stores.Namespace+"."+name)
-	if err != nil {
-		return nil, err
-	}
-	raw := caddyconfig.JSONModuleObject(store, "name", name, nil)
-	if !plaintext {
-		return raw, nil
-	}
-	var object map[string]any
-	if err := json.Unmarshal(raw, &object); err != nil {
-		return nil, fmt.Errorf("reading the store's options: %w", err)
-	}
-	object["allow_plaintext"] = true
-	return json.Marshal(object)
 }

@@ -3,6 +3,7 @@ package i18n
 // Keys, where they come from, and the command keys.
 var chineseKeys = map[string]string{
 	"--role %s: there is no such role; there are sign, verify, encrypt, decrypt, secret and verify_secret, each also as <role>@<id>": "--role %s：没有这种用途；有 sign、verify、encrypt、decrypt、secret 和 verify_secret，也可以写成 <role>@<id>",
+	"standard input":       "标准输入",
 	"reading %s as %s: %w": "把 %s 读作 %s 时出错：%w",
 	"warning: %s":          "警告：%s",
 	"written to %s":        "已写入 %s",

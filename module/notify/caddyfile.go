@@ -1,12 +1,9 @@
 package notify
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 
-	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -185,28 +182,8 @@ func parseOnce(d *caddyfile.Dispenser) (*Once, error) {
 	if !d.NextArg() {
 		return once, nil
 	}
-	name := d.Val()
-	id := stores.Namespace + "." + name
-	if _, err := caddy.GetModule(id); err != nil {
-		return nil, d.Errf("unknown store %q; known are %s", name, strings.Join(storeNames(), ", "))
-	}
-	store, err := caddyfile.UnmarshalModule(d, id)
-	if err != nil {
-		return nil, err
-	}
-	if _, ok := store.(stores.Store); !ok {
-		return nil, fmt.Errorf("module %s is no store", id)
-	}
-	once.StoreRaw = caddyconfig.JSONModuleObject(store, "name", name, nil)
-	return once, nil
-}
-
-func storeNames() []string {
-	var names []string
-	for _, info := range caddy.GetModules(stores.Namespace) {
-		names = append(names, info.ID.Name())
-	}
-	return names
+	once.StoreRaw, err = stores.UnmarshalCaddyfile(d)
+	return once, err
 }
 
 var _ caddyfile.Unmarshaler = (*Handler)(nil)

@@ -73,6 +73,16 @@ func TestAdapt(t *testing.T) {
 			`{"handler":"countersign_notify","line":"Caddyfile:23","once":{"for":1800000000000,"store":{"max_bytes":1048576,"max_entries":10,"name":"memory"}},` +
 				`"reference":"easypay/1","scheme":{"name":"easypay"}}`,
 		},
+		"the address of a redis stands for the store": {
+			"countersign_notify easypay {\n keys easypay/1\n once 24h redis://redis:6379\n}",
+			`{"handler":"countersign_notify","line":"Caddyfile:23","once":{"for":86400000000000,"store":{"address":"redis://redis:6379","allow_plaintext":true,"name":"redis"}},` +
+				`"reference":"easypay/1","scheme":{"name":"easypay"}}`,
+		},
+		"an address with TLS, its options, and what comes after it": {
+			"countersign_notify easypay {\n keys easypay/1\n once 24h rediss://redis:6379/1 {\n prefix east:\n}\n profile east\n}",
+			`{"handler":"countersign_notify","line":"Caddyfile:23","once":{"for":86400000000000,"store":{"address":"rediss://redis:6379/1","name":"redis","prefix":"east:"}},` +
+				`"profile":"east","reference":"easypay/1","scheme":{"name":"easypay"}}`,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := adapted(t, test.directive)
@@ -110,7 +120,9 @@ func TestMistakes(t *testing.T) {
 		"once, no duration":    {"countersign_notify easypay {\n keys x\n once memory\n}", `not "memory"`, ":25"},
 		"once, zero":           {"countersign_notify easypay {\n keys x\n once 0s\n}", `not "0s"`, ":25"},
 		"once twice":           {"countersign_notify easypay {\n keys x\n once 1h\n once 2h\n}", "once is given twice", ":26"},
-		"unknown store":        {"countersign_notify easypay {\n keys x\n once 1h etcd\n}", `unknown store "etcd"; known are broken, memory, redis`, ":25"},
+		"unknown store":        {"countersign_notify easypay {\n keys x\n once 1h etcd\n}", `unknown store "etcd"; known are broken, memory, redis, and an address such as redis://127.0.0.1:6379`, ":25"},
+		"an address and more":  {"countersign_notify easypay {\n keys x\n once 1h redis://127.0.0.1 x\n}", "takes one address", ":25"},
+		"an address's option":  {"countersign_notify easypay {\n keys x\n once 1h redis://127.0.0.1 {\n size 5\n}\n}", `unknown option "size" of the store redis`, ":26"},
 		"a store's option":     {"countersign_notify easypay {\n keys x\n once 1h memory {\n size 5\n}\n}", `unknown option "size" of the store memory`, ":26"},
 		"a store's argument":   {"countersign_notify easypay {\n keys x\n once 1h redis\n}", "takes one address", ":25"},
 		"expect":               {"countersign_notify easypay {\n keys x\n expect bizData.x\n}", "expect takes a signed member and its value", ":25"},

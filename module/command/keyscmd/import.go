@@ -2,6 +2,7 @@ package keyscmd
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"strings"
 
@@ -17,25 +18,25 @@ func importCommand() *cobra.Command {
 	var role, passwordFile string
 	var force bool
 	cmd := &cobra.Command{
-		Use:   "import --role R --dir DIR --ref REF [--password-file F] [--force] FILE",
+		Use:   "import --role R --dir DIR --ref REF [--password-file F] [--force] [FILE]",
 		Short: "Brings a key as people get it into a key set",
 		Long: `Reads .pfx, .p12, .jks, CFCA's .sm2, DER, .cer, PEM or bare Base64, writes it as
-the role of the key set, and says what it is.`,
-		Args: cobra.ExactArgs(1),
+the role of the key set, and says what it is. "-" or no FILE is standard input.`,
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			into, ok := keys.ParseRole(role)
 			if !ok {
 				return i18n.Errorf("--role %s: there is no such role; there are sign, verify, encrypt, decrypt, secret and verify_secret, each also as <role>@<id>", role)
 			}
-			data, err := os.ReadFile(args[0])
+			name, data, err := readInput(cmd, args)
 			if err != nil {
 				return err
 			}
 			text, err := read(into, data, func() ([]byte, error) { return password(cmd, passwordFile) })
 			if err != nil {
-				return i18n.Errorf("reading %s as %s: %w", args[0], into, err)
+				return i18n.Errorf("reading %s as %s: %w", name, into, err)
 			}
-			set, err := keys.Parse(to.reference, "", keys.Material{into: {Text: text, Origin: args[0]}})
+			set, err := keys.Parse(to.reference, "", keys.Material{into: {Text: text, Origin: name}})
 			if err != nil {
 				return err
 			}
@@ -58,6 +59,16 @@ the role of the key set, and says what it is.`,
 	cmd.Flags().StringVar(&passwordFile, "password-file", "", "file that holds the password of the key store (default: asked for)")
 	cmd.Flags().BoolVar(&force, "force", false, "replace a key that is there")
 	return cmd
+}
+
+// readInput reads the file that the arguments name, or standard input.
+func readInput(cmd *cobra.Command, args []string) (name string, data []byte, err error) {
+	if len(args) == 0 || args[0] == "-" {
+		data, err = io.ReadAll(cmd.InOrStdin())
+		return i18n.Sprintf("standard input"), data, err
+	}
+	data, err = os.ReadFile(args[0])
+	return args[0], data, err
 }
 
 // read returns the text that a role of a key set holds.

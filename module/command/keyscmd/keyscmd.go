@@ -19,7 +19,6 @@ func Command() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "keys <command>",
 		Short: "Imports, makes and shows the keys of a key set",
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(importCommand(), newCommand(), showCommand())
 	return cmd

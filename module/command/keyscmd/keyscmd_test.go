@@ -104,6 +104,26 @@ func TestImport(t *testing.T) {
 	assert.NoDirExists(t, file("keys/x"))
 }
 
+// A key comes from standard input too, such as out of another program.
+func TestImportFromStandardInput(t *testing.T) {
+	dir := t.TempDir()
+	for ref, file := range map[string][]string{"dash": {"-"}, "nothing": nil} {
+		cmd := Command()
+		cmd.SetArgs(append([]string{"import", "--role", "secret", "--dir", dir, "--ref", ref}, file...))
+		cmd.SetIn(strings.NewReader("0123456789abcdef\n"))
+		cmd.SetOut(new(bytes.Buffer))
+		require.NoError(t, cmd.Execute(), ref)
+		secret, err := os.ReadFile(filepath.Join(dir, ref, "secret"))
+		require.NoError(t, err, ref)
+		assert.Equal(t, "0123456789abcdef", string(secret), ref)
+	}
+	cmd := Command()
+	cmd.SilenceUsage, cmd.SilenceErrors = true, true
+	cmd.SetArgs([]string{"import", "--role", "sign", "--dir", dir, "--ref", "x"})
+	cmd.SetIn(strings.NewReader("no key"))
+	require.ErrorContains(t, cmd.Execute(), "standard input")
+}
+
 func TestNewAndShow(t *testing.T) {
 	dir := t.TempDir()
 	for _, kind := range [][]string{{"--bits", "2048"}, {"--sm2"}} {

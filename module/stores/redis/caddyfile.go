@@ -19,7 +19,7 @@ import (
 func (s *Store) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the word "redis"
 	if !d.AllArgs(&s.Address) || s.Address == "" {
-		return d.Err("the store redis takes one address, as in: once 24h redis redis://127.0.0.1:6379/0")
+		return d.Err("the store redis takes one address, as in: once 24h redis://127.0.0.1:6379/0")
 	}
 	for d.NextBlock(0) {
 		var err error

@@ -123,7 +123,7 @@ func (s *Store) options() (*redis.Options, string, error) {
 func parseAddress(address string) (*redis.Options, error) {
 	const hint = "the address of redis must be like redis://127.0.0.1:6379/0, rediss://… or unix:///path"
 	if address == "" {
-		return nil, errors.New("the store redis needs an address, as in: once 24h redis redis://127.0.0.1:6379/0")
+		return nil, errors.New("the store redis needs an address, as in: once 24h redis://127.0.0.1:6379/0")
 	}
 	u, err := url.Parse(address)
 	if err != nil {
