@@ -1,6 +1,7 @@
 package notify_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -44,4 +45,38 @@ func TestTheSignedPartInOtherLetters(t *testing.T) {
 		note.body = `{` + quoted(name) + `:{"transAmt":"999"},` + note.body[1:]
 		refused(t, c, app, note, "notification_invalid")
 	}
+}
+
+// TestAnEmptyTwin adds an empty member beside a signed one, in other letters: no
+// signature covers it, and a reader that ignores case would take it.
+func TestAnEmptyTwin(t *testing.T) {
+	eachOnce(t, "", func(t *testing.T, s side, c *running, app *application) {
+		t.Helper()
+		if s.name == "hbsk" {
+			return // the signed part is one string
+		}
+		for _, twin := range []string{strings.ToUpper(s.order), strings.ToUpper(s.order[:1]) + s.order[1:]} {
+			refused(t, c, app, s.sign(t, with(s.members, twin, "")), "notification_signature_invalid")
+		}
+		assert.Equal(t, 200, c.post(t, s.genuine(t)).status)
+	})
+}
+
+// TestMovedIntoTheQuery moves a form from the body into the query: it verifies, and does
+// not stand for the genuine one, which an application that reads the body alone has not
+// seen.
+func TestMovedIntoTheQuery(t *testing.T) {
+	eachOnce(t, "", func(t *testing.T, s side, c *running, app *application) {
+		t.Helper()
+		if !s.form {
+			return
+		}
+		note := s.genuine(t)
+		moved := note
+		moved.target, moved.contentType, moved.body = note.target+"?"+note.body, "", ""
+		assert.Equal(t, 200, c.post(t, moved).status)
+		app.calls()
+		assert.Equal(t, 200, c.post(t, note).status)
+		assert.Len(t, app.calls(), 1)
+	})
 }

@@ -91,12 +91,16 @@ func (n *notification) once(w http.ResponseWriter, r *http.Request, next caddyht
 	return nil
 }
 
-// key names the notification: by handler, profile, reference and what makes it the
-// same notification. The canonical string is not enough for that: strings that do
+// key names the notification: by where it stood, handler, profile, reference and what
+// makes it the same notification. The canonical string is not enough for that: strings that do
 // not escape are the same for different messages.
 func (n *notification) key() string {
 	sum := n.verified.Identity(n.h.rules.Notify)
-	return url.QueryEscape(n.h.identity) + ":" + url.QueryEscape(n.h.Profile) + ":" + url.QueryEscape(n.entry.Reference) + ":" + hex.EncodeToString(sum[:])
+	place := ""
+	if len(n.verified.Wire()) == 0 {
+		place = "query:" // an application that reads the body alone has not seen it
+	}
+	return place + url.QueryEscape(n.h.identity) + ":" + url.QueryEscape(n.h.Profile) + ":" + url.QueryEscape(n.entry.Reference) + ":" + hex.EncodeToString(sum[:])
 }
 
 // claim claims the notification. While another holds the claim it waits a

@@ -73,6 +73,9 @@ func Open(s Scheme, in Incoming) (verified *Verified, err error) {
 	if err := checkCaseVariants(o.in.Message, direction.Reads); err != nil {
 		return nil, err
 	}
+	if err := checkEmptyTwins(o.in.Message, direction.Signed); err != nil {
+		return nil, err
+	}
 	untrusted := o.untrusted()
 	signatures, err := s.Covers(&untrusted)
 	if err != nil {
