@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/countersign/caddy-countersign/module/algorithm"
@@ -59,58 +58,6 @@ func checkCaseVariants(m *message.Message, reads []body.Path) error {
 	}
 	return nil
 }
-
-// checkEmptyTwins refuses a message with an empty member beside a signed one whose name
-// differs only in case, such as AMOUNT="" beside amount. No signature covers empty values,
-// so that anybody may have added it, and a parser that ignores case may take it.
-func checkEmptyTwins(m *message.Message, signed func(body.Path) bool) error {
-	if m.Payload == nil || signed == nil || !hasEmpty(m.Payload.Text()) {
-		return nil
-	}
-	return emptyTwins(m.Payload.Members(), nil, signed)
-}
-
-func emptyTwins(members []body.Member, path body.Path, signed func(body.Path) bool) error {
-	seen := make(map[string]body.Member, len(members)) // by folded name
-	for _, member := range members {
-		at := append(slices.Clone(path), string(member.Name()))
-		name := fold(string(member.Name()))
-		twin, ok := seen[name]
-		if ok && (twin.IsEmpty() || member.IsEmpty()) && (signed(at) || signed(append(slices.Clone(path), string(twin.Name())))) {
-			return Failf(Ambiguous, "the message can be read in two ways: there is another member %s in other letters", body.ShowName(string(member.Name())))
-		}
-		seen[name] = member
-		if err := nestedTwins(member, at, signed); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func nestedTwins(m body.Member, path body.Path, signed func(body.Path) bool) error {
-	if m.IsScalar() || !hasEmpty(m.Raw()) {
-		return nil
-	}
-	if object, ok := m.Object(); ok {
-		return emptyTwins(object.Members(), path, signed)
-	}
-	i := 0
-	for element := range m.Elements {
-		if err := nestedTwins(element, append(slices.Clone(path), strconv.Itoa(i)), signed); err != nil {
-			return err
-		}
-		i++
-	}
-	return nil
-}
-
-// hasEmpty reports whether JSON may have an empty value in it.
-func hasEmpty(text []byte) bool {
-	return bytes.Contains(text, []byte(`""`)) || bytes.Contains(text, []byte("null"))
-}
-
-// fold returns the same text for names that strings.EqualFold takes for equal.
-func fold(name string) string { return strings.ToLower(strings.ToUpper(strings.ToLower(name))) }
 
 // notZero matches a number that is an error code. It does not match 0, 0.0 and -0: no
 // provider writes them for a failure, and an application may take them for success.
