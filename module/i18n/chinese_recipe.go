@@ -47,10 +47,11 @@ var chineseRecipe = map[string]string{
 
 	"the secret is not %s, which the recipe says it is": "共享密钥不是 %s，而配方说它是",
 
-	"a value for the header %s holds a line break or NUL": "报文头 %s 的值里有换行或 NUL",
-	"the request has no body, to which %s belongs":        "请求没有正文，而 %s 属于正文",
-	"a value for %s is not UTF-8":                         "%s 的值不是 UTF-8",
-	"setting %s: %w":                                      "设置 %s 时出错：%w",
+	"a value for the header %s holds a line break or NUL":                                                                      "报文头 %s 的值里有换行或 NUL",
+	"the request has a body and a query, and the provider takes the members in the query; put all of them into one of the two": "请求既有正文又有查询参数，而渠道只从查询参数中取字段；请把它们全部放在其中一处",
+	"the request has no body, to which %s belongs":                                                                             "请求没有正文，而 %s 属于正文",
+	"a value for %s is not UTF-8":                                                                                              "%s 的值不是 UTF-8",
+	"setting %s: %w":                                                                                                           "设置 %s 时出错：%w",
 
 	"a value for the header %s holds a quote or a separator, and would be read as another part of it": "报文头 %s 的值里有引号或分隔符，会被读作它的另一部分",
 

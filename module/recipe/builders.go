@@ -210,7 +210,9 @@ func (c *compiler) json(t *text, a *arguments) error {
 	if err := j.Check(); err != nil {
 		return a.line.errorf("json: %w", err)
 	}
-	t.covers.addPart(part, j.Covers)
+	t.covers.addPart(part, func(path ...string) bool {
+		return j.Covers(path...) && !slices.ContainsFunc(added, func(w with) bool { return w.path.Covers(path) })
+	})
 	t.build.part, t.build.append, t.build.json = part, j.Append, true
 	if len(added) > 0 {
 		t.build.append = nil

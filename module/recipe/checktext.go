@@ -4,16 +4,23 @@ import (
 	"slices"
 
 	"github.com/countersign/caddy-countersign/module/algorithm"
+	"github.com/countersign/caddy-countersign/module/message"
 )
 
 // checkText refuses a text whose signature anybody could make or extend.
-func (c *compiler) checkText(s *signature, answer bool) error {
+func (c *compiler) checkText(s *signature, kind message.Kind) error {
 	t := s.text
-	if !t.covers.anything(answer) {
+	if err := c.checkPlaceholders(s.line, t, kind); err != nil {
+		return err
+	}
+	if !t.covers.anything(kind == message.Answer) {
 		return s.line.errorf("what is signed covers neither the body nor a member, the query or the URI: anybody could put the signature on another message")
 	}
 	if s.place.kind == "body" && slices.ContainsFunc(t.covers.parts, func(p coveredPart) bool { return p.inside == nil && slices.Equal(p.path, s.place.path) }) {
 		return s.line.errorf("what is signed holds the signature itself, %s, which is not known before it is made", s.place)
+	}
+	if s.line.Words[0] == "verify" && s.place.kind == "body" && !t.covers.bytes && t.covers.member(s.place.path) {
+		return s.line.errorf("what is signed holds the signature itself, %s, which is not known before it is made; leave it out, as in: sorted body except %s", s.place, s.place.path)
 	}
 	if s.algorithm.Kind() != algorithm.Digest {
 		if s.algorithm.Kind() == algorithm.Public && c.exposed(t) {

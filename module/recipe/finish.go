@@ -30,6 +30,9 @@ func (c *compiler) finish(r Recipe) error {
 	if p.answer != nil {
 		d.Answer = c.direction(p.answer)
 		d.Answer.Reads = append(d.Answer.Reads, d.Match...)
+		if d.Result != nil {
+			d.Answer.Reads = append(d.Answer.Reads, d.Result)
+		}
 		if d.Unsigned != nil {
 			c.unsignedRule(p.answer, d.Unsigned)
 		}

@@ -71,7 +71,7 @@ func (c *compiler) notificationLine(b *incomingBlock, l Line, rule *scheme.Notif
 func (c *compiler) ackSign(l Line, rule *scheme.NotifyRule) error {
 	signLine := l
 	signLine.Words = append([]string{"sign"}, l.Words[2:]...)
-	s, rest, err := c.signatureLine(signLine, true)
+	s, rest, err := c.signatureLine(signLine, message.Answer)
 	if err != nil {
 		return err
 	}
@@ -133,6 +133,12 @@ func (c *compiler) notification(b *incomingBlock) error {
 	for _, path := range rule.Identity {
 		if !d.Notification.Covers(path) {
 			return b.line.errorf("identity %s: no signature covers it, so that a copy could have another", path)
+		}
+	}
+	d.Notification.Reads = append(d.Notification.Reads, rule.Identity...)
+	for _, p := range b.time {
+		if p.name == "body" && p.path != nil {
+			d.Notification.Reads = append(d.Notification.Reads, p.path)
 		}
 	}
 	fresh := rule.Time != nil || slices.ContainsFunc(b.verifies, func(s *signature) bool {

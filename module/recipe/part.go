@@ -1,6 +1,7 @@
 package recipe
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -81,7 +82,7 @@ func (p *textPart) ofHeader(e *env) ([]body.Member, error) {
 		}
 	}
 	var members []body.Member
-	for _, name := range names {
+	for _, name := range e.headerNames(names) {
 		value, err := e.m.HeaderValue(name)
 		if err != nil {
 			return nil, invalid(err)
@@ -193,4 +194,31 @@ func matchOne(tree *body.Tree, path body.Path) (body.Path, error) {
 		return path, nil
 	}
 	return found, nil
+}
+
+// headerNames are the names with each that ends in * replaced by the headers of the
+// message that it stands for, written as the name is.
+func (e *env) headerNames(names []string) []string {
+	if !slices.ContainsFunc(names, func(name string) bool { return strings.HasSuffix(name, "*") }) {
+		return names
+	}
+	var found []string
+	for _, name := range names {
+		head, star := strings.CutSuffix(name, "*")
+		if !star {
+			found = append(found, name)
+			continue
+		}
+		for _, there := range slices.Sorted(maps.Keys(e.m.Header)) {
+			if len(there) < len(head) || !strings.EqualFold(there[:len(head)], head) {
+				continue
+			}
+			rest := there[len(head):]
+			if head == strings.ToLower(head) {
+				rest = strings.ToLower(rest)
+			}
+			found = append(found, head+rest)
+		}
+	}
+	return found
 }

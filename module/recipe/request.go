@@ -47,7 +47,15 @@ type sealing struct {
 	whole []byte // the payload, once it is encrypted as a whole
 }
 
+// inQuery reports whether the payload is what leaves as the query.
+func (b *requestBlock) inQuery() bool {
+	return b.format.Kind == message.Query && b.format.Wrap == nil
+}
+
 func (s *sealing) run() error {
+	if s.block.inQuery() && s.m.Query != "" && len(s.m.Wire) > 0 {
+		return scheme.Failf(scheme.Invalid, "the request has a body and a query, and the provider takes the members in the query; put all of them into one of the two")
+	}
 	if s.block.format.Wrap != nil {
 		s.m.Form = emptyTree()
 	}
@@ -67,7 +75,7 @@ func (s *sealing) finish() error {
 	}
 	f := s.block.format
 	switch {
-	case f.Kind == message.Query && f.Wrap == nil:
+	case s.block.inQuery():
 		s.m.Query, s.m.Wire = string(payload), nil
 		return nil
 	case s.m.Payload == nil && s.whole == nil:
@@ -93,9 +101,15 @@ func (s *sealing) payload() ([]byte, error) {
 	return text, invalid(err)
 }
 
-// wrap puts the payload into its field, so that {form.x} reads it.
+// wrap puts the payload into its field, so that {form.x} reads it, or into the query,
+// so that {query} and {uri} read it.
 func (s *sealing) wrap() error {
 	f := s.block.format
+	if s.block.inQuery() {
+		payload, err := s.payload()
+		s.m.Query = string(payload)
+		return err
+	}
 	if f.Wrap == nil || f.Wrap.Kind == "" {
 		return nil
 	}
@@ -153,7 +167,7 @@ func (c *compiler) requestStep(b *requestBlock, l Line) (func(*sealing) error, e
 	case "default", "set":
 		return c.set(b, l)
 	case "remove":
-		return c.remove(l)
+		return c.remove(b, l)
 	case "string":
 		return c.string(b, l)
 	case "check":

@@ -24,6 +24,9 @@ func (c *compiler) set(b *requestBlock, l Line) (func(*sealing) error, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := b.aboveSign(l, p); err != nil {
+		return nil, err
+	}
 	if c.unset(l.Words[2]) {
 		if option, ok := optionIn(l.Words[2]); ok && p.kind == "body" && l.Words[0] == "default" {
 			if c.p.identities == nil {
@@ -78,6 +81,8 @@ func (c *compiler) target(b *requestBlock, l Line, word string) (place, error) {
 		return p, l.errorf("%s names several members; a target is one", p)
 	case p.kind == "form" && b.format.Wrap == nil:
 		return p, l.errorf("%s: there are no fields beside the payload without wrap form or wrap json; write body.%s", p, p.name)
+	case p.kind == "query" && b.inQuery():
+		return p, l.errorf("%s: with send query the payload is the query; write body.%s", p, p.name)
 	case p.kind == "header" && slices.Contains(forbiddenHeaders, p.name):
 		return p, l.errorf("the header %s is not a recipe's to set", p.name)
 	}
@@ -103,7 +108,7 @@ func (c *compiler) noSecret(l Line, t template) error {
 	return nil
 }
 
-func (c *compiler) remove(l Line) (func(*sealing) error, error) {
+func (c *compiler) remove(b *requestBlock, l Line) (func(*sealing) error, error) {
 	if len(l.Words) != 2 || len(l.Block) > 0 {
 		return nil, l.errorf("remove takes one target, as in: remove body.remark")
 	}
@@ -114,6 +119,9 @@ func (c *compiler) remove(l Line) (func(*sealing) error, error) {
 	p, err := parsePlace(filled)
 	if err != nil {
 		return nil, l.errorf("%w", err)
+	}
+	if p.kind == "query" && b.inQuery() {
+		return nil, l.errorf("%s: with send query the payload is the query; write body.%s", p, p.name)
 	}
 	return func(s *sealing) error {
 		switch {

@@ -8,6 +8,7 @@ import (
 	"github.com/countersign/caddy-countersign/module/algorithm"
 	"github.com/countersign/caddy-countersign/module/encoding"
 	"github.com/countersign/caddy-countersign/module/keys"
+	"github.com/countersign/caddy-countersign/module/message"
 	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
@@ -45,7 +46,7 @@ type freshness struct {
 
 // signatureLine compiles what sign and verify have in common:
 // <place> <algorithm> <encoding> <text>.
-func (c *compiler) signatureLine(l Line, answer bool) (*signature, []string, error) {
+func (c *compiler) signatureLine(l Line, kind message.Kind) (*signature, []string, error) {
 	usage := l.errorf("%s takes a place, an algorithm, an encoding and a text, as in: %s body.sign rsa-sha256 base64 members", l.Words[0], l.Words[0])
 	if len(l.Words) < 5 {
 		return nil, nil, usage
@@ -74,7 +75,7 @@ func (c *compiler) signatureLine(l Line, answer bool) (*signature, []string, err
 	if s.text, err = c.textOf(l, l.Words[4]); err != nil {
 		return nil, nil, err
 	}
-	if err := c.checkText(s, answer); err != nil {
+	if err := c.checkText(s, kind); err != nil {
 		return nil, nil, err
 	}
 	if weak := s.algorithm.Weak(); weak != "" {
@@ -85,7 +86,7 @@ func (c *compiler) signatureLine(l Line, answer bool) (*signature, []string, err
 
 // sign compiles "sign <target> <algorithm> <encoding> <text> [as <template>]".
 func (c *compiler) sign(b *requestBlock, l Line) (func(*sealing) error, error) {
-	s, rest, err := c.signatureLine(l, false)
+	s, rest, err := c.signatureLine(l, message.Request)
 	if err != nil {
 		return nil, err
 	}
@@ -96,6 +97,9 @@ func (c *compiler) sign(b *requestBlock, l Line) (func(*sealing) error, error) {
 		return nil, err
 	}
 	if err := c.signatureBlock(s); err != nil {
+		return nil, err
+	}
+	if err := b.aboveSign(l, s.place); err != nil {
 		return nil, err
 	}
 	b.signs = append(b.signs, s)
@@ -125,11 +129,16 @@ func (c *compiler) written(s *signature, l Line, rest []string) (err error) {
 
 // sign makes a signature and puts it where it belongs.
 func (s *sealing) sign(statement *signature) error {
+	switch at := statement.place; { // one that the application has sent is not signed
+	case at.kind == "query":
+		s.m.RemoveParam(at.name)
+	case at.kind == "header":
+		s.m.Header.Del(at.name)
+	case at.kind == "body" && s.m.Payload != nil && (statement.text.covers.member(at.path) || s.block.inQuery()):
+		s.m.Payload.Remove(at.path)
+	}
 	if err := s.wrap(); err != nil {
 		return err
-	}
-	if s.m.Payload != nil && statement.place.kind == "body" && statement.text.covers.member(statement.place.path) {
-		s.m.Payload.Remove(statement.place.path) // one that the application has sent is not signed
 	}
 	made, err := statement.make(&s.env)
 	if err != nil {
@@ -225,6 +234,9 @@ func (c *compiler) signatureBlock(s *signature) error {
 	}
 	if s.certificate != nil && len(s.subjects) == 0 {
 		return s.line.errorf("certificate without subject takes anybody's certificate of the same authority; add: subject cn <name>")
+	}
+	if s.certificate == nil && len(s.subjects) > 0 {
+		return s.line.errorf("subject is of a certificate in the message, and none is named; add: certificate body.<member>")
 	}
 	if s.certificate != nil && s.algorithm.Kind() != algorithm.Public {
 		return s.line.errorf("%s has no certificate", s.algorithm.Name())

@@ -20,6 +20,12 @@ func (c *compiler) token(b *requestBlock, l Line) (func(*sealing) error, error) 
 	if !value.has("secret") {
 		return nil, l.errorf("token sends no secret; write {secret} into its value, or use set")
 	}
+	if value.has("signature") {
+		return nil, l.errorf("{signature} stands only behind as")
+	}
+	if err := b.aboveSign(l, p); err != nil {
+		return nil, err
+	}
 	b.tokens++
 	b.statements = append(b.statements, statement{token: &assignment{place: p, value: value}})
 	var names []string

@@ -18,7 +18,7 @@ func (c *compiler) verify(b *incomingBlock, l Line) error {
 	if len(b.after) > 0 {
 		return l.errorf("verify stands below %s: nothing is decrypted before it has verified; move verify up, or write %s … before verify where the protocol signs the plaintext", b.after[0].line.Words[0], b.after[0].line.Words[0])
 	}
-	s, rest, err := c.signatureLine(l, b.kind == message.Answer)
+	s, rest, err := c.signatureLine(l, b.kind)
 	if err != nil {
 		return err
 	}

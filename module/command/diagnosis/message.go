@@ -122,6 +122,9 @@ func ReadPlain(s scheme.Scheme, text []byte) (m *message.Message, whole bool, er
 		if !whole {
 			return nil, whole, i18n.Errorf("reading the request: %w%s", body.ErrSyntax, hint(raw))
 		}
+		if format.Kind == message.Query { // as the sidecar reads it
+			return m, whole, format.Read(m)
+		}
 		return m, whole, nil
 	}
 	if bytes.HasPrefix(bytes.TrimSpace(raw), []byte("{")) || format.IsJSON() {
