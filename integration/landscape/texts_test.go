@@ -18,6 +18,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/text/encoding/charmap"
 	"golang.org/x/text/encoding/simplifiedchinese"
 
 	"github.com/countersign/caddy-countersign/module/body"
@@ -79,7 +80,9 @@ func (e entry) message(t *testing.T, signature string) *message.Message {
 	if strings.Contains(raw, "%253ESIGN") { // in XML that is URL-encoded in a form
 		signature = url.QueryEscape(url.QueryEscape(signature))
 	}
-	raw = strings.Replace(raw, "SIGN", signature, 1)
+	if at := strings.LastIndex(raw, "SIGN"); at >= 0 { // a member may be called SHASIGN
+		raw = raw[:at] + signature + raw[at+len("SIGN"):]
+	}
 	head, wire, _ := strings.Cut(raw, "\n\n")
 	m := message.New(e.kind)
 	m.Wire = []byte(strings.TrimSuffix(wire, "\n"))
@@ -122,6 +125,13 @@ func (e entry) filled(secrets map[string]string) string {
 	for innermost.MatchString(text) {
 		text = innermost.ReplaceAllStringFunc(text, func(found string) string {
 			parts := innermost.FindStringSubmatch(found)
+			if parts[1] == "turkish" {
+				encoded, err := charmap.ISO8859_9.NewEncoder().String(parts[3])
+				if err != nil {
+					panic(err)
+				}
+				return encoded
+			}
 			if parts[1] == "gbk" {
 				encoded, err := simplifiedchinese.GBK.NewEncoder().String(parts[3])
 				if err != nil {

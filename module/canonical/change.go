@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/text/encoding"
+	"golang.org/x/text/encoding/charmap"
 	"golang.org/x/text/encoding/simplifiedchinese"
 )
 
@@ -80,8 +81,8 @@ func changeASCII(text []byte, from, to byte) []byte {
 	return out
 }
 
-// Charset encodes UTF-8 as gbk or gb18030. A character that GBK does not have is
-// an error.
+// Charset encodes UTF-8 as gbk, gb18030 or iso-8859-9 (Turkish). A character that it
+// does not have is an error.
 func Charset(name string) (Change, error) {
 	var charset encoding.Encoding
 	switch name {
@@ -89,8 +90,10 @@ func Charset(name string) (Change, error) {
 		charset = simplifiedchinese.GBK
 	case "gb18030":
 		charset = simplifiedchinese.GB18030
+	case "iso-8859-9":
+		charset = charmap.ISO8859_9
 	default:
-		return nil, fmt.Errorf("charset is gbk or gb18030, not %q", name)
+		return nil, fmt.Errorf("charset is gbk, gb18030 or iso-8859-9, not %q", name)
 	}
 	return func(text []byte) ([]byte, error) {
 		out, err := charset.NewEncoder().Bytes(text)
@@ -104,6 +107,11 @@ func Charset(name string) (Change, error) {
 // StripPrefix removes a text where another begins with it.
 func StripPrefix(prefix string) Change {
 	return func(text []byte) ([]byte, error) { return bytes.TrimPrefix(text, []byte(prefix)), nil }
+}
+
+// StripSuffix removes a text, once, where another ends with it.
+func StripSuffix(suffix string) Change {
+	return func(text []byte) ([]byte, error) { return bytes.TrimSuffix(text, []byte(suffix)), nil }
 }
 
 // StripSpace removes blanks, tabs, carriage returns and line feeds.

@@ -54,6 +54,10 @@ type Sorted struct {
 	// listed. Case is ignored as CompareFold does.
 	Order string
 
+	// UpperNames writes the names in capitals: with name-fold, where no two names differ
+	// in case only.
+	UpperNames bool
+
 	// Escape percent-encodes each name and each value, once they are in order:
 	// rfc3986, form, java or dotnet, as URL does.
 	Escape string
@@ -115,6 +119,11 @@ func (s *Sorted) Append(dst []byte, members []body.Member) (Text, error) {
 	}
 	if err := sortNodes(nodes, s.Order, w.pair, w.join); err != nil {
 		return Text{}, err
+	}
+	if s.UpperNames {
+		for i := range nodes {
+			nodes[i].name = bytes.ToUpper(nodes[i].name)
+		}
 	}
 	if err := s.escape(nodes); err != nil {
 		return Text{}, err
@@ -221,6 +230,8 @@ func (s *Sorted) Check() error {
 		return fmt.Errorf("plain belongs to nested json")
 	case s.After != "" && (s.Join != "" || s.NoJoin):
 		return fmt.Errorf("after stands instead of join: give one of them")
+	case s.UpperNames && s.Order != "name-fold":
+		return fmt.Errorf("names upper needs order name-fold")
 	case s.ListedBy != "" && len(s.Only) > 0:
 		return fmt.Errorf("names listed by %s stands instead of only: give one of them", s.ListedBy)
 	case s.Order == "listed" && s.ListedBy == "":

@@ -21,6 +21,7 @@ func TestRareWords(t *testing.T) {
 		`a=1|2\&b=x y&`:            &Sorted{Order: "only", Only: []string{"a", "b"}},
 		`a=1%7C2%5C&b=x+y%26`:      &Sorted{Escape: "form", Nested: "skip"},
 		`C=&a=1%7C2%5C&b=x%20y%26`: &Sorted{Escape: "rfc3986", Nested: "skip", Empty: "keep"},
+		`A=1|2\&B=x y&`:            &Sorted{Order: "name-fold", UpperNames: true, Nested: "skip"},
 		`1\|2\\|x y&|`:             &Values{Mode: "sorted", Order: "name-fold", Escape: true, Join: "|", Empty: "keep", Nested: "skip"},
 		`4x y&-41|2\`:              &Values{Mode: "named", Names: []string{"b", "C", "a"}, Lengths: "-", Empty: "keep"},
 		`{"C":"","a":"1|2\\","b":"x y&","n":{"e":"","l":[{"a":1}],"z":"1"}}`: &JSON{Mode: "deep", SkipNull: true},
@@ -35,7 +36,7 @@ func TestRareWords(t *testing.T) {
 	for _, b := range []builder{
 		&Sorted{Order: "only"}, &Sorted{Order: "only", Only: []string{"a*"}}, &Sorted{Escape: "base64"},
 		&Sorted{Escape: "form", Nested: "recurse"}, &Values{Escape: true}, &Values{Mode: "by-value", Order: "name-fold"},
-		&Values{Lengths: "-"}, &Values{Order: "piece-fold"},
+		&Sorted{UpperNames: true}, &Values{Lengths: "-"}, &Values{Order: "piece-fold"},
 	} {
 		assert.Error(t, b.Check(), "%+v", b)
 	}

@@ -64,7 +64,12 @@ func (c *compiler) sorted(t *text, a *arguments) error {
 				s.After, err = a.separator(word)
 			}
 		case "names":
-			s.ListedBy, err = a.listedBy()
+			if a.peek() == "upper" {
+				a.next()
+				s.UpperNames = true
+			} else {
+				s.ListedBy, err = a.listedBy()
+			}
 		default:
 			return a.unknown("sorted", word, sortedWords)
 		}

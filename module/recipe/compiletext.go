@@ -277,7 +277,7 @@ func (c *compiler) change(t *text, l Line) (change, error) {
 		s.run, s.fold = canonical.Upper, true
 	case "charset":
 		var name string
-		if name, err = a.one("charset takes gbk or gb18030"); err == nil {
+		if name, err = a.one("charset takes gbk, gb18030 or iso-8859-9"); err == nil {
 			s.run, err = canonical.Charset(name)
 		}
 	case "strip":
@@ -304,14 +304,17 @@ func (c *compiler) change(t *text, l Line) (change, error) {
 	return s, nil
 }
 
-// stripStep reads "strip space" or "strip prefix <text>".
+// stripStep reads "strip space", "strip prefix <text>" or "strip suffix <text>".
 func stripStep(a *arguments) (canonical.Change, error) {
-	what, err := a.choice("strip", "space", "prefix")
+	what, err := a.choice("strip", "space", "prefix", "suffix")
 	if err != nil || what == "space" {
 		return canonical.StripSpace, err
 	}
 	if a.peek() == "" {
-		return nil, a.line.errorf("strip prefix takes a text, as in: strip prefix /gateway")
+		return nil, a.line.errorf("strip %s takes a text, as in: strip prefix /gateway", what)
+	}
+	if what == "suffix" {
+		return canonical.StripSuffix(unescape(a.next())), nil
 	}
 	return canonical.StripPrefix(unescape(a.next())), nil
 }
