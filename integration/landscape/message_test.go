@@ -34,6 +34,8 @@ func valueOf(path string) string {
 		return "100.00"
 	case strings.HasSuffix(strings.ToLower(last), "nonce"):
 		return "nonce-of-16-char"
+	case strings.HasSuffix(last, "FingerprintOrder"): // a list of names
+		return "secret,amount,order," + last
 	case strings.Contains(strings.ToLower(last), "time"), last == "key":
 		return "1700000000"
 	}

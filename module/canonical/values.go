@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // Values builds a text of bare values: `values` of a recipe. Options that
@@ -23,6 +24,10 @@ type Values struct {
 
 	Except, Only []string // for sorted and by-value
 	ListedBy     string   // for named, instead of Names: as in Sorted
+
+	// SecretName is the listed name in whose place Secret stands, whatever member has it.
+	// A list without it is ErrNoList: nothing secret would be in the text.
+	SecretName, Secret string
 
 	Empty     string // skip (the default) or keep
 	Null      string // skip (the default) or empty
@@ -59,7 +64,13 @@ func (v *Values) Append(dst []byte, members []body.Member) (Text, error) {
 			}
 			text.Names = names
 		}
-		members = namedOrEmpty(members, names)
+		if members = namedOrEmpty(members, names); v.SecretName != "" {
+			at := slices.Index(names, v.SecretName)
+			if at < 0 {
+				return Text{}, i18n.Errorf("member %s: %w", body.ShowName(v.ListedBy), ErrNoList)
+			}
+			members[at] = body.StringMember(v.SecretName, v.Secret)
+		}
 		s.Except, s.Only = nil, nil
 	}
 	c := s.collector()
@@ -134,6 +145,8 @@ func (v *Values) Check() error {
 		return fmt.Errorf("values have no names to flatten: write nested recurse")
 	case isNamed != (len(v.Names) > 0 || v.ListedBy != ""):
 		return fmt.Errorf("values of names need the names, and others have none")
+	case v.SecretName != "" && v.ListedBy == "":
+		return fmt.Errorf("secret needs names listed by a member")
 	case isNamed && len(v.Except)+len(v.Only) > 0:
 		return fmt.Errorf("values of names take neither except nor only")
 	}

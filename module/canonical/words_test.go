@@ -33,10 +33,15 @@ func TestRareWords(t *testing.T) {
 		require.NoError(t, err, want)
 		assert.Equal(t, want, string(text.Bytes))
 	}
+	_, err := (&Values{Mode: "named", ListedBy: "a", SecretName: "s", Secret: "k"}).Append(nil, members(t, `{"a":"b,a","b":"1"}`))
+	require.ErrorIs(t, err, ErrNoList, "a list that leaves the secret out")
+	text, err := (&Values{Mode: "named", ListedBy: "a", SecretName: "s", Secret: "k"}).Append(nil, members(t, `{"a":"b,s","b":"1","s":"theirs"}`))
+	require.NoError(t, err)
+	assert.Equal(t, "1k", string(text.Bytes))
 	for _, b := range []builder{
 		&Sorted{Order: "only"}, &Sorted{Order: "only", Only: []string{"a*"}}, &Sorted{Escape: "base64"},
 		&Sorted{Escape: "form", Nested: "recurse"}, &Values{Escape: true}, &Values{Mode: "by-value", Order: "name-fold"},
-		&Sorted{UpperNames: true}, &Values{Lengths: "-"}, &Values{Order: "piece-fold"},
+		&Sorted{UpperNames: true}, &Values{Mode: "named", Names: []string{"a"}, SecretName: "s"}, &Values{Lengths: "-"}, &Values{Order: "piece-fold"},
 	} {
 		assert.Error(t, b.Check(), "%+v", b)
 	}

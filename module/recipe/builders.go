@@ -155,7 +155,12 @@ func (c *compiler) values(t *text, a *arguments) error {
 		case "only":
 			v.Only, err = a.names(word, sortedWords)
 		case "names":
-			v.ListedBy, err = a.listedBy()
+			if v.ListedBy, err = a.listedBy(); err == nil && a.peek() == "secret" {
+				a.next()
+				if v.SecretName = a.next(); v.SecretName == "" {
+					err = a.line.errorf("secret takes the listed name in whose place the secret stands, as in: names listed by order secret secret")
+				}
+			}
 		default:
 			return a.unknown("values", word, sortedWords)
 		}
@@ -168,6 +173,24 @@ func (c *compiler) values(t *text, a *arguments) error {
 	}
 	t.build.part, t.build.append = part, v.Append
 	t.covers.addPart(part, v.Covers, named(slices.Concat(v.Names, v.Only), v.ListedBy)...)
+	if v.SecretName == "" {
+		return nil
+	}
+	secret, err := c.parseTemplate("{secret}", false)
+	if err != nil {
+		return err
+	}
+	c.ofTemplate(t, secret)
+	t.build.listed = secret
+	t.build.appendWith = func(e *env, members []body.Member) (canonical.Text, error) {
+		text, err := secret.text(e)
+		if err != nil {
+			return canonical.Text{}, err
+		}
+		filled := *v
+		filled.Secret = text
+		return filled.Append(nil, members)
+	}
 	return nil
 }
 

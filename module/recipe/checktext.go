@@ -69,6 +69,7 @@ func (c *compiler) ends(t *text) (first, last bool) {
 		return p.name == "secret"
 	}
 	first, last = of(t.build.template, true), of(t.build.template, false) || of(t.build.after, false)
+	first = first || len(t.build.listed) > 0 // the message says where
 	for _, s := range t.steps {
 		switch {
 		case s.digest:
@@ -85,7 +86,7 @@ func (c *compiler) ends(t *text) (first, last bool) {
 
 // exposed reports whether a secret stands in a text that no digest hides.
 func (c *compiler) exposed(t *text) bool {
-	exposed := t.build.json && len(t.secrets) > 0 || c.exposes(t.build.template) || c.exposes(t.build.after)
+	exposed := t.build.json && len(t.secrets) > 0 || c.exposes(t.build.template) || c.exposes(t.build.after) || c.exposes(t.build.listed)
 	for _, s := range t.steps {
 		if s.digest {
 			exposed = false

@@ -25,6 +25,7 @@ func TestUnsafeTextsAreRefused(t *testing.T) {
 		"a template with the secret in front": {verifyOf("notification", "sha1", "\"{secret}{body}\"", ""), "can extend"},
 		"a secret in front within a text":     {"text inner \"{secret}{body.a}\"\n" + verifyOf("notification", "sha256", "\"{text.inner}{body.b}\"", ""), "can extend"},
 		"behind a text that ends otherwise":   {"text inner \"{secret}x\"\n" + verifyOf("notification", "sha256", "\"{secret}{body.b}{text.inner}\"", ""), "can extend"},
+		"a secret where the message says":     {verifyOf("notification", "md5", "values names listed by list secret secret", ""), "can extend"},
 		"nothing of the message":              {verifyOf("notification", "hmac-sha256", "\"{header.X-Time}\"", ""), "covers neither"},
 		"nothing but the request's":           {verifyOf("answer", "hmac-sha256", "\"{request.body.a}\"", ""), "covers neither"},
 		"the query of an answer":              {verifyOf("answer", "hmac-sha256", "\"{query}\"", ""), "covers neither"},

@@ -34,6 +34,7 @@ type builder struct {
 	append     func(dst []byte, members []body.Member) (canonical.Text, error)
 	appendWith func(e *env, members []body.Member) (canonical.Text, error) // instead of append
 	after      template                                                    // of sorted: a text with a secret that stands behind each piece
+	listed     template                                                    // of values: the secret, where the message's list says
 	raw        body.Path
 	json       bool
 }
