@@ -127,7 +127,7 @@ func (in *opener) explainWhy(e explainer, r diagnosis.Recipe, s scheme.Scheme, m
 	case scheme.BadSignature, scheme.NeedsKeys:
 		found, untried := diagnosis.WouldOpen(r, m, set, in.at(), false)
 		if e.would(i18n.T("would verify"), found) == 0 {
-			if why := signature.Sentence(s, scheme.Incoming{Message: m, Keys: set, Now: in.at()}, failed); why != "" {
+			if why := signature.Sentence(s, scheme.Incoming{Message: m, Keys: set, Now: in.at()}, failed); !why.IsZero() {
 				e.line("diagnosis", "%s", why)
 			}
 			for _, reason := range untried {

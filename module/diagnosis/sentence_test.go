@@ -91,14 +91,14 @@ func sign(t *testing.T, key *rsa.PrivateKey, hash crypto.Hash, text string) stri
 func sentence(t *testing.T, s scheme.Scheme, set *keys.Set, signature, text string) string {
 	t.Helper()
 	in, err := received(t, s, set, signature, text)
-	return diagnosis.Sentence(s, in, err)
+	return diagnosis.Sentence(s, in, err).String()
 }
 
 // logged is as sentence, for a log.
 func logged(t *testing.T, s scheme.Scheme, set *keys.Set, signature, text string) string {
 	t.Helper()
 	in, err := received(t, s, set, signature, text)
-	return diagnosis.NewLog().Sentence(s, in, err)
+	return diagnosis.NewLog().Sentence(s, in, err).String()
 }
 
 // received is an answer that does not open, and why.
@@ -218,9 +218,9 @@ func TestMAC(t *testing.T) {
 	s := load(t, "mac")
 	_, err := scheme.Open(s, in)
 	require.Error(t, err)
-	assert.Equal(t, "the secret is right, and the provider has signed the text with a line feed at its end", diagnosis.Sentence(s, in, err))
-	assert.Empty(t, diagnosis.Sentence(s, in, nil))
-	assert.Empty(t, diagnosis.Sentence(s, in, scheme.Failf(scheme.Stale, "old")))
+	assert.Equal(t, "the secret is right, and the provider has signed the text with a line feed at its end", diagnosis.Sentence(s, in, err).String())
+	assert.Empty(t, diagnosis.Sentence(s, in, nil).String())
+	assert.Empty(t, diagnosis.Sentence(s, in, scheme.Failf(scheme.Stale, "old")).String())
 }
 
 // A log names no member whose name anybody could have put into the message, and
@@ -303,13 +303,13 @@ func TestLogIsLimited(t *testing.T) {
 	l, said := diagnosis.NewLog(), 0
 	start := time.Now()
 	for range 1000 {
-		if l.Sentence(s, in, err) != "" {
+		if !l.Sentence(s, in, err).IsZero() {
 			said++
 		}
 	}
 	assert.GreaterOrEqual(t, said, 10)
 	assert.LessOrEqual(t, said, 11+int(10*time.Since(start).Seconds()))
-	assert.Empty(t, diagnosis.NewLog().Sentence(s, in, nil))
+	assert.Empty(t, diagnosis.NewLog().Sentence(s, in, nil).String())
 }
 
 // A message that is made to keep the diagnosis busy is left after its time.

@@ -19,7 +19,7 @@ import (
 // variant is a text that the provider may have signed instead of ours.
 type variant struct {
 	text  []byte
-	words string // how it differs; "" for ours
+	words i18n.Text // how it differs; none for ours
 }
 
 const (
@@ -32,10 +32,10 @@ const (
 func (d *examination) variants() iter.Seq[variant] {
 	return func(yield func(variant) bool) {
 		text := d.signature.Text.Canonical
-		next := func(t []byte, words string) bool {
+		next := func(t []byte, words i18n.Text) bool {
 			return d.budget.spend(len(t)) && yield(variant{t, words})
 		}
-		if !next(text, "") || len(text) > maxVaried {
+		if !next(text, i18n.Text{}) || len(text) > maxVaried {
 			return
 		}
 		for v := range whole(text) {
@@ -59,30 +59,36 @@ func (d *examination) variants() iter.Seq[variant] {
 func whole(text []byte) iter.Seq[variant] {
 	return func(yield func(variant) bool) {
 		if gbk, err := encoding.ReplaceUnsupported(simplifiedchinese.GBK.NewEncoder()).Bytes(text); err == nil && !bytes.Equal(gbk, text) {
-			if !yield(variant{gbk, i18n.Sprintf("in GBK")}) {
+			if !yield(variant{gbk, i18n.T("in GBK")}) {
 				return
 			}
 		}
-		for _, end := range []struct{ text, name string }{{"&", i18n.Sprintf("an &")}, {"\n", i18n.Sprintf("a line feed")}} {
-			v := variant{append(bytes.Clone(text), end.text...), i18n.Sprintf("with %s at its end", end.name)}
+		for _, end := range []struct {
+			text string
+			name i18n.Text
+		}{{"&", i18n.T("an &")}, {"\n", i18n.T("a line feed")}} {
+			v := variant{append(bytes.Clone(text), end.text...), i18n.T("with %s at its end", end.name)}
 			if cut, ok := bytes.CutSuffix(text, []byte(end.text)); ok {
-				v = variant{cut, i18n.Sprintf("without %s at its end", end.name)}
+				v = variant{cut, i18n.T("without %s at its end", end.name)}
 			}
 			if !yield(v) {
 				return
 			}
 		}
-		if decoded, err := url.QueryUnescape(string(text)); err == nil && decoded != string(text) && !yield(variant{[]byte(decoded), i18n.Sprintf("URL-decoded")}) {
+		if decoded, err := url.QueryUnescape(string(text)); err == nil && decoded != string(text) && !yield(variant{[]byte(decoded), i18n.T("URL-decoded")}) {
 			return
 		}
 		if escaped := url.QueryEscape(string(text)); escaped != string(text) {
-			yield(variant{[]byte(escaped), i18n.Sprintf("URL-encoded as a whole")})
+			yield(variant{[]byte(escaped), i18n.T("URL-encoded as a whole")})
 		}
 	}
 }
 
 // textVariant is a variant of joined pieces.
-type textVariant struct{ text, words string }
+type textVariant struct {
+	text  string
+	words i18n.Text
+}
 
 // rearranged are the variants of name=value pieces that are joined with &.
 func (d *examination) rearranged(pieces []string) iter.Seq[textVariant] {
@@ -91,7 +97,7 @@ func (d *examination) rearranged(pieces []string) iter.Seq[textVariant] {
 		if pieces[len(pieces)-1] == "" {
 			pieces, end = pieces[:len(pieces)-1], "&"
 		}
-		next := func(pieces []string, words string) bool {
+		next := func(pieces []string, words i18n.Text) bool {
 			return yield(textVariant{strings.Join(pieces, "&") + end, words})
 		}
 		escaped, nonEmpty := make([]string, len(pieces)), make([]string, 0, len(pieces))
@@ -104,7 +110,7 @@ func (d *examination) rearranged(pieces []string) iter.Seq[textVariant] {
 				nonEmpty = append(nonEmpty, p)
 			}
 		}
-		if !next(escaped, i18n.Sprintf("with URL-encoded values")) || len(nonEmpty) < len(pieces) && !next(nonEmpty, i18n.Sprintf("without empty members")) {
+		if !next(escaped, i18n.T("with URL-encoded values")) || len(nonEmpty) < len(pieces) && !next(nonEmpty, i18n.T("without empty members")) {
 			return
 		}
 		added := d.leftOut(pieces)
@@ -118,7 +124,7 @@ func (d *examination) rearranged(pieces []string) iter.Seq[textVariant] {
 			if !ok {
 				name = "" // it is the rest of a value
 			}
-			if !next(slices.Delete(slices.Clone(pieces), i, i+1), i18n.Sprintf("without %s", d.member(name, i18n.Sprintf("part %d of %d", i+1, len(pieces))))) {
+			if !next(slices.Delete(slices.Clone(pieces), i, i+1), i18n.T("without %s", d.member(name, i18n.T("part %d of %d", i+1, len(pieces))))) {
 				return
 			}
 		}
@@ -128,15 +134,15 @@ func (d *examination) rearranged(pieces []string) iter.Seq[textVariant] {
 				empty = append(empty, p)
 			}
 			name, _, _ := strings.Cut(p, "=")
-			if !next(inserted(pieces, p), i18n.Sprintf("with %s, which the recipe leaves out", d.signedMember(name))) {
+			if !next(inserted(pieces, p), i18n.T("with %s, which the recipe leaves out", d.signedMember(name))) {
 				return
 			}
 		}
-		if len(empty) > 1 && !next(inserted(pieces, empty...), i18n.Sprintf("with its empty members")) {
+		if len(empty) > 1 && !next(inserted(pieces, empty...), i18n.T("with its empty members")) {
 			return
 		}
 		if len(added) > 1 {
-			next(inserted(pieces, added...), i18n.Sprintf("with every member but the signature"))
+			next(inserted(pieces, added...), i18n.T("with every member but the signature"))
 		}
 	}
 }
@@ -176,7 +182,7 @@ func (d *examination) members() []body.Member {
 
 // order is another order of the same pieces.
 type order struct {
-	words   string
+	words   i18n.Text
 	arrange func(pieces []string) []string
 }
 
@@ -193,9 +199,9 @@ func (d *examination) orders() []order {
 		return position[name]
 	}
 	return []order{
-		{i18n.Sprintf("in the order in which its members came"), sorted(func(a, b string) int { return at(a) - at(b) })},
-		{i18n.Sprintf("sorted without regard to case"), sorted(func(a, b string) int { return strings.Compare(strings.ToLower(a), strings.ToLower(b)) })},
-		{i18n.Sprintf("sorted by bytes, upper case first"), sorted(strings.Compare)},
+		{i18n.T("in the order in which its members came"), sorted(func(a, b string) int { return at(a) - at(b) })},
+		{i18n.T("sorted without regard to case"), sorted(func(a, b string) int { return strings.Compare(strings.ToLower(a), strings.ToLower(b)) })},
+		{i18n.T("sorted by bytes, upper case first"), sorted(strings.Compare)},
 	}
 }
 
@@ -212,7 +218,7 @@ func inserted(pieces []string, more ...string) []string {
 
 // sumOf reports whether a digest or MAC is that of a variant, and says with which
 // secret if that is another one than the recipe's.
-func (d *examination) sumOf(raw []byte, v variant) (words string, ok bool) {
+func (d *examination) sumOf(raw []byte, v variant) (words i18n.Text, ok bool) {
 	s := d.signature
 	for _, secret := range d.in.Keys.Secrets(s.Key) {
 		for _, trim := range []bool{false, true} {
@@ -222,11 +228,11 @@ func (d *examination) sumOf(raw []byte, v variant) (words string, ok bool) {
 				if len(cut) == len(secret.Bytes()) {
 					break
 				}
-				with, words = keys.NewSecret(cut, secret.Origin), i18n.Sprintf("the secret without the white space at its ends")
+				with, words = keys.NewSecret(cut, secret.Origin), i18n.T("the secret without the white space at its ends")
 			}
 			text, known := d.with(v.text, with)
 			if !known {
-				return "", false
+				return i18n.Text{}, false
 			}
 			key := with.Bytes()
 			if s.Derive != nil {
@@ -242,10 +248,10 @@ func (d *examination) sumOf(raw []byte, v variant) (words string, ok bool) {
 			if s.Algorithm.VerifySum(key, text, raw) {
 				return words, true
 			}
-			words = ""
+			words = i18n.Text{}
 		}
 	}
-	return "", false
+	return i18n.Text{}, false
 }
 
 // with is a variant of the canonical string with the secret where the recipe puts

@@ -213,4 +213,21 @@ var chineseDiagnosis = map[string]string{
 	"sorted without regard to case":                  "不分大小写排序",
 	"sorted by bytes, upper case first":              "按字节排序（大写在前）",
 	"the secret without the white space at its ends": "去掉首尾空白的密钥",
+
+	// The inspector's workbench.
+	"this request is not kept; a request is kept with the option bodies":                                    "这个请求没有保留；开了 bodies 选项才会保留",
+	"the handler of this request is not in the configuration any more":                                      "处理这个请求的指令已经不在配置里了",
+	"there is no countersign_sandbox %s in this configuration, and a request is sent again to nothing else": "这份配置里没有 countersign_sandbox %s；请求只会重发给沙箱，不会发到别处",
+	"there is no fault %q":                                            "没有故障 %q",
+	"the configuration was replaced; load the page again":             "配置已经换过，请刷新页面",
+	"the text is larger than %d bytes":                                "文本超过 %d 字节",
+	"the request of the page cannot be read; load the page again":     "页面的请求读不懂，请刷新页面",
+	"this handler is not in the configuration; load the page again":   "这个指令不在配置里，请刷新页面",
+	"a message is a request, an answer or a notification":             "报文只能是请求、应答或通知",
+	"making the canonical string: %w":                                 "生成待签名串：%w",
+	"the key reference names a member that the message does not have": "密钥引用里的字段，报文里没有",
+	"%s serves notifications only; it has no requests":                "%s 只有通知，没有请求",
+	"message %d: %w": "第 %d 条报文：%w",
+	"paste at least one message that the provider has signed":                                                "请至少粘贴一条渠道签过名的报文",
+	"the message is not signed; the provider's rule allows that for this one, and nothing in it is verified": "这条报文没有签名；渠道的规则允许，但里面没有任何内容经过验签",
 }

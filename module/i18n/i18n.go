@@ -100,6 +100,15 @@ func T(template string, args ...any) Text { return Text{template, args} }
 // command, in the language of the process.
 func Translate(text string) string { return T(text).String() }
 
+// Join is texts that go on from one another.
+func Join(texts ...Text) Text {
+	args := make([]any, len(texts))
+	for i, t := range texts {
+		args[i] = t
+	}
+	return Text{strings.Repeat("%s", len(texts)), args}
+}
+
 // Of is the text of an error: in other languages where it, or what stands in it,
 // was made by Errorf.
 func Of(err error) Text { return Text{"%w", []any{err}} }

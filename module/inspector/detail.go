@@ -151,22 +151,27 @@ func (h *Handler) serveRecord(w http.ResponseWriter, r *http.Request) error {
 	if rec == nil {
 		return (&refusal{status: http.StatusNotFound, text: "this record is not kept any more"}).write(w)
 	}
-	e := &rec.Entry
+	e, l := &rec.Entry, languageOf(r)
 	d := &detail{
-		summary: summaryOf(rec), Detail: rec.Detail, Diagnosis: rec.Diagnosis, Verdict: e.Verdict, Guard: e.Guard, Signed: rec.Signed,
+		summary: summaryOf(rec), Detail: rec.Detail.In(l), Diagnosis: rec.Diagnosis.In(l), Verdict: e.Verdict, Guard: e.Guard, Signed: rec.Signed,
 		Fingerprints: e.Fingerprints, RequestBytes: e.RequestBytes, ResponseBytes: e.ResponseBytes,
 	}
 	if d.State == "fault" {
-		d.Title = problem.Reason(e.Outcome).Title(i18n.English)
+		d.Title = problem.Reason(e.Outcome).Title(l)
 	}
 	if e.CanonicalSHA != [32]byte{} {
 		d.Digest = hex.EncodeToString(e.CanonicalSHA[:])
 	}
 	if rec.Bodies != nil {
 		d.Bodies = h.bodiesOf(rec)
-		h.explainRecord(r.Context(), rec, d)
+		h.explainRecord(r.Context(), rec, d, l)
 	}
 	return writeJSON(w, http.StatusOK, d)
+}
+
+// languageOf is the language in which the page asks: that of its reader.
+func languageOf(r *http.Request) i18n.Language {
+	return i18n.Accepted(r.Header.Get("Accept-Language"), i18n.English)
 }
 
 func (h *Handler) bodiesOf(rec *recorder.Record) *bodies {
@@ -205,7 +210,7 @@ func (h *Handler) routeOf(rec *recorder.Record) *recorder.Route {
 const explainTime = 5 * time.Second
 
 // explainRecord says why a message did not verify, and what would have.
-func (h *Handler) explainRecord(ctx context.Context, rec *recorder.Record, d *detail) {
+func (h *Handler) explainRecord(ctx context.Context, rec *recorder.Record, d *detail, l i18n.Language) {
 	b := rec.Bodies
 	switch problem.Reason(rec.Entry.Outcome) {
 	case problem.ResponseSignatureInvalid, problem.NotificationSignatureInvalid:
@@ -230,7 +235,7 @@ func (h *Handler) explainRecord(ctx context.Context, rec *recorder.Record, d *de
 	if err != nil {
 		return
 	}
-	why := explainMessage(route, m, set, rec.Time)
+	why := explainMessage(route, m, set, rec.Time, l)
 	if why.Sentence != "" {
 		d.Diagnosis = why.Sentence
 	}

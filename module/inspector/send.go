@@ -2,8 +2,6 @@ package inspector
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"log"
 	"net"
@@ -15,6 +13,7 @@ import (
 	"time"
 
 	"github.com/countersign/caddy-countersign/module/command/diagnosis"
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // faults are what a sandbox can be asked to do wrong.
@@ -33,18 +32,18 @@ func (h *Handler) send(r *http.Request) (any, error) {
 	}
 	rec := h.recorder.Find(q.ID)
 	if rec == nil || rec.Bodies == nil || rec.Bodies.Posted == nil {
-		return nil, errors.New("this request is not kept; a request is kept with the option bodies")
+		return nil, i18n.Errorf("this request is not kept; a request is kept with the option bodies")
 	}
 	route := h.routeOf(rec)
 	if route == nil || route.Rehearse == nil {
-		return nil, errors.New("the handler of this request is not in the configuration any more")
+		return nil, i18n.Errorf("the handler of this request is not in the configuration any more")
 	}
 	sandbox := h.hook.Sandbox(route.Config.Name)
 	if sandbox == nil {
-		return nil, fmt.Errorf("there is no countersign_sandbox %s in this configuration, and a request is sent again to nothing else", route.Config.Name)
+		return nil, i18n.Errorf("there is no countersign_sandbox %s in this configuration, and a request is sent again to nothing else", route.Config.Name)
 	}
 	if q.Fault != "" && !slices.Contains(faults, q.Fault) {
-		return nil, fmt.Errorf("there is no fault %q", q.Fault)
+		return nil, i18n.Errorf("there is no fault %q", q.Fault)
 	}
 	m, _, err := diagnosis.ReadPlain(route.Scheme, []byte(q.Text))
 	if err != nil {
@@ -60,7 +59,7 @@ func (h *Handler) send(r *http.Request) (any, error) {
 	defer answer.close()
 	made := route.Rehearse(ctx, m, answer.transport)
 	if made == nil {
-		return nil, errors.New("the configuration was replaced; load the page again")
+		return nil, i18n.Errorf("the configuration was replaced; load the page again")
 	}
 	return map[string]string{"id": made.Entry.ID}, nil
 }

@@ -5,8 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -14,6 +12,7 @@ import (
 
 	"github.com/countersign/caddy-countersign/module/command/diagnosis"
 	why "github.com/countersign/caddy-countersign/module/diagnosis"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/inspector/recorder"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/message"
@@ -37,7 +36,7 @@ func (h *Handler) act(w http.ResponseWriter, r *http.Request, action func(r *htt
 	defer h.search.Release(1)
 	result, err := action(r)
 	if err != nil {
-		return (&refusal{status: http.StatusUnprocessableEntity, text: err.Error()}).write(w)
+		return (&refusal{status: http.StatusUnprocessableEntity, text: i18n.Of(err).In(languageOf(r))}).write(w)
 	}
 	return writeJSON(w, http.StatusOK, result)
 }
@@ -57,11 +56,11 @@ type question struct {
 func readQuestion(r *http.Request) (*question, error) {
 	text, err := io.ReadAll(r.Body)
 	if err != nil {
-		return nil, fmt.Errorf("the text is larger than %d bytes", maxInput)
+		return nil, i18n.Errorf("the text is larger than %d bytes", maxInput)
 	}
 	q := new(question)
 	if err := json.Unmarshal(text, q); err != nil {
-		return nil, errors.New("the request of the page cannot be read; load the page again")
+		return nil, i18n.Errorf("the request of the page cannot be read; load the page again")
 	}
 	return q, nil
 }
@@ -73,10 +72,10 @@ func (h *Handler) ask(r *http.Request) (q *question, route *recorder.Route, kind
 	}
 	routes := h.hook.Routes()
 	if q.Route < 0 || q.Route >= len(routes) {
-		return nil, nil, "", errors.New("this handler is not in the configuration; load the page again")
+		return nil, nil, "", i18n.Errorf("this handler is not in the configuration; load the page again")
 	}
 	if kind, err = diagnosis.Kind(q.As); err != nil {
-		return nil, nil, "", errors.New("a message is a request, an answer or a notification")
+		return nil, nil, "", i18n.Errorf("a message is a request, an answer or a notification")
 	}
 	return q, routes[q.Route], kind, nil
 }
@@ -118,7 +117,7 @@ func (h *Handler) diff(r *http.Request) (any, error) {
 	}
 	ours, err := diagnosis.Canonical(route.Scheme, m)
 	if err != nil {
-		return nil, fmt.Errorf("making the canonical string: %w", err)
+		return nil, i18n.Errorf("making the canonical string: %w", err)
 	}
 	theirs := []byte(q.Canonical)
 	out := &comparing{Ours: signatureOf(ours)}
@@ -128,7 +127,8 @@ func (h *Handler) diff(r *http.Request) (any, error) {
 		return out, nil
 	}
 	out.At, out.Member, out.Also = d.At, d.Member, d.Also
-	out.Cause, out.Words, out.Advice = d.Cause.Name, d.Cause.Words, d.Cause.Advice
+	l := languageOf(r)
+	out.Cause, out.Words, out.Advice = d.Cause.Name.In(l), d.Cause.Words.In(l), d.Cause.Advice.In(l)
 	out.Before, out.Left, out.Right = diagnosis.Sides(d, ours, theirs)
 	for _, v := range diagnosis.WouldEqual(recipeOf(route), m, theirs) {
 		out.Would = append(out.Would, v.String())
@@ -184,7 +184,7 @@ func (h *Handler) explain(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := explainMessage(route, m, set, time.Now())
+	out := explainMessage(route, m, set, time.Now(), languageOf(r))
 	if out.Good && h.recorder.Bodies() {
 		out.Rows = out.rows(route, m)
 	}
@@ -195,7 +195,7 @@ func (h *Handler) explain(r *http.Request) (any, error) {
 func keysOf(ctx context.Context, route *recorder.Route, m *message.Message) (*keys.Set, error) {
 	reference, ok := route.Reference.Resolve(func(member string) (string, bool) { return diagnosis.Member(m, member) })
 	if !ok {
-		return nil, errors.New("the key reference names a member that the message does not have")
+		return nil, i18n.Errorf("the key reference names a member that the message does not have")
 	}
 	ctx, cancel := context.WithTimeout(ctx, explainTime)
 	defer cancel()
@@ -204,7 +204,7 @@ func keysOf(ctx context.Context, route *recorder.Route, m *message.Message) (*ke
 
 func (h *Handler) explainRequest(ctx context.Context, route *recorder.Route, text []byte) (any, error) {
 	if route.Scheme.Describe().Request == nil {
-		return nil, fmt.Errorf("%s serves notifications only; it has no requests", route.Config.Name)
+		return nil, i18n.Errorf("%s serves notifications only; it has no requests", route.Config.Name)
 	}
 	m, _, err := diagnosis.ReadPlain(route.Scheme, text)
 	if err != nil {
@@ -233,7 +233,7 @@ type opened struct {
 }
 
 // explainMessage opens a message, and says why it does not verify.
-func explainMessage(route *recorder.Route, m *message.Message, set *keys.Set, at time.Time) *opened {
+func explainMessage(route *recorder.Route, m *message.Message, set *keys.Set, at time.Time, l i18n.Language) *opened {
 	in := scheme.Incoming{Message: m, Keys: set, Now: at}
 	verified, err := scheme.Open(route.Scheme, in)
 	out := &opened{verified: verified}
@@ -241,13 +241,13 @@ func explainMessage(route *recorder.Route, m *message.Message, set *keys.Set, at
 	if err == nil {
 		out.Good, out.Part, out.Note = !verified.IsUnsigned(), verified.Part(), verified.Note()
 		if verified.IsUnsigned() {
-			out.Error = "the message is not signed; the provider's rule allows that for this one, and nothing in it is verified"
+			out.Error = i18n.T("the message is not signed; the provider's rule allows that for this one, and nothing in it is verified").In(l)
 		}
 		out.Keys = keysShown(set, verified.Fingerprints())
 		out.Signatures = signaturesOf(recorder.Mask(verified.Traces(), set))
 		return out
 	}
-	out.Error, out.Keys = err.Error(), keysShown(set, nil)
+	out.Error, out.Keys = i18n.Of(err).In(l), keysShown(set, nil)
 	if text, err := diagnosis.Canonical(route.Scheme, m); err == nil {
 		expected := signatureOf(recorder.MaskText(text, set))
 		out.Expected = &expected
@@ -258,7 +258,7 @@ func explainMessage(route *recorder.Route, m *message.Message, set *keys.Set, at
 		for _, v := range found {
 			out.Would = append(out.Would, v.String())
 		}
-		out.Sentence = why.Sentence(route.Scheme, in, err)
+		out.Sentence = why.Sentence(route.Scheme, in, err).In(l)
 	}
 	return out
 }
@@ -303,7 +303,7 @@ func (h *Handler) guess(r *http.Request) (any, error) {
 		}
 		m, whole, err := diagnosis.Split(kind, []byte(text))
 		if err != nil {
-			return nil, fmt.Errorf("message %d: %w", i+1, err)
+			return nil, i18n.Errorf("message %d: %w", i+1, err)
 		}
 		if !whole { // a body alone tells no method and no path
 			m.Method, m.Path, m.Status = "", "", 0
@@ -311,7 +311,7 @@ func (h *Handler) guess(r *http.Request) (any, error) {
 		messages = append(messages, m)
 	}
 	if len(messages) == 0 {
-		return nil, errors.New("paste at least one message that the provider has signed")
+		return nil, i18n.Errorf("paste at least one message that the provider has signed")
 	}
 	set, err := keysOf(r.Context(), route, messages[0])
 	if err != nil {

@@ -41,8 +41,8 @@ type notification struct {
 	ended    bool // the entry is written
 	entry    telemetry.Entry
 
-	detail    string // of the problem
-	diagnosis string // why the signature does not verify, for the log
+	detail    i18n.Text // of the problem
+	diagnosis i18n.Text // why the signature does not verify, for the log
 
 	inspection   *inspection // nil unless the inspector keeps messages
 	method, path string      // for the inspector
@@ -153,7 +153,7 @@ func (n *notification) fail(p *problem.Problem) {
 		return
 	}
 	p.ID, p.Notification = n.entry.ID, true
-	n.detail = p.Detail
+	n.detail = p.Text()
 	n.end(string(p.Reason), "")
 	if p.Reason == problem.NotificationSignatureInvalid {
 		telemetry.Emit(telemetry.EventVerificationFailed, map[string]any{

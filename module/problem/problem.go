@@ -175,6 +175,9 @@ func New(reason Reason, detail i18n.Text, cause error) *Problem {
 	return &Problem{Reason: reason, Detail: detail.In(i18n.English), text: detail, cause: cause}
 }
 
+// Text is the detail in every language.
+func (p *Problem) Text() i18n.Text { return p.text }
+
 // Error is the reason and the detail.
 func (p *Problem) Error() string { return string(p.Reason) + ": " + p.Detail }
 

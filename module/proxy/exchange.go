@@ -50,8 +50,8 @@ type exchange struct {
 	reply   reply
 	entry   telemetry.Entry
 
-	diagnosis string // why the answer's signature does not verify, for the log
-	signed    string // what the answer's signature covers
+	diagnosis i18n.Text // why the answer's signature does not verify, for the log
+	signed    string    // what the answer's signature covers
 
 	inspection *inspection // nil unless the inspector keeps messages
 	header     http.Header // of the client's request

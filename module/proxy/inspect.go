@@ -99,7 +99,7 @@ func (e *exchange) inspected(p *problem.Problem) *recorder.Record {
 	}
 	rec := &recorder.Record{Kind: recorder.Exchange, Entry: e.entry, Diagnosis: e.diagnosis, Signed: e.signed}
 	if p != nil {
-		rec.Detail = p.Detail
+		rec.Detail = p.Text()
 	}
 	if e.plain != nil {
 		rec.Method, rec.Path = e.plain.Method, e.plain.Path

@@ -9,9 +9,9 @@ import (
 
 // Cause is what a difference probably comes from.
 type Cause struct {
-	Name   string // in two or three words, such as "number re-formatted"
-	Words  string // what is seen in which of the strings
-	Advice string // what to do
+	Name   i18n.Text // in two or three words, such as "number re-formatted"
+	Words  i18n.Text // what is seen in which of the strings
+	Advice i18n.Text // what to do
 
 	// Secret says that their string may go on with the secret from the byte
 	// where they part, so that the rest is not to be shown.
@@ -45,62 +45,62 @@ func wholeCause(ours, theirs string) (Cause, bool) {
 // endCause is a cause at an end of the strings.
 func endCause(ours, theirs string) (Cause, bool) {
 	if rest, ok := strings.CutPrefix(theirs, ours); ok {
-		if name := ending(rest); name != "" {
-			return Cause{Name: name, Words: i18n.Sprintf("their string ends with it, ours does not"), Advice: i18n.Sprintf("if an editor has put it there, the strings are equal; if not, %v", adviceProvider)}, true
+		if name := ending(rest); !name.IsZero() {
+			return Cause{Name: name, Words: i18n.T("their string ends with it, ours does not"), Advice: i18n.T("if an editor has put it there, the strings are equal; if not, %v", adviceProvider)}, true
 		}
 		if strings.HasPrefix(strings.TrimPrefix(rest, "&"), "key=") || len(rest) >= shortestSecret && !strings.Contains(rest, "=") {
 			return Cause{
-				Name: i18n.Sprintf("appended secret"), Secret: true,
-				Words:  i18n.Sprintf("their string goes on where ours ends, and a secret goes there; it is not shown"),
-				Advice: i18n.Sprintf("the canonical string ends before the secret: compare without it; and if a secret has gone through a mail or a chat, have it changed"),
+				Name: i18n.T("appended secret"), Secret: true,
+				Words:  i18n.T("their string goes on where ours ends, and a secret goes there; it is not shown"),
+				Advice: i18n.T("the canonical string ends before the secret: compare without it; and if a secret has gone through a mail or a chat, have it changed"),
 			}, true
 		}
 	}
 	if rest, ok := strings.CutPrefix(ours, theirs); ok {
-		if name := ending(rest); name != "" {
-			return Cause{Name: name, Words: i18n.Sprintf("our string ends with it, theirs does not"), Advice: i18n.Sprintf("ask the provider whether it signs that end or whether the copy has lost it")}, true
+		if name := ending(rest); !name.IsZero() {
+			return Cause{Name: name, Words: i18n.T("our string ends with it, theirs does not"), Advice: i18n.T("ask the provider whether it signs that end or whether the copy has lost it")}, true
 		}
 	}
 	if cut, ok := strings.CutSuffix(theirs, ours); ok && strings.Trim(cut, "\ufeff \t\r\n&?") == "" {
 		if cut == "\ufeff" {
-			return Cause{Name: i18n.Sprintf("byte order mark"), Words: i18n.Sprintf("their string begins with it"), Advice: i18n.Sprintf("an editor has put it there: save the file without it")}, true
+			return Cause{Name: i18n.T("byte order mark"), Words: i18n.T("their string begins with it"), Advice: i18n.T("an editor has put it there: save the file without it")}, true
 		}
-		return Cause{Name: i18n.Sprintf("leading characters"), Words: i18n.Sprintf("their string begins with what ours does not have"), Advice: adviceCopy.String()}, true
+		return Cause{Name: i18n.T("leading characters"), Words: i18n.T("their string begins with what ours does not have"), Advice: adviceCopy}, true
 	}
 	return Cause{}, false
 }
 
 // ending names what a string may end with, or "".
-func ending(rest string) string {
+func ending(rest string) i18n.Text {
 	switch {
 	case rest == "" || strings.Trim(rest, " \t\r\n&") != "":
-		return ""
+		return i18n.Text{}
 	case strings.Contains(rest, "&"):
-		return i18n.Sprintf("trailing &")
+		return i18n.T("trailing &")
 	case strings.Contains(rest, "\n"):
-		return i18n.Sprintf("trailing newline")
+		return i18n.T("trailing newline")
 	default:
-		return i18n.Sprintf("trailing space")
+		return i18n.T("trailing space")
 	}
 }
 
 // orderCause is the cause where both strings have the same pieces.
 func orderCause(ours, theirs []piece) Cause {
-	c := Cause{Name: i18n.Sprintf("order"), Words: i18n.Sprintf("both have the same members, in another order: %s, %s", sorting(i18n.Sprintf("ours"), ours), sorting(i18n.Sprintf("theirs"), theirs)), Advice: adviceServer.String()}
+	c := Cause{Name: i18n.T("order"), Words: i18n.T("both have the same members, in another order: %s, %s", sorting(i18n.T("ours"), ours), sorting(i18n.T("theirs"), theirs)), Advice: adviceServer}
 	if !isSorted(theirs, bytewise) && !isSorted(theirs, foldwise) {
-		c.Advice = i18n.Sprintf("the provider's own string must be sorted: ask whether this is what it signs, or the order in which the members came")
+		c.Advice = i18n.T("the provider's own string must be sorted: ask whether this is what it signs, or the order in which the members came")
 	}
 	return c
 }
 
-func sorting(whose string, pieces []piece) string {
+func sorting(whose i18n.Text, pieces []piece) i18n.Text {
 	switch {
 	case isSorted(pieces, bytewise):
-		return i18n.Sprintf("%s is sorted, upper case before lower case", whose)
+		return i18n.T("%s is sorted, upper case before lower case", whose)
 	case isSorted(pieces, foldwise):
-		return i18n.Sprintf("%s is sorted without regard to case", whose)
+		return i18n.T("%s is sorted without regard to case", whose)
 	default:
-		return i18n.Sprintf("%s is not sorted", whose)
+		return i18n.T("%s is not sorted", whose)
 	}
 }
 
@@ -120,7 +120,7 @@ func (s step) cause() Cause {
 	case s.ours == nil:
 		return missingInOurs(s.theirs)
 	case s.ours.text() == s.theirs.text():
-		return Cause{Name: i18n.Sprintf("order"), Words: i18n.Sprintf("it stands elsewhere in their string"), Advice: adviceServer.String()}
+		return Cause{Name: i18n.T("order"), Words: i18n.T("it stands elsewhere in their string"), Advice: adviceServer}
 	case s.ours.name != s.theirs.name:
 		return nameCause(s.ours.name, s.theirs.name)
 	}
@@ -133,29 +133,29 @@ func (s step) cause() Cause {
 func missingInTheirs(p *piece) Cause {
 	switch {
 	case p.value == "":
-		return Cause{Name: i18n.Sprintf("empty value left out"), Words: i18n.Sprintf("ours keeps the empty value, theirs leaves it out"), Advice: adviceProvider.String()}
+		return Cause{Name: i18n.T("empty value left out"), Words: i18n.T("ours keeps the empty value, theirs leaves it out"), Advice: adviceProvider}
 	case isSignatureMember(p.name):
-		return Cause{Name: i18n.Sprintf("missing member"), Words: i18n.Sprintf("their string lacks it: they leave the signature's own members out"), Advice: adviceProvider.String()}
+		return Cause{Name: i18n.T("missing member"), Words: i18n.T("their string lacks it: they leave the signature's own members out"), Advice: adviceProvider}
 	case slices.Contains([]string{"0", "0.0", "0.00", "false"}, p.value):
-		return Cause{Name: i18n.Sprintf("missing member"), Words: i18n.Sprintf("their string lacks it: in some languages zero and false count as empty"), Advice: i18n.Sprintf("ask the provider whether zero and false are signed; if not, leave such a member out of the request")}
+		return Cause{Name: i18n.T("missing member"), Words: i18n.T("their string lacks it: in some languages zero and false count as empty"), Advice: i18n.T("ask the provider whether zero and false are signed; if not, leave such a member out of the request")}
 	case strings.HasPrefix(p.value, "{") || strings.HasPrefix(p.value, "["):
-		return Cause{Name: i18n.Sprintf("missing member"), Words: i18n.Sprintf("their string lacks it: they leave lists and objects out"), Advice: adviceProvider.String()}
+		return Cause{Name: i18n.T("missing member"), Words: i18n.T("their string lacks it: they leave lists and objects out"), Advice: adviceProvider}
 	}
-	return Cause{Name: i18n.Sprintf("missing member"), Words: i18n.Sprintf("their string lacks it"), Advice: i18n.Sprintf("the provider does not know this member, or has another message: leave it out of the request, or compare with the string of this very message")}
+	return Cause{Name: i18n.T("missing member"), Words: i18n.T("their string lacks it"), Advice: i18n.T("the provider does not know this member, or has another message: leave it out of the request, or compare with the string of this very message")}
 }
 
 func missingInOurs(p *piece) Cause {
 	switch {
 	case p.value == "":
-		return Cause{Name: i18n.Sprintf("empty value kept"), Words: i18n.Sprintf("theirs keeps the empty value, ours leaves it out"), Advice: adviceProvider.String()}
+		return Cause{Name: i18n.T("empty value kept"), Words: i18n.T("theirs keeps the empty value, ours leaves it out"), Advice: adviceProvider}
 	case p.value == "null":
-		return Cause{Name: i18n.Sprintf("empty value kept"), Words: i18n.Sprintf("theirs signs null as a text, ours leaves it out"), Advice: i18n.Sprintf("leave such a member out of the request")}
+		return Cause{Name: i18n.T("empty value kept"), Words: i18n.T("theirs signs null as a text, ours leaves it out"), Advice: i18n.T("leave such a member out of the request")}
 	case p.name == "key":
-		return Cause{Name: i18n.Sprintf("appended secret"), Secret: true, Words: i18n.Sprintf("their string has the secret in it, which ours never has; it is not shown"), Advice: i18n.Sprintf("compare without it; and if a secret has gone through a mail or a chat, have it changed")}
+		return Cause{Name: i18n.T("appended secret"), Secret: true, Words: i18n.T("their string has the secret in it, which ours never has; it is not shown"), Advice: i18n.T("compare without it; and if a secret has gone through a mail or a chat, have it changed")}
 	case isSignatureMember(p.name):
-		return Cause{Name: i18n.Sprintf("missing member"), Words: i18n.Sprintf("ours leaves it out, theirs has it: they sign the signature's own member"), Advice: adviceProvider.String()}
+		return Cause{Name: i18n.T("missing member"), Words: i18n.T("ours leaves it out, theirs has it: they sign the signature's own member"), Advice: adviceProvider}
 	}
-	return Cause{Name: i18n.Sprintf("missing member"), Words: i18n.Sprintf("the body lacks it, or ours leaves it out, and theirs has it"), Advice: i18n.Sprintf("compare with the string of this very message; if it is, something between you and the provider has added it")}
+	return Cause{Name: i18n.T("missing member"), Words: i18n.T("the body lacks it, or ours leaves it out, and theirs has it"), Advice: i18n.T("compare with the string of this very message; if it is, something between you and the provider has added it")}
 }
 
 // isSignatureMember reports whether a member is the signature or its label.
@@ -169,11 +169,11 @@ func isSignatureMember(name string) bool {
 
 func nameCause(ours, theirs string) Cause {
 	if strings.EqualFold(ours, theirs) {
-		return Cause{Name: i18n.Sprintf("case"), Words: i18n.Sprintf("the name is written with other upper and lower case letters"), Advice: i18n.Sprintf("write the name as the provider's page does; the same provider mixes spellings")}
+		return Cause{Name: i18n.T("case"), Words: i18n.T("the name is written with other upper and lower case letters"), Advice: i18n.T("write the name as the provider's page does; the same provider mixes spellings")}
 	}
 	if cause, ok := textCause(ours, theirs); ok {
-		cause.Words = i18n.Sprintf("in the name: %s", cause.Words)
+		cause.Words = i18n.T("in the name: %s", cause.Words)
 		return cause
 	}
-	return Cause{Name: i18n.Sprintf("another name"), Words: i18n.Sprintf("the same value under another name"), Advice: i18n.Sprintf("write the name as the provider's page does")}
+	return Cause{Name: i18n.T("another name"), Words: i18n.T("the same value under another name"), Advice: i18n.T("write the name as the provider's page does")}
 }

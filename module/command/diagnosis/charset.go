@@ -17,11 +17,11 @@ var adviceCharset = i18n.T("they must read the message as UTF-8; if they do and 
 
 // charsetCause finds texts that are one text in two charsets.
 func charsetCause(ours, theirs string) (Cause, bool) {
-	name := i18n.Sprintf("charset")
+	name := i18n.T("charset")
 	if !utf8.ValidString(theirs) {
 		decoded, err := simplifiedchinese.GBK.NewDecoder().String(theirs)
 		if err == nil && decoded == ours {
-			return Cause{Name: name, Words: i18n.Sprintf("their string is in GBK, ours in UTF-8"), Advice: i18n.Sprintf("if the file was only saved so, convert it (iconv -f GBK -t UTF-8); if they sign GBK, open --explain verifies with it: ask them to sign UTF-8")}, true
+			return Cause{Name: name, Words: i18n.T("their string is in GBK, ours in UTF-8"), Advice: i18n.T("if the file was only saved so, convert it (iconv -f GBK -t UTF-8); if they sign GBK, open --explain verifies with it: ask them to sign UTF-8")}, true
 		}
 		return Cause{}, false
 	}
@@ -30,14 +30,14 @@ func charsetCause(ours, theirs string) (Cause, bool) {
 	}
 	for _, m := range mistakes {
 		if m.makes(ours, theirs) {
-			return Cause{Name: name, Words: i18n.Sprintf("theirs is %s", m.String()), Advice: adviceCharset.String()}, true
+			return Cause{Name: name, Words: i18n.T("theirs is %s", m.text()), Advice: adviceCharset}, true
 		}
 		if m.makes(theirs, ours) {
-			return Cause{Name: name, Words: i18n.Sprintf("the body is %s, theirs is right", m.String()), Advice: i18n.Sprintf("have the application read and write UTF-8 all the way")}, true
+			return Cause{Name: name, Words: i18n.T("the body is %s, theirs is right", m.text()), Advice: i18n.T("have the application read and write UTF-8 all the way")}, true
 		}
 	}
 	if lost(ours, theirs) {
-		return Cause{Name: name, Words: i18n.Sprintf("in theirs the Chinese characters have become question marks"), Advice: adviceCharset.String()}, true
+		return Cause{Name: name, Words: i18n.T("in theirs the Chinese characters have become question marks"), Advice: adviceCharset}, true
 	}
 	return Cause{}, false
 }
@@ -57,8 +57,8 @@ var mistakes = []mistake{
 	{simplifiedchinese.GBK, charmap.ISO8859_1, "GBK", "ISO 8859-1"},
 }
 
-func (m mistake) String() string {
-	return i18n.Sprintf("%s that was read as %s (mojibake)", m.writtenAs, m.readName)
+func (m mistake) text() i18n.Text {
+	return i18n.T("%s that was read as %s (mojibake)", m.writtenAs, m.readName)
 }
 
 // makes reports whether the mistake makes mojibake of a text.

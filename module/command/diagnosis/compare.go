@@ -47,7 +47,7 @@ func Compare(ours, theirs []byte) *Difference {
 			d.Cause, d.Member = cause, body.ShowName(s.name())
 			continue
 		}
-		d.Also = append(d.Also, body.ShowName(s.name())+" ("+cause.Name+")")
+		d.Also = append(d.Also, body.ShowName(s.name())+" ("+cause.Name.String()+")")
 	}
 	return d
 }

@@ -27,7 +27,7 @@ type habit struct {
 var adviceBody = i18n.T("send the text itself: the provider decodes it once and signs what it then has")
 
 func (h habit) cause(words i18n.Text) Cause {
-	return Cause{Name: h.name.String(), Words: words.String(), Advice: h.advice.String()}
+	return Cause{Name: h.name, Words: words, Advice: h.advice}
 }
 
 // habits in the order in which they are tried: the surest first.
@@ -80,51 +80,51 @@ func textCause(ours, theirs string) (Cause, bool) {
 
 // valueCause says how two values differ that are not one text.
 func valueCause(ours, theirs string) Cause {
-	if words := numberWords(ours, theirs); words != "" {
-		return Cause{Name: i18n.Sprintf("number re-formatted"), Words: words, Advice: i18n.Sprintf("send the number as a string, or as the provider writes it; ours is the token that stands in the body")}
+	if words := numberWords(ours, theirs); !words.IsZero() {
+		return Cause{Name: i18n.T("number re-formatted"), Words: words, Advice: i18n.T("send the number as a string, or as the provider writes it; ours is the token that stands in the body")}
 	}
 	switch {
 	case theirs == "":
-		return Cause{Name: i18n.Sprintf("another value"), Words: i18n.Sprintf("theirs is empty"), Advice: adviceServer.String()}
+		return Cause{Name: i18n.T("another value"), Words: i18n.T("theirs is empty"), Advice: adviceServer}
 	case strings.EqualFold(ours, theirs):
-		return Cause{Name: i18n.Sprintf("case"), Words: i18n.Sprintf("the values differ in upper and lower case"), Advice: adviceProvider.String()}
+		return Cause{Name: i18n.T("case"), Words: i18n.T("the values differ in upper and lower case"), Advice: adviceProvider}
 	case ours == "true" && theirs == "1" || ours == "false" && theirs == "0":
-		return Cause{Name: i18n.Sprintf("boolean re-formatted"), Words: i18n.Sprintf("theirs writes true and false as 1 and 0, as PHP does"), Advice: i18n.Sprintf("send a string or a number, as the provider's page has it")}
+		return Cause{Name: i18n.T("boolean re-formatted"), Words: i18n.T("theirs writes true and false as 1 and 0, as PHP does"), Advice: i18n.T("send a string or a number, as the provider's page has it")}
 	case sameJSON(ours, theirs):
-		return Cause{Name: i18n.Sprintf("JSON re-written"), Words: i18n.Sprintf("both are the same JSON, with other white space, escapes or order in it"), Advice: i18n.Sprintf("send the nested value as a string, so that nobody writes it anew")}
+		return Cause{Name: i18n.T("JSON re-written"), Words: i18n.T("both are the same JSON, with other white space, escapes or order in it"), Advice: i18n.T("send the nested value as a string, so that nobody writes it anew")}
 	case strings.HasPrefix(ours, theirs), strings.HasPrefix(theirs, ours):
-		return Cause{Name: i18n.Sprintf("cut off"), Words: i18n.Sprintf("one value is the beginning of the other: it was cut off, or an & in it was taken for a separator"), Advice: i18n.Sprintf("look at the length that the provider's page allows, and for an & in the value")}
+		return Cause{Name: i18n.T("cut off"), Words: i18n.T("one value is the beginning of the other: it was cut off, or an & in it was taken for a separator"), Advice: i18n.T("look at the length that the provider's page allows, and for an & in the value")}
 	}
-	return Cause{Name: i18n.Sprintf("another value"), Words: i18n.Sprintf("these are different values, and not two spellings of one"), Advice: i18n.Sprintf("compare with the string of this very message: order numbers, times and envelopes differ from try to try")}
+	return Cause{Name: i18n.T("another value"), Words: i18n.T("these are different values, and not two spellings of one"), Advice: i18n.T("compare with the string of this very message: order numbers, times and envelopes differ from try to try")}
 }
 
 var numeral = regexp.MustCompile(`^-?[0-9]{1,400}(\.[0-9]{1,400})?([eE][+-]?[0-9]{1,3})?$`)
 
-// numberWords says how two spellings of a number differ, or "".
-func numberWords(ours, theirs string) string {
+// numberWords says how two spellings of a number differ, if they are spellings of numbers.
+func numberWords(ours, theirs string) i18n.Text {
 	theirs = strings.ReplaceAll(theirs, ",", "")
 	if !numeral.MatchString(ours) || !numeral.MatchString(theirs) {
-		return ""
+		return i18n.Text{}
 	}
 	a, ok1 := new(big.Rat).SetString(ours)
 	b, ok2 := new(big.Rat).SetString(theirs)
 	if !ok1 || !ok2 {
-		return ""
+		return i18n.Text{}
 	}
 	hundred := big.NewRat(100, 1)
 	x, err1 := strconv.ParseFloat(ours, 64)
 	y, err2 := strconv.ParseFloat(theirs, 64)
 	switch {
 	case a.Cmp(b) == 0:
-		return i18n.Sprintf("both are the same number, written differently")
+		return i18n.T("both are the same number, written differently")
 	case err1 == nil && err2 == nil && x == y && len(ours) > 15:
-		return i18n.Sprintf("theirs went through floating point, which has changed the number itself")
+		return i18n.T("theirs went through floating point, which has changed the number itself")
 	case b.Cmp(new(big.Rat).Mul(a, hundred)) == 0:
-		return i18n.Sprintf("theirs is a hundred times ours: fen against yuan")
+		return i18n.T("theirs is a hundred times ours: fen against yuan")
 	case a.Cmp(new(big.Rat).Mul(b, hundred)) == 0:
-		return i18n.Sprintf("ours is a hundred times theirs: fen against yuan")
+		return i18n.T("ours is a hundred times theirs: fen against yuan")
 	}
-	return ""
+	return i18n.Text{}
 }
 
 // sameJSON reports whether two texts are the same JSON object or array.

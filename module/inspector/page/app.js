@@ -56,7 +56,8 @@ const app = {
     store("language", name);
     app.frame();
     app.list.build();
-    app.detail.render();
+    if (app.detail.record) app.detail.show(app.detail.record.id); // its texts come in the language of the page
+    else app.detail.clear();
     app.go();
   },
 

@@ -56,8 +56,8 @@ export class Detail {
     if (r.state !== "fault") return undefined;
     const advice = reasonAdvice(r.outcome);
     return h("div", { className: "callout", role: "note", "aria-label": t("why") },
-      r.detail && h("p", { lang: "en" }, r.detail),
-      r.diagnosis && h("p", {}, h("strong", {}, `${t("why")}: `), h("span", { lang: "en", className: "diagnosis" }, r.diagnosis)),
+      r.detail && h("p", {}, r.detail),
+      r.diagnosis && h("p", {}, h("strong", {}, `${t("why")}: `), h("span", { className: "diagnosis" }, r.diagnosis)),
       advice && h("p", {}, h("strong", {}, `${t("change")}: `), advice),
       r.would?.length > 0 && h("div", {}, h("strong", {}, t("would")), h("ul", {}, r.would.map((w) => h("li", { lang: "en" }, h("code", {}, w))))));
   }

@@ -1,5 +1,7 @@
 // Small helpers: elements without markup, and requests to the sidecar.
 
+import { language } from "./i18n.js";
+
 // h makes an element. Properties that begin with "on" are listeners, "class" and
 // names with "-" are attributes; children are nodes, texts, or nothing.
 export function h(name, properties = {}, ...children) {
@@ -22,10 +24,10 @@ async function answer(response) {
   return body;
 }
 
-export const get = async (path) => answer(await fetch(path, { headers: { Accept: "application/json" } }));
+export const get = async (path) => answer(await fetch(path, { headers: { Accept: "application/json", "Accept-Language": language() } }));
 
 export const post = async (path, body) =>
-  answer(await fetch(path, { method: "POST", headers: { "Content-Type": "application/json", "Countersign-Token": token }, body: JSON.stringify(body) }));
+  answer(await fetch(path, { method: "POST", headers: { "Content-Type": "application/json", "Countersign-Token": token, "Accept-Language": language() }, body: JSON.stringify(body) }));
 
 // visible marks what the sidecar has put between ⟨ and ⟩: characters that cannot be
 // seen, or that look like another one.

@@ -56,7 +56,7 @@ export class Workbench {
       const answer = await post(`workbench/${tool}`, { route: kept.route, as: kept.as, text: kept.text, canonical: kept.canonical, messages: kept.messages });
       this.result.replaceChildren(...this[tool](answer).filter(Boolean));
     } catch (error) {
-      this.result.replaceChildren(h("p", { className: "callout", role: "alert", lang: "en" }, error.message));
+      this.result.replaceChildren(h("p", { className: "callout", role: "alert" }, error.message));
     }
   }
 
@@ -67,7 +67,7 @@ export class Workbench {
       h("section", { className: "card" },
         h("h3", {}, t("differ", a.at), a.member && t("inMember", a.member)),
         side(t("ours"), a.left, "ours"), side(t("theirsShort"), a.right, "theirs"),
-        h("dl", { className: "facts wide" }, h("dt", {}, t("cause")), h("dd", { lang: "en" }, `${a.cause}: ${a.words}`), h("dt", {}, t("advice")), h("dd", { lang: "en" }, a.advice),
+        h("dl", { className: "facts wide" }, h("dt", {}, t("cause")), h("dd", {}, `${a.cause}: ${a.words}`), h("dt", {}, t("advice")), h("dd", {}, a.advice),
           a.also?.length > 0 && [h("dt", {}, t("also")), h("dd", {}, a.also.join(", "))]),
         a.would?.length > 0 && h("div", {}, h("strong", {}, t("wouldEqual")), h("ul", {}, a.would.map((w) => h("li", { lang: "en" }, h("code", {}, w)))))),
       signature(a.ours, t("canonicalOurs"))];
@@ -77,7 +77,7 @@ export class Workbench {
     const good = this.kept.as === "request" ? t("wouldSign") : t("verifies");
     return [
       h("p", { className: `verdict ${a.good ? "good" : "fault"}` }, a.good ? good : t("verifiesNot")),
-      !a.good && h("div", { className: "callout" }, h("p", { lang: "en" }, a.error), a.sentence && h("p", {}, h("strong", {}, `${t("why")}: `), h("span", { lang: "en" }, a.sentence)),
+      !a.good && h("div", { className: "callout" }, h("p", {}, a.error), a.sentence && h("p", {}, h("strong", {}, `${t("why")}: `), h("span", {}, a.sentence)),
         a.would?.length > 0 && h("div", {}, h("strong", {}, t("would")), h("ul", {}, a.would.map((w) => h("li", { lang: "en" }, h("code", {}, w)))))),
       a.note && h("p", { className: "hint", lang: "en" }, a.note),
       ...(a.signatures || []).map((s) => signature(s, t("canonical"))),

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/message"
 	"github.com/countersign/caddy-countersign/module/scheme"
 	"github.com/countersign/caddy-countersign/module/telemetry"
@@ -35,10 +36,10 @@ type Record struct {
 
 	Entry     telemetry.Entry
 	Method    string
-	Path      string // its words: see Words
-	Detail    string // of the problem
-	Diagnosis string // why the signature does not verify
-	Signed    string // what the signature covers, as Countersign-Signed says it
+	Path      string    // its words: see Words
+	Detail    i18n.Text // of the problem
+	Diagnosis i18n.Text // why the signature does not verify
+	Signed    string    // what the signature covers, as Countersign-Signed says it
 
 	Bodies *Bodies // nil in a recorder without bodies
 }
