@@ -57,8 +57,10 @@ var chineseProblem = map[string]string{
 	"it is for another name; where that is meant, give the name with http { tls_server_name }":                                                                                                              "它是给另一个域名的；如果本来如此，请用 http { tls_server_name } 给出域名",
 	"it is signed by an unknown authority, and the server sends no intermediate certificate: have the server send its chain, or give the authority's certificates with http { tls_trust_pool file <file> }": "签发它的 CA 不受信任，而且服务器没有发中间证书：请让服务器发送完整证书链，或用 http { tls_trust_pool file <文件> } 给出 CA 证书",
 	"it is signed by an unknown authority; a private one is given with http { tls_trust_pool file <file> }":                                                                                                 "签发它的 CA 不受信任；私有 CA 请用 http { tls_trust_pool file <文件> } 给出",
-	"it has expired or is not valid yet": "它已过期或尚未生效",
-	"it is not valid":                    "它无效",
+	"it has expired on %s": "它已于 %s 过期",
+	"it is not valid yet: only from %s; look at the clock of this machine":                           "它尚未生效，要到 %s 才有效；请检查本机时钟",
+	"it was not issued for a server (extended key usage): have one issued for server authentication": "它不是服务器证书（扩展密钥用法不符）：请申请用于服务器身份验证的证书",
+	"it is not valid": "它无效",
 	"the proxy on the way wants credentials (407 Proxy Authentication Required): give them in its address, as in http { network_proxy url http://user:password@proxy:3128 }": "途中的代理要求认证（407 Proxy Authentication Required）：请写在代理地址里，例如 http { network_proxy url http://user:password@proxy:3128 }",
 	"the proxy on the way refused to connect, with %d %s": "途中的代理拒绝连接，应答是 %d %s",
 

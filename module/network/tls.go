@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/countersign/caddy-countersign/module/i18n"
 )
@@ -53,16 +54,30 @@ func certificateReason(e *tls.CertificateVerificationError) i18n.Text {
 		return i18n.T("it is for another name; where that is meant, give the name with http { tls_server_name }")
 	}
 	if Is[x509.UnknownAuthorityError](e.Err) {
-		sent := e.UnverifiedCertificates
-		if n := len(sent); n > 0 && !slices.Equal(sent[n-1].RawIssuer, sent[n-1].RawSubject) && n == 1 {
+		if sent := e.UnverifiedCertificates; len(sent) > 0 && !issuerSent(sent) {
 			return i18n.T("it is signed by an unknown authority, and the server sends no intermediate certificate: have the server send its chain, or give the authority's certificates with http { tls_trust_pool file <file> }")
 		}
 		return i18n.T("it is signed by an unknown authority; a private one is given with http { tls_trust_pool file <file> }")
 	}
-	if invalid, ok := errors.AsType[x509.CertificateInvalidError](e.Err); ok && invalid.Reason == x509.Expired {
-		return i18n.T("it has expired or is not valid yet")
+	if invalid, ok := errors.AsType[x509.CertificateInvalidError](e.Err); ok {
+		switch c := invalid.Cert; {
+		case invalid.Reason == x509.Expired && c != nil && time.Now().Before(c.NotBefore):
+			return i18n.T("it is not valid yet: only from %s; look at the clock of this machine", c.NotBefore.UTC().Format(time.DateOnly))
+		case invalid.Reason == x509.Expired && c != nil:
+			return i18n.T("it has expired on %s", c.NotAfter.UTC().Format(time.DateOnly))
+		case invalid.Reason == x509.IncompatibleUsage:
+			return i18n.T("it was not issued for a server (extended key usage): have one issued for server authentication")
+		}
 	}
 	return i18n.T("it is not valid")
+}
+
+// issuerSent reports whether a server has sent the certificate of its certificate's
+// issuer, or a certificate that is signed by itself.
+func issuerSent(sent []*x509.Certificate) bool {
+	return slices.ContainsFunc(sent, func(c *x509.Certificate) bool {
+		return slices.Equal(c.RawSubject, sent[0].RawIssuer)
+	})
 }
 
 // describeProxy says with which status an HTTP proxy refused to connect, or no text. The

@@ -134,6 +134,7 @@ func TestServersThatCannotBeReached(t *testing.T) {
 		"RSA key exchange":        {&tls.Config{Certificates: chain(private, plain.Raw), MaxVersion: tls.VersionTLS12, CipherSuites: rsaOnly}, plain, "handshake_failure", "legacy_tls rsa", false},
 		"3DES":                    {&tls.Config{Certificates: chain(private, plain.Raw), MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_RSA_WITH_3DES_EDE_CBC_SHA}}, plain, "handshake_failure", "legacy_tls rsa 3des", false},
 		"no intermediate":         {&tls.Config{Certificates: chain(key, leaf.Raw)}, root, "no intermediate certificate", "tls_trust_pool", true},
+		"the wrong intermediate":  {&tls.Config{Certificates: chain(key, leaf.Raw, leaf.Raw)}, root, "no intermediate certificate", "tls_trust_pool", true},
 		"an unknown authority":    {&tls.Config{Certificates: chain(key, leaf.Raw, middle.Raw)}, plain, "unknown authority; a private one", "", false},
 		"a name in CN only":       {&tls.Config{Certificates: chain(key, commonName.Raw)}, commonName, "Common Name only", "", false},
 		"another name":            {&tls.Config{Certificates: chain(key, otherName.Raw)}, otherName, "for another name", "tls_server_name other.example", true},

@@ -70,6 +70,10 @@ func (a *Audit) Stop() {
 		a.stop = nil
 	}
 	a.queue.drain(stopWait / 2)
+	if caddy.Exiting() {
+		a.queue.abandon()
+		losses.flush(stopWait)
+	}
 }
 
 // checkpoints signs the head of a chain from time to time.

@@ -10,7 +10,7 @@ import (
 )
 
 // maxReports is the number of reports that wait at most for standard error.
-const maxReports = 1024
+const maxReports = 1 << 14 // more than a queue has by default
 
 // report is a line on standard error about a log entry that was lost.
 type report struct {
@@ -19,8 +19,10 @@ type report struct {
 	Logger string  `json:"logger"`
 	Msg    string  `json:"msg"`
 	ID     string  `json:"id,omitempty"`
-	Reason string  `json:"reason"`
+	Reason string  `json:"reason,omitempty"`
 	More   int     `json:"unreported,omitempty"` // losses before this one for which there was no space
+
+	written chan struct{} // closed when the report is written, or nil
 }
 
 // reporter writes reports to standard error in a goroutine of its own, since
@@ -54,14 +56,39 @@ func (p *reporter) run() {
 		if line, err := json.Marshal(r); err == nil {
 			_, _ = os.Stderr.Write(append(line, '\n'))
 		}
+		if r.written != nil {
+			close(r.written)
+		}
 	}
 }
+
+// flush waits until the reports are written, for at most the given time.
+func (p *reporter) flush(wait time.Duration) {
+	written := make(chan struct{})
+	p.mu.Lock()
+	more := p.more
+	p.mu.Unlock()
+	last := report{Level: "info", Time: seconds(time.Now()), Logger: "http.countersign.audit", Msg: "the queue of the log is given up", More: more, written: written}
+	deadline := time.After(wait)
+	p.start.Do(func() { go p.run() })
+	select {
+	case p.reports <- last:
+	case <-deadline:
+		return
+	}
+	select {
+	case <-written:
+	case <-deadline:
+	}
+}
+
+func seconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
 
 // reportLost reports that a log entry was not written. Audit entries are counted
 // as well.
 func reportLost(r *record, err error) {
 	out := report{
-		Level: "error", Time: float64(time.Now().UnixMilli()) / 1000, Logger: r.entry.LoggerName,
+		Level: "error", Time: seconds(time.Now()), Logger: r.entry.LoggerName,
 		Msg: "log entry lost: " + r.entry.Message, ID: recordID(r), Reason: cut(err.Error()),
 	}
 	if r.audit != nil {

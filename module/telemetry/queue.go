@@ -22,6 +22,7 @@ const (
 var (
 	errQueueFull = errors.New("the queue is full")
 	errStalled   = errors.New("the log does not take entries")
+	errEnded     = errors.New("the log did not take it before the process ended")
 )
 
 // queue holds log entries until they are written. Writing may block without
@@ -38,6 +39,7 @@ type queue struct {
 	mu      sync.Mutex
 	waiting []*record
 	writing bool          // the goroutine runs
+	current *record       // what it writes
 	began   time.Time     // of the write that is under way; zero if none is
 	empty   chan struct{} // closed when all is written; nil if nobody waits for it
 }
@@ -116,7 +118,7 @@ func (q *queue) next() *record {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.waiting) == 0 {
-		q.waiting, q.writing, q.began = nil, false, time.Time{}
+		q.waiting, q.writing, q.current, q.began = nil, false, nil, time.Time{}
 		if q.empty != nil {
 			close(q.empty)
 			q.empty = nil
@@ -126,8 +128,24 @@ func (q *queue) next() *record {
 	r := q.waiting[0]
 	q.waiting[0] = nil
 	q.waiting = q.waiting[1:]
+	q.current = r
 	q.began = time.Now()
 	return r
+}
+
+// abandon gives up the records that are not written, each counted and reported, when
+// the process ends.
+func (q *queue) abandon() {
+	q.mu.Lock()
+	left := q.waiting
+	q.waiting = nil
+	if q.current != nil {
+		left = append([]*record{q.current}, left...)
+	}
+	q.mu.Unlock()
+	for _, r := range left {
+		q.lost(r, errEnded)
+	}
 }
 
 // drain waits until all is written, for at most the given time.

@@ -221,3 +221,20 @@ func BenchmarkDone(b *testing.B) {
 type discard struct{}
 
 func (discard) Write(p []byte) (int, error) { return len(p), nil }
+
+// What a log has not taken when the process ends is counted and reported, each by its id.
+func TestEntriesThatAreGivenUp(t *testing.T) {
+	blocked := make(chan struct{})
+	t.Cleanup(func() { close(blocked) })
+	var lost []string
+	q := &queue{size: 10, write: func(*record) error { <-blocked; return nil }, lost: func(r *record, err error) {
+		assert.Equal(t, errEnded, err)
+		lost = append(lost, recordID(r))
+	}}
+	for _, id := range []string{"a", "b", "c"} {
+		require.True(t, q.add(&record{audit: &Entry{ID: id}}))
+	}
+	q.drain(10 * time.Millisecond)
+	q.abandon()
+	assert.Equal(t, []string{"a", "b", "c"}, lost)
+}

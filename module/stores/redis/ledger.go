@@ -181,9 +181,22 @@ func (s *Store) Leave(ctx context.Context, key, id, outcome string) error {
 // commands in them. A server whose rules forbid EVAL fails here, and not at the
 // first payment.
 func (s *Store) Probe(ctx context.Context) error {
+	err := s.probe(ctx)
+	switch {
+	case err == nil:
+		return nil
+	case strings.Contains(err.Error(), "WRONGPASS"), strings.Contains(err.Error(), "NOAUTH"):
+		return fmt.Errorf("%w; correct the options username and password", err)
+	case strings.Contains(err.Error(), "it answers"):
+		return fmt.Errorf("%w; the user needs +eval, +evalsha, the commands get, set, del, exists, pttl, pexpire, hget, hset, hdel, hgetall and time, and keys that begin with %s", err, s.Prefix)
+	}
+	return err
+}
+
+func (s *Store) probe(ctx context.Context) error {
 	key, one := "probe", new(decimal.Decimal)
 	if _, err := s.Enter(ctx, key+":order", key, time.Second); err != nil {
-		return fmt.Errorf("%w; the user needs +eval, +evalsha and the commands get, set, del, exists, pttl, pexpire, hget, hset, hdel, hgetall and time", err)
+		return err
 	}
 	if err := s.Leave(ctx, key+":order", key, ""); err != nil {
 		return err

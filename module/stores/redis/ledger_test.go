@@ -2,6 +2,7 @@ package redis
 
 import (
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -126,4 +127,39 @@ func TestForeignBudget(t *testing.T) {
 	require.NoError(t, s.client.Set(t.Context(), s.Prefix+"order", "nonsense", 0).Err())
 	_, err := s.Enter(t.Context(), "order", "a", time.Hour)
 	require.ErrorContains(t, err, "has not written")
+}
+
+// A server whose rules forbid what the store needs fails when it is first asked, and
+// says what the user needs.
+func TestProbeUnderAccessRules(t *testing.T) {
+	server := redistest.Start(t)
+	admin := provisioned(t, &Store{Address: server.URL(), Timeout: caddy.Duration(5 * time.Second)})
+	for user, test := range map[string]struct{ rules, err string }{
+		"all":       {"~* +@all", ""},
+		"least":     {"~countersign:* +eval +evalsha +get +set +del +exists +pttl +pexpire +hget +hset +hdel +hgetall +time", ""},
+		"noeval":    {"~* +@all -eval -evalsha", "the user needs +eval, +evalsha"},
+		"noscripts": {"~* +@all -@scripting", "the user needs +eval, +evalsha"},
+		"nohashes":  {"~* +@all -hset -hget -hgetall", "hget, hset"},
+		"nowrites":  {"~* +@read +eval +evalsha", "the user needs +eval, +evalsha"},
+		"nokeys":    {"~other:* +@all", "keys that begin with countersign:"},
+		"nobody":    {"", "correct the options username and password"},
+	} {
+		t.Run(user, func(t *testing.T) {
+			if test.rules != "" {
+				command := []any{"ACL", "SETUSER", user, "on", ">password"}
+				for _, rule := range strings.Fields(test.rules) {
+					command = append(command, rule)
+				}
+				require.NoError(t, admin.client.Do(t.Context(), command...).Err())
+			}
+			s := provisioned(t, &Store{Address: server.URL(), Username: user, Password: "password", Timeout: caddy.Duration(5 * time.Second)})
+			err := s.Probe(t.Context())
+			if test.err == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorContains(t, err, test.err)
+			assert.NotContains(t, err.Error(), "password\"")
+		})
+	}
 }
