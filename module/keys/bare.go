@@ -10,8 +10,7 @@ import (
 var errNeither = i18n.Errorf("it is neither PEM nor Base64; give PEM (PKCS#8, PKCS#1, PKIX or a certificate) or the provider's bare Base64")
 
 // bareKeys reads keys without BEGIN and END: one, in as many lines as it likes,
-// or several, each on a line or separated by empty lines. SM2 keys may be in
-// hex.
+// or several, each on a line or separated by empty lines. A key may be in hex.
 func bareKeys(text string) ([]encoded, error) {
 	text = strings.Trim(text, " \t\n\"'`,;")
 	if key, ok := bareKey(text); ok {
@@ -57,7 +56,7 @@ func bareParts(parts []string) ([]encoded, bool) {
 // bareKey reads one key. Hex comes first: its digits are Base64 letters too.
 func bareKey(text string) (encoded, bool) {
 	packed := strings.Join(strings.Fields(text), "")
-	if raw, err := hex.DecodeString(packed); err == nil && isRaw(raw) {
+	if raw, err := hex.DecodeString(packed); err == nil && (isRaw(raw) || isDER(raw)) {
 		return encoded{"", raw}, true
 	}
 	der, ok := decodeBase64(packed)

@@ -44,7 +44,9 @@ func foreignText(text string) error {
 	case strings.Contains(text, pemBegin):
 		return nil
 	case strings.Contains(text, "BEGIN ") && strings.Contains(text, "END "):
-		return i18n.Errorf("its BEGIN and END lines do not have exactly five hyphens (-----) before and behind; write them so")
+		return errHyphens
+	case strings.Contains(text, hyphens) && strings.Contains(strings.ToUpper(text), pemBegin):
+		return i18n.Errorf("its BEGIN and END lines have small letters; write them in capitals")
 	case strings.Contains(text, pemEnd):
 		return errIncomplete
 	default:

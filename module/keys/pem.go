@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"regexp"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -35,6 +36,11 @@ func ders(text []byte) ([]encoded, error) {
 	if strings.Contains(plain, pemBegin) {
 		return pemBlocks(plain)
 	}
+	if inner, ok := decodeBase64(plain); ok && isText(inner) {
+		if all, err := ders(inner); err == nil { // a file in Base64, as Kubernetes shows a Secret
+			return all, nil
+		}
+	}
 	return bareKeys(plain)
 }
 
@@ -48,6 +54,7 @@ var (
 	errIncomplete = i18n.Errorf("a PEM block is incomplete; write the file whole and rename it into place")
 	errPassPhrase = i18n.Errorf("the key is encrypted with a pass phrase; store it decrypted, protected by the source: openssl pkcs8 -topk8 -nocrypt -in FILE -out sign.pem")
 	errBlock      = i18n.Errorf("a PEM block holds something between BEGIN and END that is not whole Base64; copy the key anew")
+	errHyphens    = i18n.Errorf("its BEGIN and END lines do not have exactly five hyphens (-----) before and behind; write them so")
 	errBeside     = i18n.Errorf("beside a PEM block stands Base64 without BEGIN and END; give every key as a block of its own")
 )
 
@@ -88,15 +95,57 @@ func pemBlocks(text string) ([]encoded, error) {
 		if strings.Contains(body, ":") {
 			body = header.ReplaceAllString(body, "")
 		}
-		der, ok := decodeBase64(body)
-		if !ok {
-			return nil, errBlock
+		if strings.HasPrefix(body, "-") || strings.HasSuffix(before, "-") {
+			return nil, errHyphens
 		}
-		if missing, extra := derLength(der); missing > 0 || extra > 0 {
-			return nil, errBlock
+		der, err := decodeBlock(body)
+		if err != nil {
+			return nil, err
 		}
 		out = append(out, encoded{label, der})
 	}
+}
+
+// decodeBlock decodes what stands between BEGIN and END. A blank within a line stands
+// for a line break, or where that is no key, for a + that a form has lost.
+func decodeBlock(body string) ([]byte, error) {
+	if letter := foreignLetter(body); letter != "" {
+		return nil, i18n.Errorf("a PEM block holds %s between BEGIN and END, so that it is not whole Base64; copy the key anew", letter)
+	}
+	if der, ok := decodeBase64(body); ok && fits(der) {
+		return der, nil
+	}
+	lines := strings.Split(strings.TrimSpace(body), "\n")
+	for i, line := range lines {
+		lines[i] = strings.ReplaceAll(strings.TrimSpace(line), " ", "+")
+	}
+	if der, ok := decodeBase64(strings.Join(lines, "")); ok && isDER(der) {
+		return der, nil
+	}
+	return nil, errBlock
+}
+
+func fits(der []byte) bool {
+	missing, extra := derLength(der)
+	return missing == 0 && extra == 0
+}
+
+// foreignLetter is the first letter that neither Base64 nor white space has. It is no
+// part of a key and may be shown.
+func foreignLetter(text string) string {
+	at := strings.IndexFunc(text, func(r rune) bool {
+		return !unicode.IsSpace(r) && !unicode.Is(unicode.Cf, r) && !strings.ContainsRune(base64Letters+"-_", r)
+	})
+	if at < 0 {
+		return ""
+	}
+	r, _ := utf8.DecodeRuneInString(text[at:])
+	return strconv.QuoteRuneToASCII(r)
+}
+
+// isText reports whether bytes are ASCII, which DER never is as a whole.
+func isText(b []byte) bool {
+	return bytes.IndexFunc(b, func(r rune) bool { return r > '~' || r < ' ' && !unicode.IsSpace(r) }) < 0
 }
 
 // isLabel reports whether text can stand behind BEGIN or END. Whether the two
@@ -125,13 +174,19 @@ func around(text string, inside bool) error {
 
 const base64Letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
 
-// decodeBase64 decodes Base64 with blanks and line breaks anywhere, with or
-// without padding.
+// decodeBase64 decodes Base64 with blanks, line breaks and marks without a shape
+// anywhere, with or without padding, in either alphabet.
 func decodeBase64(text string) ([]byte, bool) {
 	packed := make([]byte, 0, len(text))
 	defer func() { clear(packed) }() // it may be a private key
 	for _, r := range text {
-		if !unicode.IsSpace(r) {
+		switch {
+		case unicode.IsSpace(r) || unicode.Is(unicode.Cf, r):
+		case r == '-': // the alphabet of URLs
+			packed = append(packed, '+')
+		case r == '_':
+			packed = append(packed, '/')
+		default:
 			packed = utf8.AppendRune(packed, r)
 		}
 	}

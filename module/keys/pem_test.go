@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"crypto/rsa"
 	"crypto/x509"
 	"encoding/binary"
 	"fmt"
@@ -46,7 +47,15 @@ var damaged = map[string]func(text string) string{
 	"UTF-16 big endian with its mark":     func(s string) string { return utf16Text(binary.BigEndian, "\ufeff"+s) },
 	"UTF-16 little endian without a mark": func(s string) string { return utf16Text(binary.LittleEndian, s) },
 	"no line break at its end":            strings.TrimSpace,
-	"blanks behind each line":             func(s string) string { return strings.ReplaceAll(s, "\n", "  \n") },
+	"with a newline escaped twice":        func(s string) string { return oneLine(s, `\\n`) },
+	"with escapes of JSON":                func(s string) string { return strings.ReplaceAll(oneLine(s, `\u000a`), "+", `\u002B`) },
+	"with escapes of a URL": func(s string) string {
+		return strings.NewReplacer("\n", "%0A", "+", "%2B", "/", "%2F", "=", "%3D").Replace(s)
+	},
+	"with breaks of HTML":               func(s string) string { return oneLine(s, "<br>") },
+	"with marks without a shape":        func(s string) string { return strings.ReplaceAll(s, "\n", "\u200b\n") },
+	"in Base64, as Kubernetes shows it": func(s string) string { return bare([]byte(s)) + "\n" },
+	"blanks behind each line":           func(s string) string { return strings.ReplaceAll(s, "\n", "  \n") },
 }
 
 func TestTextsAsPeopleHaveThem(t *testing.T) {
@@ -123,22 +132,27 @@ func TestTheTrueCause(t *testing.T) {
 		text string
 		want string
 	}{
-		"two bare keys without a gap":     {Verify, folded(pkix8(&key.PublicKey), "\n") + folded(pkix8(&two().PublicKey), "\n"), "something follows the key"},
-		"hyphens of another length":       {Verify, strings.ReplaceAll(public, "-----", "----"), "exactly five hyphens"},
-		"long hyphens":                    {Verify, strings.ReplaceAll(public, "-----", "———"), "exactly five hyphens"},
-		"no BEGIN":                        {Verify, public[len("-----BEGIN PUBLIC KEY-----"):], "incomplete"},
-		"an OpenSSH private key":          {Sign, strings.ReplaceAll(private, "PRIVATE KEY", "OPENSSH PRIVATE KEY"), "ssh-keygen"},
-		"an OpenSSH public key":           {Verify, "ssh-rsa AAAAB3NzaC1yc2E me@host", "ssh-keygen"},
-		"the XML of .NET":                 {Verify, "<RSAKeyValue><Modulus>AA==</Modulus></RSAKeyValue>", ".NET"},
-		"JSON":                            {Verify, `{"kty":"RSA"}`, "JSON"},
-		"a request":                       {Verify, strings.ReplaceAll(public, "PUBLIC KEY", "CERTIFICATE REQUEST"), "certificate request"},
-		"a bundle":                        {Verify, strings.ReplaceAll(public, "PUBLIC KEY", "PKCS7"), "PKCS #7"},
-		"a Java key store":                {Sign, "\xfe\xed\xfe\xed\x00\x00\x00\x02", "keys import"},
-		"a label":                         {Verify, "publicKey=" + bare(pkix8(&key.PublicKey)), "neither PEM nor Base64"},
-		"PEM in the string of a program":  {Sign, `"` + oneLine(private, "\\n\" +\n\"") + `"`, "not whole Base64"},
-		"bare Base64 beside PEM":          {Verify, public + bare(pkix8(&two().PublicKey)), "without BEGIN and END"},
-		"half of UTF-16":                  {Verify, utf16Text(binary.LittleEndian, "\ufeff"+public)[:101], "UTF-16"},
-		"a private key behind the peer's": {Verify, public + private, "must never be here"},
+		"two bare keys without a gap":               {Verify, folded(pkix8(&key.PublicKey), "\n") + folded(pkix8(&two().PublicKey), "\n"), "something follows the key"},
+		"hyphens of another length":                 {Verify, strings.ReplaceAll(public, "-----", "----"), "exactly five hyphens"},
+		"long hyphens":                              {Verify, strings.ReplaceAll(public, "-----", "———"), "exactly five hyphens"},
+		"no BEGIN":                                  {Verify, public[len("-----BEGIN PUBLIC KEY-----"):], "incomplete"},
+		"an OpenSSH private key":                    {Sign, strings.ReplaceAll(private, "PRIVATE KEY", "OPENSSH PRIVATE KEY"), "ssh-keygen"},
+		"an OpenSSH public key":                     {Verify, "ssh-rsa AAAAB3NzaC1yc2E me@host", "ssh-keygen"},
+		"the XML of .NET":                           {Verify, "<RSAKeyValue><Modulus>AA==</Modulus></RSAKeyValue>", ".NET"},
+		"JSON":                                      {Verify, `{"kty":"RSA"}`, "JSON"},
+		"a request":                                 {Verify, strings.ReplaceAll(public, "PUBLIC KEY", "CERTIFICATE REQUEST"), "certificate request"},
+		"a bundle":                                  {Verify, strings.ReplaceAll(public, "PUBLIC KEY", "PKCS7"), "PKCS #7"},
+		"a Java key store":                          {Sign, "\xfe\xed\xfe\xed\x00\x00\x00\x02", "keys import"},
+		"a label":                                   {Verify, "publicKey=" + bare(pkix8(&key.PublicKey)), "neither PEM nor Base64"},
+		"six hyphens":                               {Verify, strings.ReplaceAll(public, "-----", "------"), "exactly five hyphens"},
+		"small letters":                             {Verify, strings.NewReplacer("BEGIN", "begin", "END", "end").Replace(public), "small letters"},
+		"a comment in a block":                      {Verify, strings.Replace(public, "-----\n", "-----\n# mine\n", 1), "a PEM block holds '#' between BEGIN and END"},
+		"a letter of another alphabet":              {Verify, strings.Replace(public, "A", "\u0410", 2), `holds '\u0410'`},
+		"a modulus that was damaged":                {Verify, block("PUBLIC KEY", pkix8(&rsa.PublicKey{N: new(big.Int).Mul(new(big.Int).Rsh(key.N, 4), big.NewInt(15)), E: 65537})), "small factor"},
+		"PEM in the string of a program":            {Sign, `"` + oneLine(private, "\\n\" +\n\"") + `"`, "not whole Base64"},
+		"bare Base64 beside PEM":                    {Verify, public + bare(pkix8(&two().PublicKey)), "without BEGIN and END"},
+		"half of UTF-16":                            {Verify, utf16Text(binary.LittleEndian, "\ufeff"+public)[:101], "UTF-16"},
+		"a private key behind the peer's":           {Verify, public + private, "must never be here"},
 		"a certificate alone where a key is needed": {Sign, block("CERTIFICATE", certificateOf(t, &key.PublicKey, 1)), "needs the private one"},
 	} {
 		t.Run(name, func(t *testing.T) {

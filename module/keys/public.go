@@ -6,7 +6,9 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"math"
+	"math/big"
 	"slices"
+	"sync"
 
 	"github.com/countersign/caddy-countersign/module/gm"
 	"github.com/countersign/caddy-countersign/module/i18n"
@@ -124,12 +126,30 @@ func checkRSA(key *rsa.PublicKey) error {
 		return i18n.Errorf("it has %d bits, and at most %d are taken", bits, maxBits)
 	case key.N.Bit(0) == 0:
 		return i18n.Errorf("its modulus is even, so it is no RSA key; fetch it anew from the provider")
+	case hasSmallFactor(key.N):
+		return i18n.Errorf("its modulus has a small factor, so it is no RSA key: it was damaged when it was copied; fetch it anew from the provider")
 	case key.E < 3 || key.E&1 == 0:
 		return i18n.Errorf("its exponent is %d, so it is no RSA key; fetch it anew from the provider", key.E)
 	case int64(key.E) > math.MaxInt32:
 		return i18n.Errorf("its exponent is %d, and at most %d is taken; ask for a key with the usual exponent 65537", key.E, math.MaxInt32)
 	}
 	return nil
+}
+
+// smallPrimes is the product of the odd primes below 2048.
+var smallPrimes = sync.OnceValue(func() *big.Int {
+	product := big.NewInt(1)
+	for n := int64(3); n < 2048; n += 2 {
+		if p := big.NewInt(n); p.ProbablyPrime(0) {
+			product.Mul(product, p)
+		}
+	}
+	return product
+})
+
+// hasSmallFactor recognises six of seven moduli in which a letter was changed.
+func hasSmallFactor(n *big.Int) bool {
+	return new(big.Int).GCD(nil, nil, n, smallPrimes()).BitLen() > 1
 }
 
 // leaves returns keys without those whose certificate issued that of another

@@ -3,9 +3,8 @@ package keys
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"regexp"
-	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/countersign/caddy-countersign/module/i18n"
@@ -23,7 +22,7 @@ func parseSecret(value Value) (secret *Secret, warnings []string, err error) {
 		return nil, nil, err
 	}
 	for _, unlikely := range doubts(string(text)) {
-		warnings = append(warnings, fmt.Sprintf("the secret in %s %s, and is used so; correct it if the provider's does not", value.Origin, unlikely))
+		warnings = append(warnings, i18n.Sprintf("the secret in %s %s, and is used so; correct it if the provider's does not", value.Origin, unlikely))
 	}
 	return NewSecret(text, value.Origin), warnings, nil
 }
@@ -56,7 +55,11 @@ func checkSecret(text []byte) error {
 		return i18n.Errorf("it has more than one line; keep the secret alone, on the first line (further ones that are accepted go to verify_secret)")
 	}
 	for _, r := range string(text) {
-		if name := invisible[r]; name != "" {
+		name := invisible[r]
+		if name == "" && r > 0x7f && (unicode.IsSpace(r) || unicode.Is(unicode.Cf, r)) {
+			name = "a blank or a mark"
+		}
+		if name != "" {
 			return i18n.Errorf("it holds an invisible character, %s (U+%04X), which copying from a web page or a document leaves; type the secret or copy it from the console", name, r)
 		}
 		if r < ' ' && r != '\t' || r == 0x7f {
@@ -74,24 +77,37 @@ var invisible = map[rune]string{
 	'\u202a': "an embedding mark", '\u202c': "a formatting mark", '\u3000': "an ideographic space", '\ufeff': "a byte order mark",
 }
 
-// assignment is a secret that still has its name.
-var assignment = regexp.MustCompile(`(?i)^\s*(export\s+)?[a-z_.-]*(secret|key|password|passwd|token|salt|密钥|密碼|密码)[a-z_.-]*\s*[=:：]`)
+// oddities are what a secret rarely has, and what people say about it.
+var oddities = []struct {
+	found *regexp.Regexp
+	words i18n.Text
+}{
+	{regexp.MustCompile(`^\s|\s$`), i18n.T("begins or ends with a blank")},
+	{regexp.MustCompile(`\S\s+\S`), i18n.T("has a blank in it")},
+	{regexp.MustCompile("^\\s*[\"'`\u2018-\u201f\u300c-\u300f]|[\"'`\u2018-\u201f\u300c-\u300f]\\s*$"), i18n.T("stands in quotes")},
+	{regexp.MustCompile(`(?i)^\s*(export\s+)?[a-z_.-]*(secret|key|password|passwd|token|salt|密钥|密碼|密码)[a-z_.-]*\s*[=:：]`), i18n.T("begins with a name, as in secret=…")},
+	{regexp.MustCompile(`(?i)^\s*(bearer|basic)\s`), i18n.T("begins with a word of a header, such as Bearer")},
+	{regexp.MustCompile(`\\[nrt"']|\\u[0-9a-fA-F]{4}`), i18n.T("has an escape of a program's string in it, such as \\n")},
+	{regexp.MustCompile(`%[0-9A-F]{2}|&(amp|lt|gt|quot|apos|#[0-9]+);`), i18n.T("has an escape of a URL or of HTML in it, such as &amp;")},
+	{regexp.MustCompile(`^\s*\{[^{}]*:|^\s*<`), i18n.T("looks like JSON, XML or HTML")},
+	{regexp.MustCompile(`^\s*\$?\{+[^{}:]*\}+\s*$|^\s*\$[A-Z][A-Z0-9_]*\s*$|^\s*%[A-Z][A-Z0-9_]*%\s*$`), i18n.T("looks like a placeholder, which is not filled in here")},
+	{regexp.MustCompile(`^\s*(file://|/(etc|run|var|home|root|opt|usr|tmp|mnt|srv|keys|secrets|vault)/|[A-Za-z]:\\)`), i18n.T("looks like the name of a file")},
+	{regexp.MustCompile(`\*{3,}|…|\.{3,}|•{2,}`), i18n.T("has letters hidden or left out, as consoles show it")},
+	{regexp.MustCompile(`(?i)^\s*(change[-_ ]?me|your[-_ ]?\w*[-_ ]?(key|secret)\w*|todo|x{3,}|<.*>)\s*$`), i18n.T("is what stands in an example")},
+	{regexp.MustCompile(`[,;]\s*$`), i18n.T("ends with a comma or semicolon")},
+	{regexp.MustCompile(`[\x{ff01}-\x{ff5e}\p{Cyrillic}\p{Greek}]`), i18n.T("has letters that only look like ASCII")},
+}
 
 // doubts says what is odd about a secret, without showing any of it.
 func doubts(text string) []string {
 	var out []string
-	if strings.TrimSpace(text) != text {
-		out = append(out, "begins or ends with a blank")
-	}
-	trimmed := strings.TrimSpace(text)
-	if n := len(trimmed); n > 1 && trimmed[0] == trimmed[n-1] && strings.ContainsRune("\"'`", rune(trimmed[0])) {
-		out = append(out, "stands in quotes")
-	}
-	if assignment.MatchString(text) {
-		out = append(out, "begins with a name, as in secret=…")
+	for _, odd := range oddities {
+		if odd.found.MatchString(text) {
+			out = append(out, odd.words.String())
+		}
 	}
 	if !utf8.ValidString(text) {
-		out = append(out, "is not UTF-8 text")
+		out = append(out, i18n.Sprintf("is not UTF-8 text"))
 	}
 	return out
 }

@@ -11,6 +11,15 @@ import (
 
 var errUTF16 = i18n.Errorf("it is UTF-16 and breaks off within a character; save it as UTF-8")
 
+// unescape undoes the escapes of programs' strings, JSON, URLs and HTML, of which Base64
+// has no letter.
+var unescape = strings.NewReplacer(
+	`\\n`, "\n", `\\r`, "", `\r`, "", `\n`, "\n", `\t`, " ", `\/`, "/", "\r\n", "\n", "\r", "\n",
+	`\u000a`, "\n", `\u000A`, "\n", `\u000d`, "", `\u000D`, "", `\u002b`, "+", `\u002B`, "+", `\u002f`, "/", `\u002F`, "/", `\u003d`, "=", `\u003D`, "=",
+	"%0A", "\n", "%0a", "\n", "%0D", "", "%0d", "", "%20", " ", "%2B", "+", "%2b", "+", "%2F", "/", "%2f", "/", "%3D", "=", "%3d", "=",
+	"&#10;", "\n", "&#13;", "", "&#43;", "+", "&#47;", "/", "&#61;", "=", "<br>", "\n", "<br/>", "\n", "<br />", "\n",
+)
+
 // plainText is the text of a key as it would stand in a file of PEM: UTF-8
 // without a byte order mark, LF for line breaks, and no escapes of a program's
 // string.
@@ -23,10 +32,10 @@ func plainText(text []byte) (string, error) {
 		text = decoded
 	}
 	plain := strings.TrimPrefix(string(text), "\ufeff")
-	if !strings.ContainsAny(plain, "\\\r") {
+	if !strings.ContainsAny(plain, "\\\r%&<") {
 		return plain, nil // one copy less of what may be a private key
 	}
-	return strings.NewReplacer(`\r`, "", `\n`, "\n", `\/`, "/", "\r\n", "\n", "\r", "\n").Replace(plain), nil
+	return unescape.Replace(plain), nil
 }
 
 // byteOrder tells the byte order of UTF-16, by its mark or by the zero bytes

@@ -62,6 +62,9 @@ func (s *Source) look(dir string) (stamp, error) {
 		if _, err := os.Stat(s.Dir); err != nil {
 			return nil, &keys.BrokenError{Err: i18n.Errorf("looking at the folder of the key files: %w", err)}
 		}
+		if isFile(s.Dir) {
+			return nil, &keys.BrokenError{Err: i18n.Errorf("the folder of the key files, %s, is a file; name the folder", s.Dir)}
+		}
 		return nil, i18n.Errorf("%w: there is no folder %s", keys.ErrUnknown, dir)
 	default:
 		return nil, &keys.BrokenError{Err: i18n.Errorf("looking at the key files: %w", err)}
