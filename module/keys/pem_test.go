@@ -148,7 +148,7 @@ func TestTheTrueCause(t *testing.T) {
 		"small letters":                             {Verify, strings.NewReplacer("BEGIN", "begin", "END", "end").Replace(public), "small letters"},
 		"a comment in a block":                      {Verify, strings.Replace(public, "-----\n", "-----\n# mine\n", 1), "a PEM block holds '#' between BEGIN and END"},
 		"a letter of another alphabet":              {Verify, strings.Replace(public, "A", "\u0410", 2), `holds '\u0410'`},
-		"a modulus that was damaged":                {Verify, block("PUBLIC KEY", pkix8(&rsa.PublicKey{N: new(big.Int).Mul(new(big.Int).Rsh(key.N, 4), big.NewInt(15)), E: 65537})), "small factor"},
+		"a modulus that was damaged":                {Verify, block("PUBLIC KEY", pkix8(&rsa.PublicKey{N: new(big.Int).Mul(new(big.Int).SetBit(new(big.Int).Rsh(key.N, 4), 0, 1), big.NewInt(15)), E: 65537})), "small factor"},
 		"PEM in the string of a program":            {Sign, `"` + oneLine(private, "\\n\" +\n\"") + `"`, "not whole Base64"},
 		"bare Base64 beside PEM":                    {Verify, public + bare(pkix8(&two().PublicKey)), "without BEGIN and END"},
 		"half of UTF-16":                            {Verify, utf16Text(binary.LittleEndian, "\ufeff"+public)[:101], "UTF-16"},
