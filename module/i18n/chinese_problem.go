@@ -40,6 +40,11 @@ var chineseProblem = map[string]string{
 	"the other side refused with the TLS alert %s: %v":                                                                                                                    "对方用 TLS 警报 %s 拒绝：%v",
 	"the other side refused with the TLS alert %s":                                                                                                                        "对方用 TLS 警报 %s 拒绝",
 
+	"connection refused":                              "连接被拒绝",
+	"connection reset by peer":                        "连接被对方重置",
+	"no such host":                                    "域名不存在",
+	"no route to host":                                "没有到该主机的路由",
+	"network is unreachable":                          "网络不可达",
 	"looking up the name timed out":                   "查询域名超时",
 	"the name %s does not resolve":                    "域名 %s 解析不了",
 	"it timed out":                                    "超时",
@@ -139,6 +144,7 @@ var chineseProblem = map[string]string{
 	"more requests wait to be signed than can be signed; send it again later": "等待加签的请求超过了加签能力；请稍后重发",
 	"the client went away before the request was signed; it was not sent":     "客户端在加签之前就离开了；请求没有发出",
 
+	"the request body is empty":       "请求正文是空的",
 	"the request body is refused: %v": "请求正文被拒绝：%v",
 	"the request body is not UTF-8; it looks like GBK: convert it to UTF-8, the sidecar sends what the provider wants": "请求正文不是 UTF-8，看起来像 GBK：请转成 UTF-8，渠道要什么编码由 sidecar 转换",
 	"the query is refused: %v": "查询串被拒绝：%v",

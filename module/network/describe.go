@@ -33,7 +33,7 @@ func Describe(err error) error {
 		return i18n.Errorf("%v", text)
 	}
 	if e, ok := errors.AsType[syscall.Errno](err); ok {
-		return errors.New(e.Error())
+		return reason(e.Error())
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return i18n.Errorf("it timed out")
@@ -42,10 +42,7 @@ func Describe(err error) error {
 		// It hides what it wraps. Its text is the dialer's own, with the reason
 		// at its end: nobody has answered yet.
 		parts := strings.Split(e.Error(), ": ")
-		if reason := parts[len(parts)-1]; reason != "i/o timeout" {
-			return errors.New(reason)
-		}
-		return i18n.Errorf("it timed out")
+		return reason(parts[len(parts)-1])
 	}
 	if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() {
 		return i18n.Errorf("it timed out")
@@ -54,6 +51,26 @@ func Describe(err error) error {
 		return i18n.Errorf("the other side closed the connection")
 	}
 	return i18n.Errorf("the connection broke, or what came was not HTTP")
+}
+
+// reason is what a dialer or the system says, in both languages where it is one of
+// those that are met every day.
+func reason(text string) error {
+	switch text {
+	case "connection refused":
+		return i18n.Errorf("connection refused")
+	case "connection reset by peer":
+		return i18n.Errorf("connection reset by peer")
+	case "no such host":
+		return i18n.Errorf("no such host")
+	case "no route to host":
+		return i18n.Errorf("no route to host")
+	case "network is unreachable":
+		return i18n.Errorf("network is unreachable")
+	case "i/o timeout":
+		return i18n.Errorf("it timed out")
+	}
+	return errors.New(text)
 }
 
 // Is reports whether an error in the tree of err is an E.

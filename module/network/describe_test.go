@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"os"
+	"syscall"
 	"testing"
 	"time"
 
@@ -13,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/network"
 )
 
@@ -33,6 +36,7 @@ func TestDescribeADialThatFailed(t *testing.T) {
 	_, err = transport.RoundTrip(request) //nolint:bodyclose // there is no answer
 	require.Error(t, err)
 	assert.EqualError(t, network.Describe(err), "connection refused")
+	assert.Equal(t, "连接被拒绝", i18n.Of(network.Describe(err)).In(i18n.Chinese))
 
 	expired, cancel := context.WithTimeout(t.Context(), -time.Second)
 	defer cancel()
@@ -41,6 +45,8 @@ func TestDescribeADialThatFailed(t *testing.T) {
 
 	lookup := &net.DNSError{Err: "no such host", Name: "provider.example", IsNotFound: true}
 	assert.EqualError(t, network.Describe(reverseproxy.NewDialError(&net.OpError{Op: "dial", Net: "tcp", Err: lookup})), "no such host")
+	unreachable := reverseproxy.NewDialError(&net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ENETUNREACH)})
+	assert.Equal(t, "网络不可达", i18n.Of(network.Describe(unreachable)).In(i18n.Chinese))
 	assert.EqualError(t, network.Describe(lookup), "the name provider.example does not resolve")
 	assert.EqualError(t, network.Describe(errors.New("malformed HTTP response \"4111111111111111\"")), "the connection broke, or what came was not HTTP")
 }

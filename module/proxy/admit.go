@@ -43,7 +43,10 @@ func (t *Transport) admit(r *http.Request) (*message.Message, *problem.Problem) 
 	o, err := format.Parse(bytes.TrimPrefix(raw, []byte("\ufeff")))
 	if err != nil {
 		detail := i18n.T("the request body is refused: %v", err)
-		if body.LooksLikeGBK(raw) {
+		switch {
+		case len(bytes.TrimSpace(raw)) == 0:
+			detail = i18n.T("the request body is empty")
+		case body.LooksLikeGBK(raw):
 			detail = i18n.T("the request body is not UTF-8; it looks like GBK: convert it to UTF-8, the sidecar sends what the provider wants")
 		}
 		return nil, problem.New(problem.InvalidRequest, detail, nil)

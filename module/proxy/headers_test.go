@@ -95,3 +95,23 @@ func TestManyLargeAnswersAtOnce(t *testing.T) {
 	}
 	group.Wait()
 }
+
+// What the headers Countersign-* say is the sidecar's word: a configuration that
+// sets one on every answer, the unsigned ones too, is refused at load.
+func TestHeaderDownCannotSayWhatIsVerified(t *testing.T) {
+	for line, want := range map[string]string{
+		"header_down Countersign-Verified true":       "header_down Countersign-Verified is refused",
+		"header_down +countersign-signed *":           "is refused",
+		"header_down Countersign-Outcome ok not_sent": "header_down Countersign-Outcome is refused",
+		"header_down -Countersign-Signed":             "",
+		"header_down X-Verified true":                 "",
+	} {
+		err := testcaddy.Validate(sidecarText("127.0.0.1:1", "127.0.0.1:1", "reverse_proxy {\n"+line+"\n}"))
+		if want == "" {
+			assert.NoError(t, err, line)
+			continue
+		}
+		require.ErrorContains(t, err, want, line)
+		assert.Regexp(t, `, at Caddyfile:\d+$`, err.Error(), line)
+	}
+}

@@ -30,6 +30,7 @@ func TestProblemsInChinese(t *testing.T) {
 		english, value string
 	}{
 		{`{"orgId":"PLANTED",`, "invalid_request", "请求不是可以加签的 JSON 对象", "请求正文被拒绝：不是合法的 JSON", "the request body is refused: not valid JSON", "PLANTED"},
+		{" \n", "invalid_request", "请求不是可以加签的 JSON 对象", "请求正文是空的", "the request body is empty", "PLANTED"},
 		{`{"orgId":"PLANTED","orgId":"x"}`, "invalid_request", "请求不是可以加签的 JSON 对象", "同一个字段名出现两次", "the same member name twice", "PLANTED"},
 		{`{"orgId":"PLANTED"}`, "unprocessable_request", "请求缺少签名方案需要的内容", "bizData", "bizData", "PLANTED"},
 		{string(sample(t)), "response_signature_invalid", "渠道的应答验签不过", "对 bizData 的签名用配置的任何一个密钥都验不过", "the signature over bizData does not verify with any of the configured keys", "分账成功"},

@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -50,6 +51,9 @@ func (t *Transport) checkProxy(h *reverseproxy.Handler) error {
 	if t.Guard != nil && h.Rewrite != nil {
 		return errors.New("guardrails decide on the request before reverse_proxy rewrites it: put the directive rewrite or method before countersign, in the place of rewrite and method in the block reverse_proxy")
 	}
+	if err := checkHeaderDown(h); err != nil {
+		return err
+	}
 	if t.AllowPlaintextUpstream {
 		return nil
 	}
@@ -66,6 +70,22 @@ func (t *Transport) checkProxy(h *reverseproxy.Handler) error {
 		}
 		if !network.Local(addr.Network, addr.Host) && !t.encrypts(strconv.FormatUint(uint64(addr.StartPort), 10)) {
 			return plaintextError(u.Dial)
+		}
+	}
+	return nil
+}
+
+// checkHeaderDown refuses a header_down that says what only the verification of the
+// answer may say.
+func checkHeaderDown(h *reverseproxy.Handler) error {
+	if h.Headers == nil || h.Headers.Response == nil || h.Headers.Response.HeaderOps == nil {
+		return nil
+	}
+	ops := h.Headers.Response.HeaderOps
+	names := slices.Concat(slices.Collect(maps.Keys(ops.Add)), slices.Collect(maps.Keys(ops.Set)), slices.Collect(maps.Keys(ops.Replace)))
+	for _, name := range names {
+		if strings.HasPrefix(http.CanonicalHeaderKey(name), "Countersign-") {
+			return fmt.Errorf("header_down %s is refused: an application takes it for the word of the sidecar, which sets it itself; leave it out", name)
 		}
 	}
 	return nil
