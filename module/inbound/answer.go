@@ -30,6 +30,10 @@ func Answer(w http.ResponseWriter, r *http.Request, p *problem.Problem, byDefaul
 	if srv == nil || srv.Errors == nil || len(srv.Errors.Routes) == 0 {
 		return p.Write(w)
 	}
+	// A handler that stands in handle_errors itself would come here again, for ever.
+	if r.Context().Value(caddyhttp.ErrorCtxKey) != nil {
+		return p.Write(w)
+	}
 	failure := caddyhttp.HandlerError{Err: p, StatusCode: p.Reason.Status(), ID: p.ID}
 	held := &heldWriter{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, bare: p.Reason.Status()}
 	reached := false

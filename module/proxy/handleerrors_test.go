@@ -52,6 +52,7 @@ func TestHandleErrors(t *testing.T) {
 		"a file that is not there":      {"handle_errors {\nroot * " + dir + "\nrewrite * /none.html\nfile_server\n}", "", 0, "", false},
 		"countersign_problem":           {"handle_errors {\ncountersign_problem\n}", "", 0, "", false},
 		"countersign_problem and more":  {"handle_errors {\ncountersign_problem\nrespond \"ours\" 500\n}", "", 0, "", false},
+		"countersign_problem, a reason": {"handle_errors {\ncountersign_problem unknown_route\n}", "", 0, "", false},
 		"a sibling site":                {"", "http://127.0.0.2:1 {\nbind 127.0.0.1\nhandle_errors {\nrespond \"theirs\" 500\n}\n}", 0, "", false},
 		"a sibling site, same listener": {"", "http://other.example:PORT {\nbind 127.0.0.1\nhandle_errors {\nrespond \"theirs\" 500\n}\n}", 0, "", false},
 		"the message":                   {"handle_errors {\nrespond \"{err.message}\" 400\n}", "", 400, "invalid_request: the request body is refused", false},
@@ -80,6 +81,25 @@ func TestHandleErrors(t *testing.T) {
 			assert.InDelta(t, c.status, access.Number("status"), 0)
 		})
 	}
+}
+
+// An error of Caddy's own becomes the problem that is asked for, once.
+func TestProblemWithReasonInHandleErrors(t *testing.T) {
+	s := startWithSite(t, testcaddy.FreeAddress(t), "handle /own {\nerror 403\n}\nhandle_errors {\ncountersign_problem unknown_route\n}", "")
+	own := *s
+	own.url = strings.Replace(s.url, "/easypay/ledger/mpos", "/own", 1)
+	answer := own.post(nil)
+	assert.Equal(t, 404, answer.Status)
+	assert.Contains(t, string(answer.Body), `"reason":"unknown_route"`)
+}
+
+// A handler of ours that stands in handle_errors answers its own error itself, and
+// does not come back to where it stands.
+func TestCountersignInHandleErrors(t *testing.T) {
+	s := startWithSite(t, testcaddy.FreeAddress(t), "handle_errors {\ncountersign easypay 127.0.0.1:1 {\nkeys easypay/ORG000000000007\n}\n}", "")
+	answer := s.post([]byte("x"))
+	assert.Equal(t, 400, answer.Status)
+	assert.Contains(t, string(answer.Body), `"reason":"invalid_request"`)
 }
 
 // The placeholders hold what the problem holds, and the same id.

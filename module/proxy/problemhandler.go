@@ -58,15 +58,10 @@ func (*ProblemHandler) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// ServeHTTP answers with the problem of the error that is being handled.
+// ServeHTTP answers with the problem of the error that is being handled, also where
+// a reason is given: an exchange that may have been carried out must not turn into
+// an unknown_route, which says that nothing was sent.
 func (h *ProblemHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	if h.Reason != "" {
-		p := problem.New(h.Reason, made[h.Reason], nil)
-		p.ID = problem.NewID()
-		h.logger.Warn("a request reached no provider", zap.String("id", p.ID), zap.String("reason", string(p.Reason)),
-			zap.String("host", shown(r.Host)), zap.String("path", shown(r.URL.Path)))
-		return inbound.Answer(w, r, p, h.language)
-	}
 	if err, ok := r.Context().Value(caddyhttp.ErrorCtxKey).(error); ok {
 		if p, ok := problem.As(err); ok {
 			return p.Write(w)
@@ -75,6 +70,13 @@ func (h *ProblemHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, next 
 			p.Speak(r.Header, h.language)
 			return p.Write(w)
 		}
+	}
+	if h.Reason != "" {
+		p := problem.New(h.Reason, made[h.Reason], nil)
+		p.ID = problem.NewID()
+		h.logger.Warn("a request reached no provider", zap.String("id", p.ID), zap.String("reason", string(p.Reason)),
+			zap.String("host", shown(r.Host)), zap.String("path", shown(r.URL.Path)))
+		return inbound.Answer(w, r, p, h.language)
 	}
 	return next.ServeHTTP(w, r)
 }

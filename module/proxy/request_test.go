@@ -35,8 +35,8 @@ func TestRefusedRequests(t *testing.T) {
 		change []func(*http.Request)
 		want   want
 	}{
-		"empty":            {"", nil, notSent("invalid_request", 400, "not valid JSON")},
-		"white space":      {" \n", nil, notSent("invalid_request", 400, "not valid JSON")},
+		"empty":            {"", nil, notSent("invalid_request", 400, "the request body is empty")},
+		"white space":      {" \n", nil, notSent("invalid_request", 400, "the request body is empty")},
 		"not JSON":         {"oriOrgTrace=1", nil, notSent("invalid_request", 400, "not valid JSON")},
 		"an array":         {"[" + plain + "]", nil, notSent("invalid_request", 400, "not a JSON object")},
 		"a string":         {`"{}"`, nil, notSent("invalid_request", 400, "not a JSON object")},
