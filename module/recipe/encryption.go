@@ -186,7 +186,7 @@ func (c *compiler) encryptionBlock(e *encryption) error {
 			}
 		}
 	} else if keyKind != "" || prefix != "" {
-		return e.line.errorf("key %s and prefix belong to a fresh key, which seal and open have", keyKind)
+		return e.line.errorf("key ascii, key bytes and prefix belong to a fresh key, which seal and open have")
 	}
 	return e.check()
 }

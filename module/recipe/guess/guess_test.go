@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/sha1"
+	"encoding/hex"
 	"encoding/json"
 	"net/http"
 	"net/textproto"
@@ -206,4 +208,26 @@ func TestTwoMessages(t *testing.T) {
 	assert.Greater(t, len(one.Fits), len(two.Fits))
 	require.NotEmpty(t, two.Fits)
 	assert.Equal(t, `body.sign md5 hex-upper: sorted body except sign; append "{secret}"`, two.Fits[0].Summary())
+}
+
+// Bare values are found where the signature stands beside them in the body.
+func TestValuesBesideTheSignature(t *testing.T) {
+	secret := keys.NewSecret([]byte("s3cret"), "a test")
+	set := &keys.Set{Reference: "test", Secret: secret, VerifySecrets: []*keys.Secret{secret}}
+	var messages []*message.Message
+	for members, text := range map[string]string{
+		`"order":"1","amount":"1.10","z":""`: "1.10|1||s3cret",
+		`"order":"22","b":"y","amount":"3"`:  "3|y|22|s3cret",
+	} {
+		sum := sha1.Sum([]byte(text))
+		o, err := body.Parse([]byte(`{` + members + `,"sign":"` + hex.EncodeToString(sum[:]) + `"}`))
+		require.NoError(t, err)
+		m := message.New(message.Notification)
+		m.Method, m.Wire = http.MethodPost, o.Source()
+		messages = append(messages, m)
+	}
+	result := search(t, message.Notification, set, messages...)
+	require.NotEmpty(t, result.Fits, "%d tried: %s", result.Tried, result.Searched)
+	assert.Contains(t, result.Fits[0].Summary(), `values sorted of body join "|" except sign empty keep; append "|{secret}"`)
+	compile(t, result.Fits[0])
 }

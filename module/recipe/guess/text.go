@@ -56,10 +56,11 @@ func (s *search) texts(p place, effort int) []text {
 			for _, kind := range []string{"sorted", "by-value"} {
 				for _, join := range []string{"", "&", "|", ","} {
 					words := []string{"values", kind, "of", part, "join", join}
-					if part == "body" && p.member != "" {
-						continue // values has no except: the signature would be among them
+					if part == "body" && p.member != "" { // the signature is not among them
+						words = append(words, "except", p.member)
 					}
 					add(false, words...)
+					add(false, append(slices.Clip(words), "empty", "keep")...)
 				}
 			}
 		}
