@@ -27,7 +27,7 @@ func TestMain(m *testing.M) { process.Main(m) }
 var elsewhere = map[string]string{
 	"vault.Caddyfile":            "integration/vault/demo",
 	"guard-treasury.Caddyfile":   "integration/guardrails",
-	"guard-kubernetes.Caddyfile": "integration/guardrails, and integration/kubernetes with a real API server",
+	"guard-kubernetes.Caddyfile": "integration/guardrails",
 	"quickstart.Caddyfile":       "module/providers, and integration/supplychain by ./xcaddy.sh run",
 }
 
