@@ -341,6 +341,8 @@ run_tests() {
 	*' -race '*) ;; # needs cgo
 	*) use_plain ;;
 	esac
+	# Tests compare texts in English, whatever the terminal speaks.
+	export LC_ALL=C
 	# Vet is no test; with it, go test looks at all of Caddy, which takes minutes.
 	export GOFLAGS="${GOFLAGS-} -trimpath -vet=off"
 	need_modules -test ./...

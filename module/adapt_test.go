@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	_ "github.com/countersign/caddy-countersign/module"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/internal/testcaddy"
 )
 
@@ -57,6 +58,25 @@ func TestAdapt(t *testing.T) {
 			assert.Contains(t, got, want)
 			assert.Regexp(t, `Caddyfile:\d+`, want, "an error names the file and the line")
 		})
+	}
+}
+
+// A refusal is in the language of the terminal.
+func TestRefusalsSpeakChinese(t *testing.T) {
+	i18n.Use(i18n.Chinese)
+	t.Cleanup(func() { i18n.Use(i18n.English) })
+	files, err := filepath.Glob("testdata/adapt/error_*.caddyfiletest")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		caddyfile, _, _ := strings.Cut(string(text), dashes)
+		if _, err = testcaddy.Adapt(caddyfile); err == nil {
+			err = testcaddy.Validate(caddyfile)
+		}
+		// The last ones are Caddy's own.
+		assert.Regexp(t, `\p{Han}|wrong argument count|unrecognized subdirective|parsing upstream`, err, file)
 	}
 }
 

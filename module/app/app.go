@@ -9,7 +9,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -104,10 +103,10 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx = ctx
 	if !slices.Contains([]string{"", "zh", "en"}, a.Language) {
-		return fmt.Errorf("the language of problems is zh or en, not %q", a.Language)
+		return i18n.Errorf("the language of problems is zh or en, not %q", a.Language)
 	}
 	if err := telemetry.Register(ctx.GetMetricsRegistry()); err != nil {
-		return fmt.Errorf("registering the metrics: %w", err)
+		return i18n.Errorf("registering the metrics: %w", err)
 	}
 	for name, r := range a.Recipes {
 		if err := checkRecipe(name, r); err != nil {
@@ -117,19 +116,19 @@ func (a *App) Provision(ctx caddy.Context) error {
 	raw := slices.Clone(a.SourcesRaw) // LoadModule empties it
 	loaded, err := ctx.LoadModule(a, "SourcesRaw")
 	if err != nil {
-		return fmt.Errorf("setting up the key sources: %w", err)
+		return i18n.Errorf("setting up the key sources: %w", err)
 	}
 	for i, mod := range loaded.([]any) {
 		src, ok := mod.(keysource.Source)
 		if !ok {
-			return fmt.Errorf("module %T is no key source", mod)
+			return i18n.Errorf("module %T is no key source", mod)
 		}
 		terms := src.Terms()
 		if slices.ContainsFunc(a.sources, func(s *source) bool { return s.terms.Label() == terms.Label() }) {
 			if terms.Name == "" {
-				return errors.New("two key sources have no name; give all but one of them a name, other than default")
+				return i18n.Errorf("two key sources have no name; give all but one of them a name, other than default")
 			}
-			return fmt.Errorf("two key sources are called %q; give each a name of its own", terms.Name)
+			return i18n.Errorf("two key sources are called %q; give each a name of its own", terms.Name)
 		}
 		ring, pool, err := shared(src, raw[i])
 		if err != nil {
@@ -151,6 +150,9 @@ func (a *App) Start() error {
 	if err := a.audit.Start(a.signer, a.logger); err != nil {
 		return err
 	}
+	// What kept the configuration from being loaded was told to the terminal, in its
+	// language; from here on there is a log.
+	i18n.Use(i18n.English)
 	if len(a.sources) > 0 {
 		keys.Harden(a.logger)
 		a.sayArithmetic()
@@ -236,11 +238,11 @@ func (a *App) find(name string) *source {
 func (a *App) unknownSource(name string) error {
 	switch {
 	case len(a.sources) == 0:
-		return errors.New("no key source is configured; add `countersign { keys file <dir> }` or `countersign { keys vault <address> }` to the global options")
+		return i18n.Errorf("no key source is configured; add `countersign { keys file <dir> }` or `countersign { keys vault <address> }` to the global options")
 	case name == "":
-		return fmt.Errorf("there is no default key source, only %s; name one of them before the reference", a.names())
+		return i18n.Errorf("there is no default key source, only %s; name one of them before the reference", a.names())
 	default:
-		return fmt.Errorf("there is no key source called %q, only %s", name, a.names())
+		return i18n.Errorf("there is no key source called %q, only %s", name, a.names())
 	}
 }
 

@@ -4,12 +4,12 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/base64"
-	"fmt"
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
 	"github.com/countersign/caddy-countersign/module/algorithm"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/telemetry"
 	"github.com/countersign/caddy-countersign/module/telemetry/auditchain"
@@ -23,7 +23,7 @@ func (a *App) AuditLog() *telemetry.Audit { return a.audit }
 func (a *App) provisionAudit(ctx caddy.Context) error {
 	if err := a.setUpAudit(ctx); err != nil {
 		if a.Audit != nil && a.Audit.Line != "" {
-			return fmt.Errorf("%w, at %s", err, a.Audit.Line)
+			return i18n.Errorf("%w, at %s", err, a.Audit.Line)
 		}
 		return err
 	}
@@ -42,15 +42,15 @@ func (a *App) setUpAudit(ctx caddy.Context) error {
 	chain := a.Audit.Chain
 	text, err := caddy.NewReplacer().ReplaceOrErr(chain.Reference, true, true)
 	if err != nil {
-		return fmt.Errorf("the key reference of the audit chain: %w", err)
+		return i18n.Errorf("the key reference of the audit chain: %w", err)
 	}
 	reference, err := keys.ParseTemplate(text)
 	if err != nil {
-		return fmt.Errorf("audit chain: %w", err)
+		return i18n.Errorf("audit chain: %w", err)
 	}
 	ring, err := a.Use(chain.Source, reference, a.checkAuditKey, nil)
 	if err != nil {
-		return fmt.Errorf("audit chain: %w", err)
+		return i18n.Errorf("audit chain: %w", err)
 	}
 	a.signer = func(ctx context.Context, message []byte) (auditchain.Signature, error) {
 		set, err := ring.Get(ctx, text)
@@ -66,7 +66,7 @@ func (a *App) setUpAudit(ctx caddy.Context) error {
 func (a *App) checkAuditKey(set *keys.Set) {
 	err := set.Need(keys.Sign)
 	if err == nil && set.Sign.Public == nil {
-		err = fmt.Errorf("%s is not an RSA key", set.Sign.Origin)
+		err = i18n.Errorf("%s is not an RSA key", set.Sign.Origin)
 	}
 	if err != nil {
 		a.logger.Error("the audit chain has no checkpoints: its key set cannot sign them", zap.Error(err))
@@ -83,11 +83,11 @@ func signWithin(ctx context.Context, set *keys.Set, message []byte) (auditchain.
 		return auditchain.Signature{}, err
 	}
 	if set.Sign.Public == nil {
-		return auditchain.Signature{}, fmt.Errorf("%s is not an RSA key", set.Sign.Origin)
+		return auditchain.Signature{}, i18n.Errorf("%s is not an RSA key", set.Sign.Origin)
 	}
 	der, err := x509.MarshalPKIXPublicKey(set.Sign.Public)
 	if err != nil {
-		return auditchain.Signature{}, fmt.Errorf("encoding the public key of %q: %w", set.Reference, err)
+		return auditchain.Signature{}, i18n.Errorf("encoding the public key of %q: %w", set.Reference, err)
 	}
 	type result struct {
 		value string
@@ -97,7 +97,7 @@ func signWithin(ctx context.Context, set *keys.Set, message []byte) (auditchain.
 	go func() {
 		raw, err := checkpoints.Sign(set.Sign.Signer, message, algorithm.Options{})
 		if err != nil {
-			err = fmt.Errorf("signing with %s: %w", set.Sign.Origin, err)
+			err = i18n.Errorf("signing with %s: %w", set.Sign.Origin, err)
 		}
 		signed <- result{base64.StdEncoding.EncodeToString(raw), err}
 	}()

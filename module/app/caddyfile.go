@@ -2,7 +2,6 @@ package app
 
 import (
 	"encoding/json"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keysource"
 	"github.com/countersign/caddy-countersign/module/protocol"
 	"github.com/countersign/caddy-countersign/module/recipe"
@@ -51,7 +51,7 @@ var globals = map[string]func(*App, *caddyfile.Dispenser) error{
 func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
 	d.Next() // the word "countersign"
 	if existing != nil {
-		return nil, d.Err("countersign is given twice; put all keys into one block")
+		return nil, d.WrapErr(i18n.Errorf("countersign is given twice; put all keys into one block"))
 	}
 	app := new(App)
 	if d.NextArg() {
@@ -60,21 +60,21 @@ func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
 	for d.NextBlock(0) {
 		parse, ok := globals[d.Val()]
 		if !ok {
-			return nil, d.Errf("unknown option %q of countersign; it has %s", d.Val(), list(slices.Sorted(maps.Keys(globals))))
+			return nil, d.WrapErr(i18n.Errorf("unknown option %q of countersign; it has %s", d.Val(), list(slices.Sorted(maps.Keys(globals)))))
 		}
 		if err := parse(app, d); err != nil {
 			return nil, err
 		}
 	}
 	if len(app.SourcesRaw) == 0 {
-		return nil, d.Err("countersign has no keys; add `keys file <dir>` or `keys vault <address>`")
+		return nil, d.WrapErr(i18n.Errorf("countersign has no keys; add `keys file <dir>` or `keys vault <address>`"))
 	}
 	return httpcaddyfile.App{Name: "countersign", Value: caddyconfig.JSON(app, nil)}, nil
 }
 
 func (a *App) parseAudit(d *caddyfile.Dispenser) error {
 	if a.Audit != nil {
-		return d.Err("audit is given twice; put all its options into one block")
+		return d.WrapErr(i18n.Errorf("audit is given twice; put all its options into one block"))
 	}
 	var err error
 	a.Audit, err = telemetry.ParseAudit(d)
@@ -90,7 +90,7 @@ func (a *App) parseRecipe(d *caddyfile.Dispenser) error {
 		return err
 	}
 	if _, twice := a.Recipes[name]; twice {
-		return d.Errf("the recipe %s stands twice", name)
+		return d.WrapErr(i18n.Errorf("the recipe %s stands twice", name))
 	}
 	if a.Recipes == nil {
 		a.Recipes = make(protocol.Recipes)
@@ -103,7 +103,7 @@ func (a *App) parseRecipe(d *caddyfile.Dispenser) error {
 // ships.
 func checkRecipe(name string, r recipe.Recipe) error {
 	if protocol.Exists(name) {
-		return fmt.Errorf("a recipe of the name %s ships; call yours another name, at %s", name, r.At)
+		return i18n.Errorf("a recipe of the name %s ships; call yours another name, at %s", name, r.At)
 	}
 	_, err := recipe.Compile(name, r, nil)
 	return err
@@ -127,20 +127,20 @@ func RecipesOf(option any) protocol.Recipes {
 
 func (a *App) parseLanguage(d *caddyfile.Dispenser) error {
 	if a.Language != "" {
-		return d.Err("language is given twice")
+		return d.WrapErr(i18n.Errorf("language is given twice"))
 	}
 	if !d.AllArgs(&a.Language) || a.Language != "zh" && a.Language != "en" {
-		return d.Err("language takes zh or en, the language of problems where a request prefers none")
+		return d.WrapErr(i18n.Errorf("language takes zh or en, the language of problems where a request prefers none"))
 	}
 	return nil
 }
 
 func (a *App) parseReplaceRunning(d *caddyfile.Dispenser) error {
 	if a.ReplaceRunning {
-		return d.Err("replace_running is given twice")
+		return d.WrapErr(i18n.Errorf("replace_running is given twice"))
 	}
 	if d.NextArg() {
-		return d.Err("replace_running takes no value: with it Caddy starts although another process listens on the same port")
+		return d.WrapErr(i18n.Errorf("replace_running takes no value: with it Caddy starts although another process listens on the same port"))
 	}
 	a.ReplaceRunning = true
 	return nil
@@ -150,12 +150,12 @@ func (a *App) parseKeys(d *caddyfile.Dispenser) error {
 	at := d.NewFromNextSegment()
 	at.Next() // the word "keys"
 	if !at.NextArg() {
-		return at.Err("keys needs a source, such as file or vault")
+		return at.WrapErr(i18n.Errorf("keys needs a source, such as file or vault"))
 	}
 	kind := at.Val()
 	id := keysource.Namespace + "." + kind
 	if _, err := caddy.GetModule(id); err != nil {
-		return at.Errf("unknown key source %q; known are %s", kind, known(keysource.Namespace))
+		return at.WrapErr(i18n.Errorf("unknown key source %q; known are %s", kind, known(keysource.Namespace)))
 	}
 	unmarshaled, err := caddyfile.UnmarshalModule(at, id)
 	if err != nil {
@@ -163,11 +163,11 @@ func (a *App) parseKeys(d *caddyfile.Dispenser) error {
 	}
 	src, ok := unmarshaled.(keysource.Source)
 	if !ok {
-		return at.Errf("module %s is not a key source", id)
+		return at.WrapErr(i18n.Errorf("module %s is not a key source", id))
 	}
 	label := src.Terms().Label()
 	if a.labels[label] {
-		return at.Errf("two key sources are called %q; give each a name of its own", label)
+		return at.WrapErr(i18n.Errorf("two key sources are called %q; give each a name of its own", label))
 	}
 	if a.labels == nil {
 		a.labels = make(map[string]bool)

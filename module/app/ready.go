@@ -7,6 +7,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/unanswered"
 )
 
@@ -44,12 +45,12 @@ func (m *MatchReady) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	for d.Next() {
 		if d.NextArg() {
 			if d.Val() != "loaded_only" {
-				return d.Errf("countersign_ready takes nothing or loaded_only, not %q", d.Val())
+				return d.WrapErr(i18n.Errorf("countersign_ready takes nothing or loaded_only, not %q", d.Val()))
 			}
 			m.LoadedOnly = true
 		}
 		if d.NextArg() || d.NextBlock(d.Nesting()) {
-			return d.Err("countersign_ready takes no arguments but loaded_only")
+			return d.WrapErr(i18n.Errorf("countersign_ready takes no arguments but loaded_only"))
 		}
 	}
 	return nil

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 
@@ -9,6 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/listening"
 	"github.com/countersign/caddy-countersign/module/unanswered"
 )
@@ -48,10 +48,10 @@ func checkPorts(servers *caddyhttp.App) error {
 			}
 			taken, err := listening.Elsewhere(address)
 			if err != nil {
-				return fmt.Errorf("looking for others that listen on %s: %w", listen, err)
+				return i18n.Errorf("looking for others that listen on %s: %w", listen, err)
 			}
 			if taken != "" {
-				return fmt.Errorf("another process listens on %s: the two would share the requests, each with its own keys; stop the other one, take another port, or write replace_running into the global block countersign to replace it on purpose", taken)
+				return i18n.Errorf("another process listens on %s: the two would share the requests, each with its own keys; stop the other one, take another port, or write replace_running into the global block countersign to replace it on purpose", taken)
 			}
 		}
 	}

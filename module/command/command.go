@@ -18,6 +18,9 @@ import (
 )
 
 func init() {
+	// Until --lang says otherwise, and for Caddy's own commands: why a Caddyfile is
+	// refused. A server that has started goes on in English.
+	i18n.Use(i18n.FromEnvironment(os.Getenv))
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "countersign",
 		Usage: "<command>",

@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/dustin/go-humanize"
 
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keys"
 )
 
@@ -23,10 +24,10 @@ func Keys(d *caddyfile.Dispenser) (source, reference string, err error) {
 	case 2:
 		source, reference = args[0], args[1]
 	default:
-		return "", "", d.Err("keys takes a reference, or the name of a source and a reference")
+		return "", "", d.WrapErr(i18n.Errorf("keys takes a reference, or the name of a source and a reference"))
 	}
 	if reference == "" {
-		return "", "", d.Err("keys takes a reference that is not empty")
+		return "", "", d.WrapErr(i18n.Errorf("keys takes a reference that is not empty"))
 	}
 	if !strings.Contains(reference, "{env.") && !strings.Contains(reference, "{file.") {
 		if _, err := keys.ParseTemplate(reference); err != nil {
@@ -39,7 +40,7 @@ func Keys(d *caddyfile.Dispenser) (source, reference string, err error) {
 // Text reads the one argument of an option.
 func Text(d *caddyfile.Dispenser, option string, target *string) error {
 	if !d.AllArgs(target) || *target == "" {
-		return d.Errf("%s takes exactly one value", option)
+		return d.WrapErr(i18n.Errorf("%s takes exactly one value", option))
 	}
 	return nil
 }
@@ -52,7 +53,7 @@ func Duration(d *caddyfile.Dispenser, option string, target *caddy.Duration) err
 	}
 	parsed, err := ParseDuration(value)
 	if err != nil {
-		return d.Errf("%s must be a duration such as 30s, not %q", option, value)
+		return d.WrapErr(i18n.Errorf("%s must be a duration such as 30s, not %q", option, value))
 	}
 	*target = parsed
 	return nil
@@ -63,7 +64,7 @@ func Duration(d *caddyfile.Dispenser, option string, target *caddy.Duration) err
 func ParseDuration(value string) (caddy.Duration, error) {
 	parsed, err := caddy.ParseDuration(value)
 	if err == nil && parsed < time.Millisecond {
-		err = fmt.Errorf("%q is shorter than a millisecond", value)
+		err = i18n.Errorf("%q is shorter than a millisecond", value)
 	}
 	return caddy.Duration(parsed), err
 }
@@ -76,7 +77,7 @@ func Size(d *caddyfile.Dispenser, option string, target *int64) error {
 	}
 	parsed, err := humanize.ParseBytes(value)
 	if err != nil || parsed < 1 || parsed > 1<<30 {
-		return d.Errf("%s must be a size such as 1MiB, at most 1GiB, not %q", option, value)
+		return d.WrapErr(i18n.Errorf("%s must be a size such as 1MiB, at most 1GiB, not %q", option, value))
 	}
 	*target = int64(parsed)
 	return nil
@@ -85,12 +86,10 @@ func Size(d *caddyfile.Dispenser, option string, target *int64) error {
 // Where is the place of the current token, as file:line.
 func Where(d *caddyfile.Dispenser) string { return fmt.Sprintf("%s:%d", d.File(), d.Line()) }
 
-// At makes errors that name the place where the dispenser stands now.
-func At(d *caddyfile.Dispenser) func(format string, args ...any) error {
+// At makes errors name the place where the dispenser stands now.
+func At(d *caddyfile.Dispenser) func(error) error {
 	place := Where(d)
-	return func(format string, args ...any) error {
-		return fmt.Errorf(format+", at %s", append(args, place)...)
-	}
+	return func(err error) error { return i18n.Errorf("%w, at %s", err, place) }
 }
 
 // Option is an option that takes its arguments.
@@ -100,10 +99,10 @@ type Option func(args []string) error
 func Enum(name string, target *string, values ...string) Option {
 	return func(args []string) error {
 		if len(args) != 1 {
-			return fmt.Errorf("%s takes exactly one value, not %d", name, len(args))
+			return i18n.Errorf("%s takes exactly one value, not %d", name, len(args))
 		}
 		if !slices.Contains(values, args[0]) {
-			return fmt.Errorf("%s cannot be %q; it is one of %s", name, args[0], strings.Join(values, ", "))
+			return i18n.Errorf("%s cannot be %q; it is one of %s", name, args[0], strings.Join(values, ", "))
 		}
 		*target = args[0]
 		return nil
@@ -122,7 +121,7 @@ func Take(d *caddyfile.Dispenser, o Option) error {
 func List(name string, target *[]string) Option {
 	return func(args []string) error {
 		if len(args) == 0 {
-			return fmt.Errorf("%s needs at least one value", name)
+			return i18n.Errorf("%s needs at least one value", name)
 		}
 		*target = slices.Clone(args)
 		return nil
@@ -136,7 +135,7 @@ func OneOf(name string, target *string, values ...string) error {
 		*target = values[0]
 	}
 	if !slices.Contains(values, *target) {
-		return fmt.Errorf("%s cannot be %q; it is one of %s", name, *target, strings.Join(values, ", "))
+		return i18n.Errorf("%s cannot be %q; it is one of %s", name, *target, strings.Join(values, ", "))
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/countersign/caddy-countersign/module/directive"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/stores"
 )
 
@@ -41,7 +42,7 @@ func (g *Guard) UnmarshalLine(d *caddyfile.Dispenser) (bool, error) {
 	case "require":
 		args := d.RemainingArgs()
 		if len(args) < 2 {
-			return true, d.Err("require takes a member and its values, as in: require orgId ORG000000000007 ORG00007*")
+			return true, d.WrapErr(i18n.Errorf("require takes a member and its values, as in: require orgId ORG000000000007 ORG00007*"))
 		}
 		r.Require = &Require{Member: args[0], Values: args[1:]}
 		err = r.Require.provision(caddy.Context{})
@@ -53,28 +54,28 @@ func (g *Guard) UnmarshalLine(d *caddyfile.Dispenser) (bool, error) {
 		r.Unique, err = parseUnique(d)
 	case "guard":
 		if args := d.RemainingArgs(); len(args) != 1 || args[0] != "report" {
-			return true, d.Err("guard takes one word: guard report")
+			return true, d.WrapErr(i18n.Errorf("guard takes one word: guard report"))
 		}
 		g.Report = true
 		return true, nil
 	}
 	if err != nil {
 		if !strings.Contains(err.Error(), d.File()+":") {
-			err = at("%w", err)
+			err = at(err)
 		}
 		return true, err
 	}
 	return true, g.add(r, at)
 }
 
-func (g *Guard) add(r Rule, at func(string, ...any) error) error {
+func (g *Guard) add(r Rule, at func(error) error) error {
 	for i := range g.Rules {
 		switch other := &g.Rules[i]; {
 		case r.Allow != nil && other.Allow != nil:
 			other.Allow = append(other.Allow, r.Allow...)
 			return nil
 		case r.Budget != nil && other.Budget != nil && r.Budget.Name == other.Budget.Name:
-			return at("there are two budgets called %s; give each a name of its own", r.Budget.Name)
+			return at(i18n.Errorf("there are two budgets called %s; give each a name of its own", r.Budget.Name))
 		}
 	}
 	g.Rules = append(g.Rules, r)
@@ -84,7 +85,7 @@ func (g *Guard) add(r Rule, at func(string, ...any) error) error {
 func parseAllow(d *caddyfile.Dispenser) (Allow, error) {
 	args := d.RemainingArgs()
 	if len(args) == 0 {
-		return nil, d.Err("allow takes a method and paths, as in: allow POST /ledger/mpos /ledger/find*")
+		return nil, d.WrapErr(i18n.Errorf("allow takes a method and paths, as in: allow POST /ledger/mpos /ledger/find*"))
 	}
 	a := Allow{{Method: args[0], Paths: args[1:]}}
 	return a, a.provision(caddy.Context{})
@@ -97,7 +98,7 @@ func parseLimit(d *caddyfile.Dispenser) (*Limit, error) {
 		l.Sum, args = true, args[1:]
 	}
 	if len(args) != 2 {
-		return nil, d.Err("limit takes a member and a decimal, as in: limit amount 50000, or: limit sum list.*.amount 200000")
+		return nil, d.WrapErr(i18n.Errorf("limit takes a member and a decimal, as in: limit amount 50000, or: limit sum list.*.amount 200000"))
 	}
 	l.Member, l.Max = args[0], args[1]
 	return l, l.provision(caddy.Context{})
@@ -107,11 +108,11 @@ func parseBudget(d *caddyfile.Dispenser) (*Budget, error) {
 	b := new(Budget)
 	var sum, per, duration string
 	if !d.Args(&b.Name, &sum, &b.Member, &b.Max, &per, &duration) || sum != "sum" || per != "per" {
-		return nil, d.Err("budget takes a name, a sum and a window, as in: budget daily sum amount 1000000 per 24h by orgMercode")
+		return nil, d.WrapErr(i18n.Errorf("budget takes a name, a sum and a window, as in: budget daily sum amount 1000000 per 24h by orgMercode"))
 	}
 	var err error
 	if b.Per, err = directive.ParseDuration(duration); err != nil {
-		return nil, d.Errf("budget: per takes a duration such as 24h, not %q", duration)
+		return nil, d.WrapErr(i18n.Errorf("budget: per takes a duration such as 24h, not %q", duration))
 	}
 	if !d.NextArg() {
 		return b, b.validate()
@@ -125,7 +126,7 @@ func parseBudget(d *caddyfile.Dispenser) (*Budget, error) {
 			b.By = append(b.By, d.Val())
 		}
 		if len(b.By) == 0 {
-			return nil, d.Err("by takes members, as in: by orgMercode {caller}")
+			return nil, d.WrapErr(i18n.Errorf("by takes members, as in: by orgMercode {caller}"))
 		}
 		return b, b.validate()
 	}
@@ -134,18 +135,17 @@ func parseBudget(d *caddyfile.Dispenser) (*Budget, error) {
 }
 
 func parseUnique(d *caddyfile.Dispenser) (*Unique, error) {
-	const usage = "unique takes members and a duration, as in: unique orgTrace for 24h"
 	u := new(Unique)
 	for d.NextArg() && (d.Val() != "for" || len(u.Members) == 0) {
 		u.Members = append(u.Members, d.Val())
 	}
 	var duration string
 	if len(u.Members) == 0 || d.Val() != "for" || !d.Args(&duration) {
-		return nil, d.Err(usage)
+		return nil, d.WrapErr(i18n.Errorf("unique takes members and a duration, as in: unique orgTrace for 24h"))
 	}
 	var err error
 	if u.For, err = directive.ParseDuration(duration); err != nil {
-		return nil, d.Errf("unique: for takes a duration such as 24h, not %q", duration)
+		return nil, d.WrapErr(i18n.Errorf("unique: for takes a duration such as 24h, not %q", duration))
 	}
 	if d.NextArg() {
 		if u.StoreRaw, err = stores.UnmarshalCaddyfile(d); err != nil {

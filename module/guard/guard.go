@@ -16,7 +16,6 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
@@ -136,7 +135,7 @@ func (r *Rule) rule() (rule, error) {
 		found = append(found, r.Unique)
 	}
 	if len(found) != 1 {
-		return nil, fmt.Errorf("a rule has exactly one of allow, require, limit, budget and unique")
+		return nil, i18n.Errorf("a rule has exactly one of allow, require, limit, budget and unique")
 	}
 	return found[0], nil
 }
@@ -154,7 +153,7 @@ func (g *Guard) Provision(ctx caddy.Context, profile string) error {
 		}
 		if b := g.Rules[i].Budget; err == nil && b != nil {
 			if names[b.Name] {
-				err = fmt.Errorf("there are two budgets called %s; give each a name of its own", b.Name)
+				err = i18n.Errorf("there are two budgets called %s; give each a name of its own", b.Name)
 			}
 			names[b.Name] = true
 		}
@@ -168,9 +167,9 @@ func (g *Guard) Provision(ctx caddy.Context, profile string) error {
 
 func (r *Rule) at(err error) error {
 	if r.Line == "" {
-		return fmt.Errorf("guardrails: %w", err)
+		return i18n.Errorf("guardrails: %w", err)
 	}
-	return fmt.Errorf("guardrails: %w, at %s", err, r.Line)
+	return i18n.Errorf("guardrails: %w, at %s", err, r.Line)
 }
 
 // Cleanup releases nothing: Caddy cleans up the stores, which are modules.
@@ -204,7 +203,7 @@ func (g *Guard) Probe(ctx context.Context) error {
 	for _, use := range g.Stores() {
 		if p, ok := use.Store.(stores.Prober); ok {
 			if err := p.Probe(ctx); err != nil {
-				all = append(all, fmt.Errorf("%s: %w", use.Rule, err))
+				all = append(all, i18n.Errorf("%s: %w", use.Rule, err))
 			}
 		}
 	}

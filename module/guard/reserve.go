@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"net/url"
 	"regexp"
 	"strings"
@@ -63,19 +62,19 @@ func (b *Budget) provision(ctx caddy.Context) (err error) {
 
 func (b *Budget) validate() (err error) {
 	if b.Name == "" {
-		return fmt.Errorf("a budget needs a name, as in: budget daily sum amount 1000000 per 24h")
+		return i18n.Errorf("a budget needs a name, as in: budget daily sum amount 1000000 per 24h")
 	}
 	if time.Duration(b.Per) < time.Second {
-		return fmt.Errorf("budget %s: per takes a duration of a second or more, such as 24h", b.Name)
+		return i18n.Errorf("budget %s: per takes a duration of a second or more, such as 24h", b.Name)
 	}
 	if b.path, err = body.ParsePath(b.Member); err != nil {
 		return err
 	}
 	if b.max, err = decimal.Parse(b.Max); err != nil {
-		return fmt.Errorf("budget %s takes a plain decimal such as 1000000: %w", b.Name, err)
+		return i18n.Errorf("budget %s takes a plain decimal such as 1000000: %w", b.Name, err)
 	}
 	if b.by, err = identity(b.By); err != nil {
-		return fmt.Errorf("budget %s: %w", b.Name, err)
+		return i18n.Errorf("budget %s: %w", b.Name, err)
 	}
 	return nil
 }
@@ -143,10 +142,10 @@ func (u *Unique) provision(ctx caddy.Context) (err error) {
 
 func (u *Unique) validate() (err error) {
 	if len(u.Members) == 0 || time.Duration(u.For) < time.Second {
-		return fmt.Errorf("unique takes members and a duration of a second or more, as in: unique orgTrace for 24h")
+		return i18n.Errorf("unique takes members and a duration of a second or more, as in: unique orgTrace for 24h")
 	}
 	if u.paths, err = identity(u.Members); err != nil {
-		return fmt.Errorf("unique: %w", err)
+		return i18n.Errorf("unique: %w", err)
 	}
 	return nil
 }
@@ -205,7 +204,7 @@ func identity(members []string) ([]body.Path, error) {
 			return nil, err
 		}
 		if path.HasAny() {
-			return nil, fmt.Errorf("%s stands for several members; name one, as in list.0.id", member)
+			return nil, i18n.Errorf("%s stands for several members; name one, as in list.0.id", member)
 		}
 		paths[i] = path
 	}
@@ -247,11 +246,11 @@ func loadLedger(ctx caddy.Context, owner any, raw *json.RawMessage) (stores.Ledg
 	}
 	loaded, err := ctx.LoadModule(owner, "StoreRaw")
 	if err != nil {
-		return nil, fmt.Errorf("setting up the store: %w", err)
+		return nil, i18n.Errorf("setting up the store: %w", err)
 	}
 	ledger, ok := loaded.(stores.Ledger)
 	if !ok {
-		return nil, fmt.Errorf("the store %T keeps no budgets and orders; use memory or redis", loaded)
+		return nil, i18n.Errorf("the store %T keeps no budgets and orders; use memory or redis", loaded)
 	}
 	return ledger, nil
 }

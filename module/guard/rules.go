@@ -2,7 +2,6 @@ package guard
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -30,11 +29,11 @@ func (Allow) word() string { return "allow" }
 func (a Allow) provision(caddy.Context) error {
 	for _, e := range a {
 		if e.Method == "" || strings.ToUpper(e.Method) != e.Method || strings.HasPrefix(e.Method, "/") || len(e.Paths) == 0 {
-			return fmt.Errorf("allow takes a method and paths, as in: allow POST /ledger/mpos /ledger/find*")
+			return i18n.Errorf("allow takes a method and paths, as in: allow POST /ledger/mpos /ledger/find*")
 		}
 		for _, path := range e.Paths {
 			if prefix, _ := strings.CutSuffix(path, "*"); !strings.HasPrefix(path, "/") || strings.Contains(prefix, "*") {
-				return fmt.Errorf("allow takes paths such as /ledger/mpos or /ledger/*, not %q", path)
+				return i18n.Errorf("allow takes paths such as /ledger/mpos or /ledger/*, not %q", path)
 			}
 		}
 	}
@@ -77,7 +76,7 @@ func (*Require) word() string { return "require" }
 
 func (r *Require) provision(caddy.Context) (err error) {
 	if len(r.Values) == 0 {
-		return fmt.Errorf("require takes a member and its values, as in: require orgId ORG000000000007 ORG00007*")
+		return i18n.Errorf("require takes a member and its values, as in: require orgId ORG000000000007 ORG00007*")
 	}
 	r.path, err = body.ParsePath(r.Member)
 	return err
@@ -120,7 +119,7 @@ func (l *Limit) provision(caddy.Context) (err error) {
 		return err
 	}
 	if l.max, err = decimal.Parse(l.Max); err != nil {
-		return fmt.Errorf("limit %s takes a plain decimal such as 50000 or 0.01: %w", l.Member, err)
+		return i18n.Errorf("limit %s takes a plain decimal such as 50000 or 0.01: %w", l.Member, err)
 	}
 	return nil
 }

@@ -32,7 +32,7 @@ const (
 func (l Language) Known() bool { return l == English || l == Chinese }
 
 // current is the language of this process. It is read by String and Error, and so
-// by every log: a server leaves it at English.
+// by every log: a server that has started sets it to English.
 var current atomic.Value
 
 // Use sets the language in which String, Error and Fprintf write, for the whole

@@ -4,8 +4,6 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"mime"
 	"net"
 	"net/http"
@@ -16,20 +14,22 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // checkListeners refuses a server that others than this machine can reach.
 func checkListeners(server *caddyhttp.Server) error {
 	if server == nil {
-		return errors.New("countersign_inspector: it is not known where the page would be served; put it into a site that binds 127.0.0.1")
+		return i18n.Errorf("countersign_inspector: it is not known where the page would be served; put it into a site that binds 127.0.0.1")
 	}
 	for _, listen := range server.Listen {
 		addr, err := caddy.ParseNetworkAddress(listen)
 		if err != nil {
-			return fmt.Errorf("countersign_inspector: the address %s: %w", listen, err)
+			return i18n.Errorf("countersign_inspector: the address %s: %w", listen, err)
 		}
 		if !addr.IsUnixNetwork() && !addr.IsFdNetwork() && !loopback(addr.Host) {
-			return fmt.Errorf("countersign_inspector would be reached from other machines at %s: bind the site to 127.0.0.1, ::1 or a Unix socket (bind 127.0.0.1), or accept that with allow_remote and put authentication before it", listen)
+			return i18n.Errorf("countersign_inspector would be reached from other machines at %s: bind the site to 127.0.0.1, ::1 or a Unix socket (bind 127.0.0.1), or accept that with allow_remote and put authentication before it", listen)
 		}
 	}
 	return nil

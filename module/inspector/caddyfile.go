@@ -8,6 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/countersign/caddy-countersign/module/directive"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/inspector/recorder"
 )
 
@@ -30,13 +31,13 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the word "countersign_inspector"
 	h.Line = directive.Where(d)
 	if d.NextArg() {
-		return d.Err("countersign_inspector takes a block only")
+		return d.WrapErr(i18n.Errorf("countersign_inspector takes a block only"))
 	}
 	given := make(map[string]bool)
 	for d.NextBlock(0) {
 		option := d.Val()
 		if given[option] {
-			return d.Errf("%s is given twice", option)
+			return d.WrapErr(i18n.Errorf("%s is given twice", option))
 		}
 		given[option] = true
 		switch option {
@@ -47,18 +48,18 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			}
 			n, err := strconv.Atoi(text)
 			if err != nil || n < 1 || n > recorder.MaxKeep {
-				return d.Errf("keep takes a number from 1 to %d, not %q", recorder.MaxKeep, text)
+				return d.WrapErr(i18n.Errorf("keep takes a number from 1 to %d, not %q", recorder.MaxKeep, text))
 			}
 			h.Keep = n
 		case "bodies":
 			if d.NextArg() {
-				return d.Err("bodies takes no argument")
+				return d.WrapErr(i18n.Errorf("bodies takes no argument"))
 			}
 			h.Bodies = true
 		case "allow_remote":
 			h.AllowRemote, h.Hosts = true, d.RemainingArgs()
 		default:
-			return d.Errf("unknown option %q of countersign_inspector; it has keep, bodies and allow_remote", option)
+			return d.WrapErr(i18n.Errorf("unknown option %q of countersign_inspector; it has keep, bodies and allow_remote", option))
 		}
 	}
 	return nil

@@ -7,7 +7,6 @@
 package inspector
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -18,6 +17,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/countersign/caddy-countersign/module/app"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/inspector/recorder"
 )
 
@@ -85,7 +85,7 @@ func (p pooled) Destruct() error {
 func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := h.provision(ctx); err != nil {
 		if h.Line != "" {
-			return fmt.Errorf("%w, at %s", err, h.Line)
+			return i18n.Errorf("%w, at %s", err, h.Line)
 		}
 		return err
 	}
@@ -97,10 +97,10 @@ func (h *Handler) provision(ctx caddy.Context) error {
 		h.Keep = recorder.DefaultKeep
 	}
 	if h.Keep < 1 || h.Keep > recorder.MaxKeep {
-		return fmt.Errorf("countersign_inspector: keep is a number from 1 to %d, not %d", recorder.MaxKeep, h.Keep)
+		return i18n.Errorf("countersign_inspector: keep is a number from 1 to %d, not %d", recorder.MaxKeep, h.Keep)
 	}
 	if len(h.Hosts) > 0 && !h.AllowRemote {
-		return errors.New("countersign_inspector: hosts are for allow_remote")
+		return i18n.Errorf("countersign_inspector: hosts are for allow_remote")
 	}
 	h.done = make(chan struct{})
 	h.close = sync.OnceFunc(func() { close(h.done) })

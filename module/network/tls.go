@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -114,7 +113,7 @@ const (
 func CheckLegacy(words []string) error {
 	for _, word := range words {
 		if word != LegacyTLS10 && word != LegacyRSA && word != Legacy3DES {
-			return fmt.Errorf("legacy_tls takes 1.0, rsa and 3des, not %q", word)
+			return i18n.Errorf("legacy_tls takes 1.0, rsa and 3des, not %q", word)
 		}
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 
 	"github.com/countersign/caddy-countersign/module/app"
 	"github.com/countersign/caddy-countersign/module/directive"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/protocol"
 	"github.com/countersign/caddy-countersign/module/scheme"
 	"github.com/countersign/caddy-countersign/module/stores"
@@ -49,7 +50,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	h.Line = directive.Where(d)
 	at := directive.At(d)
 	if !d.NextArg() {
-		return d.Errf("countersign_notify needs a scheme: %s", strings.Join(protocol.Names(h.recipes), ", "))
+		return d.WrapErr(i18n.Errorf("countersign_notify needs a scheme: %s", strings.Join(protocol.Names(h.recipes), ", ")))
 	}
 	name := d.Val()
 	h.Scheme.Name = name
@@ -57,7 +58,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return d.WrapErr(err)
 	}
 	if d.NextArg() {
-		return d.Errf("countersign_notify takes one scheme and no more; the application stands behind it, for instance as: reverse_proxy %s", d.Val())
+		return d.WrapErr(i18n.Errorf("countersign_notify takes one scheme and no more; the application stands behind it, for instance as: reverse_proxy %s", d.Val()))
 	}
 	p := &parser{h: h}
 	if err := p.parse(d); err != nil {
@@ -65,10 +66,10 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}
 	s, err := notifier(h.Scheme, h.recipes)
 	if err != nil {
-		return at("%w", err)
+		return at(err)
 	}
 	if h.Reference == "" {
-		return at("countersign_notify %s needs keys; add: keys <reference>", name)
+		return at(i18n.Errorf("countersign_notify %s needs keys; add: keys <reference>", name))
 	}
 	// What the scheme signs can depend on all of its options.
 	for _, check := range p.later {
@@ -90,7 +91,7 @@ func (p *parser) parse(d *caddyfile.Dispenser) error {
 	for d.NextBlock(0) {
 		option := d.Val()
 		if seen[option] && option != "expect" {
-			return d.Errf("%s is given twice", option)
+			return d.WrapErr(i18n.Errorf("%s is given twice", option))
 		}
 		seen[option] = true
 		if err := p.option(d, option); err != nil {
@@ -124,14 +125,14 @@ func (p *parser) option(d *caddyfile.Dispenser, option string) (err error) {
 		})
 	case "ack":
 		if err = directive.Text(d, option, &h.Ack); err == nil && strings.TrimSpace(h.Ack) == "" {
-			err = d.Err("ack takes a text that is not only white space")
+			err = d.WrapErr(i18n.Errorf("ack takes a text that is not only white space"))
 		}
 	case "once":
 		h.Once, err = parseOnce(d)
 	case "expect":
 		args := d.RemainingArgs()
 		if len(args) != 2 {
-			return d.Err("expect takes a signed member and its value, as in: expect mchNo M1623997351")
+			return d.WrapErr(i18n.Errorf("expect takes a signed member and its value, as in: expect mchNo M1623997351"))
 		}
 		e := Expectation{Member: args[0], Value: args[1]}
 		h.Expect = append(h.Expect, e)
@@ -154,29 +155,29 @@ func parseNumber(d *caddyfile.Dispenser, option string, to *int64) error {
 	}
 	n, err := strconv.ParseInt(value, 10, 64)
 	if err != nil || n < 1 {
-		return d.Errf("%s must be a number from 1, not %q", option, value)
+		return d.WrapErr(i18n.Errorf("%s must be a number from 1, not %q", option, value))
 	}
 	*to = n
 	return nil
 }
 
 // placed gives an error its place in the Caddyfile.
-func placed(at func(format string, args ...any) error, err error) error {
+func placed(at func(error) error, err error) error {
 	if err == nil {
 		return nil
 	}
-	return at("%w", err)
+	return at(err)
 }
 
 // parseOnce reads "once <duration> [<store> [<argument>...]]" with the store's
 // block.
 func parseOnce(d *caddyfile.Dispenser) (*Once, error) {
 	if !d.NextArg() {
-		return nil, d.Err("once takes a duration, such as 24h, and may name a store")
+		return nil, d.WrapErr(i18n.Errorf("once takes a duration, such as 24h, and may name a store"))
 	}
 	keep, err := directive.ParseDuration(d.Val())
 	if err != nil {
-		return nil, d.Errf("once takes a duration such as 24h, not %q", d.Val())
+		return nil, d.WrapErr(i18n.Errorf("once takes a duration such as 24h, not %q", d.Val()))
 	}
 	once := &Once{For: keep}
 	if !d.NextArg() {

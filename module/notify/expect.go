@@ -1,7 +1,6 @@
 package notify
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -27,13 +26,13 @@ type Expectation struct {
 func (e Expectation) check(rules *scheme.Description) error {
 	switch {
 	case e.Member == "" || e.Value == "":
-		return fmt.Errorf("expect needs a member and a value")
+		return i18n.Errorf("expect needs a member and a value")
 	case e.Value == "*":
-		return fmt.Errorf("expect %s * takes every value, and so protects from nothing; give the value, or its beginning and a *", e.Member)
+		return i18n.Errorf("expect %s * takes every value, and so protects from nothing; give the value, or its beginning and a *", e.Member)
 	case strings.TrimSpace(e.Member) != e.Member, slices.Contains(strings.Split(e.Member, "."), ""), strings.Contains(e.Member, "*"):
-		return fmt.Errorf("expect cannot name %q, which no notification has; write a member as in mchNo or bizData.oriOrgTrace", e.Member)
+		return i18n.Errorf("expect cannot name %q, which no notification has; write a member as in mchNo or bizData.oriOrgTrace", e.Member)
 	case !rules.Notification.Covers(e.path()):
-		return fmt.Errorf("expect cannot name %s: %s does not sign it in a notification, so anybody could edit it", e.Member, rules.Name)
+		return i18n.Errorf("expect cannot name %s: %s does not sign it in a notification, so anybody could edit it", e.Member, rules.Name)
 	}
 	return nil
 }

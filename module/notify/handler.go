@@ -132,7 +132,7 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := h.provision(ctx); err != nil {
 		if h.Line != "" {
-			return fmt.Errorf("%w, at %s", err, h.Line)
+			return i18n.Errorf("%w, at %s", err, h.Line)
 		}
 		return err
 	}
@@ -147,7 +147,7 @@ func (h *Handler) provision(ctx caddy.Context) error {
 		return err
 	}
 	if h.Scheme.Name == "" {
-		return fmt.Errorf("countersign_notify needs a scheme")
+		return i18n.Errorf("countersign_notify needs a scheme")
 	}
 	a, err := app.Of(ctx)
 	if err != nil {
@@ -201,7 +201,7 @@ func notifier(c protocol.Config, recipes protocol.Recipes) (scheme.Scheme, error
 		return nil, err
 	}
 	if s.Describe().Notification == nil {
-		return nil, fmt.Errorf("the provider of the scheme %s sends no notifications, or its recipe has no block for them", c.Name)
+		return nil, i18n.Errorf("the provider of the scheme %s sends no notifications, or its recipe has no block for them", c.Name)
 	}
 	return s, nil
 }
@@ -227,17 +227,17 @@ func (h *Handler) fillIn() error {
 		h.ack = ackRule{text: strings.TrimSpace(h.Ack), ignoreCase: h.rules.Notify.IgnoreCase}
 	}
 	if h.MaxRequestBody < 0 || h.MaxInFlight < 0 || h.Timeout < 0 || h.Window < 0 {
-		return fmt.Errorf("timeout, window, max_in_flight and max_request_body must be positive")
+		return i18n.Errorf("timeout, window, max_in_flight and max_request_body must be positive")
 	}
 	if h.As != "" && h.As != "json" && h.As != "wire" {
-		return fmt.Errorf("as cannot be %q; it is json or wire", h.As)
+		return i18n.Errorf("as cannot be %q; it is json or wire", h.As)
 	}
 	return checkWindow(h.Window, h.rules)
 }
 
 func checkWindow(window caddy.Duration, rules *scheme.Description) error {
 	if window != 0 && rules.Notify.Time == nil {
-		return fmt.Errorf("window cannot be given: %s signs no time stamp in its notifications; use once against repeats", rules.Name)
+		return i18n.Errorf("window cannot be given: %s signs no time stamp in its notifications; use once against repeats", rules.Name)
 	}
 	return nil
 }
@@ -251,10 +251,10 @@ func (h *Handler) provisionExpect() error {
 		}
 		var err error
 		if e.Value, err = repl.ReplaceOrErr(e.Value, true, true); err != nil {
-			return fmt.Errorf("the value expected of %s: %w", e.Member, err)
+			return i18n.Errorf("the value expected of %s: %w", e.Member, err)
 		}
 		if err := e.check(h.rules); err != nil {
-			return fmt.Errorf("with its placeholders filled in: %w", err)
+			return i18n.Errorf("with its placeholders filled in: %w", err)
 		}
 		resolved = append(resolved, e)
 	}
@@ -265,12 +265,12 @@ func (h *Handler) provisionExpect() error {
 func (h *Handler) provisionKeys(a *app.App) error {
 	h.language = a.ProblemLanguage()
 	if h.Reference == "" {
-		return fmt.Errorf("countersign_notify needs keys; add `keys <reference>`")
+		return i18n.Errorf("countersign_notify needs keys; add `keys <reference>`")
 	}
 	// {body.x} is for the notification; everything else is known now.
 	text, err := caddy.NewReplacer().ReplaceOrErr(h.Reference, true, false)
 	if err != nil {
-		return fmt.Errorf("the key reference: %w", err)
+		return i18n.Errorf("the key reference: %w", err)
 	}
 	if h.reference, err = keys.ParseTemplate(text); err != nil {
 		return err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"net/url"
 	"time"
@@ -45,18 +44,18 @@ func (o *Once) provision(ctx caddy.Context) (stores.Store, error) {
 		return nil, nil
 	}
 	if o.For <= 0 {
-		return nil, fmt.Errorf("once needs a duration, such as 24h")
+		return nil, i18n.Errorf("once needs a duration, such as 24h")
 	}
 	if len(o.StoreRaw) == 0 {
 		o.StoreRaw = json.RawMessage(`{"name":"memory"}`)
 	}
 	loaded, err := ctx.LoadModule(o, "StoreRaw")
 	if err != nil {
-		return nil, fmt.Errorf("setting up the store: %w", err)
+		return nil, i18n.Errorf("setting up the store: %w", err)
 	}
 	store, ok := loaded.(stores.Store)
 	if !ok {
-		return nil, fmt.Errorf("module %T is no store", loaded)
+		return nil, i18n.Errorf("module %T is no store", loaded)
 	}
 	return store, nil
 }

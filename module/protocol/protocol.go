@@ -4,13 +4,13 @@ package protocol
 
 import (
 	"encoding/json"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/providers"
 	"github.com/countersign/caddy-countersign/module/recipe"
 	"github.com/countersign/caddy-countersign/module/scheme"
@@ -69,7 +69,7 @@ func (c *Config) UnmarshalJSON(text []byte) error {
 			several = []string{one}
 		case json.Unmarshal(raw, &several) == nil:
 		default:
-			return fmt.Errorf("the option %s of a scheme is a string or a list of strings", name)
+			return i18n.Errorf("the option %s of a scheme is a string or a list of strings", name)
 		}
 		if name == "name" {
 			c.Name = several[0]
@@ -119,7 +119,7 @@ func find(name string, own Recipes) (recipe.Recipe, Configurable, error) {
 	if s := goScheme(name); s != nil {
 		return recipe.Recipe{}, s, nil
 	}
-	return recipe.Recipe{}, nil, fmt.Errorf("unknown scheme %q; known are %s", name, strings.Join(Names(own), ", "))
+	return recipe.Recipe{}, nil, i18n.Errorf("unknown scheme %q; known are %s", name, strings.Join(Names(own), ", "))
 }
 
 // Options are the options of a scheme.
@@ -144,7 +144,7 @@ func (c Config) Load(own Recipes) (scheme.Scheme, error) {
 		return recipe.Compile(c.Name, r, c.Settings)
 	}
 	if err := s.Configure(c.Settings); err != nil {
-		return nil, fmt.Errorf("scheme %s: %w", c.Name, err)
+		return nil, i18n.Errorf("scheme %s: %w", c.Name, err)
 	}
 	return s, nil
 }
@@ -161,7 +161,7 @@ func (c *Config) Set(own Recipes, option string, args []string) error {
 		for i, o := range options {
 			names[i] = o.Name
 		}
-		return fmt.Errorf("unknown option %q; besides the common ones, %s has %s", option, c.Name, strings.Join(names, ", "))
+		return i18n.Errorf("unknown option %q; besides the common ones, %s has %s", option, c.Name, strings.Join(names, ", "))
 	}
 	if err := options[at].Check(args); err != nil {
 		return err

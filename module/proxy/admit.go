@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"bytes"
-	"fmt"
 	"mime"
 	"net/http"
 	"regexp"
@@ -149,13 +148,13 @@ var headerName = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
 // checkForward refuses headers that must not be forwarded.
 func checkForward(name string) error {
 	if !headerName.MatchString(name) || strings.Contains(name, "*") {
-		return fmt.Errorf("forward_headers cannot name %q: it is no name of a header, and there are no patterns", name)
+		return i18n.Errorf("forward_headers cannot name %q: it is no name of a header, and there are no patterns", name)
 	}
 	switch http.CanonicalHeaderKey(name) {
 	case "Idempotency-Key", "X-Idempotency-Key":
-		return fmt.Errorf("forward_headers cannot name %s: with it Go's HTTP client sends a POST a second time when a connection breaks", name)
+		return i18n.Errorf("forward_headers cannot name %s: with it Go's HTTP client sends a POST a second time when a connection breaks", name)
 	case "Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Te", "Trailer", "Upgrade", "Expect", "Content-Length", "Content-Encoding", "Host", "Accept-Encoding":
-		return fmt.Errorf("forward_headers cannot name %s: it belongs to the connection, not to the request", name)
+		return i18n.Errorf("forward_headers cannot name %s: it belongs to the connection, not to the request", name)
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"encoding/json"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"github.com/countersign/caddy-countersign/module/app"
 	"github.com/countersign/caddy-countersign/module/directive"
 	"github.com/countersign/caddy-countersign/module/guard"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/network"
 	"github.com/countersign/caddy-countersign/module/problem"
 	"github.com/countersign/caddy-countersign/module/protocol"
@@ -63,7 +63,7 @@ func parseHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	line := directive.Where(h.Dispenser)
 	at := directive.At(h.Dispenser)
 	if !h.NextArg() {
-		return nil, h.Err("countersign needs a scheme and at least one upstream, as in: countersign easypay https://provider.example")
+		return nil, h.WrapErr(i18n.Errorf("countersign needs a scheme and at least one upstream, as in: countersign easypay https://provider.example"))
 	}
 	name := h.Val()
 	upstreams := h.RemainingArgs()
@@ -73,10 +73,10 @@ func parseHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 		return nil, err
 	}
 	if len(upstreams) == 0 && !p.findsUpstreams() {
-		return nil, at("countersign %s needs at least one upstream, as in: countersign %s https://provider.example", name, name)
+		return nil, at(i18n.Errorf("countersign %s needs at least one upstream, as in: countersign %s https://provider.example", name, name))
 	}
 	if t.Reference == "" {
-		return nil, at("countersign %s needs keys; add: keys <reference>", name)
+		return nil, at(i18n.Errorf("countersign %s needs keys; add: keys <reference>", name))
 	}
 	rp, err := p.proxyOf(h, upstreams, start)
 	if err != nil {
@@ -86,11 +86,11 @@ func parseHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 		return nil, err
 	}
 	if err := checkHosts(t, upstreams, rp); err != nil {
-		return nil, at("%w", err)
+		return nil, at(err)
 	}
 	rp.TransportRaw = caddyconfig.JSONModuleObject(t, "protocol", "countersign", nil)
 	if err := t.checkProxy(rp); err != nil {
-		return nil, at("%w", err)
+		return nil, at(err)
 	}
 	return &Handler{ProxyRaw: caddyconfig.JSONModuleObject(rp, "handler", "reverse_proxy", nil)}, nil
 }
@@ -101,11 +101,11 @@ func parseProblem(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	if h.NextArg() {
 		handler.Reason = problem.Reason(h.Val())
 		if _, ok := made[handler.Reason]; !ok {
-			return nil, h.Errf("countersign_problem makes unknown_route or overloaded, not %q; without a word it answers with the problem of handle_errors", h.Val())
+			return nil, h.WrapErr(i18n.Errorf("countersign_problem makes unknown_route or overloaded, not %q; without a word it answers with the problem of handle_errors", h.Val()))
 		}
 	}
 	if h.NextArg() || h.NextBlock(0) {
-		return nil, h.Err("countersign_problem takes one reason at most, unknown_route or overloaded, and no block")
+		return nil, h.WrapErr(i18n.Errorf("countersign_problem takes one reason at most, unknown_route or overloaded, and no block"))
 	}
 	return handler, nil
 }
@@ -148,7 +148,7 @@ func (p *parser) parse(d *caddyfile.Dispenser, name string) error {
 	for d.NextBlock(nesting) {
 		option := d.Val()
 		if p.seen[option] && !slices.Contains(guard.Words(), option) {
-			return d.Errf("%s is given twice", option)
+			return d.WrapErr(i18n.Errorf("%s is given twice", option))
 		}
 		p.seen[option] = true
 		if err := p.option(d, option); err != nil {
@@ -160,7 +160,7 @@ func (p *parser) parse(d *caddyfile.Dispenser, name string) error {
 		if strings.Contains(err.Error(), d.File()+":") {
 			return err
 		}
-		return fmt.Errorf("%w, at %s", err, p.t.Line)
+		return i18n.Errorf("%w, at %s", err, p.t.Line)
 	}
 	return nil
 }
@@ -193,7 +193,7 @@ func (p *parser) option(d *caddyfile.Dispenser, option string) error {
 		}
 		n, err := strconv.ParseInt(value, 10, 64)
 		if err != nil || n < 1 {
-			return d.Errf("max_in_flight must be a number from 1, not %q", value)
+			return d.WrapErr(i18n.Errorf("max_in_flight must be a number from 1, not %q", value))
 		}
 		t.MaxInFlight = n
 	case "forward_headers":
@@ -216,18 +216,18 @@ func (p *parser) option(d *caddyfile.Dispenser, option string) error {
 		return directive.Take(d, directive.Enum(option, &t.As, "json", "wire"))
 	case "allow_plaintext_upstream":
 		if d.NextArg() {
-			return d.Err("allow_plaintext_upstream takes no value")
+			return d.WrapErr(i18n.Errorf("allow_plaintext_upstream takes no value"))
 		}
 		t.AllowPlaintextUpstream = true
 	case "http":
 		return p.http(d)
 	case "reverse_proxy":
 		if d.NextArg() {
-			return d.Err("reverse_proxy takes only a block here; the upstreams stand behind the scheme")
+			return d.WrapErr(i18n.Errorf("reverse_proxy takes only a block here; the upstreams stand behind the scheme"))
 		}
 		p.proxy = d.NewFromNextSegment()
 		if !hasBlock(p.proxy) {
-			return d.Err("reverse_proxy needs a block with what reverse_proxy takes; without one leave it out")
+			return d.WrapErr(i18n.Errorf("reverse_proxy needs a block with what reverse_proxy takes; without one leave it out"))
 		}
 	default:
 		if slices.Contains(guard.Words(), option) {
@@ -255,11 +255,11 @@ func hasBlock(segment *caddyfile.Dispenser) bool {
 // http reads what Caddy's own transport takes.
 func (p *parser) http(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
-		return d.Err("http takes only a block")
+		return d.WrapErr(i18n.Errorf("http takes only a block"))
 	}
 	segment := d.NewFromNextSegment()
 	if !hasBlock(segment) {
-		return d.Err("http needs a block with what transport http takes, as in: http { tls }; for TLS alone begin the upstream with https://")
+		return d.WrapErr(i18n.Errorf("http needs a block with what transport http takes, as in: http { tls }; for TLS alone begin the upstream with https://"))
 	}
 	inner := new(reverseproxy.HTTPTransport)
 	if err := inner.UnmarshalCaddyfile(segment); err != nil {
@@ -300,7 +300,7 @@ func (p *parser) proxyOf(h httpcaddyfile.Helper, upstreams []string, start caddy
 		return nil, err
 	}
 	if len(rp.Upstreams) == 0 && len(rp.DynamicUpstreamsRaw) == 0 {
-		return nil, fmt.Errorf("countersign needs at least one upstream, at %s:%d", start.File, start.Line)
+		return nil, i18n.Errorf("countersign needs at least one upstream, at %s:%d", start.File, start.Line)
 	}
 	return rp, nil
 }
@@ -318,11 +318,11 @@ func refuse(d *caddyfile.Dispenser) error {
 	for d.NextBlock(0) {
 		switch d.Val() {
 		case "transport":
-			return d.Err("transport cannot be given: countersign is the transport; what transport http takes goes into http { }")
+			return d.WrapErr(i18n.Errorf("transport cannot be given: countersign is the transport; what transport http takes goes into http { }"))
 		case "lb_retry_match":
-			return d.Err("lb_retry_match is refused: a sealed request is never sent twice; failed dials are tried again without it")
+			return d.WrapErr(i18n.Errorf("lb_retry_match is refused: a sealed request is never sent twice; failed dials are tried again without it"))
 		case "request_buffers", "response_buffers", "buffer_requests", "buffer_responses", "max_buffer_size":
-			return d.Errf("%s cannot be given: bodies are read whole within max_request_body and max_response_body", d.Val())
+			return d.WrapErr(i18n.Errorf("%s cannot be given: bodies are read whole within max_request_body and max_response_body", d.Val()))
 		}
 		// Skip the arguments and the block of the option.
 		d.RemainingArgs()
@@ -340,7 +340,7 @@ func foldTLS(t *Transport, rp *reverseproxy.Handler) error {
 	}
 	var made reverseproxy.HTTPTransport
 	if err := json.Unmarshal(rp.TransportRaw, &made); err != nil {
-		return fmt.Errorf("reading the transport of the upstreams: %w", err)
+		return i18n.Errorf("reading the transport of the upstreams: %w", err)
 	}
 	if made.TLS != nil && !t.TLSEnabled() {
 		if err := t.EnableTLS(made.TLS); err != nil {
@@ -364,7 +364,7 @@ func foldTLS(t *Transport, rp *reverseproxy.Handler) error {
 func checkHosts(t *Transport, upstreams []string, rp *reverseproxy.Handler) error {
 	for _, u := range upstreams {
 		if strings.HasSuffix(u, "://") {
-			return fmt.Errorf("the upstream %s has no host; write it as in https://provider.example (a variable in it may not be set)", u)
+			return i18n.Errorf("the upstream %s has no host; write it as in https://provider.example (a variable in it may not be set)", u)
 		}
 	}
 	if !t.TLSEnabled() || t.HTTP.TLS.ServerName != "" || t.HTTP.TLS.InsecureSkipVerify {
@@ -372,7 +372,7 @@ func checkHosts(t *Transport, upstreams []string, rp *reverseproxy.Handler) erro
 	}
 	for _, u := range rp.Upstreams {
 		if strings.HasPrefix(u.Dial, ":") {
-			return fmt.Errorf("the upstream %s has no host, so that no certificate can be checked for it; write it as in https://provider.example, or give http { tls_server_name }", u.Dial)
+			return i18n.Errorf("the upstream %s has no host, so that no certificate can be checked for it; write it as in https://provider.example, or give http { tls_server_name }", u.Dial)
 		}
 	}
 	return nil

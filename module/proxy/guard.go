@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"fmt"
 	"net/http"
 	"net/url"
 	"path"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/guard"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/problem"
 )
 
@@ -108,8 +108,8 @@ func (t *Transport) checkGuard() error {
 func errUnsigned(scheme, member string, g *guard.Guard) error {
 	for _, r := range g.Rules {
 		if r.Limit != nil && r.Limit.Member == member || r.Budget != nil && r.Budget.Member == member {
-			return fmt.Errorf("%s does not sign %s in a request, so that a limit on it protects from nothing; name a member that it signs, at %s", scheme, member, r.Line)
+			return i18n.Errorf("%s does not sign %s in a request, so that a limit on it protects from nothing; name a member that it signs, at %s", scheme, member, r.Line)
 		}
 	}
-	return fmt.Errorf("%s does not sign %s in a request, so that a limit on it protects from nothing", scheme, member)
+	return i18n.Errorf("%s does not sign %s in a request, so that a limit on it protects from nothing", scheme, member)
 }

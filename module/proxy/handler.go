@@ -44,18 +44,18 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 // Provision sets up the reverse_proxy.
 func (h *Handler) Provision(ctx caddy.Context) error {
 	if len(h.ProxyRaw) == 0 {
-		return fmt.Errorf("the handler countersign needs a reverse_proxy with the transport countersign")
+		return i18n.Errorf("the handler countersign needs a reverse_proxy with the transport countersign")
 	}
 	loaded, err := ctx.LoadModule(h, "ProxyRaw")
 	if err != nil {
-		return fmt.Errorf("setting up the proxy: %w", err)
+		return i18n.Errorf("setting up the proxy: %w", err)
 	}
 	var ok bool
 	if h.proxy, ok = loaded.(*reverseproxy.Handler); !ok {
-		return fmt.Errorf("the handler countersign needs a reverse_proxy, not %T", loaded)
+		return i18n.Errorf("the handler countersign needs a reverse_proxy, not %T", loaded)
 	}
 	if h.transport, ok = h.proxy.Transport.(*Transport); !ok {
-		return fmt.Errorf("the handler countersign needs a reverse_proxy with the transport countersign")
+		return i18n.Errorf("the handler countersign needs a reverse_proxy with the transport countersign")
 	}
 	if len(h.proxy.Upstreams) == 1 {
 		h.transport.expected = h.transport.withoutPort(h.proxy.Upstreams[0].Dial)

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 
 	"github.com/caddyserver/caddy/v2"
@@ -43,7 +42,7 @@ var made = map[problem.Reason]i18n.Text{
 func (h *ProblemHandler) Provision(ctx caddy.Context) error {
 	h.logger = telemetry.NewLogger(ctx)
 	if _, ok := made[h.Reason]; h.Reason != "" && !ok {
-		return fmt.Errorf("countersign_problem makes unknown_route or overloaded, not %q", h.Reason)
+		return i18n.Errorf("countersign_problem makes unknown_route or overloaded, not %q", h.Reason)
 	}
 	var err error
 	h.language, err = app.LanguageOf(ctx)

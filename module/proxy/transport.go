@@ -4,7 +4,6 @@
 package proxy
 
 import (
-	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -145,14 +144,14 @@ func (*Transport) CaddyModule() caddy.ModuleInfo {
 // the request before it, and a malformed one would count against the provider.
 func (t *Transport) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the word "countersign"
-	return d.Err("transport countersign is the handler's own; write: countersign <scheme> <upstream> { … }, with what reverse_proxy takes in a block reverse_proxy { … }")
+	return d.WrapErr(i18n.Errorf("transport countersign is the handler's own; write: countersign <scheme> <upstream> { … }, with what reverse_proxy takes in a block reverse_proxy { … }"))
 }
 
 // Provision sets up the transport. It asks no network.
 func (t *Transport) Provision(ctx caddy.Context) error {
 	if err := t.provision(ctx); err != nil {
 		if t.Line != "" {
-			return fmt.Errorf("%w, at %s", err, t.Line)
+			return i18n.Errorf("%w, at %s", err, t.Line)
 		}
 		return err
 	}
@@ -169,7 +168,7 @@ func (t *Transport) provision(ctx caddy.Context) error {
 	t.inFlight = new(atomic.Int64)
 
 	if !insideHandler(ctx) {
-		return fmt.Errorf("the transport countersign is the handler's own: write `countersign <scheme> <upstream> { … }`, and what reverse_proxy takes into a block reverse_proxy { … } in it")
+		return i18n.Errorf("the transport countersign is the handler's own: write `countersign <scheme> <upstream> { … }`, and what reverse_proxy takes into a block reverse_proxy { … } in it")
 	}
 	a, err := app.Of(ctx)
 	if err != nil {
@@ -206,13 +205,13 @@ func (t *Transport) provision(ctx caddy.Context) error {
 			zap.String("profile", t.Profile))
 	}
 	if err := t.HTTP.Provision(ctx); err != nil {
-		return fmt.Errorf("setting up the http transport: %w", err)
+		return i18n.Errorf("setting up the http transport: %w", err)
 	}
 	if t.HTTP.Transport != nil {
 		t.AllowLegacyTLS(t.HTTP.Transport)
 		t.keepFromProxies()
 		if err := t.dialEveryAddress(); err != nil {
-			return fmt.Errorf("http { resolvers }: %w", err)
+			return i18n.Errorf("http { resolvers }: %w", err)
 		}
 		if t.cert, err = t.watchClientCert(); err != nil {
 			return err
@@ -235,7 +234,7 @@ func (t *Transport) AllowLegacyTLS(base *http.Transport) {
 // load makes the scheme.
 func (t *Transport) load(recipes protocol.Recipes) error {
 	if t.Scheme.Name == "" {
-		return fmt.Errorf("countersign needs a scheme, as in: countersign easypay https://provider.example")
+		return i18n.Errorf("countersign needs a scheme, as in: countersign easypay https://provider.example")
 	}
 	s, err := t.Scheme.Load(recipes)
 	if err != nil {
@@ -243,7 +242,7 @@ func (t *Transport) load(recipes protocol.Recipes) error {
 	}
 	t.scheme, t.rules, t.name = s, s.Describe(), t.Scheme.Name
 	if t.rules.Request == nil {
-		return fmt.Errorf("%s serves notifications only, as its recipe has no block request; use countersign_notify %s", t.name, t.name)
+		return i18n.Errorf("%s serves notifications only, as its recipe has no block request; use countersign_notify %s", t.name, t.name)
 	}
 	return t.checkGuard()
 }
@@ -266,7 +265,7 @@ func (t *Transport) fillIn() error {
 		t.MaxResponseBody = DefaultMaxResponseBody
 	}
 	if t.DialTimeout < 0 || t.Timeout < 0 || t.MaxRequestBody < 0 || t.MaxResponseBody < 0 || t.MaxInFlight < 0 {
-		return fmt.Errorf("timeouts and limits must be positive")
+		return i18n.Errorf("timeouts and limits must be positive")
 	}
 	if err := directive.OneOf("unsigned_responses", &t.UnsignedResponses, "reject", "pass"); err != nil {
 		return err
@@ -300,12 +299,12 @@ func (t *Transport) fillIn() error {
 func (t *Transport) provisionKeys(ctx caddy.Context, a *app.App) error {
 	t.language = a.ProblemLanguage()
 	if t.Reference == "" {
-		return fmt.Errorf("countersign needs keys; add `keys <reference>`")
+		return i18n.Errorf("countersign needs keys; add `keys <reference>`")
 	}
 	// {body.x} is for the request; everything else is known now.
 	text, err := caddy.NewReplacer().ReplaceOrErr(t.Reference, true, false)
 	if err != nil {
-		return fmt.Errorf("the key reference: %w", err)
+		return i18n.Errorf("the key reference: %w", err)
 	}
 	if t.reference, err = keys.ParseTemplate(text); err != nil {
 		return err

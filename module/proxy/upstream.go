@@ -1,8 +1,6 @@
 package proxy
 
 import (
-	"errors"
-	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -14,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 	"go.uber.org/zap"
 
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/keys/devkeys"
 	"github.com/countersign/caddy-countersign/module/network"
@@ -46,10 +45,10 @@ func (t *Transport) checkProxy(h *reverseproxy.Handler) error {
 		return nil
 	}
 	if h.LoadBalancing != nil && (len(h.LoadBalancing.RetryMatchRaw) > 0 || len(h.LoadBalancing.RetryMatch) > 0) {
-		return fmt.Errorf("lb_retry_match is refused: a sealed request is never sent twice; failed dials are tried again without it")
+		return i18n.Errorf("lb_retry_match is refused: a sealed request is never sent twice; failed dials are tried again without it")
 	}
 	if t.Guard != nil && h.Rewrite != nil {
-		return errors.New("guardrails decide on the request before reverse_proxy rewrites it: put the directive rewrite or method before countersign, in the place of rewrite and method in the block reverse_proxy")
+		return i18n.Errorf("guardrails decide on the request before reverse_proxy rewrites it: put the directive rewrite or method before countersign, in the place of rewrite and method in the block reverse_proxy")
 	}
 	if err := checkHeaderDown(h); err != nil {
 		return err
@@ -62,11 +61,11 @@ func (t *Transport) checkProxy(h *reverseproxy.Handler) error {
 			break
 		}
 		if strings.Contains(u.Dial, "{") {
-			return fmt.Errorf("the upstream %s has a placeholder, so that it is not known whether it is reached in plaintext; use https://, or allow_plaintext_upstream", u.Dial)
+			return i18n.Errorf("the upstream %s has a placeholder, so that it is not known whether it is reached in plaintext; use https://, or allow_plaintext_upstream", u.Dial)
 		}
 		addr, err := caddy.ParseNetworkAddress(u.Dial)
 		if err != nil {
-			return fmt.Errorf("the upstream %s: %w", u.Dial, err)
+			return i18n.Errorf("the upstream %s: %w", u.Dial, err)
 		}
 		if !network.Local(addr.Network, addr.Host) && !t.encrypts(strconv.FormatUint(uint64(addr.StartPort), 10)) {
 			return plaintextError(u.Dial)
@@ -85,7 +84,7 @@ func checkHeaderDown(h *reverseproxy.Handler) error {
 	names := slices.Concat(slices.Collect(maps.Keys(ops.Add)), slices.Collect(maps.Keys(ops.Set)), slices.Collect(maps.Keys(ops.Replace)))
 	for _, name := range names {
 		if strings.HasPrefix(http.CanonicalHeaderKey(name), "Countersign-") {
-			return fmt.Errorf("header_down %s is refused: an application takes it for the word of the sidecar, which sets it itself; leave it out", name)
+			return i18n.Errorf("header_down %s is refused: an application takes it for the word of the sidecar, which sets it itself; leave it out", name)
 		}
 	}
 	return nil
@@ -99,7 +98,7 @@ func (t *Transport) encrypts(port string) bool {
 }
 
 func plaintextError(address string) error {
-	return fmt.Errorf("the upstream %s would be reached in plaintext; use https:// (or http { tls }), or accept the risk with allow_plaintext_upstream", address)
+	return i18n.Errorf("the upstream %s would be reached in plaintext; use https:// (or http { tls }), or accept the risk with allow_plaintext_upstream", address)
 }
 
 // checkTry repeats the check of an upstream that is not on this machine, where its

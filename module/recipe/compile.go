@@ -2,9 +2,10 @@ package recipe
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/countersign/caddy-countersign/module/i18n"
 
 	"github.com/countersign/caddy-countersign/module/message"
 	"github.com/countersign/caddy-countersign/module/scheme"
@@ -33,11 +34,11 @@ func Compile(name string, r Recipe, settings Settings) (*Program, error) {
 		textLines: make(map[string]*Line), texts: make(map[string]*text), visiting: make(map[string]bool),
 	}
 	if err := c.declare(r, settings); err != nil {
-		return nil, fmt.Errorf("recipe %s: %w", name, err)
+		return nil, i18n.Errorf("recipe %s: %w", name, err)
 	}
 	c.wraps = r.wraps()
 	if err := c.compile(r); err != nil {
-		return nil, fmt.Errorf("recipe %s: %w%s", name, err, c.setBy(err, settings))
+		return nil, i18n.Errorf("recipe %s: %w%s", name, err, c.setBy(err, settings))
 	}
 	return c.p, nil
 }
@@ -85,7 +86,7 @@ func (c *compiler) declare(r Recipe, settings Settings) error {
 	for name, values := range settings {
 		o, ok := c.options[name]
 		if !ok {
-			return fmt.Errorf("it has no option %s; it has %s", name, strings.Join(c.p.OptionNames(), ", "))
+			return i18n.Errorf("it has no option %s; it has %s", name, strings.Join(c.p.OptionNames(), ", "))
 		}
 		if err := o.Check(values); err != nil {
 			return err
@@ -180,7 +181,7 @@ func (c *compiler) compile(r Recipe) error {
 
 func (c *compiler) compileBlocks(r Recipe, blocks map[string]Line, texts map[string]*Line) error {
 	if len(blocks) == 0 {
-		return fmt.Errorf("it has none of the blocks request, answer and notification, at %s", r.At)
+		return i18n.Errorf("it has none of the blocks request, answer and notification, at %s", r.At)
 	}
 	c.p.description = scheme.Description{Name: c.p.name, Methods: c.p.methods, Warnings: c.p.warnings}
 	if l, ok := blocks["request"]; ok {
@@ -210,7 +211,7 @@ func (c *compiler) text(name string) (*text, error) {
 	}
 	l := c.textLines[name]
 	if l == nil {
-		return nil, fmt.Errorf("the recipe has no text %s", name)
+		return nil, i18n.Errorf("the recipe has no text %s", name)
 	}
 	if c.visiting[name] {
 		return nil, l.errorf("text %s reads itself", name)

@@ -1,10 +1,11 @@
 package recipe
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // Option is an option of a recipe, which a configuration sets.
@@ -58,20 +59,20 @@ var reserved = []string{
 // Check reports why values cannot be the option's, or nil.
 func (o Option) Check(values []string) error {
 	if len(values) == 0 && o.List {
-		return fmt.Errorf("%s needs at least one value", o.Name)
+		return i18n.Errorf("%s needs at least one value", o.Name)
 	}
 	if len(values) == 0 || len(values) > 1 && !o.List {
-		return fmt.Errorf("%s takes exactly one value, not %d", o.Name, len(values))
+		return i18n.Errorf("%s takes exactly one value, not %d", o.Name, len(values))
 	}
 	for _, value := range values {
 		if !utf8.ValidString(value) {
-			return fmt.Errorf("the value of %s is not UTF-8; set the terminal's character encoding to UTF-8", o.Name)
+			return i18n.Errorf("the value of %s is not UTF-8; set the terminal's character encoding to UTF-8", o.Name)
 		}
 		if len(o.Values) == 0 && value == "" {
-			return fmt.Errorf("%s is empty; give a value, or leave the option out", o.Name)
+			return i18n.Errorf("%s is empty; give a value, or leave the option out", o.Name)
 		}
 		if len(o.Values) > 0 && !slices.Contains(o.Values, value) {
-			return fmt.Errorf("%s cannot be %q; it is one of %s", o.Name, value, strings.Join(o.Values, ", "))
+			return i18n.Errorf("%s cannot be %q; it is one of %s", o.Name, value, strings.Join(o.Values, ", "))
 		}
 	}
 	return nil

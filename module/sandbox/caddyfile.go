@@ -8,6 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/countersign/caddy-countersign/module/app"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/protocol"
 )
 
@@ -32,17 +33,17 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the word "countersign_sandbox"
 	h.Line = fmt.Sprintf("%s:%d", d.File(), d.Line())
 	if !d.AllArgs(&h.Scheme) {
-		return d.Err("countersign_sandbox takes a scheme, such as easypay, or a recipe; caddy countersign recipe list shows those that ship")
+		return d.WrapErr(i18n.Errorf("countersign_sandbox takes a scheme, such as easypay, or a recipe; caddy countersign recipe list shows those that ship"))
 	}
 	_, byHand := providers[h.Scheme]
 	if _, err := protocol.Options(h.Scheme, h.recipes); err != nil && !byHand {
-		return d.Errf("there is no sandbox for %q: it is no recipe; caddy countersign recipe list shows those that ship", h.Scheme)
+		return d.WrapErr(i18n.Errorf("there is no sandbox for %q: it is no recipe; caddy countersign recipe list shows those that ship", h.Scheme))
 	}
 	for d.NextBlock(0) {
 		switch option := d.Val(); option {
 		case "keys":
 			if h.Reference != "" {
-				return d.Err("keys is given twice")
+				return d.WrapErr(i18n.Errorf("keys is given twice"))
 			}
 			switch args := d.RemainingArgs(); len(args) {
 			case 1:
@@ -50,14 +51,14 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			case 2:
 				h.Source, h.Reference = args[0], args[1]
 			default:
-				return d.Err("keys takes a reference, or the name of a source and a reference")
+				return d.WrapErr(i18n.Errorf("keys takes a reference, or the name of a source and a reference"))
 			}
 		case "notify":
 			if h.Notify != "" {
-				return d.Err("notify is given twice")
+				return d.WrapErr(i18n.Errorf("notify is given twice"))
 			}
 			if !d.AllArgs(&h.Notify) {
-				return d.Err("notify takes one address")
+				return d.WrapErr(i18n.Errorf("notify takes one address"))
 			}
 		case "answer", "notification":
 			to := &h.Answer
@@ -65,14 +66,14 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				to = &h.Notification
 			}
 			if *to != "" {
-				return d.Errf("%s is given twice", option)
+				return d.WrapErr(i18n.Errorf("%s is given twice", option))
 			}
 			if !d.AllArgs(to) || *to == "" {
-				return d.Errf("%s takes one JSON object, in backquotes", option)
+				return d.WrapErr(i18n.Errorf("%s takes one JSON object, in backquotes", option))
 			}
 		default:
 			if byHand {
-				return d.Errf("unknown option %q of countersign_sandbox %s; it has keys and notify", option, h.Scheme)
+				return d.WrapErr(i18n.Errorf("unknown option %q of countersign_sandbox %s; it has keys and notify", option, h.Scheme))
 			}
 			if err := h.setOption(option, d.RemainingArgs()); err != nil {
 				return d.WrapErr(err)
@@ -80,10 +81,10 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		}
 	}
 	if h.Reference == "" {
-		return fmt.Errorf("countersign_sandbox %s needs keys; add: keys <reference>, at %s", h.Scheme, h.Line)
+		return i18n.Errorf("countersign_sandbox %s needs keys; add: keys <reference>, at %s", h.Scheme, h.Line)
 	}
 	if _, err := h.newPlayer(h.recipes); err != nil {
-		return fmt.Errorf("%w, at %s", err, h.Line)
+		return i18n.Errorf("%w, at %s", err, h.Line)
 	}
 	return nil
 }
@@ -91,11 +92,11 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 // setOption sets an option of the recipe.
 func (h *Handler) setOption(option string, args []string) error {
 	if _, twice := h.Options[option]; twice {
-		return fmt.Errorf("%s is given twice", option)
+		return i18n.Errorf("%s is given twice", option)
 	}
 	config := protocol.Config{Name: h.Scheme, Settings: h.Options}
 	if err := config.Set(h.recipes, option, args); err != nil {
-		return fmt.Errorf("%w; besides, a sandbox has keys, notify, answer and notification", err)
+		return i18n.Errorf("%w; besides, a sandbox has keys, notify, answer and notification", err)
 	}
 	h.Options = config.Settings
 	return nil

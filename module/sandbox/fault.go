@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"fmt"
 	"maps"
 	"net"
 	"net/http"
@@ -9,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/sandbox/provider"
 )
 
@@ -34,12 +34,12 @@ func faultOf(r *http.Request) (fault, error) {
 	case "bad_signature", "wrong_key", "tampered", "unsigned", "mismatch":
 		f.ofMessage = provider.Fault(f.name)
 	default:
-		return fault{}, fmt.Errorf("there is no fault %q; there are %s", f.name, strings.Join(faults, ", "))
+		return fault{}, i18n.Errorf("there is no fault %q; there are %s", f.name, strings.Join(faults, ", "))
 	}
 	if text := query.Get("delay"); text != "" {
 		delay, err := time.ParseDuration(text)
 		if err != nil || delay < 0 || delay > slowest {
-			return fault{}, fmt.Errorf("delay must be a duration up to %s", slowest)
+			return fault{}, i18n.Errorf("delay must be a duration up to %s", slowest)
 		}
 		f.delay = delay
 	}

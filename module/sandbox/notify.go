@@ -3,7 +3,6 @@ package sandbox
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -13,6 +12,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/network"
 	"github.com/countersign/caddy-countersign/module/sandbox/provider"
 )
@@ -39,7 +39,7 @@ type notifier struct {
 func newNotifier(target string, logger *zap.Logger) (*notifier, error) {
 	u, err := url.Parse(target)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, fmt.Errorf("notify must be an http or https address, not %q", target)
+		return nil, i18n.Errorf("notify must be an http or https address, not %q", target)
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	return &notifier{

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/protocol"
 	"github.com/countersign/caddy-countersign/module/sandbox/provider"
@@ -66,7 +67,7 @@ func (h *Handler) newPlayer(own protocol.Recipes) (player, error) {
 		return newFromRecipe(h, own)
 	}
 	if len(h.Options) > 0 || h.Answer != "" || h.Notification != "" {
-		return nil, fmt.Errorf("the sandbox of %s is written by hand; it has keys and notify", h.Scheme)
+		return nil, i18n.Errorf("the sandbox of %s is written by hand; it has keys and notify", h.Scheme)
 	}
 	return &byHand{h.Scheme, make()}, nil
 }

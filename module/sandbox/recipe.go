@@ -2,7 +2,6 @@ package sandbox
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -11,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/message"
 	"github.com/countersign/caddy-countersign/module/protocol"
 	"github.com/countersign/caddy-countersign/module/recipe"
@@ -31,7 +31,7 @@ type fromRecipe struct {
 
 func newFromRecipe(h *Handler, own protocol.Recipes) (*fromRecipe, error) {
 	if _, err := protocol.Options(h.Scheme, own); err != nil {
-		return nil, fmt.Errorf("there is no sandbox for %q: it is no recipe; caddy countersign recipe list shows those that ship", h.Scheme)
+		return nil, i18n.Errorf("there is no sandbox for %q: it is no recipe; caddy countersign recipe list shows those that ship", h.Scheme)
 	}
 	loaded, err := protocol.Config{Name: h.Scheme, Settings: h.Options}.Load(own)
 	if err != nil {
@@ -40,7 +40,7 @@ func newFromRecipe(h *Handler, own protocol.Recipes) (*fromRecipe, error) {
 	f := &fromRecipe{name: h.Scheme}
 	var ok bool
 	if f.program, ok = loaded.(*recipe.Program); !ok {
-		return nil, fmt.Errorf("%s is written in Go; a sandbox plays recipes", h.Scheme)
+		return nil, i18n.Errorf("%s is written in Go; a sandbox plays recipes", h.Scheme)
 	}
 	if f.peer, err = f.program.Peer(); err != nil {
 		return nil, err
@@ -55,22 +55,22 @@ func newFromRecipe(h *Handler, own protocol.Recipes) (*fromRecipe, error) {
 			continue
 		}
 		if !t.has {
-			return nil, fmt.Errorf("the recipe %s has nothing that %s could be for; remove it", h.Scheme, t.word)
+			return nil, i18n.Errorf("the recipe %s has nothing that %s could be for; remove it", h.Scheme, t.word)
 		}
 		if *t.to, err = f.peer.ParseTemplate(t.text); err != nil {
-			return nil, fmt.Errorf("%s: %w", t.word, err)
+			return nil, i18n.Errorf("%s: %w", t.word, err)
 		}
 	}
 	if h.Notify != "" {
 		if d.Notification == nil {
-			return nil, fmt.Errorf("the recipe %s has no notifications; remove notify", h.Scheme)
+			return nil, i18n.Errorf("the recipe %s has no notifications; remove notify", h.Scheme)
 		}
 		if f.notify, err = url.Parse(h.Notify); err != nil {
-			return nil, fmt.Errorf("notify must be an http or https address, not %q", h.Notify)
+			return nil, i18n.Errorf("notify must be an http or https address, not %q", h.Notify)
 		}
 	}
 	if d.Request == nil && h.Notify == "" {
-		return nil, fmt.Errorf("the recipe %s has notifications only; add: notify <address>, and POST to …/send-notification", h.Scheme)
+		return nil, i18n.Errorf("the recipe %s has notifications only; add: notify <address>, and POST to …/send-notification", h.Scheme)
 	}
 	return f, nil
 }
@@ -158,7 +158,7 @@ func (f *fromRecipe) play(q *question) provider.Answer {
 	if f.notify != nil && q.fault == "" {
 		n, err := f.notificationFor(q, received, nil)
 		if err != nil {
-			return provider.Unable(fmt.Errorf("making the notification: %w", err))
+			return provider.Unable(i18n.Errorf("making the notification: %w", err))
 		}
 		answer.Notification = n
 	}
@@ -214,20 +214,20 @@ func (h *Handler) serveTrigger(w http.ResponseWriter, f *fromRecipe, q *question
 		return nil
 	}
 	if fault.name != "" && fault.ofMessage == "" {
-		return refuse(fmt.Errorf("the fault %s is one of answers; a notification has bad_signature, wrong_key, tampered and unsigned", fault.name))
+		return refuse(i18n.Errorf("the fault %s is one of answers; a notification has bad_signature, wrong_key, tampered and unsigned", fault.name))
 	}
 	if q.keys, err = h.keys(q); err != nil {
-		return refuse(fmt.Errorf("the sandbox has no keys: %w", err))
+		return refuse(i18n.Errorf("the sandbox has no keys: %w", err))
 	}
 	var given *body.Object
 	if len(strings.TrimSpace(string(q.text))) > 0 {
 		if given, err = body.Parse(q.text); err != nil {
-			return refuse(fmt.Errorf("the body holds the members of the notification, as JSON: %w", err))
+			return refuse(i18n.Errorf("the body holds the members of the notification, as JSON: %w", err))
 		}
 	}
 	n, err := f.notificationFor(q, nil, given)
 	if err != nil {
-		return refuse(fmt.Errorf("the notification could not be made: %w", err))
+		return refuse(i18n.Errorf("the notification could not be made: %w", err))
 	}
 	var result sent
 	status, answer, err := h.notifier.post(*n)

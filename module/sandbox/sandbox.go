@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/countersign/caddy-countersign/module/app"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/protocol"
 	"github.com/countersign/caddy-countersign/module/recipe"
@@ -98,7 +99,7 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := h.provision(ctx); err != nil {
 		if h.Line != "" {
-			return fmt.Errorf("%w, at %s", err, h.Line)
+			return i18n.Errorf("%w, at %s", err, h.Line)
 		}
 		return err
 	}
@@ -118,12 +119,12 @@ func (h *Handler) provision(ctx caddy.Context) (err error) {
 		h.logger.Info("the sandbox is made from the same recipe as the sidecar: it shows whether an application works with it, and does not prove the rule", zap.String("recipe", p.name))
 	}
 	if h.Reference == "" {
-		return errors.New("countersign_sandbox needs keys; add: keys <reference>")
+		return i18n.Errorf("countersign_sandbox needs keys; add: keys <reference>")
 	}
 	// {body.x} is for the request; everything else is known now.
 	reference, err := caddy.NewReplacer().ReplaceOrErr(h.Reference, true, false)
 	if err != nil {
-		return fmt.Errorf("the key reference: %w", err)
+		return i18n.Errorf("the key reference: %w", err)
 	}
 	if h.reference, err = keys.ParseTemplate(reference); err != nil {
 		return err

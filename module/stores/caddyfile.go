@@ -2,9 +2,10 @@ package stores
 
 import (
 	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/countersign/caddy-countersign/module/i18n"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
@@ -30,7 +31,7 @@ func IsCaddyfile(word string) bool {
 func UnmarshalCaddyfile(d *caddyfile.Dispenser) (json.RawMessage, error) {
 	name := d.Val()
 	if !IsCaddyfile(name) {
-		return nil, d.Errf("unknown store %q; known are %s, and an address such as redis://127.0.0.1:6379", name, strings.Join(names(), ", "))
+		return nil, d.WrapErr(i18n.Errorf("unknown store %q; known are %s, and an address such as redis://127.0.0.1:6379", name, strings.Join(names(), ", ")))
 	}
 	plaintext := strings.HasPrefix(name, "redis://")
 	if isAddress(name) {
@@ -47,7 +48,7 @@ func UnmarshalCaddyfile(d *caddyfile.Dispenser) (json.RawMessage, error) {
 		return nil, err
 	}
 	if _, ok := store.(Store); !ok {
-		return nil, d.Errf("module %s is no store", id)
+		return nil, d.WrapErr(i18n.Errorf("module %s is no store", id))
 	}
 	raw := caddyconfig.JSONModuleObject(store, "name", name, nil)
 	if !plaintext {
@@ -55,7 +56,7 @@ func UnmarshalCaddyfile(d *caddyfile.Dispenser) (json.RawMessage, error) {
 	}
 	var object map[string]any
 	if err := json.Unmarshal(raw, &object); err != nil {
-		return nil, fmt.Errorf("reading the store's options: %w", err)
+		return nil, i18n.Errorf("reading the store's options: %w", err)
 	}
 	object["allow_plaintext"] = true
 	return json.Marshal(object)

@@ -5,6 +5,8 @@ import (
 	"strconv"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // AuditConfig is how audit entries are written.
@@ -71,7 +73,7 @@ func ParseAudit(d *caddyfile.Dispenser) (*AuditConfig, error) {
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		option := d.Val()
 		if seen[option] {
-			return nil, d.Errf("audit: %s is given twice", option)
+			return nil, d.WrapErr(i18n.Errorf("audit: %s is given twice", option))
 		}
 		seen[option] = true
 		args := d.RemainingArgs()
@@ -83,7 +85,7 @@ func ParseAudit(d *caddyfile.Dispenser) (*AuditConfig, error) {
 		case option == "queue" && len(args) == 1:
 			n, err := strconv.Atoi(args[0])
 			if err != nil || n < 1 {
-				return nil, d.Errf("audit: queue takes a number of entries from 1, not %q", args[0])
+				return nil, d.WrapErr(i18n.Errorf("audit: queue takes a number of entries from 1, not %q", args[0]))
 			}
 			a.Queue = n
 		case option == "chain" && len(args) <= 2:
@@ -98,9 +100,9 @@ func ParseAudit(d *caddyfile.Dispenser) (*AuditConfig, error) {
 				return nil, err
 			}
 		case option == "intent" || option == "required" || option == "queue" || option == "chain":
-			return nil, d.Errf("audit: wrong number of arguments for %s", option)
+			return nil, d.WrapErr(i18n.Errorf("audit: wrong number of arguments for %s", option))
 		default:
-			return nil, d.Errf("audit: unknown option %q; it has intent, required, queue and chain", option)
+			return nil, d.WrapErr(i18n.Errorf("audit: unknown option %q; it has intent, required, queue and chain", option))
 		}
 	}
 	return a, nil
@@ -109,10 +111,10 @@ func ParseAudit(d *caddyfile.Dispenser) (*AuditConfig, error) {
 func (c *ChainConfig) parseBlock(d *caddyfile.Dispenser) error {
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		if d.Val() != "state" {
-			return d.Errf("audit: unknown option %q of chain; it has state", d.Val())
+			return d.WrapErr(i18n.Errorf("audit: unknown option %q of chain; it has state", d.Val()))
 		}
 		if !d.AllArgs(&c.State) {
-			return d.Err("audit: state takes one file")
+			return d.WrapErr(i18n.Errorf("audit: state takes one file"))
 		}
 	}
 	return nil

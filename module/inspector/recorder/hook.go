@@ -2,12 +2,12 @@ package recorder
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"slices"
 	"sync"
 	"sync/atomic"
 
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/message"
 	"github.com/countersign/caddy-countersign/module/protocol"
@@ -41,7 +41,7 @@ type Route struct {
 }
 
 // errTwo says that two inspectors of a configuration differ.
-var errTwo = errors.New("two inspectors of a configuration keep different things; give both the same keep and bodies, or leave one out")
+var errTwo = i18n.Errorf("two inspectors of a configuration keep different things; give both the same keep and bodies, or leave one out")
 
 // Attach gives the hook its recorder.
 func (h *Hook) Attach(r *Recorder) error {

@@ -73,32 +73,32 @@ func (*Source) CaddyModule() caddy.ModuleInfo {
 func (s *Source) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the word "file"
 	if !d.AllArgs(&s.Dir) {
-		return d.Err("keys file takes exactly one folder")
+		return d.WrapErr(i18n.Errorf("keys file takes exactly one folder"))
 	}
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		option := d.Val()
 		var value string
 		if !d.AllArgs(&value) {
-			return d.Errf("%s takes exactly one value", option)
+			return d.WrapErr(i18n.Errorf("%s takes exactly one value", option))
 		}
 		switch option {
 		case "name":
 			if s.Name != "" {
-				return d.Err("name is given twice")
+				return d.WrapErr(i18n.Errorf("name is given twice"))
 			}
 			s.Name = value
 		case "refresh", "settle":
 			into := map[string]*caddy.Duration{"refresh": &s.Refresh, "settle": &s.Settle}[option]
 			if *into != 0 {
-				return d.Errf("%s is given twice", option)
+				return d.WrapErr(i18n.Errorf("%s is given twice", option))
 			}
 			duration, err := caddy.ParseDuration(value)
 			if err != nil || duration <= 0 {
-				return d.Errf("%s must be a duration such as 1s, not %q", option, value)
+				return d.WrapErr(i18n.Errorf("%s must be a duration such as 1s, not %q", option, value))
 			}
 			*into = caddy.Duration(duration)
 		default:
-			return d.Errf("unknown option %q of keys file; it has name, refresh and settle", option)
+			return d.WrapErr(i18n.Errorf("unknown option %q of keys file; it has name, refresh and settle", option))
 		}
 	}
 	return nil

@@ -5,6 +5,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // UnmarshalCaddyfile sets up the source from Caddyfile tokens. Syntax:
@@ -26,13 +28,13 @@ func (s *Source) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the word "vault"
 	s.Line = fmt.Sprintf("%s:%d", d.File(), d.Line())
 	if !d.AllArgs(&s.Address) {
-		return d.Err("keys vault takes exactly one address")
+		return d.WrapErr(i18n.Errorf("keys vault takes exactly one address"))
 	}
 	seen := make(map[string]bool)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		option := d.Val()
 		if seen[option] {
-			return d.Errf("%s is given twice", option)
+			return d.WrapErr(i18n.Errorf("%s is given twice", option))
 		}
 		seen[option] = true
 		if err := s.option(d, option); err != nil {
@@ -40,7 +42,7 @@ func (s *Source) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		}
 	}
 	if s.Auth.Method == "" {
-		return fmt.Errorf("keys vault needs auth; add: auth kubernetes <role>, auth approle <role id file> <secret id file>, or auth token_file <file>, at %s", s.Line)
+		return i18n.Errorf("keys vault needs auth; add: auth kubernetes <role>, auth approle <role id file> <secret id file>, or auth token_file <file>, at %s", s.Line)
 	}
 	return nil
 }
@@ -65,19 +67,19 @@ func (s *Source) option(d *caddyfile.Dispenser, option string) error {
 		return s.Auth.unmarshal(d)
 	case "allow_plaintext_upstream":
 		if d.NextArg() {
-			return d.Err("allow_plaintext_upstream takes no value")
+			return d.WrapErr(i18n.Errorf("allow_plaintext_upstream takes no value"))
 		}
 		s.AllowPlaintextUpstream = true
 		return nil
 	default:
-		return d.Errf("unknown option %q of keys vault; it has name, kv, auth, auth_mount, namespace, ca, refresh, max_stale and allow_plaintext_upstream", option)
+		return d.WrapErr(i18n.Errorf("unknown option %q of keys vault; it has name, kv, auth, auth_mount, namespace, ca, refresh, max_stale and allow_plaintext_upstream", option))
 	}
 }
 
 func (a *Auth) unmarshal(d *caddyfile.Dispenser) error {
 	args := d.RemainingArgs()
 	if len(args) == 0 {
-		return d.Err("auth needs a method: kubernetes, approle or token_file")
+		return d.WrapErr(i18n.Errorf("auth needs a method: kubernetes, approle or token_file"))
 	}
 	a.Method = args[0]
 	switch n := len(args); {
@@ -90,20 +92,20 @@ func (a *Auth) unmarshal(d *caddyfile.Dispenser) error {
 	case a.Method == "token_file" && n == 2:
 		a.TokenFile = args[1]
 	case a.Method == "kubernetes":
-		return d.Err("auth kubernetes takes a role and, if it is not in the usual place, the file of the service account's token")
+		return d.WrapErr(i18n.Errorf("auth kubernetes takes a role and, if it is not in the usual place, the file of the service account's token"))
 	case a.Method == "approle":
-		return d.Err("auth approle takes the file of the role id and the file of the secret id")
+		return d.WrapErr(i18n.Errorf("auth approle takes the file of the role id and the file of the secret id"))
 	case a.Method == "token_file":
-		return d.Err("auth token_file takes one file")
+		return d.WrapErr(i18n.Errorf("auth token_file takes one file"))
 	default:
-		return d.Errf("unknown auth method %q; there are kubernetes, approle and token_file", a.Method)
+		return d.WrapErr(i18n.Errorf("unknown auth method %q; there are kubernetes, approle and token_file", a.Method))
 	}
 	return nil
 }
 
 func one(d *caddyfile.Dispenser, option string, target *string) error {
 	if !d.AllArgs(target) || *target == "" {
-		return d.Errf("%s takes exactly one value", option)
+		return d.WrapErr(i18n.Errorf("%s takes exactly one value", option))
 	}
 	return nil
 }
@@ -115,7 +117,7 @@ func duration(d *caddyfile.Dispenser, option string, target *caddy.Duration) err
 	}
 	parsed, err := caddy.ParseDuration(value)
 	if err != nil || parsed <= 0 {
-		return d.Errf("%s must be a duration such as 30s, not %q", option, value)
+		return d.WrapErr(i18n.Errorf("%s must be a duration such as 30s, not %q", option, value))
 	}
 	*target = caddy.Duration(parsed)
 	return nil

@@ -5,8 +5,6 @@ package vault
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"net/url"
 	"strings"
@@ -15,6 +13,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keysource"
 	"github.com/countersign/caddy-countersign/module/network"
 )
@@ -117,7 +116,7 @@ func (*Source) CaddyModule() caddy.ModuleInfo {
 func (s *Source) Provision(caddy.Context) error {
 	if err := s.provision(); err != nil {
 		if s.Line != "" {
-			return fmt.Errorf("%w, at %s", err, s.Line)
+			return i18n.Errorf("%w, at %s", err, s.Line)
 		}
 		return err
 	}
@@ -132,7 +131,7 @@ func (s *Source) provision() error {
 	} {
 		replaced, err := repl.ReplaceOrErr(*value, true, true)
 		if err != nil {
-			return fmt.Errorf("keys vault: %w", err)
+			return i18n.Errorf("keys vault: %w", err)
 		}
 		*value = replaced
 	}
@@ -160,10 +159,10 @@ func (s *Source) check() error {
 		return err
 	}
 	if s.Refresh < 0 || s.MaxStale < 0 {
-		return errors.New("keys vault: refresh and max_stale must be positive")
+		return i18n.Errorf("keys vault: refresh and max_stale must be positive")
 	}
 	if s.MaxStale < s.Refresh {
-		return errors.New("keys vault: max_stale must not be shorter than refresh, or the keys would be too old between two looks")
+		return i18n.Errorf("keys vault: max_stale must not be shorter than refresh, or the keys would be too old between two looks")
 	}
 	if err := s.Auth.check(); err != nil {
 		return err
@@ -177,13 +176,13 @@ func (s *Source) checkAddress() error {
 	}
 	u, err := url.Parse(s.Address)
 	if err != nil {
-		return errors.New("keys vault: the address must look like https://vault.example:8200, and it is no address at all")
+		return i18n.Errorf("keys vault: the address must look like https://vault.example:8200, and it is no address at all")
 	}
 	if u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || u.RawQuery != "" || strings.Trim(u.Path, "/") != "" {
-		return fmt.Errorf("keys vault: the address must look like https://vault.example:8200, not %q", u.Redacted())
+		return i18n.Errorf("keys vault: the address must look like https://vault.example:8200, not %q", u.Redacted())
 	}
 	if !s.AllowPlaintextUpstream && s.plaintext() {
-		return fmt.Errorf("keys vault: %s would be reached in plaintext, and every key with it; use https://, or accept the risk with allow_plaintext_upstream", s.Address)
+		return i18n.Errorf("keys vault: %s would be reached in plaintext, and every key with it; use https://, or accept the risk with allow_plaintext_upstream", s.Address)
 	}
 	return nil
 }
@@ -204,23 +203,23 @@ func (a *Auth) check() error {
 	switch a.Method {
 	case methodKubernetes:
 		if a.Role == "" {
-			return errors.New("keys vault: auth kubernetes needs a role")
+			return i18n.Errorf("keys vault: auth kubernetes needs a role")
 		}
 		if a.TokenFile == "" {
 			a.TokenFile = DefaultJWT
 		}
 	case methodAppRole:
 		if a.RoleIDFile == "" || a.SecretIDFile == "" {
-			return errors.New("keys vault: auth approle needs the file of the role id and the file of the secret id")
+			return i18n.Errorf("keys vault: auth approle needs the file of the role id and the file of the secret id")
 		}
 	case methodTokenFile:
 		if a.TokenFile == "" {
-			return errors.New("keys vault: auth token_file needs a file")
+			return i18n.Errorf("keys vault: auth token_file needs a file")
 		}
 	case "":
-		return errors.New("keys vault needs auth; add: auth kubernetes <role>, auth approle <role id file> <secret id file>, or auth token_file <file>")
+		return i18n.Errorf("keys vault needs auth; add: auth kubernetes <role>, auth approle <role id file> <secret id file>, or auth token_file <file>")
 	default:
-		return fmt.Errorf("keys vault: unknown auth method %q; there are kubernetes, approle and token_file", a.Method)
+		return i18n.Errorf("keys vault: unknown auth method %q; there are kubernetes, approle and token_file", a.Method)
 	}
 	if a.Mount == "" {
 		a.Mount = a.Method
@@ -233,7 +232,7 @@ func (a *Auth) check() error {
 func checkMount(option, mount string) error {
 	for segment := range strings.SplitSeq(mount, "/") {
 		if segment == "" || segment == "." || segment == ".." || strings.TrimSpace(segment) != segment || strings.ContainsAny(segment, "\\?#%") {
-			return fmt.Errorf("keys vault: %s must be the path of a mount, such as payments or team/payments, not %q", option, mount)
+			return i18n.Errorf("keys vault: %s must be the path of a mount, such as payments or team/payments, not %q", option, mount)
 		}
 	}
 	return nil

@@ -5,7 +5,6 @@ package memory
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/countersign/caddy-countersign/module/directive"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/stores"
 )
 
@@ -64,7 +64,7 @@ func (s *Store) Provision(caddy.Context) error {
 		s.MaxBytes = DefaultMaxBytes
 	}
 	if s.MaxEntries < 0 || s.MaxBytes < 0 {
-		return errors.New("max_entries and max_bytes must be positive")
+		return i18n.Errorf("max_entries and max_bytes must be positive")
 	}
 	pool := fmt.Sprintf("%d %d", s.MaxEntries, s.MaxBytes)
 	value, _, err := tables.LoadOrNew(pool, func() (caddy.Destructor, error) {
@@ -95,7 +95,7 @@ func (s *Store) Cleanup() error {
 func (s *Store) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the word "memory"
 	if d.NextArg() {
-		return d.Err("the store memory takes no arguments")
+		return d.WrapErr(i18n.Errorf("the store memory takes no arguments"))
 	}
 	for d.NextBlock(0) {
 		switch option := d.Val(); option {
@@ -106,7 +106,7 @@ func (s *Store) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			}
 			n, err := strconv.Atoi(value)
 			if err != nil || n < 1 {
-				return d.Errf("max_entries must be a number from 1, not %q", value)
+				return d.WrapErr(i18n.Errorf("max_entries must be a number from 1, not %q", value))
 			}
 			s.MaxEntries = n
 		case "max_bytes":
@@ -114,7 +114,7 @@ func (s *Store) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				return err
 			}
 		default:
-			return d.Errf("unknown option %q of the store memory; it has max_entries and max_bytes", option)
+			return d.WrapErr(i18n.Errorf("unknown option %q of the store memory; it has max_entries and max_bytes", option))
 		}
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/countersign/caddy-countersign/module/directive"
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // UnmarshalCaddyfile sets up the store from Caddyfile tokens. Syntax:
@@ -19,7 +20,7 @@ import (
 func (s *Store) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the word "redis"
 	if !d.AllArgs(&s.Address) || s.Address == "" {
-		return d.Err("the store redis takes one address, as in: once 24h redis://127.0.0.1:6379/0")
+		return d.WrapErr(i18n.Errorf("the store redis takes one address, as in: once 24h redis://127.0.0.1:6379/0"))
 	}
 	for d.NextBlock(0) {
 		var err error
@@ -36,11 +37,11 @@ func (s *Store) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			err = directive.Text(d, option, &s.CA)
 		case "allow_plaintext":
 			if d.NextArg() {
-				return d.Err("allow_plaintext takes no value")
+				return d.WrapErr(i18n.Errorf("allow_plaintext takes no value"))
 			}
 			s.AllowPlaintext = true
 		default:
-			return d.Errf("unknown option %q of the store redis; it has username, password, prefix, timeout, ca and allow_plaintext", option)
+			return d.WrapErr(i18n.Errorf("unknown option %q of the store redis; it has username, password, prefix, timeout, ca and allow_plaintext", option))
 		}
 		if err != nil {
 			return err

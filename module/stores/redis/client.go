@@ -7,8 +7,6 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"net"
 	"net/url"
 	"os"
@@ -20,6 +18,7 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 	"go.uber.org/zap"
 
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/network"
 )
 
@@ -84,7 +83,7 @@ func (s *Store) options() (*redis.Options, string, error) {
 	} {
 		text, err := repl.ReplaceOrErr(option.text, true, true)
 		if err != nil {
-			return nil, "", fmt.Errorf("the %s of redis: %w", option.name, err)
+			return nil, "", i18n.Errorf("the %s of redis: %w", option.name, err)
 		}
 		*option.target = text
 	}
@@ -99,7 +98,7 @@ func (s *Store) options() (*redis.Options, string, error) {
 		o.Password = resolved.Password
 	}
 	if o.TLSConfig == nil && o.Network == "tcp" && !s.AllowPlaintext && !local(o.Addr) {
-		return nil, "", fmt.Errorf("redis at %s is on another machine and not TLS: use rediss://, or allow_plaintext", o.Addr)
+		return nil, "", i18n.Errorf("redis at %s is on another machine and not TLS: use rediss://, or allow_plaintext", o.Addr)
 	}
 	if s.CA != "" {
 		if err := trust(o, s.CA); err != nil {
@@ -121,21 +120,21 @@ func (s *Store) options() (*redis.Options, string, error) {
 }
 
 func parseAddress(address string) (*redis.Options, error) {
-	const hint = "the address of redis must be like redis://127.0.0.1:6379/0, rediss://… or unix:///path"
+	hint := i18n.Errorf("the address of redis must be like redis://127.0.0.1:6379/0, rediss://… or unix:///path")
 	if address == "" {
-		return nil, errors.New("the store redis needs an address, as in: once 24h redis://127.0.0.1:6379/0")
+		return nil, i18n.Errorf("the store redis needs an address, as in: once 24h redis://127.0.0.1:6379/0")
 	}
 	u, err := url.Parse(address)
 	if err != nil {
-		return nil, errors.New(hint)
+		return nil, hint
 	}
 	// Parameters could turn off what protects the connection.
 	if query := u.Query(); len(query) > 0 && (u.Scheme != "unix" || len(query) > 1 || !query.Has("db")) {
-		return nil, errors.New(hint + "; parameters behind ? are not taken, except db with unix://")
+		return nil, i18n.Errorf("%w; parameters behind ? are not taken, except db with unix://", hint)
 	}
 	o, err := redis.ParseURL(address)
 	if err != nil {
-		return nil, errors.New(hint)
+		return nil, hint
 	}
 	return o, nil
 }
@@ -149,15 +148,15 @@ func local(address string) bool {
 // trust has the client trust the authorities in a file and no others.
 func trust(o *redis.Options, file string) error {
 	if o.TLSConfig == nil {
-		return errors.New("ca is only for rediss://")
+		return i18n.Errorf("ca is only for rediss://")
 	}
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return fmt.Errorf("reading the ca of redis: %w", err)
+		return i18n.Errorf("reading the ca of redis: %w", err)
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(text) {
-		return fmt.Errorf("the ca of redis %s holds no certificate in PEM", file)
+		return i18n.Errorf("the ca of redis %s holds no certificate in PEM", file)
 	}
 	o.TLSConfig.MinVersion = tls.VersionTLS12
 	o.TLSConfig.RootCAs = pool

@@ -10,17 +10,16 @@ package redis
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"regexp"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/network"
 	"github.com/countersign/caddy-countersign/module/stores"
 )
@@ -85,7 +84,7 @@ func (s *Store) Provision(caddy.Context) error {
 		s.Timeout = caddy.Duration(DefaultTimeout)
 	}
 	if s.Timeout < 0 {
-		return errors.New("the timeout of redis must be positive")
+		return i18n.Errorf("the timeout of redis must be positive")
 	}
 	options, identity, err := s.options()
 	if err != nil {
@@ -154,7 +153,7 @@ func (s *Store) claim(ctx context.Context, key, owner string, lease time.Duratio
 	text, ok := bytes.CutPrefix(value, answerMark)
 	answer := new(stores.Answer)
 	if !ok || json.Unmarshal(text, answer) != nil || answer.Status < 200 || answer.Status > 299 {
-		return 0, nil, errors.New("redis holds something under the key of a notification that this store has not written; give it a prefix or a database of its own")
+		return 0, nil, i18n.Errorf("redis holds something under the key of a notification that this store has not written; give it a prefix or a database of its own")
 	}
 	return stores.Remembered, answer, nil
 }
@@ -166,7 +165,7 @@ func (s *Store) Finish(ctx context.Context, key, _ string, answer *stores.Answer
 	defer cancel()
 	text, err := json.Marshal(answer)
 	if err != nil {
-		return fmt.Errorf("writing the answer for redis: %w", err)
+		return i18n.Errorf("writing the answer for redis: %w", err)
 	}
 	if err := s.client.Set(ctx, s.Prefix+key, append(bytes.Clone(answerMark), text...), keep).Err(); err != nil {
 		return s.failed("remembering a notification", err)
@@ -190,7 +189,7 @@ func (s *Store) Release(ctx context.Context, key, owner string) error {
 
 // failed names the server, never the password.
 func (s *Store) failed(what string, err error) error {
-	return fmt.Errorf("%s: redis at %s: %w", what, s.client.Options().Addr, describe(err))
+	return i18n.Errorf("%s: redis at %s: %w", what, s.client.Options().Addr, describe(err))
 }
 
 // errorCode is the word that a server's error begins with, such as WRONGPASS.
@@ -201,7 +200,10 @@ var errorCode = regexp.MustCompile(`^[A-Z]{2,20}\b`)
 // client repeats an answer that it does not understand.
 func describe(err error) error {
 	if served, ok := errors.AsType[redis.Error](err); ok {
-		return errors.New("it answers " + cmp.Or(errorCode.FindString(served.Error()), "with an error"))
+		if code := errorCode.FindString(served.Error()); code != "" {
+			return i18n.Errorf("it answers %s", code)
+		}
+		return i18n.Errorf("it answers with an error")
 	}
 	return network.Describe(err)
 }
