@@ -18,8 +18,9 @@ usage:
       builds the servers that tests need, then runs every test
   ./xcaddy.sh image [-o FILE] [--fast-rsa]
       writes an OCI image as a tar file, by default dist/image.tar
-  ./xcaddy.sh package [-o DIR]
-      writes a .deb and an .rpm, by default to dist
+  ./xcaddy.sh package [-o DIR] [--fast-rsa]
+      writes a .deb and an .rpm, by default to dist; those of --fast-rsa are
+      called caddy-countersign-fast-rsa and depend on libcrypto.so.3
 GOOS and GOARCH are respected, and COUNTERSIGN_VERSION replaces what git says
 about the version.
 USAGE
@@ -90,11 +91,11 @@ need_go() {
 	wanted=$(sed -n 's/^go //p' "$root/go.mod")
 	command -v go >/dev/null || die \
 		"the go command is not on PATH; install Go $wanted or later from https://go.dev/dl/" \
-		"PATH 中没有 go 命令;请从 https://golang.google.cn/dl/ 安装 Go $wanted 或更新版本"
+		"PATH 中没有 go 命令；请从 https://golang.google.cn/dl/ 安装 Go $wanted 或更新版本"
 	(cd "$root" && go list -m >/dev/null 2>&1) && return
 	have=$(cd / && GOTOOLCHAIN=local go env GOVERSION 2>/dev/null) || have='go'
 	die "$have is too old, and the newer toolchain could not be fetched; install Go $wanted or later from https://go.dev/dl/" \
-		"$have 版本过旧,且无法自动下载新的工具链;请从 https://golang.google.cn/dl/ 安装 Go $wanted 或更新版本"
+		"$have 版本过旧，且无法自动下载新的工具链；请从 https://golang.google.cn/dl/ 安装 Go $wanted 或更新版本"
 }
 
 # need_modules downloads what a package imports, in the current directory. It
@@ -108,10 +109,10 @@ need_modules() {
 	case $complaint in
 	*'dial tcp'* | *'Get "http'* | *timeout* | *'no such host'* | *'onnection re'* | *'server response'* | *'GOPROXY'*)
 		die "the module proxy $proxy cannot be reached; name one that can: go env -w GOPROXY=https://proxy.golang.org,direct (in mainland China: go env -w GOPROXY=https://goproxy.cn,direct)" \
-			"无法访问模块代理 $proxy;请换一个可以访问的代理:go env -w GOPROXY=https://goproxy.cn,direct"
+			"无法访问模块代理 $proxy；请换一个可以访问的代理：go env -w GOPROXY=https://goproxy.cn,direct"
 		;;
 	esac
-	die "the modules cannot be loaded; see above" "无法加载依赖模块,原因见上"
+	die "the modules cannot be loaded; see above" "无法加载依赖模块，原因见上"
 }
 
 # use_fast_rsa sets the environment and the tags of the flavour in which the
@@ -120,11 +121,11 @@ use_fast_rsa() {
 	system=$(go env GOOS)
 	[ "$system" = linux ] || die \
 		"--fast-rsa exists on Linux only, this build is for $system; leave it out" \
-		"--fast-rsa 仅支持 Linux,当前构建目标是 $system;请去掉该参数"
+		"--fast-rsa 仅支持 Linux，当前构建目标是 $system；请去掉该参数"
 	compiler=$(go env CC)
 	command -v "${compiler%% *}" >/dev/null || die \
 		"--fast-rsa needs cgo, and the C compiler $compiler is not on PATH; install it (Debian: apt-get install gcc libc6-dev) or leave --fast-rsa out" \
-		"--fast-rsa 需要 cgo,而 PATH 中没有 C 编译器 $compiler;请安装(Debian:apt-get install gcc libc6-dev)或去掉 --fast-rsa"
+		"--fast-rsa 需要 cgo，而 PATH 中没有 C 编译器 $compiler；请安装（Debian：apt-get install gcc libc6-dev）或去掉 --fast-rsa"
 	export GOEXPERIMENT='' CGO_ENABLED=1
 	tags=$tags,fastrsa
 }
@@ -189,14 +190,14 @@ build_with_xcaddy() {
 	shift
 	command -v xcaddy >/dev/null || die \
 		"xcaddy is not on PATH, and these arguments are for it: $*; install it with: go install github.com/caddyserver/xcaddy/cmd/xcaddy@latest" \
-		"PATH 中没有 xcaddy,而这些参数是给它的:$*;请安装:go install github.com/caddyserver/xcaddy/cmd/xcaddy@latest"
+		"PATH 中没有 xcaddy，而这些参数是给它的：$*；请安装：go install github.com/caddyserver/xcaddy/cmd/xcaddy@latest"
 	: "${CADDY_VERSION:=$(cd "$root" && go list -m -f '{{.Version}}' github.com/caddyserver/caddy/v2)}"
 	export CADDY_VERSION
 	case $fast_rsa,${XCADDY_GO_BUILD_FLAGS-} in
 	*,) XCADDY_GO_BUILD_FLAGS="-trimpath -ldflags='-s -w $(version_flag "$(version)")' -tags=$tags" ;;
 	,* | *fastrsa*) ;;
 	*) die "XCADDY_GO_BUILD_FLAGS is set, and its -tags lack fastrsa; add it, or unset the variable" \
-		"已设置 XCADDY_GO_BUILD_FLAGS,但其 -tags 中没有 fastrsa;请补上,或取消该变量" ;;
+		"已设置 XCADDY_GO_BUILD_FLAGS，但其 -tags 中没有 fastrsa；请补上，或取消该变量" ;;
 	esac
 	export XCADDY_GO_BUILD_FLAGS
 	xcaddy build "$@" --with "$module/module" --replace "$module=$root" --output "$output"
@@ -238,12 +239,12 @@ build() {
 # another flavour stays in it; one with more plugins stays as it is.
 refresh() {
 	if [ ! -x "$root/caddy" ]; then
-		say "building ./caddy; the first time this takes some minutes" "正在构建 ./caddy;首次构建需要几分钟"
+		say "building ./caddy; the first time this takes some minutes" "正在构建 ./caddy；首次构建需要几分钟"
 		build
 		return
 	fi
 	if ! command -v go >/dev/null; then
-		say "no go command on PATH: running ./caddy as it is" "PATH 中没有 go 命令:直接运行现有的 ./caddy"
+		say "no go command on PATH: running ./caddy as it is" "PATH 中没有 go 命令：直接运行现有的 ./caddy"
 		return
 	fi
 	info=$(go version -m "$root/caddy" 2>/dev/null || true)
@@ -251,7 +252,7 @@ refresh() {
 	*"path	$main"*fastrsa*) build --fast-rsa ;;
 	*"path	$main"*) build ;;
 	*) say "./caddy was built with other plugins: running it as it is; build it again to take up changes" \
-		"./caddy 带有其他插件:直接运行现有的文件;要使修改生效请重新构建" ;;
+		"./caddy 带有其他插件：直接运行现有的文件；要使修改生效请重新构建" ;;
 	esac
 }
 
@@ -278,7 +279,7 @@ need_ports() {
 	for address in $(listeners "$1"); do
 		if answers "$address"; then
 			die "$address is taken by another program; stop that (ss -ltnp 'sport = :${address##*:}' names it), or change the port in $1" \
-				"$address 已被其他程序占用;请停掉它(ss -ltnp 'sport = :${address##*:}' 可以查到),或修改 $1 中的端口"
+				"$address 已被其他程序占用；请停掉它（ss -ltnp 'sport = :${address##*:}' 可以查到），或修改 $1 中的端口"
 		fi
 	done
 }
@@ -297,7 +298,7 @@ suggest() {
 	done
 	sleep 1
 	if [ -n "$chinese" ]; then
-		printf '\n已启动。请在另一个终端中执行:\n\n'
+		printf '\n已启动。请在另一个终端中执行：\n\n'
 	else
 		printf '\nReady. Try it, from another terminal:\n\n'
 	fi
@@ -307,7 +308,7 @@ suggest() {
 		http://127.0.0.1:8080/easypay/ledger/mpos
 	if grep -q countersign_inspector "$1" && grep -q ':9090' "$1"; then
 		if [ -n "$chinese" ]; then
-			printf '在浏览器中查看经过:\n\n'
+			printf '在浏览器中查看经过：\n\n'
 		else
 			printf 'See what happens, in a browser:\n\n'
 		fi
@@ -371,7 +372,7 @@ run_tests() {
 
 # pack_tool runs a command of integration/package, a module of its own.
 pack_tool() {
-	say "building the packer; the first time this takes a minute" "正在构建打包工具;首次构建需要约一分钟"
+	say "building the packer; the first time this takes a minute" "正在构建打包工具；首次构建需要约一分钟"
 	(
 		cd "$root/integration/package"
 		tags=
@@ -408,7 +409,7 @@ image() {
 	if [ -n "$flavour" ]; then
 		command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || die \
 			"image --fast-rsa takes libraries out of Debian's packages, and apt-get or dpkg-deb is missing; run it on Debian, or leave --fast-rsa out" \
-			"image --fast-rsa 需要从 Debian 软件包中取库文件,而本机没有 apt-get 或 dpkg-deb;请在 Debian 上运行,或去掉 --fast-rsa"
+			"image --fast-rsa 需要从 Debian 软件包中取库文件，而本机没有 apt-get 或 dpkg-deb；请在 Debian 上运行，或去掉 --fast-rsa"
 	fi
 	work=$(mktemp -d)
 	export GOOS=linux
@@ -418,6 +419,7 @@ image() {
 
 package() {
 	directory=$root/dist
+	flavour=
 	while [ $# -gt 0 ]; do
 		case $1 in
 		-o | --output)
@@ -426,6 +428,7 @@ package() {
 			shift
 			;;
 		-o=* | --output=*) directory=$(from_caller "${1#*=}") ;;
+		--fast-rsa) flavour=--fast-rsa ;;
 		*) misused "package does not take $1" "package 不接受参数 $1" ;;
 		esac
 		shift
@@ -433,7 +436,7 @@ package() {
 	need_go
 	work=$(mktemp -d)
 	export GOOS=linux
-	build -o "$work/caddy"
+	build -o "$work/caddy" $flavour
 	# Caddy writes its own man pages, so one is needed that runs here.
 	host=$work/caddy
 	if ! "$host" version >/dev/null 2>&1; then
@@ -453,5 +456,5 @@ image) image "$@" ;;
 package) package "$@" ;;
 help | -h | --help) usage ;;
 '') misused "a command is missing" "缺少子命令" ;;
-*) misused "unknown command: $command" "未知的子命令:$command" ;;
+*) misused "unknown command: $command" "未知的子命令：$command" ;;
 esac

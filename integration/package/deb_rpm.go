@@ -1,10 +1,13 @@
 package main
 
 import (
+	"debug/elf"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/goreleaser/nfpm/v2"
@@ -44,8 +47,12 @@ func writePackage(o options, format, generated string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	name, depends, err := flavour(o.binary, format)
+	if err != nil {
+		return "", err
+	}
 	info := nfpm.WithDefaults(&nfpm.Info{
-		Name:        "caddy-countersign",
+		Name:        name,
 		Arch:        o.arch,
 		Platform:    "linux",
 		Version:     o.version,
@@ -57,7 +64,8 @@ func writePackage(o options, format, generated string) (string, error) {
 		MTime:       o.time,
 		Overridables: nfpm.Overridables{
 			// It is a Caddy, with everything that Debian's has.
-			Provides: []string{"caddy"}, Conflicts: []string{"caddy"}, Replaces: []string{"caddy"},
+			Provides: others(name), Conflicts: others(name), Replaces: others(name),
+			Depends:    depends,
 			Recommends: []string{"ca-certificates"},
 			Contents:   contents(o.binary, generated),
 			Scripts:    nfpm.Scripts{PostInstall: source + "/postinstall.sh", PreRemove: source + "/preremove.sh", PostRemove: source + "/postremove.sh"},
@@ -76,6 +84,46 @@ func writePackage(o options, format, generated string) (string, error) {
 		return "", err
 	}
 	return path, file.Close()
+}
+
+// flavour is the name of the package for a program, and what it needs: nothing if
+// it is static. One that is not is made with --fast-rsa: it loads libcrypto when it
+// runs, which no table in it tells.
+func flavour(binary, format string) (name string, depends []string, err error) {
+	file, err := elf.Open(binary)
+	if err != nil {
+		return "", nil, fmt.Errorf("reading the program %s: %w", binary, err)
+	}
+	defer file.Close()
+	symbols, err := file.ImportedSymbols()
+	if err != nil && !errors.Is(err, elf.ErrNoSymbols) {
+		return "", nil, fmt.Errorf("reading what %s imports: %w", binary, err)
+	}
+	if len(symbols) == 0 {
+		return static, nil, nil
+	}
+	newest := [2]int{}
+	for _, symbol := range symbols {
+		var v [2]int
+		if n, _ := fmt.Sscanf(symbol.Version, "GLIBC_%d.%d", &v[0], &v[1]); n == 2 && slices.Compare(newest[:], v[:]) < 0 {
+			newest = v
+		}
+	}
+	if format == "deb" {
+		return static + "-fast-rsa", []string{fmt.Sprintf("libc6 (>= %d.%d)", newest[0], newest[1]), "libssl3t64 | libssl3"}, nil
+	}
+	return static + "-fast-rsa", []string{fmt.Sprintf("libc.so.6(GLIBC_%d.%d)(64bit)", newest[0], newest[1]), "libcrypto.so.3()(64bit)"}, nil
+}
+
+// static is the name of the package of a static program.
+const static = "caddy-countersign"
+
+// others are the packages whose place a package takes.
+func others(name string) []string {
+	if name == static {
+		return []string{"caddy", static + "-fast-rsa"}
+	}
+	return []string{"caddy", static}
 }
 
 func contents(binary, generated string) files.Contents {

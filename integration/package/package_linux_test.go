@@ -49,11 +49,11 @@ func output(t *testing.T, dir, name string, args ...string) string {
 }
 
 // unpackDeb builds the packages and unpacks the .deb.
-func unpackDeb(t *testing.T) (root string) {
+func unpackDeb(t *testing.T, flavour ...string) (root, deb string) {
 	t.Helper()
 	need(t, "dpkg-deb")
 	dir := t.TempDir()
-	output(t, repository, "./xcaddy.sh", "package", "-o", dir)
+	output(t, repository, "./xcaddy.sh", append([]string{"package", "-o", dir}, flavour...)...)
 	root = filepath.Join(dir, "root")
 	debs, err := filepath.Glob(filepath.Join(dir, "*.deb"))
 	require.NoError(t, err)
@@ -62,11 +62,11 @@ func unpackDeb(t *testing.T) (root string) {
 	rpms, err := filepath.Glob(filepath.Join(dir, "*.rpm"))
 	require.NoError(t, err)
 	require.Len(t, rpms, 1)
-	return root
+	return root, debs[0]
 }
 
 func TestPackage(t *testing.T) {
-	root := unpackDeb(t)
+	root, deb := unpackDeb(t)
 	for _, file := range []string{
 		"usr/bin/caddy", "etc/countersign/Caddyfile", "etc/countersign/keys", "etc/countersign/providers",
 		"usr/lib/systemd/system/countersign.service", "usr/lib/systemd/system/countersign.socket", "usr/lib/sysusers.d/countersign.conf",
@@ -77,6 +77,18 @@ func TestPackage(t *testing.T) {
 	}
 	assert.Contains(t, output(t, root, "usr/bin/caddy", "version"), "v1.2.3")
 	assert.Contains(t, output(t, root, "usr/bin/caddy", "list-modules", "--versions"), "http.handlers.countersign v1.2.3")
+	t.Run("starts", func(t *testing.T) { startsAsAService(t, root) })
+	assert.Equal(t, "caddy-countersign\n", output(t, ".", "dpkg-deb", "--field", deb, "Package"))
+	assert.Equal(t, "\n", output(t, ".", "dpkg-deb", "--field", deb, "Depends")+"\n", "a static program needs nothing")
+}
+
+// The package in which OpenSSL computes says that it needs OpenSSL.
+func TestPackageFastRSA(t *testing.T) {
+	need(t, "gcc")
+	root, deb := unpackDeb(t, "--fast-rsa")
+	assert.Contains(t, output(t, root, "usr/bin/caddy", "build-info"), "fastrsa")
+	assert.Equal(t, "caddy-countersign-fast-rsa\n", output(t, ".", "dpkg-deb", "--field", deb, "Package"))
+	assert.Regexp(t, `^libc6 \(>= 2\.\d+\), libssl3t64 \| libssl3\n$`, output(t, ".", "dpkg-deb", "--field", deb, "Depends"))
 	t.Run("starts", func(t *testing.T) { startsAsAService(t, root) })
 }
 
