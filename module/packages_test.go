@@ -17,11 +17,11 @@ import (
 
 const project = "github.com/countersign/caddy-countersign/"
 
-// README's table of the packages is the real graph: every package stands in a row,
+// CONTRIBUTING's table of the packages is the real graph: every package stands in a row,
 // and imports its own row and the rows below only. The last row knows neither Caddy
 // nor HTTP.
-func TestThePackagesAreWhatTheReadmeShows(t *testing.T) {
-	rows, last := packageRows(t, "README.md")
+func TestThePackagesAreWhatContributingShows(t *testing.T) {
+	rows, last := packageRows(t, filepath.Join(".github", "CONTRIBUTING.md"))
 	for file, imports := range sources(t) {
 		from, ok := rowOf(rows, filepath.ToSlash(filepath.Dir(file)))
 		if !assert.True(t, ok, "%s is in no row", file) {
