@@ -125,4 +125,6 @@ var chineseDoctor = map[string]string{
 
 	"the scheme of %s: %w":        "%s 的方案：%w",
 	"the key reference of %s: %w": "%s 的密钥引用：%w",
+	"it holds your own public key, where the provider's belongs: the provider could not decrypt what you send":                     "这里放的是自己的公钥，应当放渠道的公钥：渠道解不开加密的内容",
+	"verify is %s and encrypt is %s: only the provider's console tells whether they have changed places; compare the fingerprints": "verify 是 %s，encrypt 是 %s：两把有没有放反，只有商户后台看得出；请核对指纹",
 }

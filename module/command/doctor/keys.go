@@ -60,9 +60,19 @@ func (e *examination) checkPairs(set *loadedSet) {
 	for _, role := range []keys.Role{keys.Verify, keys.Encrypt} {
 		for _, fingerprint := range set.Fingerprints(role) {
 			if slices.Contains(own, fingerprint) {
-				e.failure(check, set.name+" "+string(role), i18n.Sprintf("it holds your own public key, where the provider's belongs: no answer of the provider would verify"), i18n.Sprintf("put the key there that the provider has given you; yours is the one that you upload to the provider"))
+				reason := i18n.Sprintf("it holds your own public key, where the provider's belongs: no answer of the provider would verify")
+				if role == keys.Encrypt {
+					reason = i18n.Sprintf("it holds your own public key, where the provider's belongs: the provider could not decrypt what you send")
+				}
+				e.failure(check, set.name+" "+string(role), reason, i18n.Sprintf("put the key there that the provider has given you; yours is the one that you upload to the provider"))
 			}
 		}
+	}
+	// Both are public keys of the provider: that they have changed places shows in
+	// nothing that is on this machine.
+	verify, encrypt := set.Fingerprints(keys.Verify), set.Fingerprints(keys.Encrypt)
+	if len(verify) > 0 && len(encrypt) > 0 && !slices.Contains(verify, encrypt[0]) {
+		e.ok(check, set.name+" verify, encrypt", i18n.Sprintf("verify is %s and encrypt is %s: only the provider's console tells whether they have changed places; compare the fingerprints", strings.Join(verify, ", "), encrypt[0]))
 	}
 }
 

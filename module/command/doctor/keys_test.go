@@ -96,6 +96,20 @@ func TestKeysThatDoNotFit(t *testing.T) {
 				require.NoError(t, os.WriteFile(filepath.Join(dir, key("verify")), text, 0o600))
 			},
 			"key pair", easypayRef + " verify", keysource.Failure, "your own public key"},
+		"the own public key for what the provider decrypts": {
+			func(t *testing.T, dir string) {
+				text, err := os.ReadFile(filepath.Join(development, "provider", key("verify")))
+				require.NoError(t, err)
+				require.NoError(t, os.WriteFile(filepath.Join(dir, key("encrypt")), text, 0o600))
+			},
+			"key pair", easypayRef + " encrypt", keysource.Failure, "the provider could not decrypt"},
+		"verify and encrypt that changed places": {
+			func(t *testing.T, dir string) {
+				require.NoError(t, os.Rename(filepath.Join(dir, key("verify")), filepath.Join(dir, "kept")))
+				require.NoError(t, os.Rename(filepath.Join(dir, key("encrypt")), filepath.Join(dir, key("verify"))))
+				require.NoError(t, os.Rename(filepath.Join(dir, "kept"), filepath.Join(dir, key("encrypt"))))
+			},
+			"key pair", easypayRef + " verify, encrypt", keysource.OK, "compare the fingerprints"},
 		"a certificate that has expired": {
 			func(t *testing.T, dir string) { writeCertificate(t, filepath.Join(dir, key("verify")), -time.Hour) },
 			"certificate", easypayRef + " verify", keysource.Failure, "it has expired on"},
