@@ -11,14 +11,16 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
-// refusals are the lines of the log about notifications that failed.
-func (c *running) refusals(t *testing.T) []map[string]any {
+// refusals waits for n lines of the log about notifications that failed.
+func (c *running) refusals(t *testing.T, n int) []map[string]any {
 	t.Helper()
+	require.Eventually(t, func() bool { return strings.Count(c.logged(t), `"msg":"notification failed"`) >= n }, 10*time.Second, 5*time.Millisecond)
 	var out []map[string]any
 	for line := range bytes.Lines([]byte(c.logged(t))) {
 		var e map[string]any
@@ -58,9 +60,9 @@ func TestDiagnosisInTheLog(t *testing.T) {
 		}
 		said := func(n sent, want string) {
 			t.Helper()
-			before := len(c.refusals(t))
+			before := len(c.refusals(t, 0))
 			refused(t, c, app, n, "notification_signature_invalid")
-			lines := c.refusals(t)
+			lines := c.refusals(t, before+1)
 			require.Len(t, lines, before+1)
 			got, _ := lines[before]["diagnosis"].(string)
 			if want == "" {
@@ -123,7 +125,7 @@ func TestDiagnosisOfAFlood(t *testing.T) {
 	for range forged {
 		require.Equal(t, http.StatusUnauthorized, c.post(t, note).status)
 	}
-	lines := c.refusals(t)
+	lines := c.refusals(t, forged)
 	require.Len(t, lines, forged)
 	with := 0
 	for _, line := range lines {

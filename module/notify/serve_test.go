@@ -152,6 +152,12 @@ func (c *running) logged(t *testing.T) string {
 	return string(text)
 }
 
+// says waits until the log holds a text: entries are written by a queue.
+func (c *running) says(t *testing.T, text string) {
+	t.Helper()
+	assert.Eventually(t, func() bool { return strings.Contains(c.logged(t), text) }, 10*time.Second, 5*time.Millisecond, "the log has no %s", text)
+}
+
 // arrived is a request that reached the application.
 type arrived struct {
 	method, target string
