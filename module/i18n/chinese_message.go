@@ -103,6 +103,7 @@ var chineseMessage = map[string]string{
 	"not UTF-8: %w":                                       "不是 UTF-8：%w",
 	"field %s is not UTF-8: %w":                           "字段 %s 不是 UTF-8：%w",
 	"field %s has a character that %s does not have: %w":  "字段 %s 里有 %s 没有的字符：%w",
+	"it has a character that %s does not have: %w":        "里面有 %s 没有的字符：%w",
 	"field %s: %w":                                        "字段 %s：%w",
 	"the text is %w":                                      "文本%w",
 	"a bare text is an object with the one member %s: %w": "裸文本必须是只有一个字段 %s 的对象：%w",

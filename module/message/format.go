@@ -63,7 +63,10 @@ func (f Format) MediaType() string {
 	case Text:
 		return "text/plain" + charsetOf(charset)
 	}
-	return "application/json"
+	if f.Wrap != nil {
+		charset = "" // of the payload
+	}
+	return "application/json" + charsetOf(charset)
 }
 
 func charsetOf(charset string) string {
@@ -123,7 +126,8 @@ func (f Format) parse(m *Message, raw []byte) error {
 
 // Parse reads a payload in the format.
 func (f Format) Parse(raw []byte) (*body.Object, error) {
-	text, err := raw, error(nil)
+	var text []byte
+	var err error
 	switch f.Kind {
 	case Form, Query:
 		text, err = wire.ParseForm(raw, f.Options)
@@ -131,6 +135,8 @@ func (f Format) Parse(raw []byte) (*body.Object, error) {
 		text, err = wire.ParseXML(raw, f.Options)
 	case Text:
 		text, err = wire.ParseText(raw, f.Options)
+	default:
+		text, err = wire.ParseJSON(raw, f.Options)
 	}
 	if err != nil {
 		return nil, err
@@ -195,7 +201,7 @@ func (f Format) Write(payload *body.Tree) ([]byte, error) {
 	case Text:
 		return wire.FormatText(payload.Members(), f.Options)
 	}
-	return payload.Text(), nil
+	return wire.FormatJSON(payload.Text(), f.Options)
 }
 
 // WriteWrapped writes the fields, the payload among them.

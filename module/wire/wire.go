@@ -116,6 +116,28 @@ func (o Options) encode(field, text []byte) ([]byte, error) {
 	return encoded, nil
 }
 
+// ParseJSON makes UTF-8 of a JSON text in the charset of o. Without a charset it is
+// left as it is.
+func ParseJSON(raw []byte, o Options) ([]byte, error) {
+	if o.Charset == "" {
+		return raw, nil
+	}
+	return o.decode(raw)
+}
+
+// FormatJSON writes a JSON text in the charset of o.
+func FormatJSON(text []byte, o Options) ([]byte, error) {
+	charset, err := o.charset()
+	if charset == nil || err != nil {
+		return text, err
+	}
+	encoded, err := charset.NewEncoder().Bytes(text)
+	if err != nil {
+		return nil, i18n.Errorf("it has a character that %s does not have: %w", o.Charset, ErrCharset)
+	}
+	return encoded, nil
+}
+
 // object writes the text of a JSON object, one string at a time.
 type object struct {
 	text []byte
