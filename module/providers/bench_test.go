@@ -20,8 +20,8 @@ func BenchmarkExchange(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			s := providertest.Configure(b, p.name, p.settings...)
 			set := providertest.Merchant(b, p.reference)
-			pen := providertest.Pen{Scheme: s, Algorithm: p.algorithm, Keys: providertest.Provider(b, p.reference)}
-			answer := []byte(pen.JSON(b, message.Answer, p.answer))
+			signer := providertest.Signer{Scheme: s, Algorithm: p.algorithm, Keys: providertest.Provider(b, p.reference)}
+			answer := []byte(signer.JSON(b, message.Answer, p.answer))
 			request := []byte(p.request)
 			b.ReportAllocs()
 			for b.Loop() {

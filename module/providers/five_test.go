@@ -136,8 +136,8 @@ func (p provider) seal(t *testing.T, s providertest.Scheme) *providertest.Sealed
 // sign signs an answer as the provider does.
 func (p provider) sign(t *testing.T, answer string) string {
 	t.Helper()
-	pen := providertest.Pen{Scheme: p.scheme(t), Algorithm: p.algorithm, Keys: providertest.Provider(t, p.reference)}
-	return pen.JSON(t, message.Answer, answer)
+	signer := providertest.Signer{Scheme: p.scheme(t), Algorithm: p.algorithm, Keys: providertest.Provider(t, p.reference)}
+	return signer.JSON(t, message.Answer, answer)
 }
 
 // open opens an answer to the request.
@@ -156,12 +156,12 @@ func (p provider) isForm(t *testing.T) bool {
 // signedNotification is the genuine notification, as JSON or as a form.
 func (p provider) signedNotification(t *testing.T, text string) providertest.Notification {
 	t.Helper()
-	pen := providertest.Pen{Scheme: p.scheme(t), Algorithm: p.notificationAlgorithm, Keys: providertest.Provider(t, p.reference)}
+	signer := providertest.Signer{Scheme: p.scheme(t), Algorithm: p.notificationAlgorithm, Keys: providertest.Provider(t, p.reference)}
 	n := providertest.Notification{Keys: p.merchant(t)}
 	if p.isForm(t) {
-		n.Form = pen.Form(t, text)
+		n.Form = signer.Form(t, text)
 	} else {
-		n.Body = providertest.Parse(t, pen.JSON(t, message.Notification, text))
+		n.Body = providertest.Parse(t, signer.JSON(t, message.Notification, text))
 	}
 	return n
 }

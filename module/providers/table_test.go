@@ -188,8 +188,8 @@ func TestAnotherKey(t *testing.T) {
 			stranger = providertest.Keys(t, map[keys.Role]string{keys.SharedSecret: "another"})
 			stranger.Sign = providertest.Merchant(t, p.reference).Sign
 		}
-		pen := providertest.Pen{Scheme: p.scheme(t), Algorithm: p.algorithm, Keys: stranger}
-		_, err := p.open(t, pen.JSON(t, message.Answer, p.answer))
+		signer := providertest.Signer{Scheme: p.scheme(t), Algorithm: p.algorithm, Keys: stranger}
+		_, err := p.open(t, signer.JSON(t, message.Answer, p.answer))
 		assert.Equal(t, scheme.BadSignature, scheme.ReasonOf(err))
 	})
 }

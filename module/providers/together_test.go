@@ -25,7 +25,7 @@ func TestExchangesAreKeptApart(t *testing.T) {
 			group.Go(func() {
 				s := p.scheme(t)
 				order := p.orderID()
-				pen := providertest.Pen{Scheme: s, Algorithm: p.algorithm, Keys: providertest.Provider(t, p.reference)}
+				signer := providertest.Signer{Scheme: s, Algorithm: p.algorithm, Keys: providertest.Provider(t, p.reference)}
 				for i := range 12 {
 					id := fmt.Sprintf("%s-%d-%d-%s", order, n, i, strings.Repeat("x", rand.IntN(300)))
 					of := func(text string) string { return strings.ReplaceAll(text, order, id) }
@@ -35,12 +35,12 @@ func TestExchangesAreKeptApart(t *testing.T) {
 					sent := bytes.Clone(sealed.Body)
 
 					opened, err := s.Open(providertest.Answer{
-						Body: providertest.Parse(t, pen.JSON(t, message.Answer, of(p.answer))), Keys: p.merchant(t), Sealed: sealed,
+						Body: providertest.Parse(t, signer.JSON(t, message.Answer, of(p.answer))), Keys: p.merchant(t), Sealed: sealed,
 					})
 					require.NoError(t, err)
 					require.Contains(t, string(opened.Body), id)
 					_, err = s.Open(providertest.Answer{
-						Body: providertest.Parse(t, pen.JSON(t, message.Answer, strings.ReplaceAll(p.answer, order, id+"y"))), Keys: p.merchant(t), Sealed: sealed,
+						Body: providertest.Parse(t, signer.JSON(t, message.Answer, strings.ReplaceAll(p.answer, order, id+"y"))), Keys: p.merchant(t), Sealed: sealed,
 					})
 					require.Equal(t, scheme.Mismatch, scheme.ReasonOf(err))
 

@@ -46,7 +46,7 @@ func TestNothingIsDecryptedBeforeItHasVerified(t *testing.T) {
 		return `{"` + member + `":{"oriOrgTrace":"T1"` + extra + `,"orderSubDetails":"` + providertest.Encrypt(t, key, `[{"a":"1"}]`) + `","dgtlEnvlp":"` + wrapped + `"}}`
 	}
 	s := providertest.Configure(t, "easypay")
-	pen := providertest.Pen{Scheme: s, Algorithm: providertest.RSA, Keys: providertest.Provider(t, reference)}
+	signer := providertest.Signer{Scheme: s, Algorithm: providertest.RSA, Keys: providertest.Provider(t, reference)}
 	sealed, err := s.Seal(providertest.Request{Body: providertest.Parse(t, `{"bizData":{"oriOrgTrace":"T1"}}`), Keys: merchant, Now: time.Now()})
 	require.NoError(t, err)
 	answer := func(text string) error {
@@ -61,7 +61,7 @@ func TestNothingIsDecryptedBeforeItHasVerified(t *testing.T) {
 		_, err := s.Open(providertest.Answer{Body: providertest.Parse(t, text), Keys: &held})
 		return err
 	}
-	genuine := pen.JSON(t, message.Answer, bodyOf("bizData", ""))
+	genuine := signer.JSON(t, message.Answer, bodyOf("bizData", ""))
 	for name, open := range map[string]func(string) error{"answer": answer, "notification": notification, "alone": alone} {
 		counter.asked = 0
 		require.NoError(t, open(genuine), name)
@@ -70,7 +70,7 @@ func TestNothingIsDecryptedBeforeItHasVerified(t *testing.T) {
 
 	stranger, err := rsa.GenerateKey(rand.Reader, 1024)
 	require.NoError(t, err)
-	forger := pen
+	forger := signer
 	forger.Keys = &keys.Set{Sign: keys.NewPrivateKey(stranger, nil, &stranger.PublicKey, "a test")}
 	sig := providertest.Text(t, providertest.Parse(t, genuine), "sign")
 	refused := map[string]string{
@@ -80,7 +80,7 @@ func TestNothingIsDecryptedBeforeItHasVerified(t *testing.T) {
 		"a signature that is no text":  strings.TrimSuffix(bodyOf("bizData", ""), "}") + `,"sign":1}`,
 		"a signature that is garbage":  providertest.WithSign(t, bodyOf("bizData", ""), "%%%"),
 		"a signature of the empty one": providertest.WithSign(t, bodyOf("bizData", ""), ""),
-		"read in two ways":             pen.JSON(t, message.Answer, bodyOf("bizData", `,"a":"1&oriOrgTrace=T2"`)),
+		"read in two ways":             signer.JSON(t, message.Answer, bodyOf("bizData", `,"a":"1&oriOrgTrace=T2"`)),
 	}
 	counter.asked = 0
 	for name, text := range refused {
@@ -91,7 +91,7 @@ func TestNothingIsDecryptedBeforeItHasVerified(t *testing.T) {
 	}
 	// The genuine answer to another order is not opened either.
 	other := strings.Replace(bodyOf("bizData", ""), "T1", "T2", 1)
-	assert.Equal(t, scheme.Mismatch, scheme.ReasonOf(answer(pen.JSON(t, message.Answer, other))))
+	assert.Equal(t, scheme.Mismatch, scheme.ReasonOf(answer(signer.JSON(t, message.Answer, other))))
 	assert.Zero(t, counter.asked)
 	// Nor is a notification with both parts.
 	both := strings.TrimSuffix(genuine, "}") + `,"data":{}}`

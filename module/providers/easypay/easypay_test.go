@@ -27,9 +27,9 @@ func seal(t *testing.T, s providertest.Scheme, request string) (*providertest.Se
 	return s.Seal(providertest.Request{Body: providertest.Parse(t, request), Keys: providertest.Merchant(t, reference), Now: time.Now()})
 }
 
-func pen(t testing.TB, settings ...providertest.Setting) providertest.Pen {
+func signer(t testing.TB, settings ...providertest.Setting) providertest.Signer {
 	t.Helper()
-	return providertest.Pen{Scheme: providertest.Configure(t, "easypay", settings...), Algorithm: providertest.RSA, Keys: providertest.Provider(t, reference)}
+	return providertest.Signer{Scheme: providertest.Configure(t, "easypay", settings...), Algorithm: providertest.RSA, Keys: providertest.Provider(t, reference)}
 }
 
 func part(t *testing.T, message []byte) *body.Object {
@@ -112,7 +112,7 @@ func TestCanonicalString(t *testing.T) {
 				c.keep = c.skip
 			}
 			for option, want := range map[string]string{"skip": c.skip, "keep": c.keep} {
-				p := pen(t, providertest.Setting{"empty", option})
+				p := signer(t, providertest.Setting{"empty", option})
 				request := `{"bizData":{` + c.members + `},"other":"1"}`
 				sealed, err := seal(t, p.Scheme, request)
 				require.NoError(t, err)
@@ -128,7 +128,7 @@ func TestCanonicalString(t *testing.T) {
 }
 
 func TestObjectsAndArrays(t *testing.T) {
-	p := pen(t)
+	p := signer(t)
 	for _, value := range []string{"{}", "[1]"} {
 		_, err := seal(t, p.Scheme, `{"bizData":{"a":`+value+`}}`)
 		assert.Equal(t, scheme.Invalid, scheme.ReasonOf(err), "nobody says how a request's would be signed")
@@ -141,7 +141,7 @@ func TestObjectsAndArrays(t *testing.T) {
 }
 
 func TestEncryptionComesFirst(t *testing.T) {
-	p := pen(t)
+	p := signer(t)
 	for name, details := range map[string]string{
 		"an array": "[ {\"body\":\"北京烤鸭\",\"n\":1.10} ]", "an object": `{"a":1}`, "a string": `"[ {\"a\":1} ]"`, "a number": "1.10", "a boolean": "false",
 	} {
@@ -187,13 +187,13 @@ func TestTheLabelIsReplacedAndTheRestStays(t *testing.T) {
 }
 
 // answerTo makes the provider's answer with orderSubDetails encrypted.
-func answerTo(t *testing.T, p providertest.Pen, key []byte, wrapped, details string) string {
+func answerTo(t *testing.T, p providertest.Signer, key []byte, wrapped, details string) string {
 	t.Helper()
 	return p.JSON(t, message.Answer, `{"sysRetCode":"000000","bizData":{"dgtlEnvlp":"`+wrapped+`", "orderSubDetails": "`+providertest.Encrypt(t, key, details)+`" }}`)
 }
 
 func TestTheEnvelopeOfAnAnswer(t *testing.T) {
-	p := pen(t)
+	p := signer(t)
 	set := providertest.Merchant(t, reference)
 	const details = `[ {"transAmt":"30","n":1.10} ]`
 	for asked, want := range map[string]string{
@@ -232,7 +232,7 @@ func TestTheEnvelopeOfAnAnswer(t *testing.T) {
 }
 
 func TestOneErrorForEveryCauseOfAFailedDecryption(t *testing.T) {
-	p := pen(t)
+	p := signer(t)
 	set := providertest.Merchant(t, reference)
 	sealed, err := seal(t, p.Scheme, `{"bizData":{"orderSubDetails":[]}}`)
 	require.NoError(t, err)
@@ -274,7 +274,7 @@ func TestOneErrorForEveryCauseOfAFailedDecryption(t *testing.T) {
 }
 
 func TestEnvelopePrefix(t *testing.T) {
-	p := pen(t, providertest.Setting{"envelope_prefix", "01|"})
+	p := signer(t, providertest.Setting{"envelope_prefix", "01|"})
 	sealed, err := seal(t, p.Scheme, `{"bizData":{"orderSubDetails":[]}}`)
 	require.NoError(t, err)
 	_, err = providertest.Unwrap(p.Keys.Decrypt[0].Decrypter, "01|", providertest.Text(t, part(t, sealed.Body), "dgtlEnvlp"))
@@ -306,7 +306,7 @@ func TestPaddingNoneNeedsWholeBlocks(t *testing.T) {
 }
 
 func TestAnAnswerBelongsToItsRequest(t *testing.T) {
-	p := pen(t)
+	p := signer(t)
 	sealed, err := seal(t, p.Scheme, `{"bizData":{"oriOrgTrace":"1"}}`)
 	require.NoError(t, err)
 	for answer, want := range map[string]scheme.Reason{
@@ -325,7 +325,7 @@ func TestARequestWithoutBizData(t *testing.T) {
 }
 
 func TestNotification(t *testing.T) {
-	p := pen(t)
+	p := signer(t)
 	n := p.Scheme
 	assert.Nil(t, p.Scheme.Describe().Notify.Time)
 	for member, signed := range map[string]bool{"bizData.oriOrgTrace": true, "data.oriOrgTrace": true, "orgId": false, "bizData": false, "sign": false} {
@@ -362,7 +362,7 @@ func TestNotification(t *testing.T) {
 }
 
 func TestBase64IsStrict(t *testing.T) {
-	p := pen(t)
+	p := signer(t)
 	set := providertest.Merchant(t, reference)
 	good := p.JSON(t, message.Answer, `{"bizData":{"a":"1"}}`)
 	sig := providertest.Text(t, providertest.Parse(t, good), "sign")

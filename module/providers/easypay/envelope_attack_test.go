@@ -37,7 +37,7 @@ func (s stubborn) Decrypt(io.Reader, []byte, crypto.DecrypterOpts) ([]byte, erro
 // receiver opens notifications that the provider has signed, whatever stands in
 // their envelopes. A text that it opens is key32's.
 type receiver struct {
-	pen        providertest.Pen
+	signer        providertest.Signer
 	held       *keys.Set
 	ciphertext string
 }
@@ -48,7 +48,7 @@ func newReceiver(t testing.TB, prefix string) receiver {
 	if prefix != "" {
 		settings = append(settings, providertest.Setting{"envelope_prefix", prefix})
 	}
-	return receiver{pen(t, settings...), providertest.Merchant(t, reference), providertest.Encrypt(t, []byte(key32), `[{"a":"1"}]`)}
+	return receiver{signer(t, settings...), providertest.Merchant(t, reference), providertest.Encrypt(t, []byte(key32), `[{"a":"1"}]`)}
 }
 
 func (r receiver) open(t testing.TB, private crypto.Decrypter, envelope string) (*providertest.Opened, error) {
@@ -58,8 +58,8 @@ func (r receiver) open(t testing.TB, private crypto.Decrypter, envelope string) 
 		held.Decrypt = []*keys.PrivateKey{keys.NewPrivateKey(nil, private, private.Public(), "a test")}
 	}
 	text := `{"bizData":{"orderSubDetails":"` + r.ciphertext + `","dgtlEnvlp":"` + envelope + `"}}`
-	signed := providertest.Parse(t, r.pen.JSON(t, message.Notification, text))
-	return r.pen.Scheme.OpenNotification(providertest.Notification{Body: signed, Keys: &held})
+	signed := providertest.Parse(t, r.signer.JSON(t, message.Notification, text))
+	return r.signer.Scheme.OpenNotification(providertest.Notification{Body: signed, Keys: &held})
 }
 
 // wrapped is an envelope with a text in it, for the merchant.

@@ -24,9 +24,9 @@ func seal(t *testing.T, s providertest.Scheme, set *keys.Set, request string) (*
 	return s.Seal(providertest.Request{Body: providertest.Parse(t, request), Keys: set, Now: now})
 }
 
-func pen(t *testing.T, settings ...providertest.Setting) providertest.Pen {
+func signer(t *testing.T, settings ...providertest.Setting) providertest.Signer {
 	t.Helper()
-	return providertest.Pen{
+	return providertest.Signer{
 		Scheme:    providertest.Configure(t, "hbsk", append(settings, providertest.Setting{"developer_key", "d787d45a68b48"})...),
 		Algorithm: providertest.HMACSHA256, Keys: providertest.Provider(t, reference),
 	}
@@ -46,7 +46,7 @@ func TestTheMessageOfARequest(t *testing.T) {
 		"in a request a value may look like two": {`{"data":"x&time=1"}`, "data=x&time=1&key=d787d45a68b48&time=1668671935"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := pen(t)
+			p := signer(t)
 			sealed, err := seal(t, p.Scheme, providertest.Merchant(t, reference), c.request)
 			require.NoError(t, err)
 			assert.Equal(t, c.want, string(sealed.Canonical))
@@ -61,7 +61,7 @@ func TestTheMessageOfARequest(t *testing.T) {
 }
 
 func TestTimeIsANumberInSeconds(t *testing.T) {
-	sealed, err := seal(t, pen(t).Scheme, providertest.Merchant(t, reference), `{"data":{}}`)
+	sealed, err := seal(t, signer(t).Scheme, providertest.Merchant(t, reference), `{"data":{}}`)
 	require.NoError(t, err)
 	assert.Contains(t, string(sealed.Body), `"time":1668671935`)
 }
@@ -187,7 +187,7 @@ func TestTheMessageOfAnAnswer(t *testing.T) {
 		"text is absent if empty": {[]providertest.Setting{all}, `{"code":0,"data":"D","time":7}`, "0||D|d787d45a68b48|7"},
 		"a key of its own":        {[]providertest.Setting{all}, `{"code":0,"data":"D","key":"k","time":7}`, "0||D|k|7"},
 	} {
-		p := pen(t, c.settings...)
+		p := signer(t, c.settings...)
 		signed := p.JSON(t, message.Answer, c.answer)
 		opened, err := p.Scheme.Open(providertest.Answer{Body: providertest.Parse(t, signed), Keys: providertest.Merchant(t, reference)})
 		require.NoError(t, err, name)
@@ -205,7 +205,7 @@ func TestTheMessageOfAnAnswer(t *testing.T) {
 		`{"data":"","time":{},"sign":"00"}`:    "time",
 		`{"data":"","time":7.0,"sign":"00"}`:   "time",
 	} {
-		_, err := pen(t).Scheme.Open(providertest.Answer{Body: providertest.Parse(t, answer), Keys: providertest.Merchant(t, reference)})
+		_, err := signer(t).Scheme.Open(providertest.Answer{Body: providertest.Parse(t, answer), Keys: providertest.Merchant(t, reference)})
 		assert.Equal(t, scheme.Invalid, scheme.ReasonOf(err), answer)
 		assert.ErrorContains(t, err, want)
 	}
@@ -213,7 +213,7 @@ func TestTheMessageOfAnAnswer(t *testing.T) {
 
 func TestTheKeyOfTheRequestServesItsAnswer(t *testing.T) {
 	response := providertest.Setting{"response_message", "{data}{key}"}
-	p := pen(t, response)
+	p := signer(t, response)
 	s := providertest.Configure(t, "hbsk", response) // no developer_key
 	sealed, err := seal(t, s, providertest.Merchant(t, reference), `{"data":{},"key":"d787d45a68b48"}`)
 	require.NoError(t, err)
@@ -226,7 +226,7 @@ func TestTheKeyOfTheRequestServesItsAnswer(t *testing.T) {
 }
 
 func TestPlainInPlainOut(t *testing.T) {
-	p := pen(t)
+	p := signer(t)
 	set := providertest.Merchant(t, reference)
 	answer := p.JSON(t, message.Answer, `{"code":0,"data": "{\"amount\" : 1.10,\"remark\":null}" ,"time":7}`)
 	for request, want := range map[string]string{
@@ -242,7 +242,7 @@ func TestPlainInPlainOut(t *testing.T) {
 }
 
 func TestAnAnswerBelongsToItsRequest(t *testing.T) {
-	p := pen(t)
+	p := signer(t)
 	set := providertest.Merchant(t, reference)
 	for request, asked := range map[string]bool{
 		`{"data":{"sequence":"221103786337"}}`:       true,
@@ -278,7 +278,7 @@ func TestAnAnswerBelongsToItsRequest(t *testing.T) {
 
 func TestAnotherCharsetIsTriedForTheDiagnosis(t *testing.T) {
 	upper := func(text []byte) []byte { return []byte(strings.ToUpper(string(text))) }
-	p := pen(t)
+	p := signer(t)
 	sig, err := p.Algorithm.Sign(p.Keys, []byte("DATA=ABC&TIME=7"))
 	require.NoError(t, err)
 	answer := providertest.Answer{Body: providertest.Parse(t, `{"data":"abc","time":7,"sign":"`+sig+`"}`), Keys: providertest.Merchant(t, reference)}
@@ -290,7 +290,7 @@ func TestAnotherCharsetIsTriedForTheDiagnosis(t *testing.T) {
 }
 
 func TestNotification(t *testing.T) {
-	p := pen(t)
+	p := signer(t)
 	assert.False(t, p.Scheme.IsForm())
 	for member, signed := range map[string]bool{"data": true, "data.sequence": true, "time": true, "code": false, "text": false, "key": false, "sign": false, "database": false} {
 		assert.Equal(t, signed, p.Scheme.Signs(member), member)
@@ -303,6 +303,6 @@ func TestNotification(t *testing.T) {
 	assert.True(t, ok)
 	assert.True(t, now.Equal(stamp))
 
-	unstamped := pen(t, providertest.Setting{"response_message", "data={data}"}).Scheme
+	unstamped := signer(t, providertest.Setting{"response_message", "data={data}"}).Scheme
 	assert.Nil(t, unstamped.Describe().Notify.Time, "a time that is not signed proves nothing")
 }

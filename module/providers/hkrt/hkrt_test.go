@@ -22,9 +22,9 @@ func seal(t *testing.T, s providertest.Scheme, set *keys.Set, request string) (*
 	return s.Seal(providertest.Request{Body: providertest.Parse(t, request), Keys: set, Now: time.Now()})
 }
 
-func pen(t *testing.T, settings ...providertest.Setting) providertest.Pen {
+func signer(t *testing.T, settings ...providertest.Setting) providertest.Signer {
 	t.Helper()
-	return providertest.Pen{Scheme: providertest.Configure(t, "hkrt", settings...), Algorithm: providertest.MD5, Keys: providertest.Provider(t, reference)}
+	return providertest.Signer{Scheme: providertest.Configure(t, "hkrt", settings...), Algorithm: providertest.MD5, Keys: providertest.Provider(t, reference)}
 }
 
 func TestVectors(t *testing.T) {
@@ -114,7 +114,7 @@ func TestNumbersOfAnAnswer(t *testing.T) {
 	} {
 		answer := `{"l":[{"amt":` + token + `}],"n":` + token + `}`
 		for option, want := range map[string]string{"token": token, "shortest": want} {
-			p := pen(t, providertest.Setting{"numbers", option})
+			p := signer(t, providertest.Setting{"numbers", option})
 			o := providertest.Parse(t, answer)
 			assert.Equal(t, "l=amt="+want+"&n="+want, string(p.Canonical(t, providertest.Wire{Kind: message.Answer, Body: o})), option)
 			assert.Equal(t, "l=amt="+token+"&n="+token, string(p.Canonical(t, providertest.Wire{Kind: message.Request, Body: o})), "in a request it is the token")
@@ -144,7 +144,7 @@ func TestAccessID(t *testing.T) {
 // The elements of a list are signed without an index: what that does not cover
 // stands in the documentation, and here.
 func TestTwoBodiesWithOneSignature(t *testing.T) {
-	p := pen(t)
+	p := signer(t)
 	a := providertest.Parse(t, `{"l":[{"a":"1","b":"2"}]}`)
 	b := providertest.Parse(t, `{"l":[{"a":"1"},{"b":"2"}]}`)
 	c := providertest.Parse(t, `{"b":"2","l":[{"a":"1"}]}`)
@@ -166,7 +166,7 @@ func TestAnElementThatReadsAsAMember(t *testing.T) {
 		`{"amt":"1","l":["x","amt"]}`:       0,
 		`{"l":["x","amt=9"]}`:               0,
 	} {
-		p := pen(t)
+		p := signer(t)
 		_, err := p.Scheme.Open(providertest.Answer{Body: providertest.Parse(t, p.JSON(t, message.Answer, answer)), Keys: providertest.Merchant(t, reference)})
 		assert.Equal(t, want, scheme.ReasonOf(err), answer)
 	}
@@ -175,7 +175,7 @@ func TestAnElementThatReadsAsAMember(t *testing.T) {
 func TestAnAnswerBelongsToItsRequest(t *testing.T) {
 	set := providertest.Merchant(t, reference)
 	for apply, want := range map[string]scheme.Reason{`"apply_no":"202301040535",`: 0, `"apply_no":"202301040536",`: scheme.Mismatch, "": 0} {
-		p := pen(t, providertest.Setting{"access_id", "A1"})
+		p := signer(t, providertest.Setting{"access_id", "A1"})
 		sealed, err := seal(t, p.Scheme, set, providertest.Sample(t, "hkrt.json"))
 		require.NoError(t, err)
 		answer := p.JSON(t, message.Answer, `{`+apply+`"return_code":10000}`)
@@ -189,7 +189,7 @@ func TestAnAnswerBelongsToItsRequest(t *testing.T) {
 }
 
 func TestASecretIsRotated(t *testing.T) {
-	p := pen(t)
+	p := signer(t)
 	p.Keys = providertest.Secret(t, "old")
 	answer := providertest.Parse(t, p.JSON(t, message.Answer, `{"apply_no":"1"}`))
 	set := providertest.Keys(t, map[keys.Role]string{keys.SharedSecret: "new", keys.VerifySecret: "older\nold\n"})
@@ -222,7 +222,7 @@ func TestDepthCostsNothing(t *testing.T) {
 }
 
 func TestNotification(t *testing.T) {
-	p := pen(t)
+	p := signer(t)
 	n := p.Scheme
 	assert.False(t, n.IsForm())
 	assert.Empty(t, n.Describe().Notify.Ack)

@@ -28,9 +28,9 @@ func seal(t *testing.T, s providertest.Scheme, request string) (*providertest.Se
 	return s.Seal(providertest.Request{Body: providertest.Parse(t, request), Keys: providertest.Merchant(t, reference), Now: now})
 }
 
-func pen(t *testing.T, settings ...providertest.Setting) providertest.Pen {
+func signer(t *testing.T, settings ...providertest.Setting) providertest.Signer {
 	t.Helper()
-	return providertest.Pen{
+	return providertest.Signer{
 		Scheme: providertest.Configure(t, "hongwen", append(settings, identity...)...), Algorithm: providertest.RSA, Keys: providertest.Provider(t, reference),
 	}
 }
@@ -39,7 +39,7 @@ func TestVectors(t *testing.T) {
 	vectors := providertest.Vectors(t, "hongwen")
 	require.Len(t, vectors, 1)
 	v := vectors["hongwen-response-canonical"]
-	text := pen(t).Canonical(t, providertest.Wire{Kind: message.Answer, Body: providertest.Parse(t, providertest.Page(t, "hongwen-response.json"))})
+	text := signer(t).Canonical(t, providertest.Wire{Kind: message.Answer, Body: providertest.Parse(t, providertest.Page(t, "hongwen-response.json"))})
 	assert.Equal(t, v.Canonical, string(text))
 	sum := sha256.Sum256(text)
 	assert.Equal(t, v.SHA256, hex.EncodeToString(sum[:]))
@@ -59,7 +59,7 @@ func TestCanonicalString(t *testing.T) {
 				c.json = c.skip
 			}
 			for option, want := range map[string]string{"skip": c.skip, "json": c.json} {
-				p := pen(t, providertest.Setting{"arrays", option})
+				p := signer(t, providertest.Setting{"arrays", option})
 				for _, kind := range []message.Kind{message.Request, message.Answer} {
 					assert.Equal(t, want, string(p.Canonical(t, providertest.Wire{Kind: kind, Body: providertest.Parse(t, c.message)})), option)
 				}
@@ -69,7 +69,7 @@ func TestCanonicalString(t *testing.T) {
 }
 
 func TestTheDetailIsEncodedTwice(t *testing.T) {
-	s := pen(t).Scheme
+	s := signer(t).Scheme
 	sealed, err := seal(t, s, `{"biz_content":{"n" : 1.10,"divide_back_detail":[{"account":"10021011", "amount":"100"}],"s":"<&>\/"}}`)
 	require.NoError(t, err)
 	content := providertest.Text(t, providertest.Parse(t, sealed.Body), "biz_content")
@@ -94,7 +94,7 @@ func TestMembersAreAddedWhereTheClientGaveNone(t *testing.T) {
 		`{"biz_content":"{}","mch_no":null,"method":"","timestamp":null}`: "biz_content={}&charset=utf-8&mch_no=2014072300007148&method=trade.apply.divide.back&sign_type=RSA&timestamp=2014-07-24 03:07:50&version=1.0",
 		`{"biz_content":"{}",` + given + `,"sign_type":"rsa","sign":"x"}`: "biz_content={}&charset=GBK&mch_no=1&method=m&sign_type=RSA&timestamp=2024-01-01 00:00:00&version=2",
 	} {
-		sealed, err := seal(t, pen(t).Scheme, request)
+		sealed, err := seal(t, signer(t).Scheme, request)
 		require.NoError(t, err)
 		assert.Equal(t, want, string(sealed.Canonical), request)
 	}
@@ -119,7 +119,7 @@ func TestARequestThatLacksSomething(t *testing.T) {
 }
 
 func TestAnAnswerBelongsToItsRequest(t *testing.T) {
-	p := pen(t)
+	p := signer(t)
 	for request, asked := range map[string]bool{
 		`{"biz_content":{"divide_back_out_trade_no":"123"}}`:       true,
 		`{"biz_content":"{\"divide_back_out_trade_no\":\"123\"}"}`: true,
@@ -146,7 +146,7 @@ func TestAnAnswerBelongsToItsRequest(t *testing.T) {
 }
 
 func TestPlainInPlainOut(t *testing.T) {
-	p := pen(t)
+	p := signer(t)
 	answer := p.JSON(t, message.Answer, `{"code":20000, "divide_back_detail" : "[ {\"amount\":1.10} ]","divide_back_res_detail":"[1]"}`)
 	for request, want := range map[string]string{
 		`{"biz_content":{"divide_back_detail":[]}}`:         `"divide_back_detail" : [ {"amount":1.10} ],"divide_back_res_detail":"[1]"`,
@@ -163,7 +163,7 @@ func TestPlainInPlainOut(t *testing.T) {
 }
 
 func TestJSONInAStringIsReadStrictly(t *testing.T) {
-	p := pen(t)
+	p := signer(t)
 	sealed, err := seal(t, p.Scheme, `{"biz_content":{"divide_back_detail":[]}}`)
 	require.NoError(t, err)
 	open := func(detail string) (*providertest.Opened, error) {
@@ -185,7 +185,7 @@ func TestJSONInAStringIsReadStrictly(t *testing.T) {
 }
 
 func TestNotification(t *testing.T) {
-	p := pen(t)
+	p := signer(t)
 	n := p.Scheme
 	assert.True(t, n.IsForm())
 	assert.Equal(t, "success", n.Describe().Notify.Ack)

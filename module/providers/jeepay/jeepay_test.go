@@ -106,16 +106,16 @@ func TestPiecesEqualButForCaseAreRefused(t *testing.T) {
 }
 
 func TestNestedValuesOfAnAnswerAreSignedCompact(t *testing.T) {
-	pen := pen(t, "MD5")
-	answer := pen.JSON(t, message.Answer, `{"code":0,"data":{"list":[ {"b" : 1.10, "a":"\u4e2d \/"} ],"n":1}}`)
-	opened, err := pen.Scheme.Open(providertest.Answer{Body: providertest.Parse(t, answer), Keys: providertest.Merchant(t, reference)})
+	signer := signer(t, "MD5")
+	answer := signer.JSON(t, message.Answer, `{"code":0,"data":{"list":[ {"b" : 1.10, "a":"\u4e2d \/"} ],"n":1}}`)
+	opened, err := signer.Scheme.Open(providertest.Answer{Body: providertest.Parse(t, answer), Keys: providertest.Merchant(t, reference)})
 	require.NoError(t, err)
 	assert.Equal(t, `list=[{"b":1.10,"a":"\u4e2d \/"}]&n=1&`, string(opened.Canonical))
 }
 
-func pen(t *testing.T, signType string) providertest.Pen {
+func signer(t *testing.T, signType string) providertest.Signer {
 	t.Helper()
-	p := providertest.Pen{
+	p := providertest.Signer{
 		Scheme:    providertest.Configure(t, "jeepay", providertest.Setting{"sign_type", signType}),
 		Algorithm: providertest.MD5WithKey,
 		Keys:      providertest.Provider(t, reference),
@@ -224,10 +224,10 @@ func TestAnAnswerBelongsToItsRequest(t *testing.T) {
 			"only asked":           {`"` + member + `":"800021"`, `"state":1`, 0},
 			"only answered":        {`"x":"1"`, `"` + member + `":"800021"`, 0},
 		} {
-			pen := pen(t, "MD5")
-			sealed := seal(t, pen.Scheme, set, "{"+c.request+"}")
-			answer := pen.JSON(t, message.Answer, `{"code":0,"data":{`+c.answer+`}}`)
-			_, err := pen.Scheme.Open(providertest.Answer{Body: providertest.Parse(t, answer), Keys: set, Sealed: sealed})
+			signer := signer(t, "MD5")
+			sealed := seal(t, signer.Scheme, set, "{"+c.request+"}")
+			answer := signer.JSON(t, message.Answer, `{"code":0,"data":{`+c.answer+`}}`)
+			_, err := signer.Scheme.Open(providertest.Answer{Body: providertest.Parse(t, answer), Keys: set, Sealed: sealed})
 			assert.Equal(t, c.want, scheme.ReasonOf(err), "%s: %s", member, name)
 		}
 	}
@@ -237,16 +237,16 @@ func TestPlainInPlainOut(t *testing.T) {
 	const array = `[{"receiverId" : "800029","divisionProfit":0.0001}]`
 	const asString = `"[{\"receiverId\" : \"800029\",\"divisionProfit\":0.0001}]"`
 	set := providertest.Merchant(t, reference)
-	pen := pen(t, "MD5")
-	answer := pen.JSON(t, message.Answer, `{"code":0, "data":{"receivers": `+asString+`,"note":"[1]","state":1}}`)
+	signer := signer(t, "MD5")
+	answer := signer.JSON(t, message.Answer, `{"code":0, "data":{"receivers": `+asString+`,"note":"[1]","state":1}}`)
 	for name, c := range map[string]struct{ request, want string }{
 		"JSON in, JSON out":     {array, `{"code":0, "data":{"receivers": ` + array + `,"note":"[1]","state":1}`},
 		"string in, string out": {asString, `{"code":0, "data":{"receivers": ` + asString + `,"note":"[1]","state":1}`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			sealed := seal(t, pen.Scheme, set, `{"receivers":`+c.request+`}`)
+			sealed := seal(t, signer.Scheme, set, `{"receivers":`+c.request+`}`)
 			assert.Contains(t, string(sealed.Body), `"receivers":`+asString, "the provider gets a string either way")
-			opened, err := pen.Scheme.Open(providertest.Answer{Body: providertest.Parse(t, answer), Keys: set, Sealed: sealed})
+			opened, err := signer.Scheme.Open(providertest.Answer{Body: providertest.Parse(t, answer), Keys: set, Sealed: sealed})
 			require.NoError(t, err)
 			assert.Equal(t, providertest.WithSign(t, c.want+"}", providertest.Text(t, providertest.Parse(t, answer), "sign")), string(opened.Body))
 		})
@@ -258,7 +258,7 @@ func TestNotificationsAreMD5EvenForRSA2(t *testing.T) {
 	for _, signType := range []string{"MD5", "RSA2"} {
 		s := providertest.Configure(t, "jeepay", providertest.Setting{"sign_type", signType})
 		assert.Equal(t, []keys.Role{keys.SharedSecret}, s.Describe().Notification.Roles)
-		form := pen(t, "MD5").Form(t, "amount=100&payOrderId=P1&empty=&reqTime=1700000000123")
+		form := signer(t, "MD5").Form(t, "amount=100&payOrderId=P1&empty=&reqTime=1700000000123")
 		opened, err := s.OpenNotification(providertest.Notification{Form: form, Keys: set})
 		require.NoError(t, err)
 		assert.Equal(t, "amount=100&payOrderId=P1&reqTime=1700000000123&", string(opened.Canonical))
@@ -266,14 +266,14 @@ func TestNotificationsAreMD5EvenForRSA2(t *testing.T) {
 		assert.True(t, ok)
 		assert.Equal(t, now, stamp)
 
-		rsa := pen(t, "RSA2").Form(t, "amount=100&payOrderId=P1")
+		rsa := signer(t, "RSA2").Form(t, "amount=100&payOrderId=P1")
 		_, err = s.OpenNotification(providertest.Notification{Form: rsa, Keys: set})
 		assert.Equal(t, scheme.BadSignature, scheme.ReasonOf(err))
 	}
 }
 
 func TestNotificationWithoutTime(t *testing.T) {
-	p := pen(t, "MD5")
+	p := signer(t, "MD5")
 	for _, form := range []string{"a=1", "reqTime=", "reqTime=soon", "reqTime=1700000000123.5"} {
 		opened, err := p.Scheme.OpenNotification(providertest.Notification{Form: p.Form(t, form), Keys: providertest.Merchant(t, reference)})
 		require.NoError(t, err)

@@ -1,6 +1,6 @@
 // Package providertest drives the recipes of the first five providers in tests,
 // by the bodies of their messages: the requests of an application, and what the
-// provider signs with a pen of its own.
+// provider signs with code of its own.
 package providertest
 
 import (

@@ -88,16 +88,16 @@ func verifyRSA(set *keys.Set, text []byte, signature string) bool {
 	return false
 }
 
-// Pen signs messages as a provider does. The canonical string is the recipe's:
+// Signer signs messages as a provider does. The canonical string is the recipe's:
 // that it is right is what the vectors and the sandbox show.
-type Pen struct {
+type Signer struct {
 	Scheme    Scheme
 	Algorithm Algorithm
 	Keys      *keys.Set
 }
 
 // Canonical is the canonical string of a message.
-func (p Pen) Canonical(t testing.TB, w Wire) []byte {
+func (p Signer) Canonical(t testing.TB, w Wire) []byte {
 	t.Helper()
 	text, err := p.Scheme.Canonical(w)
 	require.NoError(t, err)
@@ -105,19 +105,19 @@ func (p Pen) Canonical(t testing.TB, w Wire) []byte {
 }
 
 // JSON signs a message without sign, which it appends.
-func (p Pen) JSON(t testing.TB, kind message.Kind, text string) string {
+func (p Signer) JSON(t testing.TB, kind message.Kind, text string) string {
 	t.Helper()
 	return WithSign(t, text, p.sign(t, Wire{Kind: kind, Body: Parse(t, text)}))
 }
 
 // Form signs the parameters of a form without sign, which it appends.
-func (p Pen) Form(t testing.TB, form string) []Param {
+func (p Signer) Form(t testing.TB, form string) []Param {
 	t.Helper()
 	params := Form(t, form)
 	return append(params, Param{"sign", p.sign(t, Wire{Kind: message.Notification, Form: params})})
 }
 
-func (p Pen) sign(t testing.TB, w Wire) string {
+func (p Signer) sign(t testing.TB, w Wire) string {
 	t.Helper()
 	signature, err := p.Algorithm.Sign(p.Keys, p.Canonical(t, w))
 	require.NoError(t, err)
