@@ -37,7 +37,7 @@ func (s stubborn) Decrypt(io.Reader, []byte, crypto.DecrypterOpts) ([]byte, erro
 // receiver opens notifications that the provider has signed, whatever stands in
 // their envelopes. A text that it opens is key32's.
 type receiver struct {
-	signer        providertest.Signer
+	signer     providertest.Signer
 	held       *keys.Set
 	ciphertext string
 }

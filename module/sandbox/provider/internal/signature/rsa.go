@@ -29,11 +29,11 @@ func SignRSA(fault provider.Fault, key crypto.Signer, message string) (string, e
 		return "", fmt.Errorf("the key to sign with is not an RSA key but %T", key.Public())
 	}
 	if fault == provider.WrongKey {
-		stranger, err := strangers.get(public.N.BitLen())
+		other, err := otherKeys.get(public.N.BitLen())
 		if err != nil {
 			return "", err
 		}
-		key = stranger
+		key = other
 	}
 	digest := sha256.Sum256([]byte(message))
 	sig, err := key.Sign(rand.Reader, digest[:], crypto.SHA256)
@@ -62,9 +62,9 @@ func VerifyRSA(keys []*rsa.PublicKey, message, text string) (int, error) {
 	return 0, ErrWrong
 }
 
-// strangers are keys that nobody agreed on, one for each size. Making one
+// otherKeys are keys that nobody agreed on, one for each size. Making one
 // takes up to a second, so that they are kept.
-var strangers strangerKeys
+var otherKeys strangerKeys
 
 type strangerKeys struct {
 	mu   sync.Mutex
