@@ -85,12 +85,12 @@ func (p *process) terminate(t *testing.T) {
 	require.NoError(t, p.command.Process.Signal(syscall.SIGTERM))
 }
 
-// audit returns the audit entries of the log so far.
+// audit returns the audit entries of exchanges in the log so far.
 func (p *process) audit() []auditEntry {
 	var entries []auditEntry
 	for line := range strings.Lines(p.log.String()) {
 		var entry auditEntry
-		if json.Unmarshal([]byte(line), &entry) == nil && entry.Logger == "http.countersign.audit" {
+		if json.Unmarshal([]byte(line), &entry) == nil && entry.Logger == "http.countersign.audit" && entry.Message == "exchange" {
 			entries = append(entries, entry)
 		}
 	}
@@ -99,6 +99,7 @@ func (p *process) audit() []auditEntry {
 
 type auditEntry struct {
 	Logger  string `json:"logger"`
+	Message string `json:"msg"`
 	Scheme  string `json:"scheme"`
 	Outcome string `json:"outcome"`
 	Verdict string `json:"verdict"`

@@ -17,12 +17,12 @@ type report struct {
 	Level  string  `json:"level"`
 	Time   float64 `json:"ts"` // in seconds since 1970, as Caddy's own lines have it
 	Logger string  `json:"logger"`
-	Msg    string  `json:"msg"`
+	Msg    string  `json:"msg"` // "": nothing is written
 	ID     string  `json:"id,omitempty"`
 	Reason string  `json:"reason,omitempty"`
 	More   int     `json:"unreported,omitempty"` // losses before this one for which there was no space
 
-	written chan struct{} // closed when the report is written, or nil
+	written chan struct{} // closed when the report and those before it are written, or nil
 }
 
 // reporter writes reports to standard error in a goroutine of its own, since
@@ -53,7 +53,7 @@ func (p *reporter) add(r report) {
 
 func (p *reporter) run() {
 	for r := range p.reports {
-		if line, err := json.Marshal(r); err == nil {
+		if line, err := json.Marshal(r); err == nil && r.Msg != "" {
 			_, _ = os.Stderr.Write(append(line, '\n'))
 		}
 		if r.written != nil {
@@ -68,7 +68,10 @@ func (p *reporter) flush(wait time.Duration) {
 	p.mu.Lock()
 	more := p.more
 	p.mu.Unlock()
-	last := report{Level: "info", Time: seconds(time.Now()), Logger: "http.countersign.audit", Msg: "the queue of the log is given up", More: more, written: written}
+	last := report{written: written}
+	if more > 0 {
+		last = report{Level: "error", Time: seconds(time.Now()), Logger: "http.countersign.audit", Msg: "log entries lost", More: more, written: written}
+	}
 	deadline := time.After(wait)
 	p.start.Do(func() { go p.run() })
 	select {
