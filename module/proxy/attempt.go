@@ -48,12 +48,24 @@ func (a *attempt) begin(timer, request context.Context, sealed []byte) context.C
 	return httptrace.WithClientTrace(a, &a.trace)
 }
 
-// Value is a value of Caddy's from the request.
+// Value is the attempt itself, or a value of Caddy's from the request.
 func (a *attempt) Value(key any) any {
-	if _, ok := key.(caddy.CtxKey); ok {
+	switch key.(type) {
+	case attemptKey:
+		return a
+	case caddy.CtxKey:
 		return a.request.Value(key)
 	}
 	return a.Context.Value(key)
+}
+
+type attemptKey struct{}
+
+// unused says that nothing was written to the connection that the attempt had.
+func (a *attempt) unused() {
+	a.connected.Store(false)
+	a.http2.Store(false)
+	a.conn.Store(nil)
 }
 
 // gotConn comes before the first byte, in the goroutine of the sender.

@@ -81,7 +81,8 @@ type h2Conn struct {
 	conn   net.Conn
 	client *http2.ClientConn //nolint:staticcheck // net/http has no connection of which one knows what a frame said
 	used   atomic.Bool
-	once   sync.Once
+
+	retired atomic.Bool
 
 	forgotten bool // it has been closed; h.mu guards it
 }
@@ -98,6 +99,12 @@ func (c *h2Conn) RoundTrip(r *http.Request) (*http.Response, error) {
 	res, err := c.client.RoundTrip(r)
 	if err == nil {
 		return res, nil
+	}
+	if c.retired.Load() && unusable(err) { // retired since it was reserved; nothing was written
+		if a, ok := r.Context().Value(attemptKey{}).(*attempt); ok {
+			a.unused()
+		}
+		return nil, noConn{}
 	}
 	if why := notProcessed(err); why != "" {
 		return nil, &notProcessedError{why}
@@ -131,15 +138,16 @@ func (c *h2Conn) refusal(ctx context.Context, err error) error {
 
 // retire lets the exchanges on a connection end, and puts no more on it.
 func (c *h2Conn) retire() {
-	c.once.Do(func() {
-		c.client.SetDoNotReuse()
-		go func() {
-			ctx, cancel := context.WithTimeout(context.Background(), c.h.patience)
-			defer cancel()
-			_ = c.client.Shutdown(ctx)
-			_ = c.client.Close()
-		}()
-	})
+	if c.retired.Swap(true) {
+		return
+	}
+	c.client.SetDoNotReuse()
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), c.h.patience)
+		defer cancel()
+		_ = c.client.Shutdown(ctx)
+		_ = c.client.Close()
+	}()
 }
 
 func (c *h2Conn) forget() {
@@ -189,6 +197,13 @@ func notProcessed(err error) string {
 		return "GOAWAY"
 	}
 	return ""
+}
+
+// unusable reports whether a connection took a request no more, of which nothing was
+// written.
+func unusable(err error) bool {
+	text := err.Error()
+	return text == "http2: client conn not usable" || text == "http2: client conn could not be established"
 }
 
 // notProcessedError says that the provider's own frames say that it has not
