@@ -105,7 +105,11 @@ func report(d *diagnosis.Difference, ours, theirs []byte) string {
 	i18n.Fprintf(&out, "likely cause: %s: %s\n", d.Cause.Name, d.Cause.Words)
 	i18n.Fprintf(&out, "what to do: %s\n", d.Cause.Advice)
 	if len(d.Also) > 0 {
-		i18n.Fprintf(&out, "also different: %s\n", strings.Join(d.Also, ", "))
+		also := make([]string, len(d.Also))
+		for i, other := range d.Also {
+			also[i] = other.In(i18n.Current())
+		}
+		i18n.Fprintf(&out, "also different: %s\n", strings.Join(also, ", "))
 	}
 	return out.String()
 }

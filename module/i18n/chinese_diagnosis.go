@@ -214,6 +214,20 @@ var chineseDiagnosis = map[string]string{
 	"sorted by bytes, upper case first":              "按字节排序（大写在前）",
 	"the secret without the white space at its ends": "去掉首尾空白的密钥",
 
+	// Why the inspector answers no request.
+	"the inspector is for this machine only": "检查页只供本机使用",
+	"the request came through a proxy, and the inspector is for this machine only; it needs allow_remote":                   "请求是经代理来的，而检查页只供本机使用；确实需要时写上 allow_remote",
+	"the Host is not this machine's; address the inspector as 127.0.0.1 or localhost, or name the host behind allow_remote": "Host 不是本机的；请用 127.0.0.1 或 localhost 打开检查页，或在 allow_remote 后写上这个主机名",
+	"only %s is served here":                           "这里只接受 %s",
+	"the request comes from a page of another origin":  "请求来自别的源的网页",
+	"the request comes from a page of another site":    "请求来自别的网站的网页",
+	"the token is missing or old; load the page again": "令牌缺失或已过期；请重新加载页面",
+	"the Content-Type must be application/json":        "Content-Type 必须是 application/json",
+	"this record is not kept any more":                 "这条记录已不再保留",
+	"too many pages are watching; close some":          "打开的检查页太多；请关掉几个",
+	"there is no such file":                            "没有这个文件",
+	"the workbench is still at work; wait for it":      "工作台还在处理；请稍候",
+
 	// The inspector's workbench.
 	"this request is not kept; a request is kept with the option bodies":                                    "这个请求没有保留；开了 bodies 选项才会保留",
 	"the handler of this request is not in the configuration any more":                                      "处理这个请求的指令已经不在配置里了",

@@ -56,18 +56,18 @@ const headerToken = "Countersign-Token"
 // refusal is why a request is not served.
 type refusal struct {
 	status int
-	text   string
+	text   i18n.Text
 	allow  string
 }
 
-func (f *refusal) write(w http.ResponseWriter) error {
+func (f *refusal) write(w http.ResponseWriter, r *http.Request) error {
 	if f.allow != "" {
 		w.Header().Set("Allow", f.allow)
 	}
-	return writeJSON(w, f.status, map[string]string{"error": f.text})
+	return writeJSON(w, f.status, map[string]string{"error": f.text.In(languageOf(r))})
 }
 
-func forbidden(text string) *refusal { return &refusal{status: http.StatusForbidden, text: text} }
+func forbidden(text i18n.Text) *refusal { return &refusal{status: http.StatusForbidden, text: text} }
 
 // refuse decides who may have an answer: only pages of this very origin, and people
 // who type in its address. A name that somebody has pointed at this machine (DNS
@@ -75,35 +75,35 @@ func forbidden(text string) *refusal { return &refusal{status: http.StatusForbid
 func (h *Handler) refuse(r *http.Request, method string) *refusal {
 	if !h.AllowRemote {
 		if !local(r) {
-			return forbidden("the inspector is for this machine only")
+			return forbidden(i18n.T("the inspector is for this machine only"))
 		}
 		for name := range r.Header {
 			if name == "Forwarded" || name == "Via" || strings.HasPrefix(name, "X-Forwarded-") || name == "X-Real-Ip" {
-				return forbidden("the request came through a proxy, and the inspector is for this machine only; it needs allow_remote")
+				return forbidden(i18n.T("the request came through a proxy, and the inspector is for this machine only; it needs allow_remote"))
 			}
 		}
 	}
 	if !h.knows(r.Host) {
-		return forbidden("the Host is not this machine's; address the inspector as 127.0.0.1 or localhost, or name the host behind allow_remote")
+		return forbidden(i18n.T("the Host is not this machine's; address the inspector as 127.0.0.1 or localhost, or name the host behind allow_remote"))
 	}
 	if r.Method != method && (method != http.MethodGet || r.Method != http.MethodHead) {
-		return &refusal{http.StatusMethodNotAllowed, "only " + method + " is served here", method}
+		return &refusal{http.StatusMethodNotAllowed, i18n.T("only %s is served here", method), method}
 	}
 	if origins := r.Header["Origin"]; len(origins) > 0 && (len(origins) > 1 || !sameOrigin(origins[0], r.Host)) {
-		return forbidden("the request comes from a page of another origin")
+		return forbidden(i18n.T("the request comes from a page of another origin"))
 	}
 	navigates := r.URL.Path == "/" && r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Header.Get("Sec-Fetch-Dest") == "document"
 	if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" && site != "none" && !navigates {
-		return forbidden("the request comes from a page of another site")
+		return forbidden(i18n.T("the request comes from a page of another site"))
 	}
 	if method != http.MethodPost {
 		return nil
 	}
 	if got := r.Header.Get(headerToken); subtle.ConstantTimeCompare([]byte(got), []byte(token)) != 1 {
-		return forbidden("the token is missing or old; load the page again")
+		return forbidden(i18n.T("the token is missing or old; load the page again"))
 	}
 	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
-		return &refusal{status: http.StatusUnsupportedMediaType, text: "the Content-Type must be application/json"}
+		return &refusal{status: http.StatusUnsupportedMediaType, text: i18n.T("the Content-Type must be application/json")}
 	}
 	return nil
 }

@@ -149,7 +149,7 @@ func hidden(text []byte) int {
 func (h *Handler) serveRecord(w http.ResponseWriter, r *http.Request) error {
 	rec := h.recorder.Find(strings.TrimPrefix(r.URL.Path, "/records/"))
 	if rec == nil {
-		return (&refusal{status: http.StatusNotFound, text: "this record is not kept any more"}).write(w)
+		return (&refusal{status: http.StatusNotFound, text: i18n.T("this record is not kept any more")}).write(w, r)
 	}
 	e, l := &rec.Entry, languageOf(r)
 	d := &detail{

@@ -150,7 +150,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	secureHeader(w.Header())
 	if refusal := h.refuse(r, method); refusal != nil {
-		return refusal.write(w)
+		return refusal.write(w, r)
 	}
 	return serve(w, r)
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/countersign/caddy-countersign/module/i18n"
+
 	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/inspector/recorder"
 	"github.com/countersign/caddy-countersign/module/problem"
@@ -161,7 +163,7 @@ func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request) error {
 	added, stop := h.recorder.Watch()
 	defer stop()
 	if added == nil {
-		return (&refusal{status: http.StatusServiceUnavailable, text: "too many pages are watching; close some"}).write(w)
+		return (&refusal{status: http.StatusServiceUnavailable, text: i18n.T("too many pages are watching; close some")}).write(w, r)
 	}
 	c := http.NewResponseController(w)
 	_ = c.SetWriteDeadline(time.Time{}) // a server without deadlines needs none taken away

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"path"
 	"strings"
+
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // The page: HTML, CSS and JavaScript modules, as they are served.
@@ -41,7 +43,7 @@ func (h *Handler) serveFile(w http.ResponseWriter, r *http.Request) error {
 	text, err := fs.ReadFile(files, name)
 	media := types[path.Ext(name)]
 	if err != nil || media == "" || path.Ext(name) == ".html" {
-		return (&refusal{status: http.StatusNotFound, text: "there is no such file"}).write(w)
+		return (&refusal{status: http.StatusNotFound, text: i18n.T("there is no such file")}).write(w, r)
 	}
 	sum := sha256.Sum256(text)
 	tag := `"` + hex.EncodeToString(sum[:8]) + `"`

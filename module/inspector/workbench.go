@@ -31,12 +31,12 @@ const (
 func (h *Handler) act(w http.ResponseWriter, r *http.Request, action func(r *http.Request) (any, error)) error {
 	r.Body = http.MaxBytesReader(w, r.Body, maxInput)
 	if !h.search.TryAcquire(1) {
-		return (&refusal{status: http.StatusTooManyRequests, text: "the workbench is still at work; wait for it"}).write(w)
+		return (&refusal{status: http.StatusTooManyRequests, text: i18n.T("the workbench is still at work; wait for it")}).write(w, r)
 	}
 	defer h.search.Release(1)
 	result, err := action(r)
 	if err != nil {
-		return (&refusal{status: http.StatusUnprocessableEntity, text: i18n.Of(err).In(languageOf(r))}).write(w)
+		return (&refusal{status: http.StatusUnprocessableEntity, text: i18n.Of(err)}).write(w, r)
 	}
 	return writeJSON(w, http.StatusOK, result)
 }
@@ -126,12 +126,15 @@ func (h *Handler) diff(r *http.Request) (any, error) {
 		out.Equal = true
 		return out, nil
 	}
-	out.At, out.Member, out.Also = d.At, d.Member, d.Also
+	out.At, out.Member = d.At, d.Member
 	l := languageOf(r)
+	for _, other := range d.Also {
+		out.Also = append(out.Also, other.In(l))
+	}
 	out.Cause, out.Words, out.Advice = d.Cause.Name.In(l), d.Cause.Words.In(l), d.Cause.Advice.In(l)
 	out.Before, out.Left, out.Right = diagnosis.Sides(d, ours, theirs)
 	for _, v := range diagnosis.WouldEqual(recipeOf(route), m, theirs) {
-		out.Would = append(out.Would, v.String())
+		out.Would = append(out.Would, v.In(l))
 	}
 	return out, nil
 }
@@ -256,7 +259,7 @@ func explainMessage(route *recorder.Route, m *message.Message, set *keys.Set, at
 	case scheme.BadSignature, scheme.NeedsKeys, scheme.Decryption:
 		found, _ := diagnosis.WouldOpen(recipeOf(route), m, set, at, reason == scheme.Decryption)
 		for _, v := range found {
-			out.Would = append(out.Would, v.String())
+			out.Would = append(out.Would, v.In(l))
 		}
 		out.Sentence = why.Sentence(route.Scheme, in, err).In(l)
 	}

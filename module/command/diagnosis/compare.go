@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // Difference is the first difference between our canonical string and the
@@ -16,10 +17,18 @@ type Difference struct {
 	Member string // the member that it is in, of our string or else of theirs, as it may be shown
 	Cause  Cause  // what it probably comes from
 
-	// Also are the other members that differ, each with the name of its
-	// probable cause.
-	Also []string
+	// Also are the other members that differ.
+	Also []Other
 }
+
+// Other is a further member that differs, and the name of the probable cause.
+type Other struct {
+	Member string
+	Cause  i18n.Text
+}
+
+// In is both in a language.
+func (o Other) In(l i18n.Language) string { return o.Member + " (" + o.Cause.In(l) + ")" }
 
 // Compare finds the first difference, or nil if the strings are equal.
 func Compare(ours, theirs []byte) *Difference {
@@ -47,7 +56,7 @@ func Compare(ours, theirs []byte) *Difference {
 			d.Cause, d.Member = cause, body.ShowName(s.name())
 			continue
 		}
-		d.Also = append(d.Also, body.ShowName(s.name())+" ("+cause.Name.String()+")")
+		d.Also = append(d.Also, Other{body.ShowName(s.name()), cause.Name})
 	}
 	return d
 }

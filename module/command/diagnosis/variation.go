@@ -23,7 +23,7 @@ const maxSettings = 2
 // part that is set is one change.
 type Variation struct {
 	Settings []Setting // instead of those that configure the scheme
-	Key      string    // a key in a role that is not its own, in words
+	Key      i18n.Text // a key in a role that is not its own
 	GBK      bool      // the canonical string in GBK
 
 	// Besides are options that the settings need: hbsk's digest sha256 needs
@@ -31,30 +31,32 @@ type Variation struct {
 	// that they are guesses: a provider mostly signs both ways alike.
 	Besides []Setting
 
-	// By says which of several keys verified, or "".
-	By string
+	// By says which of several keys verified, or is zero.
+	By i18n.Text
 
 	set *keys.Set
 }
 
-// String says what to change.
-func (v Variation) String() string {
+// String says what to change, in the language of the process.
+func (v Variation) String() string { return v.In(i18n.Current()) }
+
+// In says what to change.
+func (v Variation) In(l i18n.Language) string {
 	var parts []string
 	if len(v.Settings) > 0 {
 		var settings []string
 		for _, s := range slices.Concat(v.Settings, v.Besides) {
 			settings = append(settings, s.String())
 		}
-		parts = append(parts, i18n.Sprintf("with: %s", strings.Join(settings, " ")))
+		parts = append(parts, i18n.T("with: %s", strings.Join(settings, " ")).In(l))
 	}
-	if v.Key != "" {
-		parts = append(parts, i18n.Sprintf("with %s", v.Key))
-	}
-	if v.By != "" {
-		parts = append(parts, i18n.Sprintf("with %s", v.By))
+	for _, key := range []i18n.Text{v.Key, v.By} {
+		if !key.IsZero() {
+			parts = append(parts, i18n.T("with %s", key).In(l))
+		}
 	}
 	if v.GBK {
-		parts = append(parts, i18n.Sprintf("if the provider signs GBK (no option does that: ask it to sign UTF-8)"))
+		parts = append(parts, i18n.T("if the provider signs GBK (no option does that: ask it to sign UTF-8)").In(l))
 	}
 	return strings.Join(parts, ", ")
 }
@@ -62,7 +64,7 @@ func (v Variation) String() string {
 // size is the number of changes.
 func (v Variation) size() int {
 	n := len(v.Settings)
-	if v.Key != "" {
+	if !v.Key.IsZero() {
 		n++
 	}
 	if v.GBK {
@@ -73,7 +75,7 @@ func (v Variation) size() int {
 
 // covers reports whether w makes every change of v, and perhaps more.
 func (v Variation) covers(w Variation) bool {
-	return (v.Key == "" || v.Key == w.Key) && (!v.GBK || w.GBK) &&
+	return (v.Key.IsZero() || v.Key.String() == w.Key.String()) && (!v.GBK || w.GBK) &&
 		!slices.ContainsFunc(v.Settings, func(s Setting) bool { return !slices.Contains(w.Settings, s) })
 }
 
@@ -106,7 +108,7 @@ func WouldOpen(r Recipe, m *message.Message, set *keys.Set, at time.Time, decryp
 			}
 			continue
 		}
-		if opened != nil && v.Key == "" {
+		if opened != nil && v.Key.IsZero() {
 			v.By = which(v.set, opened.Fingerprints())
 		}
 		found = append(found, v)
@@ -217,52 +219,52 @@ func combinations(settings []Setting) [][]Setting {
 // keys are easily put into each other's files.
 func displaced(set *keys.Set) []Variation {
 	var out []Variation
-	public := func(what string, key *keys.PublicKey) {
+	public := func(what i18n.Text, key *keys.PublicKey) {
 		if slices.ContainsFunc(set.Verify, func(k *keys.PublicKey) bool { return k.Fingerprint == key.Fingerprint }) {
 			return
 		}
 		alone := *set
 		alone.Verify = []*keys.PublicKey{key}
-		out = append(out, Variation{Key: i18n.Sprintf("%s (%s) as verify", what, key.Fingerprint), set: &alone})
+		out = append(out, Variation{Key: i18n.T("%s (%s) as verify", what, key.Fingerprint), set: &alone})
 	}
-	own := func(what string, key *keys.PrivateKey) {
+	own := func(what i18n.Text, key *keys.PrivateKey) {
 		if key.Public != nil {
 			public(what, keys.NewPublicKey(key.Public, key.Origin))
 		}
 	}
 	if set.Encrypt != nil {
-		public(i18n.Sprintf("the key of encrypt"), set.Encrypt)
+		public(i18n.T("the key of encrypt"), set.Encrypt)
 	}
 	if set.Sign != nil {
-		own(i18n.Sprintf("your own sign key"), set.Sign)
+		own(i18n.T("your own sign key"), set.Sign)
 	}
 	for _, key := range set.Decrypt {
-		own(i18n.Sprintf("your own decrypt key"), key)
+		own(i18n.T("your own decrypt key"), key)
 	}
 	for _, secret := range set.VerifySecrets {
 		if trimmed := bytes.TrimSpace(secret.Bytes()); len(trimmed) < len(secret.Bytes()) && len(trimmed) > 0 {
 			alone := *set
 			alone.Secret = keys.NewSecret(trimmed, secret.Origin)
 			alone.VerifySecrets = []*keys.Secret{alone.Secret}
-			out = append(out, Variation{Key: i18n.Sprintf("the secret %s without the white space at its ends", secret.Fingerprint), set: &alone})
+			out = append(out, Variation{Key: i18n.T("the secret %s without the white space at its ends", secret.Fingerprint), set: &alone})
 		}
 	}
 	return out
 }
 
 // which says which of several keys verified.
-func which(set *keys.Set, fingerprints []string) string {
+func which(set *keys.Set, fingerprints []string) i18n.Text {
 	for i, key := range set.Verify {
 		if len(set.Verify) > 1 && slices.Contains(fingerprints, key.Fingerprint) {
-			return i18n.Sprintf("key %d of verify (%s)", i+1, key.Fingerprint)
+			return i18n.T("key %d of verify (%s)", i+1, key.Fingerprint)
 		}
 	}
 	for _, secret := range set.VerifySecrets {
 		if len(set.VerifySecrets) > 1 && slices.Contains(fingerprints, secret.Fingerprint) {
-			return i18n.Sprintf("the secret %s", secret.Fingerprint)
+			return i18n.T("the secret %s", secret.Fingerprint)
 		}
 	}
-	return ""
+	return i18n.Text{}
 }
 
 // toGBK is a text as a provider sees it that works in GBK.
