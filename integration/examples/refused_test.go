@@ -145,7 +145,7 @@ func TestWhatClientsTakeIsRefused(t *testing.T) {
 		{"an error without a signature", "wechatpay-v3", answer{500, nil, `{"code":"SYSTEM_ERROR"}`}, "", "response_unsigned"},
 	} {
 		t.Run(c.recipe+" "+c.name, func(t *testing.T) {
-			res, body := exchanged(t, c.recipe, c.answer, map[string]string{
+			res, body := exchanged(t, c.recipe, c.answer, map[string]string{ //nolint:bodyclose // it was read and closed
 				"alipay/sign.pem": merchant.private(), "alipay/verify.pem": provider.public(),
 				"allinpay/sign.pem": merchant.private(), "allinpay/verify.pem": provider.public(),
 				"unionpay/sign.pem": merchant.private() + merchantCertificate, "unionpay/verify.pem": authority.certificate(authority, 1, "root", true),

@@ -25,7 +25,7 @@ func TestHTTP2RetiredBeforeTheFirstFrame(t *testing.T) {
 	server.StartTLS()
 	defer server.Close()
 	base := server.Client().Transport.(*http.Transport) //nolint:errcheck,forcetypeassert // httptest's
-	require.NoError(t, http2.ConfigureTransport(base)) //nolint:staticcheck // as Caddy sets it up
+	require.NoError(t, http2.ConfigureTransport(base))  //nolint:staticcheck // as Caddy sets it up
 	h := serveHTTP2(base, 5*time.Second)
 
 	for _, first := range []bool{true, false} { // whether the connection has served no request before
