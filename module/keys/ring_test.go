@@ -144,11 +144,13 @@ func TestUnknownMemoryIsBounded(t *testing.T) {
 			_, err := r.Get(t.Context(), strconv.Itoa(i))
 			require.ErrorIs(t, err, ErrUnknown)
 		}
+		synctest.Wait() // it is remembered after the one who waits has its answer
 		assert.Len(t, r.unknown, maxUnknown)
 		assert.Zero(t, r.count.Load())
 		time.Sleep(time.Minute)
 		_, err := r.Get(t.Context(), "one more")
 		require.ErrorIs(t, err, ErrUnknown)
+		synctest.Wait()
 		assert.Len(t, r.unknown, 1, "what was remembered long enough is let go")
 	})
 }
