@@ -3,7 +3,33 @@
 # it as an image and as packages.
 set -eu
 
+case ${LC_ALL:-${LC_MESSAGES:-${LANG-}}} in
+zh*) chinese=yes ;;
+*) chinese= ;;
+esac
+
 usage() {
+	if [ -n "$chinese" ]; then
+		cat <<'USAGE'
+用法：
+  ./xcaddy.sh run [Caddyfile]
+      编译 ./caddy 并在前台运行，默认使用 caddyfiles/quickstart.Caddyfile
+  ./xcaddy.sh build [-o 文件] [--fast-rsa] [xcaddy 参数]
+      编译 ./caddy 或指定的文件。加 --fast-rsa 时私钥运算由 OpenSSL 完成，
+      耗时约为三分之一（仅 Linux；编译时需要 C 编译器，运行时需要
+      libcrypto.so.3，没有则由 Go 运算）。要加其他插件，--with MODULE 等参数
+      会交给 xcaddy，此时 PATH 中必须有 xcaddy。
+  ./xcaddy.sh test [go test 参数]
+      先编译测试要用的服务端程序，再运行全部测试
+  ./xcaddy.sh image [-o 文件] [--fast-rsa]
+      生成 OCI 镜像的 tar 文件，默认为 dist/image.tar
+  ./xcaddy.sh package [-o 目录] [--fast-rsa]
+      生成 .deb 和 .rpm，默认放在 dist；加 --fast-rsa 时包名为
+      caddy-countersign-fast-rsa，依赖 libcrypto.so.3
+GOOS、GOARCH 有效；COUNTERSIGN_VERSION 可以代替 git 得出的版本号。
+USAGE
+		return
+	fi
 	cat <<'USAGE'
 usage:
   ./xcaddy.sh run [Caddyfile]
@@ -25,11 +51,6 @@ GOOS and GOARCH are respected, and COUNTERSIGN_VERSION replaces what git says
 about the version.
 USAGE
 }
-
-case ${LC_ALL:-${LC_MESSAGES:-${LANG-}}} in
-zh*) chinese=yes ;;
-*) chinese= ;;
-esac
 
 # say prints its first argument on standard error, or the second one, which is
 # the same in Chinese, where the locale is Chinese.
@@ -92,10 +113,20 @@ need_go() {
 	command -v go >/dev/null || die \
 		"the go command is not on PATH; install Go $wanted or later from https://go.dev/dl/" \
 		"PATH 中没有 go 命令；请从 https://golang.google.cn/dl/ 安装 Go $wanted 或更新版本"
-	(cd "$root" && go list -m >/dev/null 2>&1) && return
-	have=$(cd / && GOTOOLCHAIN=local go env GOVERSION 2>/dev/null) || have='go'
-	die "$have is too old, and the newer toolchain could not be fetched; install Go $wanted or later from https://go.dev/dl/" \
-		"$have 版本过旧，且无法自动下载新的工具链；请从 https://golang.google.cn/dl/ 安装 Go $wanted 或更新版本"
+	complaint=$(cd "$root" && go list -m 2>&1 >/dev/null) && return
+	# Outside of the module the toolchain is the one that is there already.
+	have=$(cd / && go env GOVERSION 2>/dev/null) || have=$(cd / && GOTOOLCHAIN=local go env GOVERSION 2>/dev/null) || have='go'
+	minor=${have#go1.}
+	minor=${minor%%[!0-9]*}
+	needed=${wanted#1.}
+	if [ "${minor:-0}" -ge "${needed%%.*}" ]; then
+		printf '%s\n' "$complaint" >&2
+		die "the go command does not work in this directory; see above" "go 命令在本目录下无法使用，原因见上"
+	fi
+	fetch='go env -w GOTOOLCHAIN=auto GOPROXY=https'
+	[ "${minor:-0}" -ge 21 ] || fetch= # older ones fetch no toolchain
+	die "$have is too old, and the newer toolchain could not be fetched; install Go $wanted or later from https://go.dev/dl/${fetch:+, or let Go fetch it: $fetch://proxy.golang.org,direct (in mainland China: $fetch://goproxy.cn,direct)}" \
+		"$have 版本过旧，且无法自动下载新的工具链；请从 https://golang.google.cn/dl/ 安装 Go $wanted 或更新版本${fetch:+，或让 Go 自动下载：$fetch://goproxy.cn,direct}"
 }
 
 # need_modules downloads what a package imports, in the current directory. It
@@ -104,14 +135,16 @@ need_modules() {
 	if complaint=$(go list -mod=readonly -deps -tags="$tags" -f '{{if .Incomplete}}{{.ImportPath}}{{end}}' "$@" 2>&1); then
 		return
 	fi
-	printf '%s\n' "$complaint" >&2
 	proxy=$(go env GOPROXY)
 	case $complaint in
 	*'dial tcp'* | *'Get "http'* | *timeout* | *'no such host'* | *'onnection re'* | *'server response'* | *'GOPROXY'*)
+		# It says so for each module: once is enough.
+		printf '%s\n' "$complaint" | sed -n '/^go: downloading/d;p;q' >&2
 		die "the module proxy $proxy cannot be reached; name one that can: go env -w GOPROXY=https://proxy.golang.org,direct (in mainland China: go env -w GOPROXY=https://goproxy.cn,direct)" \
 			"无法访问模块代理 $proxy；请换一个可以访问的代理：go env -w GOPROXY=https://goproxy.cn,direct"
 		;;
 	esac
+	printf '%s\n' "$complaint" >&2
 	die "the modules cannot be loaded; see above" "无法加载依赖模块，原因见上"
 }
 
@@ -239,7 +272,7 @@ build() {
 # another flavour stays in it; one with more plugins stays as it is.
 refresh() {
 	if [ ! -x "$root/caddy" ]; then
-		say "building ./caddy; the first time this takes some minutes" "正在构建 ./caddy；首次构建需要几分钟"
+		say "building ./caddy; the first time this takes some minutes, and modules come from GOPROXY" "正在构建 ./caddy；首次构建需要几分钟，并通过 GOPROXY 下载依赖"
 		build
 		return
 	fi
@@ -323,7 +356,7 @@ run() {
 		caddyfile=$(from_caller "$1")
 	fi
 	cd "$root"
-	[ -f "$caddyfile" ] || die "there is no Caddyfile $caddyfile" "找不到 Caddyfile:$caddyfile"
+	[ -f "$caddyfile" ] || die "there is no Caddyfile $caddyfile" "找不到 Caddyfile：$caddyfile"
 	refresh
 	need_ports "$caddyfile"
 	# Caddy takes the place of this shell and gets its signals. The inner
@@ -410,6 +443,7 @@ image() {
 		command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || die \
 			"image --fast-rsa takes libraries out of Debian's packages, and apt-get or dpkg-deb is missing; run it on Debian, or leave --fast-rsa out" \
 			"image --fast-rsa 需要从 Debian 软件包中取库文件，而本机没有 apt-get 或 dpkg-deb；请在 Debian 上运行，或去掉 --fast-rsa"
+		say "the C library, OpenSSL and certificates come from the mirror of this machine's apt-get" "C 库、OpenSSL 和证书将通过本机 apt-get 配置的软件源下载"
 	fi
 	work=$(mktemp -d)
 	export GOOS=linux
@@ -448,6 +482,12 @@ package() {
 
 command=${1-}
 [ $# -eq 0 ] || shift
+case ${1-} in
+-h | --help)
+	usage
+	exit
+	;;
+esac
 case $command in
 run) run "$@" ;;
 build) build "$@" ;;

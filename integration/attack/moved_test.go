@@ -29,7 +29,7 @@ type mail struct {
 	wrap      func(part, sign string) string // nil for a form
 }
 
-// mails are the messages of all sorted schemes, answers and notifications.
+// mails returns the messages of all sorted schemes, answers and notifications.
 func mails(t *testing.T) (out []mail) {
 	flat := func(part, sign string) string {
 		return part[:len(part)-1] + `,"sign":"` + sign + `"}`
@@ -51,7 +51,7 @@ func mails(t *testing.T) (out []mail) {
 	return out
 }
 
-// wire is a message of these members.
+// wire returns a message of these members.
 func (m mail) wire(t *testing.T, members []member, sign string) providertest.Wire {
 	t.Helper()
 	if m.wrap == nil {
@@ -85,7 +85,7 @@ func (m mail) open(w providertest.Wire) error {
 	return err
 }
 
-// readings are all lists of members whose names and values, put one behind the
+// readings returns all lists of members whose names and values, put one behind the
 // other, give the text: each "&" may end a piece or stand in one, and each "="
 // of a piece may be the one between name and value.
 func readings(text string) (out [][]member) {
@@ -166,7 +166,7 @@ func TestMovedSignatures(t *testing.T) {
 	}
 }
 
-// partyOf is the party of a mail.
+// partyOf returns the party of a mail.
 func partyOf(m mail) party {
 	return parties[slices.IndexFunc(parties, func(p party) bool { return strings.HasPrefix(m.title, p.title()+" ") })]
 }

@@ -159,7 +159,7 @@ func FuzzNotification(f *testing.F) {
 	})
 }
 
-// form are the parameters of a form, in their order.
+// form returns the parameters of a form, in their order.
 func form(text string) ([]providertest.Param, error) {
 	raw, err := wire.ParseForm([]byte(text), wire.Options{})
 	if err != nil {

@@ -147,7 +147,7 @@ func (p party) scheme(t testing.TB) providertest.Scheme {
 	return providertest.Configure(t, p.name, p.options...)
 }
 
-// held are the development keys of one side, "merchant" or "provider".
+// held returns the development keys of one side, "merchant" or "provider".
 func (p party) held(t testing.TB, side string) *keys.Set {
 	t.Helper()
 	set, err := (&file.Source{Dir: filepath.Join(repository, "keys-dev", side)}).Load(t.Context(), p.reference, nil)
@@ -155,7 +155,7 @@ func (p party) held(t testing.TB, side string) *keys.Set {
 	return set
 }
 
-// ofProvider are the provider's keys in the standard library's terms.
+// ofProvider returns the provider's keys in the standard library's terms.
 func (p party) ofProvider(t testing.TB) provider.Keys {
 	t.Helper()
 	set := p.held(t, "provider")
@@ -196,7 +196,7 @@ func (p party) sign(t testing.TB, algorithm providertest.Algorithm, wire provide
 	return sig, err
 }
 
-// withSign is a message with the member sign.
+// withSign returns a message with the member sign.
 func withSign(t testing.TB, text []byte, sig string) *body.Object {
 	t.Helper()
 	return parse(t, providertest.WithSign(t, string(text), sig))

@@ -34,7 +34,7 @@ func TestTheSamplesAreAccepted(t *testing.T) {
 	})
 }
 
-// judge is the provider's answer to a request.
+// judge returns the provider's answer to a request.
 func (p party) judge(t testing.TB, held provider.Keys, request []byte) map[string]any {
 	t.Helper()
 	answer := p.provider.Answer(provider.Request{

@@ -13,7 +13,7 @@ import (
 )
 
 // TestSecurityPageNamesRealTests keeps SECURITY.md honest: each test that it
-// names is there.
+// names is there, and the page in Chinese names the same ones.
 func TestSecurityPageNamesRealTests(t *testing.T) {
 	page, err := os.ReadFile(filepath.Join(repository, "SECURITY.md"))
 	require.NoError(t, err)
@@ -29,9 +29,14 @@ func TestSecurityPageNamesRealTests(t *testing.T) {
 		}
 		return err
 	}))
-	named := regexp.MustCompile("`((?:Test|Fuzz)\\w+)`").FindAllSubmatch(page, -1)
+	tests := regexp.MustCompile("`((?:Test|Fuzz)\\w+)`")
+	named := tests.FindAllSubmatch(page, -1)
 	require.Greater(t, len(named), 60)
 	for _, name := range named {
 		assert.True(t, declared[string(name[1])], "%s is named in SECURITY.md and is nowhere", name[1])
 	}
+
+	chinese, err := os.ReadFile(filepath.Join(repository, ".github", "SECURITY.zh-CN.md"))
+	require.NoError(t, err)
+	assert.Equal(t, tests.FindAllString(string(page), -1), tests.FindAllString(string(chinese), -1))
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -122,4 +123,18 @@ func TestReport(t *testing.T) {
 	assert.Equal(t, 2, strings.Count(picture, "<polyline"))
 	assert.Contains(t, picture, "sidecar, jeepay")
 	assert.NotContains(t, picture, "NaN")
+}
+
+// The configuration of nginx has no placeholder left, and finds its script from anywhere.
+func TestConfigureNginx(t *testing.T) {
+	here := &target{kind: peer, conf: "nginx/nginx.conf", port: 8080, path: t.TempDir() + "/nginx"}
+	require.NoError(t, here.configure(&bench{upstream: "127.0.0.1:9090"}))
+	text, err := os.ReadFile(here.path + ".conf")
+	require.NoError(t, err)
+	assert.NotRegexp(t, `\{[a-z]+\}`, string(text))
+	assert.Contains(t, string(text), "listen 127.0.0.1:8080;")
+	assert.Contains(t, string(text), "server 127.0.0.1:9090;")
+	_, folder, _ := strings.Cut(string(text), "js_path ")
+	folder, _, _ = strings.Cut(folder, ";")
+	assert.FileExists(t, folder+"/hongwen.js")
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"html"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -28,13 +29,8 @@ func (r *report) draw() string {
 		most = max(most, m.CPU)
 	}
 	for _, m := range r.Rows {
-		colour := 2
-		switch {
-		case strings.HasPrefix(m.Name, "Caddy"):
-			colour = 0
-		case strings.HasPrefix(m.Name, "sidecar"):
-			colour = 1
-		}
+		kind, _, _ := strings.Cut(m.Name, ",")
+		colour := (slices.Index([]string{"Caddy", "sidecar"}, kind) + 3) % 3 // 2 for all others
 		length := m.CPU / most * (width - labels - 120)
 		text(&s, labels-8, top+14, "end", m.Name)
 		fmt.Fprintf(&s, `<rect x="%d" y="%d" width="%.1f" height="16" fill="%s"/>`+"\n", labels, top+1, length, colours[colour])
@@ -46,9 +42,8 @@ func (r *report) draw() string {
 		one.draw(&s, top)
 		top += chart + 20
 	}
-	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" font-family="sans-serif" font-size="13">`+"\n"+
-		`<rect width="100%%" height="100%%" fill="white"/>`+"\n", width, top+30) +
-		fmt.Sprintf(`<text x="20" y="28" font-size="16">CPU time of an exchange, and its ratio to a plain reverse_proxy</text>`+"\n") + s.String() + "</svg>\n"
+	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" font-family="sans-serif" font-size="13">`+"\n"+`<rect width="100%%" height="100%%" fill="white"/>`+"\n", width, top+30) +
+		`<text x="20" y="28" font-size="16">CPU time of an exchange, and its ratio to a plain reverse_proxy</text>` + "\n" + s.String() + "</svg>\n"
 }
 
 // draw draws the CPU time of an exchange over what grows, both in logarithms.

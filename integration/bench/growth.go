@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"time"
 )
 
@@ -35,8 +36,10 @@ func (b *bench) growth(ctx context.Context) error {
 		b.grow(ctx, "Connections", func(x int) ([]*target, load) { return three(load{x, 1}) }, 1, 4, 16, 64, 256, 1000),
 		b.grow(ctx, "KiB of a body", func(x int) ([]*target, load) { return three(load{16, x}) }, 1, 16, 64, 256, 1024, 4096),
 		b.grow(ctx, "Key sets", b.withSets, 1, 100, 1000, 5000),
+		b.grow(ctx, "Lines of a recipe", b.withLines, 10, 100),
 		b.grow(ctx, "Cores", b.withCores, 1, min(2, runtime.NumCPU())),
 		b.measureLimit(ctx),
+		b.measureReload(ctx),
 	)
 }
 
@@ -72,6 +75,21 @@ func (b *bench) withSets(n int) ([]*target, load) {
 		_ = os.WriteFile(filepath.Join(set, "secret"), secret, 0o600)
 	}
 	t.sets, t.keys, t.reference = n, "keys file "+dir, "jeepay/{body.mchNo}"
+	return []*target{b.newPlain(), t}, typical
+}
+
+// withLines returns a recipe of n lines that signs as jeepay does. Each line that it has more
+// than the shortest adds a member, which is signed.
+func (b *bench) withLines(n int) ([]*target, load) {
+	const begin = "recipe lines {\n text all {\n sorted body except sign nested json after &\n append \"key={secret}\"\n }\n request {\n"
+	const end = " sign body.sign md5 hex-upper all\n }\n answer {\n verify body.sign md5 hex-upper data\n }\n" +
+		" text data {\n sorted body.data except sign after &\n append \"key={secret}\"\n }\n}\n"
+	var added strings.Builder
+	for i := range n - strings.Count(begin+end, "\n") {
+		fmt.Fprintf(&added, " default body.added%d 1\n", i)
+	}
+	t := b.newSidecar("jeepay")
+	t.provider.scheme, t.recipe = "lines", begin+added.String()+end
 	return []*target{b.newPlain(), t}, typical
 }
 

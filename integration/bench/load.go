@@ -101,7 +101,7 @@ func (t *target) drive(ctx context.Context, client *http.Client, l load, query s
 	return all, nil
 }
 
-// ask has a program drive the provider by itself.
+// ask makes a program drive the provider directly.
 func (t *target) ask(path string, l load, span time.Duration) ([]time.Duration, error) {
 	job := map[string]any{"path": path, "body": string(t.bodies(l.kib)[0]), "connections": l.connections, "ms": span.Milliseconds()}
 	if err := json.NewEncoder(t.in).Encode(job); err != nil {

@@ -14,17 +14,18 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -33,7 +34,7 @@ import (
 // bench is a measurement under way.
 type bench struct {
 	full, overload, json, fastRSA bool
-	only, profile, svg            string
+	only, svg                     string
 	rounds                        int
 	span                          time.Duration
 
@@ -50,7 +51,6 @@ func main() {
 	flag.BoolVar(&b.json, "json", false, "print JSON")
 	flag.BoolVar(&b.fastRSA, "fast-rsa", true, "measure the build in which OpenSSL computes with private keys too")
 	flag.StringVar(&b.only, "only", "", "schemes to measure, separated by commas (default all)")
-	flag.StringVar(&b.profile, "profile", "", "write a CPU profile of each Caddy to this `folder`")
 	flag.StringVar(&b.svg, "svg", "", "draw the figures into this `file`")
 	flag.IntVar(&b.rounds, "rounds", 8, "interleaved rounds")
 	flag.DurationVar(&b.span, "span", 500*time.Millisecond, "how long each program is driven in a round")
@@ -112,13 +112,11 @@ func (b *bench) run(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	write := b.report.print
 	if b.json {
-		encoder := json.NewEncoder(os.Stdout)
-		encoder.SetIndent("", "  ")
-		err = encoder.Encode(b.report)
-	} else {
-		err = b.report.print(os.Stdout)
+		write = func(w io.Writer) error { return json.NewEncoder(w).Encode(b.report) }
 	}
+	err = write(os.Stdout)
 	if o := b.report.Overload; err == nil && o != nil && !o.Pass {
 		err = fmt.Errorf("under twice its load the sidecar does not answer four fifths of it, or refuses slowly")
 	}
@@ -128,15 +126,13 @@ func (b *bench) run(ctx context.Context) (err error) {
 // build builds Caddy as xcaddy.sh does, with tags beside those of Caddy's releases.
 func (b *bench) build(ctx context.Context, name, cgo, tags string) error {
 	b.progress("building %s", name)
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-tags=nobadger,nomysql,nopgx"+tags, "-o", b.binary(name), "./module/cmd/caddy")
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-tags=nobadger,nomysql,nopgx"+tags, "-o", filepath.Join(b.dir, name), "./module/cmd/caddy")
 	cmd.Env = append(os.Environ(), cgo)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("building %s: %w\n%s", name, err, out)
 	}
 	return nil
 }
-
-func (b *bench) binary(name string) string { return filepath.Join(b.dir, name) }
 
 // pin gives the measured programs the last core, and this process, which drives
 // them and plays the provider, the others.
@@ -151,11 +147,6 @@ func (b *bench) pin() error {
 		return fmt.Errorf("running taskset (Debian: util-linux): %w: %s", err, out)
 	}
 	return nil
-}
-
-// wants reports whether a scheme is to be measured.
-func (b *bench) wants(scheme string) bool {
-	return b.only == "" || slices.Contains(strings.Split(b.only, ","), scheme)
 }
 
 // note adds a line to the report.
@@ -177,7 +168,7 @@ func (b *bench) machine(ctx context.Context) string {
 		}
 	}
 	for _, name := range []string{"GOGC", "GOMEMLIMIT"} {
-		parts = append(parts, name+"="+or(os.Getenv(name), "(default)"))
+		parts = append(parts, name+"="+cmp.Or(os.Getenv(name), "(default)"))
 	}
 	return strings.Join(parts, "; ")
 }

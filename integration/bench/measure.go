@@ -3,8 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -19,29 +22,32 @@ type row struct {
 	P99      float64 `json:"p99_us"`
 	CPU      float64 `json:"cpu_us"` // of an exchange, user and system
 	ToPlain  float64 `json:"cpu_to_plain"`
-	Bare     float64 `json:"bare_us,omitempty"`      // the RSA operations of an exchange by themselves
+	Bare     float64 `json:"bare_us,omitempty"`      // the RSA operations of an exchange alone
 	ToFloor  float64 `json:"cpu_to_floor,omitempty"` // to the plain proxy and Bare
 	Start    float64 `json:"start_ms"`               // from the start of the process to its first answer
 	Idle     float64 `json:"idle_mib"`               // resident before the load
 	Loaded   float64 `json:"loaded_mib"`             // resident after it
 }
 
-// newPlain is what everything is compared with.
+// newPlain returns what everything is compared with.
 func (b *bench) newPlain() *target {
 	return &target{name: "Caddy, reverse_proxy", provider: providers[0], kind: plain, command: b.caddy("caddy")}
 }
 
-// newSidecar is the sidecar for a scheme.
+// newSidecar returns the sidecar for a scheme.
 func (b *bench) newSidecar(scheme string) *target {
 	i := slices.IndexFunc(providers, func(p provider) bool { return p.scheme == scheme })
 	return &target{name: "sidecar, " + scheme, provider: providers[i], kind: sidecar, command: b.caddy("caddy"), bare: "go"}
 }
 
 func (b *bench) caddy(binary string) []string {
-	return []string{b.binary(binary), "run", "--config", "{config}", "--adapter", "caddyfile"}
+	return []string{filepath.Join(b.dir, binary), "run", "--config", "{config}", "--adapter", "caddyfile"}
 }
 
-// targets are all that are compared, the plain proxy first.
+// njs is the module with which nginx runs JavaScript, where Debian has it.
+const njs = "/usr/lib/nginx/modules/ngx_http_js_module.so"
+
+// targets returns all that are compared, the plain proxy first.
 func (b *bench) targets(ctx context.Context) []*target {
 	all := []*target{b.newPlain()}
 	for _, p := range providers {
@@ -69,7 +75,15 @@ func (b *bench) targets(ctx context.Context) []*target {
 			&target{name: "Node sidecar, hongwen", provider: hongwen, kind: peer, bare: "openssl", command: []string{node, "integration/bench/node/sidecar.mjs", "{port}", "{upstream}"}},
 			&target{name: "Node in process, hongwen", provider: hongwen, kind: peer, bare: "openssl", inProcess: true, command: []string{node, "integration/bench/node/client.mjs", "{upstream}"}})
 	}
-	return slices.DeleteFunc(all, func(t *target) bool { return t.kind != plain && !b.wants(t.provider.scheme) })
+	if _, err := os.Stat(njs); err != nil {
+		b.note("nginx is left out (Debian: nginx-light libnginx-mod-http-js): %v", err)
+	} else {
+		all = append(all, &target{name: "nginx with njs, hongwen", provider: hongwen, kind: peer, bare: "openssl",
+			conf: "integration/bench/nginx/nginx.conf", command: []string{"nginx", "-c", "{config}", "-p", "."}})
+	}
+	return slices.DeleteFunc(all, func(t *target) bool {
+		return t.kind != plain && b.only != "" && !slices.Contains(strings.Split(b.only, ","), t.provider.scheme)
+	})
 }
 
 // compare drives everything under the typical load.
@@ -80,10 +94,8 @@ func (b *bench) compare(ctx context.Context) error {
 		return err
 	}
 	defer stop()
-	if b.report.Rows, err = b.drive(ctx, targets, typical, b.rounds); err != nil || b.profile == "" {
-		return err
-	}
-	return b.profiles(ctx, targets)
+	b.report.Rows, err = b.drive(ctx, targets, typical, b.rounds)
+	return err
 }
 
 // start starts targets; stop ends them.

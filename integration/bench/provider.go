@@ -133,13 +133,13 @@ func loadKeys(reference string) (k keySet, err error) {
 	return k, nil
 }
 
-// md5 is the upper-case hexadecimal digest of a text and the secret behind it.
+// md5 returns the upper-case hexadecimal digest of a text and the secret behind it.
 func (k keySet) md5(text string) string {
 	sum := md5.Sum(append([]byte(text), k.secret...))
 	return strings.ToUpper(hex.EncodeToString(sum[:]))
 }
 
-// rsa is the Base64 of a PKCS#1 v1.5 signature with SHA-256.
+// rsa returns the Base64 of a PKCS#1 v1.5 signature with SHA-256.
 func (k keySet) rsa(text string) string {
 	sum := sha256.Sum256([]byte(text))
 	signature, err := rsa.SignPKCS1v15(rand.Reader, k.sign, crypto.SHA256, sum[:])

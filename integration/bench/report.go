@@ -48,14 +48,11 @@ func (r *report) print(w io.Writer) error {
 	}
 	if o := r.Overload; o != nil {
 		fmt.Fprintf(t, "\nhongwen, %s of twice what it carries\n\n", overloadSpan)
-		fmt.Fprintf(t, "carried\t%.0f a second\t\n", o.Carried)
-		fmt.Fprintf(t, "offered\t%.0f a second\t\n", o.Offered)
+		fmt.Fprintf(t, "carried\t%.0f a second\t\noffered\t%.0f a second\t\n", o.Carried, o.Offered)
 		fmt.Fprintf(t, "answered\t%.0f a second (%.0f %% of carried)\tp50 %.1f ms\tp99 %.1f ms\t\n", o.Answered, 100*o.Share, o.P50/1000, o.P99/1000)
 		fmt.Fprintf(t, "refused\t%.0f a second\tp50 %.1f ms\tp99 %.1f ms\t\n", o.Refused, o.RefusedP50/1000, o.RefusedP99/1000)
-		fmt.Fprintf(t, "gave up after %s\t%d\t\n", patience, o.GaveUp)
-		fmt.Fprintf(t, "failed otherwise\t%d\t%s\t\n", o.Failed, o.Example)
-		fmt.Fprintf(t, "resident\t%.0f MiB\t\n", o.Resident)
-		fmt.Fprintf(t, "%s\n", map[bool]string{true: "pass", false: "FAIL"}[o.Pass])
+		fmt.Fprintf(t, "gave up after %s\t%d\t\nfailed otherwise\t%d\t%s\t\n", patience, o.GaveUp, o.Failed, o.Example)
+		fmt.Fprintf(t, "resident\t%.0f MiB\t\n%s\n", o.Resident, map[bool]string{true: "pass", false: "FAIL"}[o.Pass])
 	}
 	for _, n := range r.Notes {
 		fmt.Fprintf(t, "\n%s\n", n)

@@ -62,7 +62,7 @@ func sm2Pair() (pair, error) {
 	}, err
 }
 
-// signatures measures the algorithms by themselves, the sidecar's and OpenSSL's.
+// signatures measures the algorithms alone, the sidecar's and OpenSSL's.
 func (b *bench) signatures(ctx context.Context) error {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -144,7 +144,8 @@ func parseSpeed(text string) (s speed, err error) {
 			figures = fields[len(fields)-len(header):]
 		}
 	}
-	for name, into := range map[string]*float64{"sign/s": &s.Sign, "verify/s": &s.Verify} {
+	into := []*float64{&s.Sign, &s.Verify}
+	for n, name := range []string{"sign/s", "verify/s"} {
 		i := slices.Index(header, name)
 		if i < 0 || i >= len(figures) {
 			return speed{}, fmt.Errorf("reading openssl speed: no column %s in %q", name, text)
@@ -153,7 +154,7 @@ func parseSpeed(text string) (s speed, err error) {
 		if err != nil || rate <= 0 {
 			return speed{}, fmt.Errorf("reading openssl speed: %q is not a rate", figures[i])
 		}
-		*into = 1e6 / rate
+		*into[n] = 1e6 / rate
 	}
 	return s, nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -21,14 +22,16 @@ type target struct {
 	kind      kind
 	command   []string // {port}, {upstream} and {config} in it are replaced
 	env       []string // besides the bench's own and GOMAXPROCS=1
+	conf      string   // a file that is its configuration, if it is not Caddy; {port}, {upstream}, {folder} and {path} in it are replaced
 	cores     string   // as taskset(1) writes them; the measured core unless set
 	keys      string   // of a sidecar: key sources and the reference, the provider's development keys unless set
 	reference string
+	recipe    string // of a sidecar: the recipe of its scheme, unless it ships
 	options   string // of a sidecar: options of the directive, besides those of the provider
 	audit     bool   // of a sidecar: audit entries go to a file
-	sets      int    // so many key sets are used in turn (jeepay)
+	sets      int    // number of key sets that requests alternate between (jeepay)
 	bare      string // what computes with private keys, and so the floor: go or openssl
-	inProcess bool   // it drives the provider by itself
+	inProcess bool   // it drives the provider directly
 
 	path    string // of its files, without an extension
 	port    int
@@ -49,7 +52,7 @@ const (
 	peer                // the same work by other means
 )
 
-// bodies are the requests that are posted in turn.
+// bodies returns the requests that are posted one after another.
 func (t *target) bodies(kib int) [][]byte {
 	body := t.provider.request(padding(kib))
 	if t.sets == 0 {
@@ -62,10 +65,10 @@ func (t *target) bodies(kib int) [][]byte {
 	return all
 }
 
-// setName is the merchant number of a key set among many.
+// setName returns the merchant number of a key set among many.
 func setName(i int) string { return fmt.Sprintf("M%010d", i) }
 
-// caddyfile is the configuration of a Caddy with one site.
+// caddyfile returns the configuration of a Caddy with one site.
 func (t *target) caddyfile(upstream string) string {
 	var logs, app string
 	if t.audit {
@@ -73,9 +76,9 @@ func (t *target) caddyfile(upstream string) string {
 	}
 	site := "reverse_proxy " + upstream
 	if t.kind == sidecar {
-		app = fmt.Sprintf("countersign {\n %s\n }", or(t.keys, "keys file keys-dev/merchant"))
+		app = fmt.Sprintf("countersign {\n %s\n %s\n }", cmp.Or(t.keys, "keys file keys-dev/merchant"), t.recipe)
 		site = fmt.Sprintf("countersign %s %s {\n keys %s\n %s\n %s\n }", t.provider.scheme, upstream,
-			or(t.reference, t.provider.reference), t.provider.options, t.options)
+			cmp.Or(t.reference, t.provider.reference), t.provider.options, t.options)
 	}
 	return fmt.Sprintf(`{
 	admin unix//%s.sock|0600
@@ -95,11 +98,26 @@ http://127.0.0.1:%d {
 `, t.path, logs, app, t.port, site)
 }
 
-func or(value, otherwise string) string {
-	if value == "" {
-		return otherwise
+// configure writes the program's configuration.
+func (t *target) configure(b *bench) error {
+	var text string
+	switch {
+	case t.kind != peer:
+		text = t.caddyfile(b.upstream)
+	case t.conf != "":
+		template, err := os.ReadFile(t.conf)
+		if err != nil {
+			return err
+		}
+		folder, err := filepath.Abs(filepath.Dir(t.conf))
+		if err != nil {
+			return err
+		}
+		text = strings.NewReplacer("{port}", fmt.Sprint(t.port), "{upstream}", b.upstream, "{folder}", folder, "{path}", t.path).Replace(string(template))
+	default:
+		return nil
 	}
-	return value
+	return os.WriteFile(t.path+".conf", []byte(text), 0o600)
 }
 
 // run starts the program on its cores, and returns when it has answered.
@@ -112,10 +130,8 @@ func (t *target) run(ctx context.Context, b *bench) error {
 	t.url = fmt.Sprint("http://127.0.0.1:", t.port)
 	_ = listener.Close()
 	t.path = filepath.Join(b.dir, strings.NewReplacer(" ", "-", ",", "").Replace(t.name))
-	if t.kind != peer {
-		if err := os.WriteFile(t.path+".conf", []byte(t.caddyfile(b.upstream)), 0o600); err != nil {
-			return err
-		}
+	if err := t.configure(b); err != nil {
+		return err
 	}
 	log, err := os.Create(t.path + ".log")
 	if err != nil {
@@ -124,7 +140,7 @@ func (t *target) run(ctx context.Context, b *bench) error {
 	defer log.Close() //nolint:errcheck // the program writes to it
 	command := strings.NewReplacer("{port}", fmt.Sprint(t.port), "{config}", t.path+".conf", "{upstream}", b.upstream).
 		Replace(strings.Join(t.command, "\x00"))
-	t.cmd = exec.CommandContext(ctx, "taskset", append([]string{"-c", or(t.cores, b.measured)}, strings.Split(command, "\x00")...)...)
+	t.cmd = exec.CommandContext(ctx, "taskset", append([]string{"-c", cmp.Or(t.cores, b.measured)}, strings.Split(command, "\x00")...)...)
 	t.cmd.Env = append(append(os.Environ(), "GOMAXPROCS=1", "XDG_DATA_HOME="+b.dir, "XDG_CONFIG_HOME="+b.dir), t.env...)
 	t.cmd.Stderr = log
 	in, inErr := t.cmd.StdinPipe()

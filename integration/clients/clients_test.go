@@ -6,17 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/countersign/caddy-countersign/integration/programs"
+	"github.com/countersign/caddy-countersign/integration/process"
+	"github.com/countersign/caddy-countersign/module/network/networktest"
 )
 
 const caddyfile = `{
@@ -30,10 +29,10 @@ const caddyfile = `{
 		}
 	}
 }
-:%[2]d {
+:%[2]s {
 	bind 127.0.0.1
 	handle_path /jeepay/* {
-		countersign jeepay 127.0.0.1:%[3]d {
+		countersign jeepay 127.0.0.1:%[3]s {
 			keys jeepay/M1623997351
 			mch_no M1623997351
 			app_id 60cc3ba74ee0e6685f57eb1e
@@ -48,7 +47,7 @@ const caddyfile = `{
 		countersign_problem unknown_route
 	}
 }
-:%[3]d {
+:%[3]s {
 	bind 127.0.0.1
 	countersign_sandbox jeepay {
 		keys provider jeepay/M1623997351
@@ -56,43 +55,21 @@ const caddyfile = `{
 }
 `
 
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close() //nolint:errcheck // it was only asked for a port
-	return l.Addr().(*net.TCPAddr).Port
-}
+func TestMain(m *testing.M) { process.Main(m) }
 
 // start runs the sidecar with its sandbox and returns its port.
-func start(t *testing.T) int {
+func start(t *testing.T) string {
 	t.Helper()
-	caddy, err := programs.Path(t.Context(), programs.Caddy)
-	require.NoError(t, err)
-	root, err := filepath.Abs("../..")
-	require.NoError(t, err)
-	port, provider := freePort(t), freePort(t)
-	file := filepath.Join(t.TempDir(), "Caddyfile")
-	require.NoError(t, os.WriteFile(file, fmt.Appendf(nil, caddyfile, root, port, provider), 0o600))
-	cmd := exec.CommandContext(t.Context(), caddy, "run", "--config", file, "--adapter", "caddyfile")
-	cmd.Env = append(os.Environ(), "XDG_DATA_HOME="+t.TempDir(), "XDG_CONFIG_HOME="+t.TempDir())
-	var log strings.Builder
-	cmd.Stderr = &log
-	require.NoError(t, cmd.Start())
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		if t.Failed() {
-			t.Log(log.String())
-		}
-	})
-	require.Eventually(t, func() bool {
-		conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	port, provider := networktest.Port(t), networktest.Port(t)
+	c := process.New(t, process.Folder(t), fmt.Sprintf(caddyfile, "$REPO", port, provider))
+	c.Run()
+	c.Await("the sidecar listens", func() bool {
+		conn, err := net.Dial("tcp", "127.0.0.1:"+port)
 		if err == nil {
 			_ = conn.Close()
 		}
 		return err == nil
-	}, 30*time.Second, 50*time.Millisecond)
+	})
 	return port
 }
 
@@ -125,7 +102,7 @@ var clients = []struct {
 
 func TestClients(t *testing.T) {
 	port := start(t)
-	base := fmt.Sprintf("http://127.0.0.1:%d", port)
+	base := "http://127.0.0.1:" + port
 	const order = "../../caddyfiles/samples/jeepay-bind.json"
 	for _, c := range clients {
 		t.Run(c.name, func(t *testing.T) {
@@ -147,12 +124,12 @@ func TestClients(t *testing.T) {
 				text string
 				exit int
 			}{
-				base + "/jeepay/api/division/receiver/bind":                    {"verified {", 0},
-				base + "/jeepay/api/division/receiver/bind?fault=tampered":     {"unverified response_signature_invalid", 12},
-				base + "/jeepay/api/division/receiver/bind?fault=reset":        {"unknown upstream_failed", 11},
-				base + "/jepay/api/division/receiver/bind":                     {"not_sent unknown_route", 10},
-				base + "/nobody/api/division/receiver/bind":                    {"not_sent upstream_unreachable", 10},
-				fmt.Sprintf("http://127.0.0.1:%d/jeepay/api/pay", freePort(t)): {"sidecar_unreachable", -1},
+				base + "/jeepay/api/division/receiver/bind":                {"verified {", 0},
+				base + "/jeepay/api/division/receiver/bind?fault=tampered": {"unverified response_signature_invalid", 12},
+				base + "/jeepay/api/division/receiver/bind?fault=reset":    {"unknown upstream_failed", 11},
+				base + "/jepay/api/division/receiver/bind":                 {"not_sent unknown_route", 10},
+				base + "/nobody/api/division/receiver/bind":                {"not_sent upstream_unreachable", 10},
+				"http://" + networktest.Address(t) + "/jeepay/api/pay":     {"sidecar_unreachable", -1},
 			} {
 				ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 				args := append(c.run(dir), address, order)

@@ -2,7 +2,6 @@ package examples_test
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,9 +12,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/countersign/caddy-countersign/integration/process"
+	"github.com/countersign/caddy-countersign/module/network/networktest"
 )
 
-// header are the commands in the comment at the top of a Caddyfile: the lines that
+// header returns the commands in the comment at the top of a Caddyfile: the lines that
 // are set in, a continued one joined.
 func header(text string) []string {
 	var commands []string
@@ -62,23 +62,18 @@ func newCheckout(t *testing.T) *checkout {
 	return c
 }
 
-// moved is a text with the ports and temporary files of this copy.
+// moved returns a text with the ports and temporary files of this copy.
 func (c *checkout) moved(text string) string {
 	text = port.ReplaceAllStringFunc(text, func(p string) string {
 		if c.ports[p] == "" {
-			listener, err := net.Listen("tcp", "127.0.0.1:0")
-			require.NoError(c, err)
-			_, free, err := net.SplitHostPort(listener.Addr().String())
-			require.NoError(c, err)
-			require.NoError(c, listener.Close())
-			c.ports[p] = ":" + free
+			c.ports[p] = ":" + networktest.Port(c)
 		}
 		return c.ports[p]
 	})
 	return strings.ReplaceAll(text, "/tmp/", c.dir+"/")
 }
 
-// shell is a shell in the copy.
+// shell returns a shell in the copy.
 func (c *checkout) shell(commands ...string) *exec.Cmd {
 	cmd := exec.Command("sh", "-euc", strings.Join(commands, "\n"))
 	cmd.Dir = c.dir

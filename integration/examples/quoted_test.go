@@ -18,7 +18,7 @@ import (
 	"github.com/countersign/caddy-countersign/integration/process"
 )
 
-// ownKeys is a folder of key sets as an operator has them: none is of keys-dev.
+// ownKeys returns a folder of key sets as an operator has them: none is of keys-dev.
 func ownKeys(t *testing.T, references ...string) string {
 	t.Helper()
 	files := map[string][]byte{"secret": []byte("0123456789abcdef0123456789abcdef\n")}
@@ -98,7 +98,7 @@ func TestWhatIsQuoted(t *testing.T) {
 	}
 }
 
-// configuration are the files of a folder that belong to a Caddyfile.
+// configuration returns the files of a folder that belong to a Caddyfile.
 func configuration(t *testing.T, dir string) map[string][]byte {
 	t.Helper()
 	entries, err := os.ReadDir(dir)

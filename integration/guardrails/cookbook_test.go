@@ -17,10 +17,11 @@ import (
 
 	"github.com/countersign/caddy-countersign/integration/process"
 	"github.com/countersign/caddy-countersign/integration/vault/vaulttest"
+	"github.com/countersign/caddy-countersign/module/network/networktest"
 	"github.com/countersign/caddy-countersign/module/stores/redis/redistest"
 )
 
-// example is a Caddyfile that ships, with what a test must change. Each change must
+// example returns a Caddyfile that ships, with what a test must change. Each change must
 // find its place.
 func example(t *testing.T, name string, changes ...string) string {
 	t.Helper()
@@ -32,7 +33,7 @@ func example(t *testing.T, name string, changes ...string) string {
 	return strings.ReplaceAll(strings.NewReplacer(changes...).Replace(string(text)), "keys file keys-dev/", "keys file $REPO/keys-dev/")
 }
 
-// order is the sample request with an order number and amounts of its own.
+// order returns the sample request with an order number and amounts of its own.
 func order(t *testing.T, trace, one, two string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(repository(t), "caddyfiles/samples/easypay.json"))
@@ -79,13 +80,11 @@ func TestMerchant(t *testing.T) {
 	}
 	socket := filepath.Join(run, "pay.sock")
 	text := example(t, "guard-merchant.Caddyfile", ":9091 {", "http://127.0.0.1:$PORT {", "127.0.0.1:9091", "127.0.0.1:$PORT")
-	_, port, err := net.SplitHostPort(freeAddress(t))
+	_, port, err := net.SplitHostPort(networktest.Address(t))
 	require.NoError(t, err)
 	s := start(t, strings.ReplaceAll(text, "$PORT", port), "unix", socket, "COUNTERSIGN_RUN="+run)
 
-	info, err := os.Stat(socket)
-	require.NoError(t, err)
-	assert.Equal(t, os.FileMode(0o660), info.Mode().Perm())
+	awaitMode(s, socket, 0o660)
 	if os.Getuid() == 0 {
 		assertOwner(t, socket, 0, shop)
 		assert.NoError(t, dialAs(t, socket, 4712, shop), "another user of the group")
@@ -121,7 +120,7 @@ func TestMerchant(t *testing.T) {
 // replicas share.
 func TestPlatform(t *testing.T) {
 	redis := redistest.Start(t, "--appendonly", "yes")
-	_, port, err := net.SplitHostPort(freeAddress(t))
+	_, port, err := net.SplitHostPort(networktest.Address(t))
 	require.NoError(t, err)
 	var replicas []*sidecar
 	for n := range 2 {
@@ -130,7 +129,7 @@ func TestPlatform(t *testing.T) {
 		if n == 1 { // the sandbox is in the first
 			text = text[:strings.Index(text, "\nhttp://127.0.0.1:$PORT {")]
 		}
-		address := freeAddress(t)
+		address := networktest.Address(t)
 		text = strings.NewReplacer("$SITE", address, "$PORT", port).Replace(text)
 		replicas = append(replicas, start(t, text, "tcp", address, "REDIS="+redis.URL()))
 	}
@@ -165,9 +164,9 @@ func TestPlatform(t *testing.T) {
 func TestBudgetByCaller(t *testing.T) {
 	text := example(t, "guard-platform.Caddyfile", "\n:8082 {", "\nhttp://$SITE {", "\n:9092 {", "\nhttp://127.0.0.1:$PORT {", "127.0.0.1:9092", "127.0.0.1:$PORT",
 		"5000000 per 24h by {caller}", "100 per 24h by {caller}", " {$REDIS:redis://127.0.0.1:6379}", "")
-	_, port, err := net.SplitHostPort(freeAddress(t))
+	_, port, err := net.SplitHostPort(networktest.Address(t))
 	require.NoError(t, err)
-	address := freeAddress(t)
+	address := networktest.Address(t)
 	s := start(t, strings.NewReplacer("$SITE", address, "$PORT", port).Replace(text), "tcp", address)
 	ask := func(user, body string) answer {
 		t.Helper()
@@ -234,7 +233,7 @@ func treasury(t *testing.T, text string, environment ...string) {
 	for name, content := range map[string][]byte{"server.pem": certificate, "server.key": key, "people.pem": people.pem} {
 		require.NoError(t, os.WriteFile(filepath.Join(tlsDir, name), content, 0o600))
 	}
-	address := freeAddress(t)
+	address := networktest.Address(t)
 	p := startProvider(t)
 	_, port, err := net.SplitHostPort(address)
 	require.NoError(t, err)
@@ -284,4 +283,12 @@ func treasury(t *testing.T, text string, environment ...string) {
 	out, err := s.verify(t, filepath.Join(s.Dir, "audit.log"))
 	require.NoError(t, err, out)
 	assert.Contains(t, out, "checkpoint at")
+}
+
+// awaitMode waits until a socket has its mode, which Caddy gives it after it listens.
+func awaitMode(s *sidecar, path string, mode os.FileMode) {
+	s.Await("the mode of "+filepath.Base(path), func() bool {
+		info, err := os.Stat(path)
+		return err == nil && info.Mode().Perm() == mode
+	})
 }

@@ -22,10 +22,11 @@ import (
 
 	"github.com/countersign/caddy-countersign/integration/process"
 	"github.com/countersign/caddy-countersign/module/keys"
+	"github.com/countersign/caddy-countersign/module/network/networktest"
 	"github.com/countersign/caddy-countersign/module/telemetry/auditchain"
 )
 
-// parse is a line of a log as an object, or nil.
+// parse returns a line of a log as an object, or nil.
 func parse(line string) map[string]any {
 	var e map[string]any
 	_ = json.Unmarshal([]byte(line), &e)
@@ -52,7 +53,7 @@ func recorded(t *testing.T) (*sidecar, *evidence) {
 	require.NoError(t, err)
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "keys/audit"), 0o700))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "keys/audit/sign.pem"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600))
-	address := freeAddress(t)
+	address := networktest.Address(t)
 	p := startProvider(t)
 	s := start(t, `{
 	admin off

@@ -28,7 +28,7 @@ type evidence struct {
 
 func (e *evidence) names() []string { return slices.Sorted(maps.Keys(e.files)) }
 
-// clone is a copy to be spoiled.
+// clone returns a copy to be spoiled.
 func (e *evidence) clone() *evidence {
 	c := *e
 	c.files = make(map[string][]string)
@@ -38,7 +38,7 @@ func (e *evidence) clone() *evidence {
 	return &c
 }
 
-// all are the lines in their order, and where each stands.
+// all returns the lines in their order, and where each stands.
 func (e *evidence) all() (lines []string, places []string) {
 	for _, name := range e.names() {
 		for range e.files[name] {

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/countersign/caddy-countersign/integration/process"
+	"github.com/countersign/caddy-countersign/module/network/networktest"
 )
 
 // reviewer stands for the API server: it says whose token is whose, as TokenReview
@@ -87,20 +88,15 @@ func TestKubernetes(t *testing.T) {
 	for name, content := range map[string][]byte{"tls.crt": pem, "tls.key": key, "ca.crt": authority.pem, "token": []byte("ours.1")} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), content, 0o600))
 	}
-	address := freeAddress(t)
+	address := networktest.Address(t)
 	_, port, err := net.SplitHostPort(address)
 	require.NoError(t, err)
-	_, sandbox, err := net.SplitHostPort(freeAddress(t))
+	_, sandbox, err := net.SplitHostPort(networktest.Address(t))
 	require.NoError(t, err)
 	text := example(t, "guard-kubernetes.Caddyfile", ":8443 {", ":"+port+" {", ":9093 {", "http://127.0.0.1:"+sandbox+" {", "127.0.0.1:9093", "127.0.0.1:"+sandbox,
 		"1000000 per 24h by {caller}", "100 per 24h by {caller}")
 	s := start(t, text, "tcp", address, "PAY_TLS="+dir, "COUNTERSIGN_RUN="+dir, "KUBERNETES_ACCOUNT="+dir, "KUBERNETES_API=https://localhost:"+apiPort)
-	var info os.FileInfo
-	s.Await("it serves the review", func() bool {
-		info, err = os.Stat(filepath.Join(dir, "review.sock"))
-		return err == nil
-	})
-	assert.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+	awaitMode(s, filepath.Join(dir, "review.sock"), 0o600)
 
 	c := client("tcp", address)
 	c.Transport.(*http.Transport).TLSClientConfig = &tls.Config{RootCAs: authority.pool}

@@ -25,6 +25,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/countersign/caddy-countersign/integration/process"
+	"github.com/countersign/caddy-countersign/module/network/networktest"
 )
 
 // scanSocket in the environment of a sidecar names a socket at which it tells how
@@ -108,7 +109,7 @@ func scanMemory(question map[string]string) map[string]int {
 	return found
 }
 
-// count is how often a pattern, whose bits are turned, begins in the first bytes of
+// count returns how often a pattern, whose bits are turned, begins in the first bytes of
 // a text.
 func count(text, turned []byte, first int) (n int) {
 	for at := 0; at < first; at++ {
@@ -155,7 +156,7 @@ func copies(t *testing.T, socket string, patterns map[string][]byte) map[string]
 	return found
 }
 
-// reversed is a number as math/big holds it on a little-endian machine.
+// reversed returns a number as math/big holds it on a little-endian machine.
 func reversed(big []byte) []byte {
 	out := make([]byte, len(big))
 	for i, b := range big {
@@ -184,7 +185,7 @@ func TestCopiesOfKeysInMemory(t *testing.T) {
 	write("keys/jeepay/rsa/sign.pem", text)
 	write("keys/jeepay/rsa/verify.pem", pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}))
 	write("keys/jeepay/md5/secret", []byte(secret))
-	address, socket := freeAddress(t), filepath.Join(dir, "scan")
+	address, socket := networktest.Address(t), filepath.Join(dir, "scan")
 	p := startProvider(t)
 	start(t, `{
 	admin off

@@ -9,31 +9,11 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"math/big"
-	mathrand "math/rand/v2"
-	"net"
-	"strconv"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 )
-
-// freeAddress is a loopback address on which nobody listens. Its port is not one of
-// those that the system gives to connections going out.
-func freeAddress(t testing.TB) string {
-	t.Helper()
-	for range 1000 {
-		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(20000+mathrand.IntN(12000)))
-		ln, err := net.Listen("tcp", address)
-		if err != nil {
-			continue
-		}
-		require.NoError(t, ln.Close())
-		return address
-	}
-	t.Fatal("no port is free")
-	return ""
-}
 
 // authority issues certificates.
 type authority struct {

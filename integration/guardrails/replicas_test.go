@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/countersign/caddy-countersign/module/network/networktest"
 	"github.com/countersign/caddy-countersign/module/stores/redis/redistest"
 )
 
@@ -83,7 +84,7 @@ const (
 // goes there is given back.
 func replicas(t *testing.T, n int, upstream, redis string) (all []*sidecar) {
 	for range n {
-		address := freeAddress(t)
+		address := networktest.Address(t)
 		rules := fmt.Sprintf(`
 		keys jeepay/M1623997351
 		mch_no M1623997351
@@ -116,7 +117,7 @@ http://`+address+` {
 		countersign jeepay `+upstream+` {`+rules+`}
 	}
 	handle_path /dead/* {
-		countersign jeepay `+freeAddress(t)+` {`+rules+`}
+		countersign jeepay `+networktest.Address(t)+` {`+rules+`}
 	}
 }
 `, "tcp", address))

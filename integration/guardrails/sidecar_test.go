@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 	process.Main(m)
 }
 
-// repository is the top of the repository.
+// repository returns the top of the repository.
 func repository(t testing.TB) string {
 	t.Helper()
 	root, err := filepath.Abs(process.Repository)
@@ -69,7 +69,7 @@ type answer struct {
 	Body   string
 }
 
-// reason is the reason of a problem, or "".
+// reason returns the reason of a problem, or "".
 func (a answer) reason() string {
 	var p struct{ Reason string }
 	_ = json.Unmarshal([]byte(a.Body), &p)

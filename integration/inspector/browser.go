@@ -30,7 +30,7 @@ type Browser struct {
 	end      func()
 }
 
-// StartBrowser starts chromium with a profile of its own.
+// StartBrowser starts chromium with a new profile.
 func StartBrowser(ctx context.Context) (*Browser, error) {
 	path := ""
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
@@ -69,7 +69,7 @@ func StartBrowser(ctx context.Context) (*Browser, error) {
 // Stop ends the browser.
 func (b *Browser) Stop() { b.end() }
 
-// Problems are what went wrong in the page so far: errors of scripts, lines of the
+// Problems returns what went wrong in the page so far: errors of scripts, lines of the
 // console, refused by the policy, and requests to other hosts.
 func (b *Browser) Problems() []string {
 	b.mu.Lock()

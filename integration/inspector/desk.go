@@ -30,7 +30,7 @@ func Root() string {
 	return ""
 }
 
-// Desk is the quickstart, on ports of its own.
+// Desk is the quickstart on free ports.
 type Desk struct {
 	Sidecar, Page string // addresses
 
@@ -134,7 +134,7 @@ func (d *Desk) Pay(path, sample string) (status int, err error) {
 	return res.StatusCode, res.Body.Close()
 }
 
-// freePort is a port on which nobody listens.
+// freePort returns a port on which nobody listens.
 func freePort() (string, error) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -213,7 +213,7 @@ func (p *page) handler(name string) {
 	p.is(fmt.Sprintf(`(() => { const s = document.querySelector("#route"); s.value = [...s.options].find((o) => o.textContent === %q).value; s.dispatchEvent(new Event("change")); })()`, name))
 }
 
-// sent is the body of a request as it left.
+// sent returns the body of a request as it left.
 func (p *page) sent() string {
 	p.t.Helper()
 	var text string
@@ -284,7 +284,7 @@ func (p *page) languages(t *testing.T) {
 	p.await(`document.documentElement.lang === "en"`)
 }
 
-// places are the views of the page.
+// places returns the views of the page.
 func (p *page) places() map[string]string {
 	fault := p.is(`(() => { location.hash = "#/"; return document.querySelector(".record.fault")?.dataset.id })()`)
 	if fault == nil {
@@ -341,7 +341,7 @@ func (p *page) accessible(t *testing.T) {
 // awaitPromise waits for what the page promises.
 func awaitPromise(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }
 
-// axeCore is the text of axe-core, which npm installs beside this file.
+// axeCore returns the text of axe-core, which npm installs beside this file.
 func axeCore(t *testing.T) string {
 	t.Helper()
 	const file = "node_modules/axe-core/axe.min.js"

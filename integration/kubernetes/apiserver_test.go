@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/countersign/caddy-countersign/integration/programs"
+	"github.com/countersign/caddy-countersign/module/network/networktest"
 )
 
 // cluster is a real kube-apiserver with its etcd: everything that keeps objects
@@ -40,7 +41,7 @@ func startCluster(t *testing.T) *cluster {
 	etcd, err := programs.Path(t.Context(), programs.Etcd)
 	require.NoError(t, err)
 	dir := t.TempDir()
-	port, clients, peers := freePort(t), freePort(t), freePort(t)
+	port, clients, peers := networktest.Port(t), networktest.Port(t), networktest.Port(t)
 	storage := "http://127.0.0.1:" + clients
 	run(t, filepath.Join(dir, "etcd.log"), etcd,
 		"--data-dir="+filepath.Join(dir, "etcd"), "--unsafe-no-fsync", "--log-level=warn",
@@ -137,7 +138,7 @@ func (c *cluster) create(t *testing.T, path string, object any) []byte {
 	return answer
 }
 
-// token is what the kubelet asks for when it projects a token into a pod: bound
+// token returns what the kubelet asks for when it projects a token into a pod: bound
 // to that pod, for one audience.
 func (c *cluster) token(t *testing.T, namespace, account, pod, uid, audience string) string {
 	t.Helper()

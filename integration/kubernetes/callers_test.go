@@ -12,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/countersign/caddy-countersign/module/network/networktest"
 )
 
 // A caller in another pod is known by the token of its service account, which a real
@@ -51,7 +53,7 @@ func TestCallersWithARealAPIServer(t *testing.T) {
 	}
 	text, err := os.ReadFile("../../caddyfiles/guard-kubernetes.Caddyfile")
 	require.NoError(t, err)
-	port, sandbox := freePort(t), freePort(t)
+	port, sandbox := networktest.Port(t), networktest.Port(t)
 	keys, err := filepath.Abs("../../keys-dev")
 	require.NoError(t, err)
 	replaced := strings.NewReplacer(":8443 {", ":"+port+" {", ":9093 {", "http://127.0.0.1:"+sandbox+" {", "127.0.0.1:9093", "127.0.0.1:"+sandbox, "keys-dev", keys).Replace(string(text))

@@ -28,7 +28,7 @@ type exchange struct {
 	err      error
 }
 
-// body is a request of the example's application; n tells one from another.
+// body returns a request of the example's application; n tells one from another.
 func body(t *testing.T, scheme string, n int) string {
 	t.Helper()
 	if scheme == "jeepay" {

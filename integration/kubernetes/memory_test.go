@@ -19,8 +19,23 @@ import (
 // allow: both providers at max_in_flight, with requests and answers nearly as
 // large as they may be, all held at once.
 func TestTheMemoryIsEnoughForTheLimits(t *testing.T) {
-	const limit = 256 << 20 // as in sidecar.yaml
-	const inFlight, size = 64, 250 << 10
+	for name, p := range map[string]profile{
+		"component":       {limit: 256 << 20, inFlight: 64, schemes: []string{"easypay", "jeepay"}}, // as in component/sidecar.yaml
+		"component-small": {limit: 96 << 20, inFlight: 16, schemes: []string{"easypay"}},            // as in component-small/small.yaml
+	} {
+		t.Run(name, func(t *testing.T) { fill(t, p) })
+	}
+}
+
+// profile is what a sidecar may use.
+type profile struct {
+	limit, inFlight int
+	schemes         []string
+}
+
+func fill(t *testing.T, profile profile) {
+	const size = 250 << 10
+	limit, inFlight := profile.limit, profile.inFlight
 	if testing.Short() {
 		t.Skip("builds Caddy, which takes minutes the first time")
 	}
@@ -34,25 +49,28 @@ func TestTheMemoryIsEnoughForTheLimits(t *testing.T) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = fmt.Fprintf(w, `{"code":0,"bizData":{"text":%q},"data":{"text":%q},"sign":"AA=="}`, strings.Repeat("x", size/2), strings.Repeat("y", size/2))
 	}))
-	gates := map[string]*gate{"easypay": newGate(t, large), "jeepay": newGate(t, large)}
-	s := layOut(t, []string{
-		"component/Caddyfile", "component-secret/keys.caddyfile",
-		"example-secret/provider-easypay.caddyfile", "example-secret/provider-jeepay.caddyfile",
-	}, map[string]string{
-		"/var/run/secrets/countersign":    keys,
-		"https://t-wapi.bhecard.com:6111": gates["easypay"].url,
-		"https://pay.jeepay.vip":          gates["jeepay"].url,
-	})
-	// As in sidecar.yaml: nine tenths of the container's limit.
-	p := startCaddy(t, s.dir, "GOGC=400", "GOMEMLIMIT="+strconv.Itoa(limit/10*9))
+	upstreams := map[string]string{"easypay": "https://t-wapi.bhecard.com:6111", "jeepay": "https://pay.jeepay.vip"}
+	files := []string{"component/Caddyfile", "component-secret/keys.caddyfile"}
+	here := map[string]string{"/var/run/secrets/countersign": keys}
+	gates := map[string]*gate{}
+	for _, scheme := range profile.schemes {
+		gates[scheme] = newGate(t, large)
+		files = append(files, "example-secret/provider-"+scheme+".caddyfile")
+		here[upstreams[scheme]] = gates[scheme].url
+	}
+	s := layOut(t, files, here)
+	// As in the manifests: nine tenths of the container's limit.
+	p := startCaddy(t, s.dir, "GOGC=400", "GOMEMLIMIT="+strconv.Itoa(limit/10*9), "COUNTERSIGN_IN_FLIGHT="+strconv.Itoa(inFlight))
 	p.await(t, "ready", func() bool { return s.probe("/readyz") == http.StatusOK })
 
-	requests := map[string]string{
+	requests := map[string]string{ // of the scheme, and nearly as large as they may be
 		"easypay": strings.Replace(body(t, "easypay", 1), "第一分账方", strings.Repeat("z", size/4*3), 1), // Base64 adds the rest
 		"jeepay":  strings.Replace(body(t, "jeepay", 1), `"800001"`, `"`+strings.Repeat("z", size)+`"`, 1),
 	}
-	answers := make(chan exchange, 2*inFlight)
-	for scheme, text := range requests {
+	all := len(gates) * inFlight
+	answers := make(chan exchange, all)
+	for scheme := range gates {
+		text := requests[scheme]
 		for range inFlight {
 			go func() {
 				for {
@@ -67,7 +85,12 @@ func TestTheMemoryIsEnoughForTheLimits(t *testing.T) {
 		}
 	}
 	p.await(t, "all are with the providers", func() bool {
-		return gates["easypay"].arrived.Load() == inFlight && gates["jeepay"].arrived.Load() == inFlight
+		for _, g := range gates {
+			if int(g.arrived.Load()) != inFlight {
+				return false
+			}
+		}
+		return true
 	})
 	over := s.pay(t.Context(), "easypay", requests["easypay"])
 	assert.Equal(t, http.StatusServiceUnavailable, over.status, "the limit holds")
@@ -75,7 +98,7 @@ func TestTheMemoryIsEnoughForTheLimits(t *testing.T) {
 	for _, g := range gates {
 		g.open()
 	}
-	for range 2 * inFlight {
+	for range all {
 		a := <-answers
 		require.NoError(t, a.err)
 		assert.Equal(t, "unverified", a.outcome, a.body)
@@ -86,7 +109,7 @@ func TestTheMemoryIsEnoughForTheLimits(t *testing.T) {
 	assert.Less(t, peak, limit)
 }
 
-// peakMemory is the most memory that a process had, in bytes, without the pages of
+// peakMemory returns the most memory that a process had, in bytes, without the pages of
 // its binary, which the kernel can drop.
 func peakMemory(t *testing.T, p *process) int {
 	t.Helper()

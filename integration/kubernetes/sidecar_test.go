@@ -23,6 +23,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/countersign/caddy-countersign/integration/programs"
+	"github.com/countersign/caddy-countersign/module/network/networktest"
 )
 
 // repository is the top of the repository, where keys-dev is.
@@ -152,7 +153,7 @@ func startProviders(t *testing.T) map[string]string {
 	t.Helper()
 	keys, err := filepath.Abs(filepath.Join(repository, "keys-dev/provider"))
 	require.NoError(t, err)
-	ports := map[string]string{"easypay": freePort(t), "jeepay": freePort(t)}
+	ports := map[string]string{"easypay": networktest.Port(t), "jeepay": networktest.Port(t)}
 	config := fmt.Sprintf("{\n\tadmin off\n\tpersist_config off\n\tcountersign {\n\t\tkeys file %s\n\t}\n}\n", keys)
 	for scheme, reference := range map[string]string{"easypay": "easypay/ORG000000000007", "jeepay": "jeepay/M1623997351"} {
 		config += fmt.Sprintf("http://127.0.0.1:%s {\n\tbind 127.0.0.1\n\troute {\n\t\tcountersign_sandbox %s {\n\t\t\tkeys %s\n\t\t}\n\t}\n}\n", ports[scheme], scheme, reference)
@@ -184,7 +185,7 @@ type sidecar struct {
 func layOut(t *testing.T, files []string, changes map[string]string) sidecar {
 	t.Helper()
 	s := sidecar{dir: t.TempDir()}
-	requests, probes := freePort(t), freePort(t)
+	requests, probes := networktest.Port(t), networktest.Port(t)
 	s.requests, s.probes = "http://127.0.0.1:"+requests, "http://127.0.0.1:"+probes
 	changes["http://:8180"] = "http://:" + requests
 	changes["http://:8081"] = "http://:" + probes
@@ -217,16 +218,6 @@ func (s sidecar) probe(path string) int {
 	}
 	defer response.Body.Close()
 	return response.StatusCode
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer listener.Close()
-	_, port, err := net.SplitHostPort(listener.Addr().String())
-	require.NoError(t, err)
-	return port
 }
 
 type syncBuffer struct {

@@ -145,7 +145,7 @@ func newKeys(t *testing.T, r recipe.Recipe, p *recipe.Program, s settings) *keyS
 	return k
 }
 
-// chain is the certificate of an authority, and that of a key under it in a name.
+// chain returns the certificate of an authority, and that of a key under it in a name.
 func chain(t *testing.T, key, authority crypto.Signer, name string) (root, leaf []byte) {
 	t.Helper()
 	template := func(n int64, name string, ca bool) *x509.Certificate {
@@ -167,7 +167,7 @@ func hasWord(lines []recipe.Line, word string) bool {
 	return slices.ContainsFunc(lines, func(l recipe.Line) bool { return l.Words[0] == word || hasWord(l.Block, word) })
 }
 
-// secretsOf are the secrets that a recipe names, each written and as long as the
+// secretsOf returns the secrets that a recipe names, each written and as long as the
 // statements that use it say.
 func secretsOf(r recipe.Recipe, s settings) map[string]string {
 	secrets := map[string]string{"": "shared-secret-of-32-characters-x"}

@@ -91,7 +91,7 @@ func readRecipes() (map[string]recipe.Recipe, error) {
 	return all, nil
 }
 
-// find is the recipe of a rule.
+// find returns the recipe of a rule.
 func find(x rule, own map[string]recipe.Recipe) (recipe.Recipe, bool) {
 	if x.state == ships {
 		return providers.Find(x.recipe)

@@ -25,7 +25,7 @@ type draft struct {
 	method  string
 }
 
-// valueOf is the value of a member in every message, so that what an answer repeats
+// valueOf returns the value of a member in every message, so that what an answer repeats
 // is the same as in its request.
 func valueOf(path string) string {
 	last := path[strings.LastIndexByte(path, '.')+1:]
@@ -208,7 +208,7 @@ func tree(t *testing.T, members map[string]any) *body.Tree {
 // mirrored is the header of the signature that a mirror makes.
 const mirrored = "X-Mirror"
 
-// mirror is a recipe whose requests are encrypted as the answers or notifications of
+// mirror returns a recipe whose requests are encrypted as the answers or notifications of
 // another one are: what that one decrypts, the mirror encrypts.
 func mirror(t *testing.T, name string, lines []recipe.Line) *recipe.Program {
 	t.Helper()
@@ -223,7 +223,7 @@ func mirror(t *testing.T, name string, lines []recipe.Line) *recipe.Program {
 			for i, w := range words {
 				words[i] = strings.Replace(w, "body.*_", "body.pay_", 1) // as the pattern is filled in where it is read
 			}
-			block := slices.DeleteFunc(slices.Clone(l.Block), func(inner recipe.Line) bool { return inner.Words[0] == "into" })
+			block := slices.DeleteFunc(slices.Clone(l.Block), func(inner recipe.Line) bool { return inner.Words[0] == "into" || inner.Words[0] == "plain" })
 			request = append(request, recipe.Line{Words: words, Block: block})
 			encrypts = true
 		case "receive":

@@ -74,7 +74,7 @@ func (p *provider) covers(name string) bool {
 	return found > 0 && found == all
 }
 
-// message is the draft as it travels, encrypted.
+// message returns the draft as it travels, encrypted.
 func (p *provider) message() *message.Message {
 	f := p.direction.Format
 	if p.mirror == nil {
@@ -146,23 +146,24 @@ func (p *provider) signWith(set *keys.Set, lines []recipe.Line) *message.Message
 	return p.message()
 }
 
-// written is a signature as a verify with as <template> reads it.
+// written returns a signature as a verify with as <template> reads it.
 func written(l recipe.Line, signature string) string {
-	if len(l.Words) == 7 {
-		return strings.ReplaceAll(l.Words[6], "{signature}", signature)
+	if i := slices.Index(l.Words, "as"); i > 4 {
+		return strings.ReplaceAll(l.Words[i+1], "{signature}", signature)
 	}
 	return signature
 }
 
-// made is a signature over a text.
+// made returns a signature over a text.
 func (p *provider) made(set *keys.Set, s scheme.Signature) string {
 	t := p.t
 	secret := set.NamedSecret(s.Key)
 	text := s.Text.Canonical
 	var err error
 	if s.Text.With != nil {
-		text, err = s.Text.With(set.NamedSecret)
+		head, tail, err := s.Text.With(set.NamedSecret)
 		require.NoError(t, err)
+		text = slices.Concat(head, tail)
 	}
 	var raw []byte
 	if s.Algorithm.Kind() == algorithm.Public {

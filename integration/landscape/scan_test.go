@@ -92,7 +92,7 @@ func (s settings) kept(lines []recipe.Line) []recipe.Line {
 	return out
 }
 
-// block is the block of a kind, or nil.
+// block returns the block of a kind, or nil.
 func (s settings) block(r recipe.Recipe, kind message.Kind) []recipe.Line {
 	for _, l := range s.kept(r.Lines) {
 		if l.Words[0] == string(kind) {

@@ -92,7 +92,7 @@ type exchanger struct {
 	sealed   *scheme.Sealed
 }
 
-// request is a plain request of an application.
+// request returns a plain request of an application.
 func (x *exchanger) request() *message.Message {
 	wanted := scan(x.recipe, message.Request, x.settings)
 	if block := x.settings.block(x.recipe, message.Answer); block != nil {
@@ -146,7 +146,7 @@ func (x *exchanger) seal() {
 	}
 }
 
-// where is what a request that leaves has at a place.
+// where returns what a request that leaves has at a place.
 func where(m *message.Message, f message.Format, place string) string {
 	kind, rest, _ := strings.Cut(place, ".")
 	switch kind {
@@ -212,7 +212,7 @@ func verifies(x *exchanger, l recipe.Line, text, value string) bool {
 	return a.VerifySum(x.macKey(l, id), []byte(text), raw)
 }
 
-// macKey is the key of a MAC, as the secret is written.
+// macKey returns the key of a MAC, as the secret is written.
 func (x *exchanger) macKey(l recipe.Line, id string) []byte {
 	secret := []byte(x.keys.secrets[id])
 	for _, inner := range l.Block {
@@ -230,6 +230,10 @@ func (x *exchanger) macKey(l recipe.Line, id string) []byte {
 // open opens a message that the provider has signed.
 func (x *exchanger) open(kind message.Kind) {
 	t := x.t
+	if slices.ContainsFunc(x.settings.block(x.recipe, kind), func(l recipe.Line) bool { return l.Words[0] == "split" }) {
+		x.openParts(kind)
+		return
+	}
 	p := x.provider(kind)
 	wanted, d := p.wanted, p.draft
 	genuine := p.sign(x.keys.provider, wanted.lines)

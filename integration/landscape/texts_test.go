@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -112,7 +113,7 @@ var sums = map[string]func([]byte) []byte{
 
 var innermost = regexp.MustCompile(`⟦(\w+) ([\w-]+) ([^⟦⟧]*)⟧`)
 
-// filled is the text with its digests made, and the secrets that are given in it.
+// filled returns the text with its digests made, and the secrets that are given in it.
 func (e entry) filled(secrets map[string]string) string {
 	text := e.text
 	for name, secret := range secrets {
@@ -152,7 +153,7 @@ func (e entry) filled(secrets map[string]string) string {
 	return text
 }
 
-// pattern is the text as an expression that a text with fresh parts matches.
+// pattern returns the text as an expression that a text with fresh parts matches.
 func pattern(text string) *regexp.Regexp {
 	quoted := regexp.QuoteMeta(text)
 	quoted = strings.ReplaceAll(quoted, `\{nonce\}`, `[0-9A-Za-z]+`)
@@ -249,8 +250,9 @@ func (e entry) opened(x *exchanger) {
 	s := signatures[0]
 	made := s.Text.Canonical
 	if s.Text.With != nil {
-		made, err = s.Text.With(x.keys.merchant.NamedSecret)
+		head, tail, err := s.Text.With(x.keys.merchant.NamedSecret)
 		require.NoError(t, err)
+		made = slices.Concat(head, tail)
 	}
 	want := e.filled(x.keys.secrets)
 	require.Equal(t, want, string(made))

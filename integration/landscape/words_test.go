@@ -29,7 +29,7 @@ func refused(t *testing.T, request string) string {
 
 var listed = regexp.MustCompile(`(?:there are|it has|a recipe has|(?:url|charset) is|unless it is|takes one of|write one of|behind verify|for answers|for notifications) ([a-z0-9, -]+)`)
 
-// wordsIn are the words that an error lists.
+// wordsIn returns the words that an error lists.
 func wordsIn(text string) []string {
 	var words []string
 	for _, found := range listed.FindAllStringSubmatch(text, -1) {
@@ -42,7 +42,7 @@ func wordsIn(text string) []string {
 	return words
 }
 
-// language are the words of the language, as the compiler itself lists them, and the
+// language returns the words of the language, as the compiler itself lists them, and the
 // placeholders, as its documentation does.
 func language(t *testing.T) []string {
 	t.Helper()

@@ -1,11 +1,16 @@
 package main
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha1" //nolint:gosec // what a forger falls back to
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,7 +25,7 @@ import (
 	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
-// exchanging is an exchange under a recipe that ships, whose request has been sealed.
+// exchanging returns an exchange under a recipe that ships, whose request has been sealed.
 func exchanging(t *testing.T, name string, own settings) *exchanger {
 	t.Helper()
 	r, ok := providers.Find(name)
@@ -35,7 +40,7 @@ func exchanging(t *testing.T, name string, own settings) *exchanger {
 	return x
 }
 
-// strangers is a key set of somebody else's.
+// strangers returns a key set of somebody else's.
 func strangers(t *testing.T, kind string) *keys.Set {
 	t.Helper()
 	set, err := keys.Parse("stranger", "1", keys.Material{
@@ -162,6 +167,66 @@ func TestTheMessageDoesNotChooseTheAlgorithm(t *testing.T) {
 	p.draft.at("body.sign", base64.StdEncoding.EncodeToString(raw))
 	_, err = p.open(p.message())
 	assert.Equal(t, scheme.BadSignature, scheme.ReasonOf(err))
+}
+
+// The algorithm has the right name and is another one: a client of Lakala's writes hex
+// where Base64 is, and one of Allinpay's calls a hash SM2.
+func TestTheRightNameOfAnotherAlgorithm(t *testing.T) {
+	for _, name := range []string{"lakala", "allinpay"} {
+		p := exchanging(t, name, nil).provider(message.Answer)
+		place := p.wanted.lines[slices.IndexFunc(p.wanted.lines, func(l recipe.Line) bool { return l.Words[0] == "verify" })].Words[1]
+		genuine := p.sign(p.keys.provider, p.wanted.lines)
+		_, err := p.open(genuine)
+		require.NoError(t, err, name)
+		raw, err := base64.StdEncoding.DecodeString(where(read(t, genuine, p.direction.Format), p.direction.Format, place))
+		require.NoError(t, err)
+		p.draft.at(place, hex.EncodeToString(raw))
+		_, err = p.open(p.message())
+		assert.Equal(t, scheme.BadSignature, scheme.ReasonOf(err), "%s in hex", name)
+		sum := sha256.Sum256(genuine.Wire)
+		p.draft.at(place, base64.StdEncoding.EncodeToString(sum[:]))
+		_, err = p.open(p.message())
+		assert.Equal(t, scheme.BadSignature, scheme.ReasonOf(err), "%s as a hash", name)
+	}
+}
+
+func read(t *testing.T, m *message.Message, f message.Format) *message.Message {
+	t.Helper()
+	fresh := *m
+	fresh.Header = m.Header.Clone()
+	require.NoError(t, f.Read(&fresh))
+	return &fresh
+}
+
+// The client writes the answer anew before it verifies, or tries again with another
+// spelling: here the bytes that came are what is signed, and no others.
+func TestAnswersAreNotWrittenAnew(t *testing.T) {
+	for name, member := range map[string]string{"alipay": "pay_response", "icbc": "response_biz_content"} {
+		x := exchanging(t, name, nil)
+		signed := func(wire string) *message.Message {
+			p := x.provider(message.Answer)
+			m := message.New(message.Answer)
+			m.Status, m.Wire = 200, []byte(strings.Replace(wire, "SIGN", "AAAA", 1))
+			in, err := p.incoming(m, x.keys.merchant)
+			require.NoError(t, err)
+			signatures, err := x.program.Covers(in)
+			require.NoError(t, err)
+			m.Wire = []byte(strings.Replace(wire, "SIGN", p.made(x.keys.provider, signatures[0]), 1))
+			return m
+		}
+		wire := `{"` + member + `":{"code":"10000", "url":"http:\/\/a\/b","name":"\u8336","total":1.00},"sign":"SIGN"}`
+		p := x.provider(message.Answer)
+		m := signed(wire)
+		opened, err := p.open(m)
+		require.NoError(t, err, name)
+		assert.Contains(t, string(opened.Body()), `"url":"http:\/\/a\/b","name":"\u8336","total":1.00`)
+		for was, now := range map[string]string{`\/`: "/", `\u8336`: "茶", "1.00": "1.0", ", ": ","} {
+			changed := *m
+			changed.Wire = bytes.ReplaceAll(m.Wire, []byte(was), []byte(now))
+			_, err := p.open(&changed)
+			assert.Equal(t, scheme.BadSignature, scheme.ReasonOf(err), "%s: %s", name, was)
+		}
+	}
 }
 
 // The key is the one that the message names, whether anybody knows it or not.

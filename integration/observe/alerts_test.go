@@ -84,7 +84,7 @@ func (c *scrapes) evaluate(t *testing.T) *evaluation {
 	return out
 }
 
-// minutes is a moment in Prometheus' time: the scrapes are a minute apart
+// minutes returns a moment in Prometheus' time: the scrapes are a minute apart
 // there, and here as long as they took.
 func (c *scrapes) minutes(at time.Time) float64 {
 	for i := 1; i < len(c.when); i++ {
@@ -95,8 +95,8 @@ func (c *scrapes) minutes(at time.Time) float64 {
 	return 0
 }
 
-// sluggish is a provider that answers when it is told to.
-func sluggish(t *testing.T) (address string, release chan<- struct{}) {
+// slowProvider returns a provider that answers when release is written to.
+func slowProvider(t *testing.T) (address string, release chan<- struct{}) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -135,7 +135,7 @@ func TestAlertsAndDashboardOnRealMetrics(t *testing.T) {
 	t.Parallel()
 	failing, blip, odd := copyKeys(t, "failing"), copyKeys(t, "blip"), copyKeys(t, "odd")
 	require.NoError(t, os.Remove(filepath.Join(odd, merchant, "verify.pem")))
-	address, release := sluggish(t)
+	address, release := slowProvider(t)
 	s := start(t, globalWithKeys(source(failing)+source(blip)+source(odd), "")+
 		app(short("/healthy", provider, "profile healthy"),
 			short("/tampered", provider, "profile tampered"),

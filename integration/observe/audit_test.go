@@ -17,7 +17,7 @@ import (
 // entry is an audit entry, as the log has it.
 type entry map[string]any
 
-// entries are the audit entries so far.
+// entries returns the audit entries so far.
 func (s *sidecar) entries() []entry {
 	s.T.Helper()
 	var all []entry

@@ -31,7 +31,7 @@ func globalWithKeys(sources, more string) string {
 ` + more + "\n}\n"
 }
 
-// source is a key source of a folder, with that folder's name.
+// source returns a key source of a folder, with that folder's name.
 func source(dir string) string {
 	return "keys file " + dir + " {\nname " + filepath.Base(dir) + "\nrefresh 20ms\nsettle 1ms\n}\n"
 }
@@ -54,16 +54,16 @@ func auditTo(output string) string {
 
 const auditFile = "file $DIR/audit.log"
 
-// app is the site that the application posts to, with an access log.
+// app returns the site that the application posts to, with an access log.
 func app(handlers ...string) string { return site("8080", "app", handlers...) }
 
-// providers is the site of the sandboxes.
+// providers returns the site of the sandboxes.
 func providers() string {
 	return site("9090", "provider",
 		"handle /ledger/* {", "countersign_sandbox easypay {", "keys provider easypay/ORG000000000007", "}", "}")
 }
 
-// watching is the site with the metrics.
+// watching returns the site with the metrics.
 func watching() string {
 	return site("8081", "watching", "@ready countersign_ready", "handle /readyz {", "respond @ready ready", "respond 503", "}", "metrics /metrics")
 }
@@ -73,7 +73,7 @@ func site(port, socket string, lines ...string) string {
 		strings.Join(lines, "\n") + "\n}\n"
 }
 
-// short is the directive, under a path of its own.
+// short returns the directive, under a path of its own.
 func short(path, upstreams string, options ...string) string {
 	return shortWith(merchant, path, upstreams, options...)
 }

@@ -36,7 +36,7 @@ func (w *gateWriter) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// String is the writer in logs.
+// String returns the writer in logs.
 func (w *gateWriter) String() string { return "gate " + w.Socket }
 
 // WriterKey tells writers apart.
@@ -86,7 +86,7 @@ func openGate(t *testing.T) (*gate, string) {
 	return &gate{t, listener}, path
 }
 
-// next is the next line, and what lets it pass.
+// next returns the next line, and what lets it pass.
 func (g *gate) next() (line string, pass func()) {
 	g.t.Helper()
 	require.NoError(g.t, g.listener.(*net.UnixListener).SetDeadline(time.Now().Add(10*time.Second)))

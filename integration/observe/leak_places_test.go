@@ -79,7 +79,7 @@ func (l *leakTest) inspector() {
 	ask(http.MethodPost, "/clear", "{}", token)
 }
 
-// unseen are the reasons that no audit entry has yet.
+// unseen returns the reasons that no audit entry has yet.
 func (l *leakTest) unseen() []problem.Reason {
 	seen := make(map[string]bool)
 	for line := range strings.Lines(l.Read("default.log")) {

@@ -137,7 +137,7 @@ func goAway(conn net.Conn) {
 	}
 }
 
-// rawAnswers are the answers by name.
+// rawAnswers returns the answers by name.
 func rawAnswers(t *testing.T, h *hoard) map[string]string {
 	t.Helper()
 	signed := func(members map[string]string) string {

@@ -24,7 +24,7 @@ type hoard struct {
 	secrets            *secrets
 }
 
-// newHoard makes keys for every scheme, and files that are no keys. They are
+// newHoard makes keys for every scheme, and files that are not keys. They are
 // outside of the sidecar's folder, in which nothing of them may turn up.
 func newHoard(t *testing.T) *hoard {
 	t.Helper()

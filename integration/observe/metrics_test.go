@@ -20,7 +20,7 @@ import (
 	"github.com/countersign/caddy-countersign/module/problem"
 )
 
-// families are the metrics of the sidecar, parsed.
+// families returns the metrics of the sidecar, parsed.
 func (s *sidecar) families() map[string]*dto.MetricFamily {
 	s.T.Helper()
 	parser := expfmt.NewTextParser(model.UTF8Validation)
@@ -35,7 +35,7 @@ func (s *sidecar) count(family string, labels ...string) int {
 	return int(s.metric(family, labels...))
 }
 
-// metric is the value of the one series with these labels, pairs of a name and
+// metric returns the value of the one series with these labels, pairs of a name and
 // a value; -1 if there is none.
 func (s *sidecar) metric(family string, labels ...string) float64 {
 	s.T.Helper()
@@ -156,7 +156,7 @@ func TestMetricsHaveTheNamesAndLabelsOfTheContract(t *testing.T) {
 	}
 }
 
-// notify is a site's handler of notifications, with an application behind it.
+// notify returns a site's handler of notifications, with an application behind it.
 func notify(path string, options ...string) string {
 	return "handle " + path + " {\ncountersign_notify easypay {\nkeys easypay/ORG000000000007\n" +
 		strings.Join(options, "\n") + "\n}\nrespond ok\n}\n"
@@ -179,7 +179,7 @@ func TestMetricsLabelsAreBounded(t *testing.T) {
 	assert.NotContains(t, s.get("watching", "/metrics").body, "CARD6222")
 }
 
-// series are the names and labels of the sidecar's own series.
+// series returns the names and labels of the sidecar's own series.
 func (s *sidecar) series() []string {
 	var out []string
 	for name, family := range s.families() {

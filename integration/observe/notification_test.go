@@ -22,7 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// genuine is a notification of easypay, signed with a provider's key.
+// genuine returns a notification of easypay, signed with a provider's key.
 func genuine(t *testing.T, keyFile string, members map[string]string) []byte {
 	t.Helper()
 	text, err := os.ReadFile(keyFile)
@@ -43,7 +43,7 @@ func genuine(t *testing.T, keyFile string, members map[string]string) []byte {
 	return body
 }
 
-// jeepayMD5 is the signature of a jeepay notification's string.
+// jeepayMD5 returns the signature of a jeepay notification's string.
 func jeepayMD5(text string) string {
 	sum := md5.Sum([]byte(text + "key=" + sharedSecret))
 	return strings.ToUpper(hex.EncodeToString(sum[:]))

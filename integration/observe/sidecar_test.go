@@ -163,7 +163,7 @@ func (s *sidecar) reload(caddyfile string) (loaded answer) {
 	return loaded
 }
 
-// sample is a request body of the repository, such as "easypay".
+// sample returns a request body of the repository, such as "easypay".
 func sample(t *testing.T, name string) []byte {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(repository, "caddyfiles", "samples", name+".json"))

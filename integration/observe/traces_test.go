@@ -58,7 +58,7 @@ func (c *otlp) environment() []string {
 	}
 }
 
-// of are the spans of a trace so far, by name.
+// of returns the spans of a trace so far, by name.
 func (c *otlp) of(id string) map[string][]*trace.Span {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -71,7 +71,7 @@ func (c *otlp) of(id string) map[string][]*trace.Span {
 	return out
 }
 
-// parent is a traceparent header, sampled or not.
+// parent returns a traceparent header, sampled or not.
 func parent(id, flags string) string { return "00-" + id + "-00f067aa0ba902b7-" + flags }
 
 func TestSpansOfAnExchange(t *testing.T) {

@@ -86,7 +86,7 @@ func writePackage(o options, format, generated string) (string, error) {
 	return path, file.Close()
 }
 
-// flavour is the name of the package for a program, and what it needs: nothing if
+// flavour returns the name of the package for a program, and what it needs: nothing if
 // it is static. One that is not is made with --fast-rsa: it loads libcrypto when it
 // runs, which no table in it tells.
 func flavour(binary, format string) (name string, depends []string, err error) {
@@ -118,7 +118,7 @@ func flavour(binary, format string) (name string, depends []string, err error) {
 // static is the name of the package of a static program.
 const static = "caddy-countersign"
 
-// others are the packages whose place a package takes.
+// others returns the packages whose place a package takes.
 func others(name string) []string {
 	if name == static {
 		return []string{"caddy", static + "-fast-rsa"}

@@ -3,6 +3,7 @@ package main
 import (
 	"archive/tar"
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -155,8 +156,8 @@ func (t tree) layer(when time.Time) (v1.Layer, error) {
 	}, tarball.WithMediaType(types.OCILayer))
 }
 
-// save writes the image's OCI layout into a tar file, under the name
-// caddy-countersign and its version.
+// save writes the image's OCI layout into a tar file, and beside it the list of
+// contents that docker load reads, which calls the image caddy-countersign.
 func save(image v1.Image, o options) error {
 	dir, err := os.MkdirTemp("", "countersign-image")
 	if err != nil {
@@ -167,12 +168,17 @@ func save(image v1.Image, o options) error {
 	if err != nil {
 		return fmt.Errorf("writing the image: %w", err)
 	}
+	tag := strings.NewReplacer("+", "-").Replace(strings.TrimPrefix(o.version, "v"))
 	name := layout.WithAnnotations(map[string]string{
-		"org.opencontainers.image.ref.name": strings.NewReplacer("+", "-").Replace(strings.TrimPrefix(o.version, "v")),
+		"org.opencontainers.image.ref.name": tag,
+		"io.containerd.image.name":          "docker.io/library/caddy-countersign:latest",
 	})
 	platform := layout.WithPlatform(v1.Platform{OS: "linux", Architecture: o.arch})
 	if err := files.AppendImage(image, name, platform); err != nil {
 		return fmt.Errorf("writing the image: %w", err)
+	}
+	if err := writeDockerManifest(dir, image, tag); err != nil {
+		return fmt.Errorf("writing the image for docker load: %w", err)
 	}
 	if err := os.MkdirAll(filepath.Dir(o.output), 0o755); err != nil {
 		return err
@@ -186,6 +192,29 @@ func save(image v1.Image, o options) error {
 	}
 	fmt.Printf("%s  linux/%s  %s\n", o.output, o.arch, digest)
 	return nil
+}
+
+// writeDockerManifest writes manifest.json into an OCI layout, as docker save does:
+// engines that know no OCI layout find the same blobs by it.
+func writeDockerManifest(dir string, image v1.Image, tag string) error {
+	blob := func(digest v1.Hash) string { return path.Join("blobs", digest.Algorithm, digest.Hex) }
+	manifest, err := image.Manifest()
+	if err != nil {
+		return err
+	}
+	entry := struct {
+		Config   string
+		RepoTags []string
+		Layers   []string
+	}{blob(manifest.Config.Digest), []string{"caddy-countersign:latest", "caddy-countersign:" + tag}, nil}
+	for _, layer := range manifest.Layers {
+		entry.Layers = append(entry.Layers, blob(layer.Digest))
+	}
+	content, err := json.Marshal([]any{entry})
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "manifest.json"), content, 0o600)
 }
 
 // archiveDir writes the files of a directory into a tar file.

@@ -4,9 +4,8 @@
 //	package image   -binary FILE -version V -o FILE [-debian]
 //	package package -binary FILE -documentation FILE -version V -o DIR
 //
-// Run it from the top of the repository: ./xcaddy.sh image and ./xcaddy.sh
-// package do. It is a Go module of its own, so that its libraries are not among
-// the product's.
+// Run it from the top of the repository: ./xcaddy.sh image and ./xcaddy.sh package do.
+// It is a separate Go module, so that its libraries are not among the product's.
 package main
 
 import (
@@ -83,7 +82,7 @@ func architecture(binary string) (string, error) {
 	return "", fmt.Errorf("%s is for %v; only amd64 and arm64 are packed", binary, file.Machine)
 }
 
-// sourceDate is the time that everything packed bears: SOURCE_DATE_EPOCH in
+// sourceDate returns the time that everything packed bears: SOURCE_DATE_EPOCH in
 // seconds, as reproducible builds have it, or 1980, so that one binary gives one
 // image.
 func sourceDate() (time.Time, error) {

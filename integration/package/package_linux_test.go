@@ -214,8 +214,14 @@ func TestImage(t *testing.T) {
 			if os.Geteuid() != 0 {
 				t.Skip("buildah without a daemon needs root here")
 			}
-			container := strings.TrimSpace(lastLine(output(t, ".", "buildah", "from", "--name", "countersign-test-"+freePort(t), "oci-archive:"+archive)))
-			t.Cleanup(func() { _ = exec.Command("buildah", "--storage-driver", "vfs", "rm", container).Run() })
+			from := func(transport string) string {
+				container := strings.TrimSpace(lastLine(output(t, ".", "buildah", "from", "--name", "countersign-test-"+freePort(t), transport)))
+				t.Cleanup(func() { _ = exec.Command("buildah", "--storage-driver", "vfs", "rm", container).Run() })
+				return container
+			}
+			container := from("oci-archive:" + archive)
+			loaded := from("docker-archive:" + archive + ":caddy-countersign:latest") // what docker load reads
+			assert.Contains(t, output(t, ".", "buildah", "run", "--isolation", "chroot", loaded, "--", "/usr/bin/caddy", "version"), "v1.2.3")
 			config := output(t, ".", "buildah", "inspect", "--type", "container", container)
 			for _, want := range []string{"65532:65532", "GOGC=400", "GOMEMLIMIT=", "/etc/countersign/Caddyfile"} {
 				assert.Contains(t, config, want)

@@ -59,7 +59,7 @@ func TestAlipayRequest(t *testing.T) {
 	}
 }
 
-// jsText is what JavaScript's JSON.stringify writes of a value that came to it as JSON:
+// jsText returns what JavaScript's JSON.stringify writes of a value that came to it as JSON:
 // large numbers lose digits there.
 func jsText(t *testing.T, n *node, value any) string {
 	t.Helper()

@@ -46,7 +46,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// clients is the running peer.js. Without Node the test is skipped, and says so. Where Node
+// clients returns the running peer.js. Without Node the test is skipped, and says so. Where Node
 // is, a package that cannot be installed is a failure.
 func clients(t *testing.T) *node {
 	t.Helper()

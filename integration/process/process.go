@@ -91,7 +91,7 @@ func New(t *testing.T, dir, caddyfile string, environment ...string) *Caddy {
 	return c
 }
 
-// Command is a command of Caddy, such as "countersign", "doctor". Its environment
+// Command returns a command of Caddy, such as "countersign", "doctor". Its environment
 // holds nothing but the folder as HOME.
 func Command(t *testing.T, home string, args ...string) *exec.Cmd {
 	t.Helper()
@@ -147,13 +147,13 @@ func (c *Caddy) Kill() {
 	<-c.exited
 }
 
-// Pid is the number of the process.
+// Pid returns the number of the process.
 func (c *Caddy) Pid() int { return c.cmd.Process.Pid }
 
-// Path is a file in the folder.
+// Path returns a file in the folder.
 func (c *Caddy) Path(name string) string { return filepath.Join(c.Dir, name) }
 
-// Read is what stands in a file of the folder, or "" if there is none.
+// Read returns what stands in a file of the folder, or "" if there is none.
 func (c *Caddy) Read(name string) string {
 	text, err := os.ReadFile(c.Path(name))
 	if !os.IsNotExist(err) {
@@ -162,7 +162,7 @@ func (c *Caddy) Read(name string) string {
 	return string(text)
 }
 
-// Log is what Caddy has written to its output.
+// Log returns what Caddy has written to its output.
 func (c *Caddy) Log() string { return c.Read("output.log") }
 
 // Expand replaces $DIR and $REPO.
@@ -219,7 +219,7 @@ func Client(network, address string) *http.Client {
 	}
 }
 
-// tail is the last lines of a text.
+// tail returns the last lines of a text.
 func tail(text string, lines int) string {
 	all := strings.SplitAfter(text, "\n")
 	return strings.Join(all[max(0, len(all)-lines):], "")

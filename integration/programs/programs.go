@@ -1,5 +1,5 @@
-// Package programs builds the programs that tests run: Caddy itself, and the
-// servers that are in Go modules of their own.
+// Package programs builds the programs that tests run: Caddy itself, and the servers
+// that are in separate Go modules.
 //
 // To build a Vault server on an empty cache takes minutes, which no test's time
 // limit allows for. `./xcaddy.sh test` therefore builds everything before the

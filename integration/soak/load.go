@@ -55,7 +55,7 @@ func (w *world) post(ctx context.Context, s *shop, id string) string {
 	if err != nil {
 		return "broken: " + err.Error()
 	}
-	// Without GetBody Go's client does not post twice by itself.
+	// Without GetBody Go's client does not repeat a POST.
 	req.GetBody = nil
 	req.Header.Set("Content-Type", "application/json")
 	res, err := w.client.Do(req)
@@ -83,13 +83,13 @@ func (w *world) post(ctx context.Context, s *shop, id string) string {
 	return problem.Outcome + "/" + strings.TrimPrefix(problem.Type, "urn:countersign:problem:")
 }
 
-// outcomeOf is the first part of what was reported to a client.
+// outcomeOf returns the first part of what was reported to a client.
 func outcomeOf(reported string) string {
 	outcome, _, _ := strings.Cut(reported, "/")
 	return outcome
 }
 
-// recovered waits until every scheme pays again, by itself.
+// recovered waits until every scheme pays again, without help.
 func (w *world) recovered(ctx context.Context) error {
 	for _, s := range w.shops {
 		var reported string

@@ -30,7 +30,7 @@ type shop struct {
 	fields  map[string]string // of the secret in Vault
 }
 
-// providerKeys are the provider's keys at this moment.
+// providerKeys returns the provider's keys at this moment.
 func (s *shop) providerKeys() provider.Keys {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -120,7 +120,7 @@ path "signing/sign/hongwen/sha2-256" { capabilities = ["update"] }
 	return nil
 }
 
-// caddyfile is the configuration. A reload changes the comment at its top, and
+// caddyfile returns the configuration. A reload changes the comment at its top, and
 // so the whole of it.
 func (w *world) caddyfile(reload int) string {
 	text := fmt.Sprintf(`{

@@ -127,7 +127,7 @@ func moduleDirs(ctx context.Context, deps []*debug.Module) (map[string]downloade
 	return dirs, nil
 }
 
-// licenseFiles are the files at the top of a module that may hold its licence.
+// licenseFiles returns the files at the top of a module that may hold its licence.
 func licenseFiles(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {

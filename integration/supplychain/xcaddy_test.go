@@ -26,8 +26,8 @@ case "$*" in
 "env GOOS") echo "${GOOS:-${FAKE_OS:-linux}}" ;;
 "env CC") echo "${FAKE_CC:-compiler -x}" ;;
 "env GOPROXY") echo https://proxy.example ;;
-"env GOVERSION") echo go1.21.3 ;;
-"list -m") [ -z "$FAKE_OLD" ] ;;
+"env GOVERSION") echo "${FAKE_OLD:-go1.99.0}" ;;
+"list -m") [ -z "$FAKE_OLD$FAKE_BROKEN" ] || { echo "go: $FAKE_BROKEN" >&2; exit 1; } ;;
 "list -m "*) echo v2.99.0 ;;
 "list -mod="*) [ -z "$FAKE_OFFLINE" ] || { echo "$FAKE_OFFLINE"; exit 1; } ;;
 "version -m"*) cat "$3" ;;
@@ -204,7 +204,8 @@ func TestBuildSaysWhatIsMissing(t *testing.T) {
 	}{
 		{"system", "--fast-rsa", []string{"FAKE_OS=plan9"}, []string{"plan9"}},
 		{"compiler", "--fast-rsa", []string{"FAKE_CC=no-such-compiler -x"}, []string{"no-such-compiler", "apt-get install gcc"}},
-		{"old Go", "-o=mine", []string{"FAKE_OLD=yes"}, []string{"go1.21.3", "Go 1.99.0", "/dl/"}},
+		{"old Go", "-o=mine", []string{"FAKE_OLD=go1.21.3"}, []string{"go1.21.3", "Go 1.99.0", "/dl/", "go env -w GOTOOLCHAIN=auto GOPROXY=https://goproxy.cn,direct"}},
+		{"Go that fetches no toolchain", "-o=mine", []string{"FAKE_OLD=go1.20rc1"}, []string{"go1.20rc1", "Go 1.99.0", "/dl/"}},
 		{"proxy", "-o=mine", []string{"FAKE_OFFLINE=dial tcp: lookup proxy.example: no such host"}, []string{"https://proxy.example", "go env -w GOPROXY=https://goproxy.cn,direct"}},
 	}
 	for _, test := range tests {
@@ -222,6 +223,17 @@ func TestBuildSaysWhatIsMissing(t *testing.T) {
 			})
 		}
 	}
+	t.Run("old Go says only what it can do", func(t *testing.T) {
+		_, stderr, code := newCheckout(t).run(t, []string{"FAKE_OLD=go1.20.4"}, "build")
+		assert.Equal(t, 1, code)
+		assert.NotContains(t, stderr, "GOTOOLCHAIN")
+	})
+	t.Run("Go that is new and fails", func(t *testing.T) {
+		_, stderr, code := newCheckout(t).run(t, []string{"FAKE_BROKEN=parsing $GOFLAGS"}, "build")
+		assert.Equal(t, 1, code)
+		assert.Contains(t, stderr, "go: parsing $GOFLAGS\n")
+		assert.NotContains(t, stderr, "too old")
+	})
 	t.Run("no Go", func(t *testing.T) {
 		c := newCheckout(t)
 		require.NoError(t, os.Remove(filepath.Join(c.bin, "go")))
@@ -318,7 +330,19 @@ func TestMisuse(t *testing.T) {
 		assert.Empty(t, out, args)
 		assert.Contains(t, stderr, "usage:", args)
 	}
-	out, _, code := c.run(t, nil, "help")
-	assert.Zero(t, code)
-	assert.Contains(t, out, "usage:")
+}
+
+func TestHelp(t *testing.T) {
+	c := newCheckout(t)
+	for _, args := range [][]string{{"help"}, {"-h"}, {"run", "-h"}, {"test", "--help"}, {"build", "-h"}, {"image", "-h"}, {"package", "--help"}} {
+		for language, want := range map[string]string{"C": "usage:", "zh_CN.UTF-8": "用法："} {
+			out, stderr, code := c.run(t, []string{"LANG=" + language}, args...)
+			assert.Zero(t, code, args)
+			assert.Empty(t, stderr, args)
+			assert.True(t, strings.HasPrefix(out, want), "%v: %s", args, out)
+			for _, command := range []string{"run", "build", "test", "image", "package"} {
+				assert.Contains(t, out, "\n  ./xcaddy.sh "+command+" ", args)
+			}
+		}
+	}
 }

@@ -28,7 +28,7 @@ func (s *shop) doctor(caddyfile string) []finding {
 	return found
 }
 
-// about are the findings of a check.
+// about returns the findings of a check.
 func about(all []finding, check string) (found []finding) {
 	for _, f := range all {
 		if f.Check == check {

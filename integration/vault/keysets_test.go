@@ -82,7 +82,7 @@ var paths = map[string]string{
 	withMD5:   "/md5/api/division/exec",
 }
 
-// fields are the secrets of the references as they stand in Vault.
+// fields returns the secrets of the references as they stand in Vault.
 func fields() map[string]map[string]string {
 	kv := map[string]string{
 		"sign": privatePEM(merchantSign()), "decrypt": privatePEM(merchantDecrypt()),

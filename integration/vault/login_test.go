@@ -182,7 +182,7 @@ func TestTokenOfALoginIsGivenBack(t *testing.T) {
 	assert.Empty(t, logins(t, s))
 }
 
-// logins are the accessors of the tokens that AppRole has given and that live.
+// logins returns the accessors of the tokens that AppRole has given and that live.
 func logins(t *testing.T, s *shop) []string {
 	t.Helper()
 	list, err := s.vault.Client().Logical().List("auth/token/accessors")

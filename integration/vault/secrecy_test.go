@@ -110,13 +110,13 @@ func echo(w http.ResponseWriter, r *http.Request, _ http.Handler) {
 	_, _ = w.Write([]byte(`{"errors":["planted-broken-key-material"]}`))
 }
 
-// middle is a line out of the middle of a PEM block.
+// middle returns a line out of the middle of a PEM block.
 func middle(text string) string {
 	block, _ := pem.Decode([]byte(text))
 	return base64.StdEncoding.EncodeToString(block.Bytes)[200:260]
 }
 
-// nonsense is an environment in which the api's own client fails, goes
+// nonsense returns an environment in which the api's own client fails, goes
 // elsewhere, or skips the verification of certificates.
 func nonsense(t *testing.T) []string {
 	t.Helper()

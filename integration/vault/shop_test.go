@@ -3,17 +3,16 @@ package vault_test
 import (
 	"crypto/rsa"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/countersign/caddy-countersign/integration/process"
 	"github.com/countersign/caddy-countersign/integration/vault/vaulttest"
+	"github.com/countersign/caddy-countersign/module/network/networktest"
 )
 
 // shop is a Vault that holds the merchant's keys, and a folder that holds the
@@ -50,7 +49,7 @@ func open(t *testing.T, vault *vaulttest.Server) *shop {
 	for _, name := range policies {
 		s.policy(name, policy(t, name))
 	}
-	s.app, s.watch, s.provider = freeAddress(t), freeAddress(t), freeAddress(t)
+	s.app, s.watch, s.provider = networktest.Address(t), networktest.Address(t), networktest.Address(t)
 	s.startProvider()
 	return s
 }
@@ -86,26 +85,6 @@ func (s *shop) startProvider() {
 	}
 }
 `, nil)
-}
-
-// taken are the addresses that were given out: two tests must not share one,
-// which Caddy would let them.
-var taken sync.Map
-
-// freeAddress is an address on which nobody listens.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	for range 100 {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		require.NoError(t, listener.Close())
-		address := listener.Addr().String()
-		if _, twice := taken.LoadOrStore(address, true); !twice {
-			return address
-		}
-	}
-	require.Fail(t, "no address is free")
-	return ""
 }
 
 // put writes a key set to Vault and returns its version.
@@ -205,7 +184,7 @@ func (s *shop) role(o vaulttest.Tokens) *vaulttest.AppRole {
 	return role
 }
 
-// byRole is the login by a new AppRole, as it stands in a Caddyfile.
+// byRole returns the login by a new AppRole, as it stands in a Caddyfile.
 func (s *shop) byRole() string {
 	role := s.role(vaulttest.Tokens{})
 	return "auth approle " + role.RoleIDFile + " " + role.SecretIDFile
@@ -218,7 +197,7 @@ func replace(t *testing.T, file, text string) {
 	require.NoError(t, os.Rename(file+".new", file))
 }
 
-// caddyfile is a sidecar with its keys in Vault, reached through the proxy, for
+// caddyfile returns a sidecar with its keys in Vault, reached through the proxy, for
 // the given references. Options are lines of the block `keys vault`.
 func (s *shop) caddyfile(references []string, options ...string) string {
 	return s.with(s.proxy.URL, references, options)
@@ -260,10 +239,10 @@ func (s *shop) with(address string, references, options []string, more ...string
 `
 }
 
-// site is the address of a site that takes every Host.
+// site returns the address of a site that takes every Host.
 func site(address string) string { return "http://" + address[strings.LastIndexByte(address, ':'):] }
 
-// dynamic are the lines of a handler whose reference depends on the request.
+// dynamic returns the lines of a handler whose reference depends on the request.
 func (s *shop) dynamic() []string {
 	return []string{"handle /any/* {", "countersign easypay " + s.provider + " {", "keys easypay/{body.orgId}", "}", "}"}
 }
@@ -282,7 +261,7 @@ func (s *shop) start(references []string, options ...string) *sidecar {
 	return c
 }
 
-// body is what the application posts for a reference.
+// body returns what the application posts for a reference.
 func body(t *testing.T, reference string) []byte {
 	t.Helper()
 	name := "easypay"

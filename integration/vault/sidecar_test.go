@@ -83,7 +83,7 @@ type answer struct {
 	body   string
 }
 
-// code is the reason of a problem.
+// code returns the reason of a problem.
 func (a answer) code() string {
 	var problem struct {
 		Reason string `json:"reason"`
@@ -94,7 +94,7 @@ func (a answer) code() string {
 	return problem.Reason
 }
 
-// outcome is what the client may conclude.
+// outcome returns what the client may conclude.
 func (a answer) outcome() string { return a.header.Get("Countersign-Outcome") }
 
 // accepted is how easypay and jeepay say that they took a request. What they
@@ -174,7 +174,7 @@ func (s *sidecar) reload(caddyfile string) answer {
 	return answer{res.StatusCode, res.Header, string(text)}
 }
 
-// metric is the value of a metric, given with its labels, or 0.
+// metric returns the value of a metric, given with its labels, or 0.
 func (s *sidecar) metric(name string) float64 {
 	s.T.Helper()
 	for line := range strings.Lines(s.do("watch", http.MethodGet, "/metrics", nil).body) {
@@ -211,7 +211,7 @@ func (s *sidecar) keys(reference string) keySet {
 	return keySet{}
 }
 
-// goroutines is how many run in the sidecar.
+// goroutines returns how many run in the sidecar.
 func (s *sidecar) goroutines() int {
 	s.T.Helper()
 	a := s.do("admin", http.MethodGet, "/debug/pprof/goroutine?debug=1", nil)
@@ -222,7 +222,7 @@ func (s *sidecar) goroutines() int {
 	return n
 }
 
-// descriptors is how many files and sockets the sidecar has open.
+// descriptors returns how many files and sockets the sidecar has open.
 func (s *sidecar) descriptors() int {
 	s.T.Helper()
 	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", s.Pid()))

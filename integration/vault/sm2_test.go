@@ -15,6 +15,7 @@ import (
 
 	"github.com/countersign/caddy-countersign/integration/vault/vaulttest"
 	"github.com/countersign/caddy-countersign/module/gm"
+	"github.com/countersign/caddy-countersign/module/network/networktest"
 )
 
 // withSM2 is a reference of a provider that takes SM2 keys only, under a recipe that ships.
@@ -46,7 +47,7 @@ func (s *shop) sm2Provider(theirs, ours gm.PrivateKey) string {
 	s.t.Helper()
 	s.file(withSM2, "sign.pem", sm2Private(s.t, theirs))
 	s.file(withSM2, "verify.pem", sm2Public(s.t, ours))
-	dir, address := filepath.Join(s.dir, "sandbox-sm2"), freeAddress(s.t)
+	dir, address := filepath.Join(s.dir, "sandbox-sm2"), networktest.Address(s.t)
 	require.NoError(s.t, os.MkdirAll(dir, 0o700))
 	launch(s.t, dir, `{
 	admin unix/`+dir+`/admin|0600

@@ -12,7 +12,7 @@ import (
 	"path/filepath"
 )
 
-// The sides of an exchange, each with a directory of its own.
+// The sides of an exchange, each with its directory.
 const (
 	merchant = "merchant"
 	provider = "provider"

@@ -10,8 +10,9 @@ package algorithm
 import (
 	"crypto"
 	"crypto/subtle"
-	"fmt"
 	"strings"
+
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // Kind says what an algorithm is keyed with.
@@ -37,7 +38,7 @@ type Algorithm struct {
 	name   string
 	kind   Kind
 	key    string
-	sum    func(secret, text []byte) []byte
+	sum    func(secret []byte, text ...[]byte) []byte
 	sign   func(key crypto.Signer, text []byte, o Options) ([]byte, error)
 	verify func(key crypto.PublicKey, text, signature []byte, o Options) bool
 	weak   string
@@ -60,13 +61,13 @@ func Named(name string) (Algorithm, error) {
 		}
 		names[i] = a.name
 	}
-	return Algorithm{}, fmt.Errorf("unknown algorithm %q: write one of %s", name, strings.Join(names, ", "))
+	return Algorithm{}, i18n.Errorf("unknown algorithm %q: write one of %s", name, strings.Join(names, ", "))
 }
 
 // Name returns the name by which a recipe calls the algorithm.
 func (a Algorithm) Name() string { return a.name }
 
-// Kind says what the algorithm is keyed with.
+// Kind returns what the algorithm is keyed with.
 func (a Algorithm) Kind() Kind { return a.kind }
 
 // KeyKind returns the kind of key that a [Public] algorithm needs, as [KeyKind]
@@ -78,16 +79,17 @@ func (a Algorithm) KeyKind() string { return a.key }
 func (a Algorithm) Weak() string { return a.weak }
 
 // Sum returns the digest of text, or its MAC under secret: a [Digest] ignores
-// the secret. For a [Public] algorithm it returns nil.
-func (a Algorithm) Sum(secret, text []byte) []byte {
+// the secret. The pieces of text stand one behind the other. For a [Public] algorithm
+// it returns nil.
+func (a Algorithm) Sum(secret []byte, text ...[]byte) []byte {
 	if a.sum == nil {
 		return nil
 	}
-	return a.sum(secret, text)
+	return a.sum(secret, text...)
 }
 
-// VerifySum reports whether signature is the [Algorithm.Sum] of text. For a
-// [Public] algorithm it is false.
+// VerifySum reports whether signature is the [Algorithm.Sum] of text. It returns false
+// for a [Public] algorithm.
 func (a Algorithm) VerifySum(secret, text, signature []byte) bool {
 	return a.sum != nil && subtle.ConstantTimeCompare(a.sum(secret, text), signature) == 1
 }
@@ -98,20 +100,20 @@ func (a Algorithm) VerifySum(secret, text, signature []byte) bool {
 // kind is refused.
 func (a Algorithm) Sign(key crypto.Signer, text []byte, o Options) ([]byte, error) {
 	if a.sign == nil {
-		return nil, fmt.Errorf("%s does not sign with a private key", a.name)
+		return nil, i18n.Errorf("%s does not sign with a private key", a.name)
 	}
 	if kind := KeyKind(key.Public()); kind != a.key {
-		return nil, fmt.Errorf("%s needs a key of kind %s, and this is one of kind %s", a.name, a.key, orUnknown(kind))
+		return nil, i18n.Errorf("%s needs a key of kind %s, and this is one of kind %s", a.name, a.key, orUnknown(kind))
 	}
 	signature, err := a.sign(key, text, o)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", a.name, err)
+		return nil, i18n.Errorf("%s: %w", a.name, err)
 	}
 	return signature, nil
 }
 
-// Verify reports whether signature is that of text under key. With a key of
-// another kind, and for an algorithm that is not [Public], it is false.
+// Verify reports whether signature is that of text under key. It returns false for a
+// key of another kind and for an algorithm that is not [Public].
 func (a Algorithm) Verify(key crypto.PublicKey, text, signature []byte, o Options) bool {
 	return a.verify != nil && KeyKind(key) == a.key && a.verify(key, text, signature, o)
 }

@@ -19,7 +19,7 @@ import (
 	"github.com/countersign/caddy-countersign/module/encoding"
 )
 
-// unhex is the bytes of a DER prefix.
+// unhex returns the bytes of a DER prefix.
 func unhex(text string) []byte {
 	out, err := hex.DecodeString(strings.ReplaceAll(text, " ", ""))
 	if err != nil {
@@ -37,7 +37,7 @@ var (
 	infoSHA224 = unhex("30 31 30 0d 06 09 60 86 48 01 65 03 04 02 04 05 00 04 20")
 	infoSHA1   = unhex("30 2d 30 09 06 05 2b 0e 03 02 1a 05 00 04 20")
 	infoMD5    = unhex("30 30 30 0c 06 08 2a 86 48 86 f7 0d 02 05 05 00 04 20")
-	// The same SHA-256 in other words of BER, and with room for anything.
+	// The same SHA-256 in another encoding of BER, and with bytes behind it.
 	infoLongOuter  = unhex("30 81 31 30 0d 06 09 60 86 48 01 65 03 04 02 01 05 00 04 20")
 	infoLongInner  = unhex("30 32 30 81 0d 06 09 60 86 48 01 65 03 04 02 01 05 00 04 20")
 	infoLongOctet  = unhex("30 32 30 0d 06 09 60 86 48 01 65 03 04 02 01 05 00 04 81 20")
@@ -61,7 +61,7 @@ func verifies(public *rsa.PublicKey, message, signature []byte) bool {
 
 var rsaSHA256, _ = Named("rsa-sha256")
 
-// block is an encoded message of k bytes: 00, the type, padding, 00, and info
+// block returns an encoded message of k bytes: 00, the type, padding, 00, and info
 // with the digest. What is too short is filled up with padding, or, if padded
 // is not negative, with garbage behind.
 func block(k int, kind byte, filler byte, padded int, parts ...[]byte) []byte {
@@ -77,7 +77,7 @@ func block(k int, kind byte, filler byte, padded int, parts ...[]byte) []byte {
 	return out[:k]
 }
 
-// raw is the bare RSA operation on a block.
+// raw returns the bare RSA operation on a block.
 func raw(key *rsa.PrivateKey, em []byte) []byte {
 	m := new(big.Int).SetBytes(em)
 	return m.Exp(m, key.D, key.N).FillBytes(make([]byte, key.Size()))
@@ -222,7 +222,7 @@ func TestExponentThree(t *testing.T) {
 	assert.False(t, verifies(public, message, root.FillBytes(make([]byte, bits/8))))
 }
 
-// cubeRoot is the largest number whose cube is at most n.
+// cubeRoot returns the largest number whose cube is at most n.
 func cubeRoot(n *big.Int) *big.Int {
 	low, high := new(big.Int), new(big.Int).Lsh(big.NewInt(1), uint(n.BitLen()/3+1))
 	for {

@@ -12,11 +12,11 @@ import (
 	"crypto/sha1" //nolint:gosec // demanded by providers
 	"crypto/sha256"
 	"crypto/sha512"
-	"fmt"
 	"hash"
 	"strings"
 
 	"github.com/countersign/caddy-countersign/module/gm"
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 const (
@@ -33,7 +33,8 @@ const (
 )
 
 var algorithms = []Algorithm{
-	digest("md5", weakMD5), digest("sha1", weakSHA1), digest("sha256", ""), digest("sha384", ""), digest("sha512", ""), digest("sm3", ""),
+	digest("md5", md5.New, weakMD5), digest("sha1", sha1.New, weakSHA1), digest("sha256", sha256.New, ""),
+	digest("sha384", sha512.New384, ""), digest("sha512", sha512.New, ""), digest("sm3", gm.NewSM3, ""),
 	mac("hmac-md5", md5.New, weakMD5), mac("hmac-sha1", sha1.New, weakSHA1), mac("hmac-sha256", sha256.New, ""),
 	mac("hmac-sha512", sha512.New, ""), mac("hmac-sm3", gm.NewSM3, ""),
 	pkcs1("rsa-md5", crypto.MD5, weakMD5), pkcs1("rsa-sha1", crypto.SHA1, weakSHA1),
@@ -47,14 +48,9 @@ var algorithms = []Algorithm{
 
 var digests = []struct {
 	name string
-	sum  func([]byte) []byte
+	hash func() hash.Hash
 }{
-	{"md5", func(b []byte) []byte { s := md5.Sum(b); return s[:] }},   //nolint:gosec // see the import
-	{"sha1", func(b []byte) []byte { s := sha1.Sum(b); return s[:] }}, //nolint:gosec // see the import
-	{"sha256", func(b []byte) []byte { s := sha256.Sum256(b); return s[:] }},
-	{"sha384", func(b []byte) []byte { s := sha512.Sum384(b); return s[:] }},
-	{"sha512", func(b []byte) []byte { s := sha512.Sum512(b); return s[:] }},
-	{"sm3", gm.SM3},
+	{"md5", md5.New}, {"sha1", sha1.New}, {"sha256", sha256.New}, {"sha384", sha512.New384}, {"sha512", sha512.New}, {"sm3", gm.NewSM3},
 }
 
 // DigestNamed returns the plain digest of a name: md5, sha1, sha256, sha384,
@@ -63,11 +59,11 @@ func DigestNamed(name string) (func([]byte) []byte, error) {
 	names := make([]string, len(digests))
 	for i, d := range digests {
 		if d.name == name {
-			return d.sum, nil
+			return func(text []byte) []byte { return sum(d.hash(), text) }, nil
 		}
 		names[i] = d.name
 	}
-	return nil, fmt.Errorf("unknown digest %q: write one of %s", name, strings.Join(names, ", "))
+	return nil, i18n.Errorf("unknown digest %q: write one of %s", name, strings.Join(names, ", "))
 }
 
 // KeyKind returns the kind of a public key: RSA, SM2, Ed25519, ECDSA (on one of
@@ -92,41 +88,35 @@ func KeyKind(key crypto.PublicKey) string {
 	return ""
 }
 
-func digest(name, weak string) Algorithm {
-	sum, err := DigestNamed(name)
-	if err != nil {
-		panic(err)
+func sum(h hash.Hash, text ...[]byte) []byte {
+	for _, piece := range text {
+		h.Write(piece)
 	}
-	return Algorithm{name: name, kind: Digest, weak: weak, sum: func(_, text []byte) []byte { return sum(text) }}
+	return h.Sum(nil)
+}
+
+func digest(name string, newHash func() hash.Hash, weak string) Algorithm {
+	return Algorithm{name: name, kind: Digest, weak: weak, sum: func(_ []byte, text ...[]byte) []byte { return sum(newHash(), text...) }}
 }
 
 func mac(name string, newHash func() hash.Hash, weak string) Algorithm {
-	return Algorithm{name: name, kind: MAC, weak: weak, sum: func(secret, text []byte) []byte {
-		h := hmac.New(newHash, secret)
-		h.Write(text)
-		return h.Sum(nil)
-	}}
+	return Algorithm{name: name, kind: MAC, weak: weak, sum: func(secret []byte, text ...[]byte) []byte { return sum(hmac.New(newHash, secret), text...) }}
 }
 
 func pkcs1(name string, h crypto.Hash, weak string) Algorithm {
-	sum := func(text []byte) []byte {
-		state := h.New()
-		state.Write(text)
-		return state.Sum(nil)
-	}
 	return Algorithm{
 		name: name, kind: Public, key: keyRSA, weak: weak,
 		sign: func(key crypto.Signer, text []byte, _ Options) ([]byte, error) {
-			return key.Sign(rand.Reader, sum(text), h)
+			return key.Sign(rand.Reader, sum(h.New(), text), h)
 		},
 		verify: func(key crypto.PublicKey, text, signature []byte, _ Options) bool {
-			return rsa.VerifyPKCS1v15(key.(*rsa.PublicKey), h, sum(text), signature) == nil
+			return rsa.VerifyPKCS1v15(key.(*rsa.PublicKey), h, sum(h.New(), text), signature) == nil
 		},
 	}
 }
 
-// The salt is written as long as the digest, and read in any length: Node signs
-// with the longest that fits if it is not told otherwise.
+// The salt is written as long as the digest, and read in any length: Node's default is
+// the longest that fits.
 func signPSS(key crypto.Signer, text []byte, _ Options) ([]byte, error) {
 	sum := sha256.Sum256(text)
 	return key.Sign(rand.Reader, sum[:], &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA256})

@@ -4,12 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keys"
 )
 
@@ -22,12 +22,12 @@ func init() {
 //	GET  /countersign/keys          references, roles, fingerprints, versions and ages
 //	POST /countersign/keys/refresh  looks at the keys now, and answers with them
 //
-// A refresh answers 502 if a key set fails that the configuration names, or that
-// has loaded before. One that only a request has named, and that never loaded,
-// shows its error in the answer and decides nothing.
+// A refresh answers 502 if the load of a key set fails that the configuration names or
+// that has loaded before. The error of a set that only a request has named and that
+// never loaded is in the answer, and does not change the status.
 //
-// It shows no key. Whoever reaches the admin endpoint can reconfigure Caddy, so
-// let it be off or a Unix socket of mode 0600.
+// No answer holds a key. Whoever reaches the admin endpoint can reconfigure Caddy: turn
+// it off, or use a Unix socket of mode 0600.
 type Admin struct{}
 
 // CaddyModule returns the Caddy module information.
@@ -38,7 +38,19 @@ func (*Admin) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Routes are the routes of the admin endpoint.
+// Provision refuses a start beside a process that listens on the same port. Caddy
+// provisions admin routers before it listens for the admin endpoint: later it would have
+// taken the other process's admin socket, with which that one is reloaded.
+func (*Admin) Provision(ctx caddy.Context) error {
+	found, err := ctx.AppIfConfigured("countersign")
+	app, ok := found.(*App)
+	if err != nil || !ok {
+		return nil //nolint:nilerr // Caddy reports it when it loads the apps
+	}
+	return app.checkPorts()
+}
+
+// Routes returns the routes of the admin endpoint.
 func (*Admin) Routes() []caddy.AdminRoute {
 	return []caddy.AdminRoute{
 		{Pattern: "/countersign/keys", Handler: caddy.AdminHandlerFunc(serveKeys)},
@@ -46,7 +58,7 @@ func (*Admin) Routes() []caddy.AdminRoute {
 	}
 }
 
-// active is the app of the configuration that runs now. An admin router is
+// active returns the app of the configuration that runs now. An admin router is
 // made once and outlives configurations, so it must not keep one.
 func active() (*App, error) {
 	ctx := caddy.ActiveContext()
@@ -57,10 +69,10 @@ func active() (*App, error) {
 			}
 		}
 	}
-	return nil, caddy.APIError{HTTPStatus: http.StatusNotFound, Err: errors.New("the running configuration has no countersign app")}
+	return nil, caddy.APIError{HTTPStatus: http.StatusNotFound, Err: i18n.Errorf("the running configuration has no countersign app")}
 }
 
-// keyView is what the admin endpoint tells of one key set.
+// keyView is the JSON of one key set in the answers of the admin endpoint.
 type keyView struct {
 	Source       string                 `json:"source"`
 	Reference    string                 `json:"reference"`
@@ -76,7 +88,7 @@ type keyView struct {
 
 func serveKeys(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodGet {
-		return caddy.APIError{HTTPStatus: http.StatusMethodNotAllowed, Err: errors.New("only GET is allowed")}
+		return caddy.APIError{HTTPStatus: http.StatusMethodNotAllowed, Err: i18n.Errorf("only GET is allowed")}
 	}
 	app, err := active()
 	if err != nil {
@@ -87,7 +99,7 @@ func serveKeys(w http.ResponseWriter, r *http.Request) error {
 
 func serveRefresh(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodPost {
-		return caddy.APIError{HTTPStatus: http.StatusMethodNotAllowed, Err: errors.New("only POST is allowed")}
+		return caddy.APIError{HTTPStatus: http.StatusMethodNotAllowed, Err: i18n.Errorf("only POST is allowed")}
 	}
 	app, err := active()
 	if err != nil {
@@ -100,7 +112,7 @@ func serveRefresh(w http.ResponseWriter, r *http.Request) error {
 		failed = append(failed, s.ring.Refresh(ctx))
 	}
 	if err := errors.Join(failed...); err != nil {
-		return caddy.APIError{HTTPStatus: http.StatusBadGateway, Err: fmt.Errorf("refreshing the keys: %w", err)}
+		return caddy.APIError{HTTPStatus: http.StatusBadGateway, Err: i18n.Errorf("refreshing the keys: %w", err)}
 	}
 	return answer(w, http.StatusOK, app.view())
 }

@@ -30,8 +30,7 @@ func init() {
 
 // App holds the key sources.
 type App struct {
-	// Where keys come from. Each source has a name of its own; the default one
-	// has none.
+	// The key sources. The names of two sources differ; the default source has no name.
 	SourcesRaw []json.RawMessage `json:"keys,omitempty" caddy:"namespace=countersign.keys inline_key=source"`
 
 	// How audit entries are written. Default: one entry for each exchange,
@@ -42,12 +41,13 @@ type App struct {
 	// Default: en.
 	Language string `json:"language,omitempty"`
 
-	// Providers that are described here, by name. A name that ships is refused.
+	// The recipes of this configuration, by name. The name of a recipe that ships is
+	// refused. Default: none.
 	Recipes protocol.Recipes `json:"recipes,omitempty"`
 
-	// Starts although another process listens on the same port, for those who
-	// start a new Caddy before they stop the old one. Until then the two share
-	// the requests. Default: false.
+	// Allows a start while another process listens on the same port, for operators who
+	// start a new Caddy before they stop the old one. Meanwhile each of the two gets a
+	// part of the requests. Default: false.
 	ReplaceRunning bool `json:"replace_running,omitempty"`
 
 	labels  map[string]bool // of the sources, while a Caddyfile is read
@@ -74,9 +74,9 @@ type source struct {
 	ring  *keys.Ring
 }
 
-// Ordinal counts those of a configuration that say the same of themselves, from 0,
-// in the order in which they are provisioned. It tells two handlers apart whose
-// options are alike, and stays the same over a reload.
+// Ordinal returns how many earlier calls in this configuration had the same argument.
+// It distinguishes handlers with equal options by the order in which they are
+// provisioned, so that the number stays the same over a reload.
 func (a *App) Ordinal(of string) int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -99,7 +99,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision sets up the sources. It asks none of them anything.
+// Provision sets up the sources. It does not use the network.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx = ctx
 	if !slices.Contains([]string{"", "zh", "en"}, a.Language) {
@@ -139,8 +139,8 @@ func (a *App) Provision(ctx caddy.Context) error {
 	return a.provisionAudit(ctx)
 }
 
-// Start begins to load what the handlers need. It does not wait: a request
-// that comes first waits for its keys by itself.
+// Start begins to load the key sets of the handlers. It does not wait for them: a
+// request waits until its own set is loaded.
 func (a *App) Start() error {
 	telemetry.GuardStderr()
 	telemetry.GuardShutdown()
@@ -150,8 +150,8 @@ func (a *App) Start() error {
 	if err := a.audit.Start(a.signer, a.logger); err != nil {
 		return err
 	}
-	// What kept the configuration from being loaded was told to the terminal, in its
-	// language; from here on there is a log.
+	// Errors until here are printed on the terminal, in its language; from here on
+	// texts go into a log.
 	i18n.Use(i18n.English)
 	if len(a.sources) > 0 {
 		keys.Harden(a.logger)
@@ -177,9 +177,9 @@ func (a *App) Start() error {
 	return nil
 }
 
-// sayArithmetic says what computes with RSA private keys. A binary that was built
-// for OpenSSL goes on with Go's arithmetic, about three times as slow, where the
-// machine has no OpenSSL 3.
+// sayArithmetic logs which implementation computes with RSA private keys. A binary that
+// was built for OpenSSL uses crypto/rsa, which takes about three times as long, where
+// the machine has no OpenSSL 3.
 func (a *App) sayArithmetic() {
 	implementation, err := keys.Arithmetic()
 	telemetry.Arithmetic(implementation)
@@ -190,16 +190,15 @@ func (a *App) sayArithmetic() {
 	a.logger.Debug("RSA keys are held in memory", zap.String("arithmetic", implementation))
 }
 
-// Stop takes back what this configuration needed. The rings run on where the
-// next configuration has taken them over.
+// Stop releases the key sets of this configuration. A ring that the next configuration
+// uses as well goes on.
 func (a *App) Stop() error {
 	a.audit.Stop()
 	a.halt()
 	return nil
 }
 
-// Cleanup lets go of the sources. Key sets that exchanges in flight hold stay
-// usable.
+// Cleanup releases the sources. Key sets that exchanges in flight use stay usable.
 func (a *App) Cleanup() error {
 	a.audit.Stop()
 	a.halt() // Caddy stops no app where the endpoints of a new configuration fail after its apps have started
@@ -255,7 +254,7 @@ func (a *App) names() string {
 	return strings.Join(names, ", ")
 }
 
-// LanguageOf is the language of problems where a request prefers none, as the
+// LanguageOf returns the language of problems where a request prefers none, as the
 // configuration says it: English where there is no app countersign.
 func LanguageOf(ctx caddy.Context) (i18n.Language, error) {
 	loaded, err := ctx.AppIfConfigured("countersign")
@@ -272,7 +271,7 @@ func LanguageOf(ctx caddy.Context) (i18n.Language, error) {
 	return a.ProblemLanguage(), nil
 }
 
-// ProblemLanguage is the language of problems where a request prefers none.
+// ProblemLanguage returns the language of problems where a request prefers none.
 func (a *App) ProblemLanguage() i18n.Language { return cmp.Or(i18n.Language(a.Language), i18n.English) }
 
 // Source is one key source.
@@ -281,7 +280,7 @@ type Source struct {
 	Ring *keys.Ring
 }
 
-// Sources are the configured key sources.
+// Sources returns the configured key sources.
 func (a *App) Sources() []Source {
 	out := make([]Source, len(a.sources))
 	for i, s := range a.sources {
@@ -290,9 +289,9 @@ func (a *App) Sources() []Source {
 	return out
 }
 
-// poolKey makes two sources the same if they have the same configuration,
-// wherever in a file it stands: a line that is added above must not cost the
-// keys and the login.
+// poolKey returns the same key for two sources with the same options, wherever in the
+// file they stand: after a line is added above a source, its keys and its login are
+// kept.
 func poolKey(src keysource.Source, raw json.RawMessage) string {
 	var options map[string]json.RawMessage
 	if json.Unmarshal(raw, &options) == nil {

@@ -41,7 +41,7 @@ func admin(t *testing.T, method, path string) (int, string) {
 	return 0, ""
 }
 
-// keysCaddyfile is a configuration that names the references, and shows whether
+// keysCaddyfile returns a configuration that names the references, and shows whether
 // it is ready.
 func keysCaddyfile(address, dir string, references ...string) string {
 	sites := ""
@@ -143,6 +143,7 @@ func TestASetWithAKeyOfAnotherKind(t *testing.T) {
 // no log.
 func TestAMissingFolderIsLoggedOnce(t *testing.T) {
 	dir := t.TempDir()
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "another"), 0o700)) // a source without any set is broken
 	address := testcaddy.FreeAddress(t)
 	c := testcaddy.Run(t, keysCaddyfile(address, dir, "a"))
 	const missing, broken = "no such key set", "loading keys failed; the last good ones stay in use"

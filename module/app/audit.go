@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/countersign/caddy-countersign/module/algorithm"
+	"github.com/countersign/caddy-countersign/module/directive"
 	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/telemetry"
@@ -18,16 +19,14 @@ import (
 // AuditLog returns the audit log of the configuration.
 func (a *App) AuditLog() *telemetry.Audit { return a.audit }
 
-// provisionAudit makes the audit log, and has the key set that signs its
-// checkpoints loaded.
+// provisionAudit makes the audit log, and registers the key set that signs its
+// checkpoints.
 func (a *App) provisionAudit(ctx caddy.Context) error {
-	if err := a.setUpAudit(ctx); err != nil {
-		if a.Audit != nil && a.Audit.Line != "" {
-			return i18n.Errorf("%w, at %s", err, a.Audit.Line)
-		}
+	err := a.setUpAudit(ctx)
+	if a.Audit == nil {
 		return err
 	}
-	return nil
+	return directive.WithPlace(err, a.Audit.Line)
 }
 
 func (a *App) setUpAudit(ctx caddy.Context) error {
@@ -62,7 +61,7 @@ func (a *App) setUpAudit(ctx caddy.Context) error {
 	return nil
 }
 
-// checkAuditKey logs why a key set cannot sign checkpoints.
+// checkAuditKey logs why a key set cannot sign checkpoints, if it cannot.
 func (a *App) checkAuditKey(set *keys.Set) {
 	err := set.Need(keys.Sign)
 	if err == nil && set.Sign.Public == nil {
@@ -76,8 +75,8 @@ func (a *App) checkAuditKey(set *keys.Set) {
 // checkpoints is how checkpoints are signed, so that openssl dgst verifies them.
 var checkpoints, _ = algorithm.Named("rsa-sha256")
 
-// signWithin signs with the role sign of a set. Where the key computes elsewhere
-// it does not wait longer than the context lasts.
+// signWithin signs with the role sign of a set. It does not wait for a remote key
+// longer than the context lasts.
 func signWithin(ctx context.Context, set *keys.Set, message []byte) (auditchain.Signature, error) {
 	if err := set.Need(keys.Sign); err != nil {
 		return auditchain.Signature{}, err

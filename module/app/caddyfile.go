@@ -105,6 +105,9 @@ func checkRecipe(name string, r recipe.Recipe) error {
 	if protocol.Exists(name) {
 		return i18n.Errorf("a recipe of the name %s ships; call yours another name, at %s", name, r.At)
 	}
+	if err := recipe.CheckName(name); err != nil { // of a JSON configuration
+		return err
+	}
 	_, err := recipe.Compile(name, r, nil)
 	return err
 }

@@ -8,24 +8,24 @@ import (
 	"go.uber.org/zap"
 )
 
-// The times of a probe: for one try, and between two of them.
+// The time limit of one try of a probe, and the pause between two tries.
 const (
 	probeTimeout = 5 * time.Second
 	probePause   = time.Second
 	longestProbe = 30 * time.Second
 )
 
-// probe asks a store once, when the configuration starts, whether it will do what is
-// asked of it.
+// probe checks once, when the configuration starts, that a store can do what handlers
+// need of it.
 type probe struct {
 	what string
 	ask  func(context.Context) error
 	ok   atomic.Bool
 }
 
-// ProbeAtStart has a store asked when the configuration starts, and again until it
-// has answered: until then the log says why, and nothing is ready. Handlers call it
-// while they are provisioned.
+// ProbeAtStart registers a check of a store that runs when the configuration starts,
+// and again until it succeeds. Until then its error is in the log, and
+// countersign_ready does not match. Handlers call it in Provision.
 func (a *App) ProbeAtStart(what string, ask func(context.Context) error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -44,7 +44,7 @@ func (a *App) probed() bool {
 	return true
 }
 
-// run asks until there is an answer.
+// run repeats the check until it succeeds.
 func (p *probe) run(ctx context.Context, logger *zap.Logger) {
 	said := ""
 	for pause := probePause; ; pause = min(2*pause, longestProbe) {

@@ -22,8 +22,8 @@ func init() {
 // not match before every store of the guardrails and of once has answered. It is
 // made for a readiness probe.
 type MatchReady struct {
-	// Only looks at whether the keys are loaded: a sealed Vault does not make
-	// everything unready where one provider of many signs with Transit.
+	// Checks only that the keys are loaded, and not that Vault's Transit can use them:
+	// a sealed Vault then does not make the providers unready that need no Transit key.
 	// Default: false.
 	LoadedOnly bool `json:"loaded_only,omitempty"`
 

@@ -10,9 +10,9 @@ const (
 	maxRepeats  = 1024        // references remembered of a source: requests can name any number
 )
 
-// repeats holds back log lines about one source. A reference is looked at every
-// second, and a failure that goes on would fill the log: it is logged when it
-// begins, when it changes, and then once in repeatAfter.
+// repeats suppresses repeated log lines about one source. A reference is loaded every
+// second, and a lasting failure would fill the log: it is logged when it begins, when
+// it changes, and then once in repeatAfter.
 type repeats struct {
 	mu     sync.Mutex
 	logged map[string]entry
@@ -38,7 +38,7 @@ func (r *repeats) admit(reference, text string, now time.Time) bool {
 	return true
 }
 
-// clear has the next failure of a reference logged.
+// clear ensures that the next failure of a reference is logged.
 func (r *repeats) clear(reference string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

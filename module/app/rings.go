@@ -15,9 +15,8 @@ import (
 	"github.com/countersign/caddy-countersign/module/telemetry"
 )
 
-// rings are the rings of all configurations. A reload starts the new
-// configuration before it stops the old one, so that a ring that both have is
-// never empty.
+// rings are the rings of all configurations. A reload starts the new configuration
+// before it stops the old one, so that a ring that both use keeps its key sets.
 var rings = caddy.NewUsagePool()
 
 // pooled is a ring in the pool together with what it was made from.
@@ -27,7 +26,7 @@ type pooled struct {
 	label  string
 }
 
-// Destruct ends a ring that no configuration has any more.
+// Destruct closes a ring that no configuration uses any more.
 func (p *pooled) Destruct() error {
 	p.Close()
 	telemetry.UnwatchSource(p.label, p.Ring)
@@ -41,11 +40,12 @@ func (p *pooled) Destruct() error {
 func shared(src keysource.Source, raw json.RawMessage) (*keys.Ring, string, error) {
 	key := poolKey(src, raw)
 	value, _, err := rings.LoadOrNew(key, func() (caddy.Destructor, error) {
-		terms, seen := src.Terms(), new(repeats)
+		terms, seen, certificates := src.Terms(), new(repeats), new(certificates)
 		return &pooled{Ring: keys.NewRing(probing{src}, keys.Options{
 			Name: terms.Label(), Refresh: terms.Refresh, MaxStale: terms.MaxStale,
 			Loaded:    func(set *keys.Set) { loaded(terms, set) },
 			Refreshed: func(reference string, err error) { refreshed(terms, seen, reference, err) },
+			Looked:    func(set *keys.Set) { certificates.look(terms, set, time.Now()) },
 		}), source: src, label: terms.Label()}, nil
 	})
 	if err != nil {
@@ -54,13 +54,13 @@ func shared(src keysource.Source, raw json.RawMessage) (*keys.Ring, string, erro
 	return value.(*pooled).Ring, key, nil
 }
 
-// probing makes the empty reference, which stands for all that depend on
-// requests, a question to the source itself.
+// probing loads the empty reference by probing the source. The empty reference stands
+// for all references that depend on requests.
 type probing struct{ keysource.Source }
 
 // Load probes the source for the empty reference.
 func (p probing) Load(ctx context.Context, reference string, previous *keys.Set) (*keys.Set, error) {
-	telemetry.GuardStandardLog() // what comes from a source are keys
+	telemetry.GuardStandardLog() // an answer of a source holds keys
 	if reference != "" {
 		return p.Source.Load(ctx, reference, previous)
 	}
@@ -71,6 +71,14 @@ func (p probing) Load(ctx context.Context, reference string, previous *keys.Set)
 		return previous, nil
 	}
 	return new(keys.Set), nil
+}
+
+// Waiting returns why loads are slow, or nil if the source does not know.
+func (p probing) Waiting() error {
+	if w, ok := p.Source.(keys.Waiting); ok {
+		return w.Waiting()
+	}
+	return nil
 }
 
 func loaded(terms keysource.Terms, set *keys.Set) {
@@ -84,6 +92,9 @@ func loaded(terms keysource.Terms, set *keys.Set) {
 		zap.Any("fingerprints", Fingerprints(set)))
 	for _, warning := range set.Warnings {
 		logger().Warn("keys to be looked at", zap.String("source", terms.Label()), zap.String("reference", set.Reference), zap.String("warning", warning))
+	}
+	if small := set.SmallRSA(); len(small) > 0 {
+		logger().Warn("RSA keys below 2048 bits; ask the provider for larger ones", zap.String("source", terms.Label()), zap.String("reference", set.Reference), zap.Strings("keys", small))
 	}
 	for role, err := range set.Broken {
 		logger().Warn("a role cannot be used; the set serves what does not need it", zap.String("source", terms.Label()),
@@ -102,7 +113,7 @@ func refreshed(terms keysource.Terms, seen *repeats, reference string, err error
 		seen.clear(reference)
 	case errors.Is(err, keys.ErrUnknown):
 		outcome = telemetry.RefreshUnknown
-		// Anyone may name a reference that is not there: no alarm.
+		// Any client may name a reference that does not exist, so it is not a warning.
 		if seen.admit(reference, err.Error(), time.Now()) {
 			logger().Warn("no such key set", zap.String("source", terms.Label()), zap.String("reference", reference), zap.Error(err))
 		}
@@ -119,11 +130,11 @@ func refreshed(terms keysource.Terms, seen *repeats, reference string, err error
 	telemetry.Refreshed(terms.Label(), outcome)
 }
 
-// logger is the logger of the configuration that runs now: a ring outlives the
+// logger returns the logger of the configuration that runs now: a ring outlives the
 // one that made it.
 func logger() *zap.Logger { return caddy.Log().Named("countersign") }
 
-// Fingerprints are the fingerprints of a set by role.
+// Fingerprints returns the fingerprints of a set by role.
 func Fingerprints(set *keys.Set) map[keys.Role][]string {
 	out := make(map[keys.Role][]string)
 	for _, role := range set.Roles() {

@@ -13,22 +13,25 @@ import (
 	"github.com/countersign/caddy-countersign/module/unanswered"
 )
 
-// checkServers looks at the HTTP servers of the configuration that is about to
-// start: at the ports that they share with another process, and at the requests
-// that they leave without an answer.
-func (a *App) checkServers() error {
+// servers returns the HTTP servers of the configuration that is about to start, or nil.
+func (a *App) servers() *caddyhttp.App {
 	found, err := a.ctx.AppIfConfigured("http")
 	if err != nil {
-		return nil //nolint:nilerr // there are no servers
-	}
-	servers, ok := found.(*caddyhttp.App)
-	if !ok {
 		return nil
 	}
-	if !a.ReplaceRunning {
-		if err := checkPorts(servers); err != nil {
-			return err
-		}
+	servers, _ := found.(*caddyhttp.App)
+	return servers
+}
+
+// checkServers checks the HTTP servers: the ports that they share with another process,
+// and the requests that they answer with an empty 200.
+func (a *App) checkServers() error {
+	servers := a.servers()
+	if servers == nil {
+		return nil
+	}
+	if err := a.checkPorts(); err != nil {
+		return err
 	}
 	for _, r := range unanswered.Find(servers) {
 		a.logger.Warn(unanswered.Reason, zap.String("request", r.String()), zap.String("server", r.Server),
@@ -37,14 +40,18 @@ func (a *App) checkServers() error {
 	return nil
 }
 
-// checkPorts refuses a port on which another process listens. Caddy shares it
-// without a word (SO_REUSEPORT), and the other one may have other keys.
-func checkPorts(servers *caddyhttp.App) error {
+// checkPorts refuses a port on which another process listens. Caddy would share it
+// without an error (SO_REUSEPORT), and the other process may have other keys.
+func (a *App) checkPorts() error {
+	servers := a.servers()
+	if servers == nil || a.ReplaceRunning {
+		return nil
+	}
 	for _, name := range slices.Sorted(maps.Keys(servers.Servers)) {
 		for _, listen := range servers.Servers[name].Listen {
 			address, err := caddy.ParseNetworkAddress(listen)
 			if err != nil {
-				continue // Caddy refuses it by itself
+				continue // Caddy refuses it
 			}
 			taken, err := listening.Elsewhere(address)
 			if err != nil {

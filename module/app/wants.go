@@ -4,8 +4,10 @@ import (
 	"context"
 	"slices"
 
+	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/keysource"
 )
@@ -18,11 +20,11 @@ type want struct {
 	refuse    func(*keys.Set) error
 }
 
-// look hands a set to the handler that wants it, as soon as it has loaded.
+// look passes a set to the handler that needs it, as soon as the set has loaded.
 func (w want) look(ctx context.Context, logger *zap.Logger) {
 	set, err := w.ring.Get(ctx, w.reference)
 	if err != nil {
-		return // the ring says why
+		return // the ring logs why
 	}
 	if w.loaded != nil {
 		w.loaded(set)
@@ -48,10 +50,20 @@ func (w want) usable() bool {
 	return err == nil && w.refuse(set) == nil
 }
 
-// Use finds the ring of a source and has it load a reference as soon as the
-// app starts. Handlers call it while they are provisioned. The set of a fixed
-// reference is given to loaded once it has loaded. As long as refuse returns an
-// error for it, the app is not ready, and the error is in the log. Both may be nil.
+// ParseReference reads the key reference of a handler. Placeholders such as {env.X} are
+// replaced now, and {body.x} for each request. An unset variable is an error.
+func ParseReference(text string) (keys.Template, error) {
+	replaced, err := caddy.NewReplacer().ReplaceOrErr(text, true, false)
+	if err != nil {
+		return keys.Template{}, i18n.Errorf("the key reference: %w", err)
+	}
+	return keys.ParseTemplate(replaced)
+}
+
+// Use returns the ring of a source, and registers a reference that is loaded as soon as
+// the app starts. Handlers call it in Provision. The set of a fixed reference is passed
+// to loaded when it has loaded. While refuse returns an error for the set, the app is
+// not ready, and the error is in the log. Both functions may be nil.
 func (a *App) Use(name string, reference keys.Template, loaded func(*keys.Set), refuse func(*keys.Set) error) (*keys.Ring, error) {
 	s := a.find(name)
 	if s == nil {
@@ -73,9 +85,9 @@ func (a *App) wants() []want {
 	return slices.Clone(a.wanted)
 }
 
-// Ready reports whether every key set that the configuration names is loaded
-// and not too old, and the source of every reference that depends on the
-// request has answered lately.
+// Ready reports whether every key set that the configuration names is loaded and not
+// too old, and the source of every reference that depends on the request has answered
+// within max_stale.
 func (a *App) Ready() bool {
 	for _, w := range a.wants() {
 		if w.reference == "" && !w.ring.Answering() || w.reference != "" && !w.usable() {
@@ -85,9 +97,9 @@ func (a *App) Ready() bool {
 	return true
 }
 
-// Operable reports whether every source with keys that never leave it, as
-// Vault's Transit keys, can sign and decrypt now. Sets that are loaded but not
-// usable without their source are the ones that Ready does not notice.
+// Operable reports whether every source with keys that never leave it, such as Vault's
+// Transit keys, can sign and decrypt now. Ready does not check this: it is true for a
+// loaded set even if its source is down.
 func (a *App) Operable(ctx context.Context) bool {
 	asked := make(map[*source]bool)
 	for _, w := range a.wants() {

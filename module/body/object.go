@@ -9,7 +9,7 @@ import (
 // Kind is the kind of a JSON value: '"', '0', 't', 'f', 'n', '{' or '['.
 type Kind byte
 
-// The kinds that callers tell apart.
+// The kinds that callers compare with.
 const (
 	Null   Kind = 'n'
 	True   Kind = 't'
@@ -31,19 +31,18 @@ type Object struct {
 
 // Member is one member of an Object.
 type Member struct {
-	src        []byte
-	name       []byte
-	text       []byte // of a string whose text is at hand, or nil
-	start, end int
+	name []byte
+	raw  []byte // its capacity ends with it
+	text []byte // of a string whose text is at hand, or nil
 }
 
-// Members are the object's members in the order of the text.
+// Members returns the object's members in the order of the text.
 func (o *Object) Members() []Member { return o.members }
 
-// Source is the whole text that the object is a part of.
+// Source returns the whole text that the object is a part of.
 func (o *Object) Source() []byte { return o.src }
 
-// Raw is the object's own text, from brace to brace.
+// Raw returns the object's own text, from brace to brace.
 func (o *Object) Raw() []byte { return o.src[o.open-1 : o.end] }
 
 // Get finds a member by its decoded name.
@@ -56,7 +55,7 @@ func (o *Object) Get(name string) (Member, bool) {
 	return Member{}, false
 }
 
-// Text is the text of the scalar member called name, and whether there is
+// Text returns the text of the scalar member called name, and whether there is
 // such a member that is neither null nor the empty string.
 func (o *Object) Text(name string) (string, bool) {
 	m, ok := o.Get(name)
@@ -83,13 +82,13 @@ func (o *Object) Object(name string) (*Object, bool) {
 	return m.Object()
 }
 
-// Name is the member's decoded name.
+// Name returns the member's decoded name.
 func (m Member) Name() []byte { return m.name }
 
 // Kind returns the kind of the value.
-func (m Member) Kind() Kind { return kindOf(m.src[m.start]) }
+func (m Member) Kind() Kind { return kindOf(m.raw[0]) }
 
-// kindOf is the kind of a value that begins with c.
+// kindOf returns the kind of a value that begins with c.
 func kindOf(c byte) Kind {
 	switch c {
 	case '"', '{', '[', 't', 'f', 'n':
@@ -100,7 +99,7 @@ func kindOf(c byte) Kind {
 }
 
 // Raw returns the exact JSON text of the value.
-func (m Member) Raw() []byte { return m.src[m.start:m.end:m.end] }
+func (m Member) Raw() []byte { return m.raw }
 
 // Text returns the decoded text of a string, and the exact JSON text of every other
 // value.
@@ -114,7 +113,7 @@ func (m Member) Text() []byte {
 	return unquote(m.Raw())
 }
 
-// Compact is the value's JSON text without white space between its tokens.
+// Compact returns the value's JSON text without white space between its tokens.
 // Strings and numbers stay as they are written.
 func (m Member) Compact() []byte {
 	text := jsontext.Value(bytes.Clone(m.Raw()))
@@ -131,18 +130,17 @@ func (m Member) IsScalar() bool { k := m.Kind(); return k != Obj && k != Array }
 func (m Member) IsNull() bool { return m.Kind() == Null }
 
 // IsAbsent reports whether m is the zero Member, which means that there is none.
-func (m Member) IsAbsent() bool { return m.src == nil }
+func (m Member) IsAbsent() bool { return m.raw == nil }
 
 // IsEmpty reports whether the value is null or the empty string.
 func (m Member) IsEmpty() bool { return m.IsNull() || string(m.Raw()) == `""` }
 
-// Object reads the value as an object. The members' spans are those of the
-// whole text, so that they can be edited in it.
+// Object reads the value as an object.
 func (m Member) Object() (*Object, bool) {
 	if m.Kind() != Obj {
 		return nil, false
 	}
-	return objectAt(m.src, m.start), true
+	return objectAt(m.raw, 0), true
 }
 
 // Elements calls yield for each element of an array, in order, until yield

@@ -56,8 +56,8 @@ func Valid(text []byte) error {
 	return nil
 }
 
-// check reports why text is not one JSON value, or nil. Of what is valid it leaves
-// the depth to tooDeep.
+// check returns why text is not one JSON value, or nil. It does not check the depth;
+// tooDeep does.
 func check(text []byte) error {
 	if jsontext.Value(text).IsValid() {
 		return nil

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// nested is an object of that many levels, the outermost counted.
+// nested returns an object of that many levels, the outermost counted.
 func nested(levels int, open, closing string) string {
 	return `{"a":` + strings.Repeat(open, levels-1) + "1" + strings.Repeat(closing, levels-1) + "}"
 }

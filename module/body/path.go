@@ -41,7 +41,7 @@ func ParsePath(text string) (Path, error) {
 	return path, nil
 }
 
-// String is the path as ParsePath reads it.
+// String returns the path as ParsePath reads it.
 func (p Path) String() string {
 	names := make([]string, len(p))
 	for i, name := range p {
@@ -74,7 +74,7 @@ func (p Path) Covers(other Path) bool {
 	return true
 }
 
-// element is the index that a name in a path gives for a list.
+// element returns the index that a name in a path gives for a list.
 func element(name string) (int, bool) {
 	n, err := strconv.Atoi(name)
 	return n, err == nil && n >= 0 && strconv.Itoa(n) == name

@@ -5,7 +5,8 @@ import "bytes"
 // The functions in this file read text that Parse has checked. They look only for the
 // ends of strings and the nesting of brackets.
 
-// objectAt finds the members of the object that begins at src[start].
+// objectAt finds the members of the object that begins at src[start]. It decodes strings
+// with escapes, because most of them are read more than once.
 func objectAt(src []byte, start int) *Object {
 	o := &Object{src: src, open: start + 1}
 	at := spaceEnd(src, o.open)
@@ -24,10 +25,14 @@ func objectAt(src []byte, start int) *Object {
 // begins or the object ends.
 func (m *Member) read(src []byte, at int) int {
 	end := stringEnd(src, at)
-	m.src, m.name = src, unquote(src[at:end])
-	m.start = spaceEnd(src, spaceEnd(src, end)+len(":"))
-	m.end = valueEnd(src, m.start)
-	if at = spaceEnd(src, m.end); src[at] == ',' {
+	m.name = unquote(src[at:end])
+	at = spaceEnd(src, spaceEnd(src, end)+len(":"))
+	end = valueEnd(src, at)
+	m.raw = src[at:end:end]
+	if m.Kind() == String && bytes.IndexByte(m.raw, '\\') >= 0 {
+		m.text = unquote(m.raw)
+	}
+	if at = spaceEnd(src, end); src[at] == ',' {
 		at = spaceEnd(src, at+1)
 	}
 	return at

@@ -10,8 +10,8 @@ type Stream struct {
 	at  int
 }
 
-// Stream is a stream of the value.
-func (m Member) Stream() Stream { return Stream{m.src, m.start} }
+// Stream returns a stream of the value.
+func (m Member) Stream() Stream { return Stream{src: m.raw} }
 
 // Kind returns the kind of the next value.
 func (s *Stream) Kind() Kind { return kindOf(s.next()) }
@@ -31,9 +31,9 @@ func (s *Stream) next() byte {
 // Value reads and returns the next value. It has no name.
 func (s *Stream) Value() Member {
 	s.next()
-	m := Member{src: s.src, start: s.at, end: valueEnd(s.src, s.at)}
-	s.at = m.end
-	return m
+	start := s.at
+	s.at = valueEnd(s.src, start)
+	return Member{raw: s.src[start:s.at:s.at]}
 }
 
 // Members reads the next value, an object, and yields the decoded name of each member.

@@ -55,7 +55,7 @@ func TestAnyStream(t *testing.T) {
 	})
 }
 
-// decoded is a text as the standard library reads it, with numbers as written.
+// decoded returns a text as the standard library reads it, with numbers as written.
 func decoded(t require.TestingT, text string) (value any) {
 	d := json.NewDecoder(strings.NewReader(text))
 	d.UseNumber()

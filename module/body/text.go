@@ -14,7 +14,7 @@ import (
 // returns, bytes that are not UTF-8 are U+FFFD; Text returns text as it is.
 func StringMember(name, text string) Member {
 	raw, _ := jsontext.AppendQuote(nil, text) // an error says that text is not UTF-8
-	return Member{src: raw, name: []byte(name), text: []byte(text), end: len(raw)}
+	return Member{name: []byte(name), raw: raw, text: []byte(text)}
 }
 
 // maxShown is how many characters of a name ShowName returns.
@@ -44,4 +44,38 @@ func LooksLikeGBK(text []byte) bool {
 	}
 	decoded, err := simplifiedchinese.GBK.NewDecoder().Bytes(text)
 	return err == nil && !bytes.ContainsRune(decoded, utf8.RuneError)
+}
+
+// ValidUTF8 returns how many bytes at the beginning of text are UTF-8.
+func ValidUTF8(text []byte) int {
+	valid := 0
+	for valid < len(text) {
+		r, size := utf8.DecodeRune(text[valid:])
+		if r == utf8.RuneError && size <= 1 {
+			break
+		}
+		valid += size
+	}
+	return valid
+}
+
+// LooksLikeGzip reports whether text begins as gzip does (RFC 1952), which no JSON, form
+// or XML does. It is for an error that says so.
+func LooksLikeGzip(text []byte) bool { return bytes.HasPrefix(text, []byte{0x1f, 0x8b}) }
+
+// LooksLikeUTF16 reports whether text has UTF-16's byte order mark, or zeros at every
+// second byte, as ASCII in UTF-16 has. It is for an error that says so.
+func LooksLikeUTF16(text []byte) bool {
+	if bytes.HasPrefix(text, []byte{0xff, 0xfe}) || bytes.HasPrefix(text, []byte{0xfe, 0xff}) {
+		return true
+	}
+	start := text[:min(len(text), 64)&^1]
+	var zeros [2]int
+	for i, b := range start {
+		if b == 0 {
+			zeros[i%2]++
+		}
+	}
+	half := len(start) / 2
+	return half >= 2 && (zeros[0] > half/2 && zeros[1] == 0 || zeros[1] > half/2 && zeros[0] == 0)
 }

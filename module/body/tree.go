@@ -1,9 +1,6 @@
 package body
 
-import (
-	"slices"
-	"strconv"
-)
+import "slices"
 
 // Tree is an object or a list that is being edited. Reads return the edited values,
 // so that what is signed is what is sent. Every byte outside of the edited members
@@ -32,6 +29,7 @@ type Tree struct {
 type node struct {
 	Member
 	kept    int // the index among the members that src has, or -1 for an added one
+	was     int // the length of the value that src has
 	removed bool
 	inner   *Tree
 }
@@ -74,7 +72,7 @@ func (t *Tree) own() {
 	}
 	t.nodes = make([]node, len(t.members), len(t.members)+4) // a protocol adds a few members
 	for i, m := range t.members {
-		t.nodes[i] = node{Member: m, kept: i}
+		t.nodes[i] = node{Member: m, kept: i, was: len(m.raw)}
 		if t.inner != nil {
 			t.nodes[i].inner = t.inner[i]
 		}
@@ -82,10 +80,10 @@ func (t *Tree) own() {
 	t.members, t.inner = nil, nil
 }
 
-// size is how many members there are, removed ones included.
+// size returns how many members there are, removed ones included.
 func (t *Tree) size() int { return max(len(t.members), len(t.nodes)) }
 
-// at is a member as the edits have made it, and whether it was not removed.
+// at returns a member as the edits have made it, and whether it was not removed.
 func (t *Tree) at(i int) (Member, bool) {
 	if t.nodes == nil {
 		if t.inner != nil && t.inner[i] != nil && t.inner[i].edited {
@@ -97,9 +95,9 @@ func (t *Tree) at(i int) (Member, bool) {
 	return t.nodes[i].value(), !t.nodes[i].removed
 }
 
-// innerTree is the tree of a value that is an object or a list.
+// innerTree returns the tree of a value that is an object or a list.
 func innerTree(m Member, parent *Tree) *Tree {
-	return &Tree{src: m.src, start: m.start, end: m.end, parent: parent}
+	return &Tree{src: m.raw, end: len(m.raw), parent: parent}
 }
 
 func (t *Tree) isList() bool { return t.src[t.start] == '[' }
@@ -113,7 +111,7 @@ func (t *Tree) load() {
 		t.members = objectAt(t.src, t.start).members
 		return
 	}
-	value := Member{src: t.src, start: t.start, end: t.end}
+	value := Member{raw: t.src[t.start:t.end:t.end]}
 	for m := range value.Elements {
 		t.members = append(t.members, m)
 	}
@@ -124,14 +122,14 @@ func (n *node) value() Member {
 	if n.inner != nil && n.inner.edited {
 		if n.inner.dirty {
 			text := n.inner.Text()
-			n.Member = Member{src: text, name: n.name, end: len(text)}
+			n.Member = Member{name: n.name, raw: text}
 			n.inner.dirty = false
 		}
 	}
 	return n.Member
 }
 
-// open is the tree of a node that is an object or a list, or nil.
+// open returns the tree of a node that is an object or a list, or nil.
 func (t *Tree) open(i int) *Tree {
 	if t.nodes == nil {
 		if t.inner == nil {
@@ -213,6 +211,9 @@ func (t *Tree) At(path Path) *Tree {
 	return t
 }
 
+// Size returns the length in bytes of the value as it was received.
+func (t *Tree) Size() int { return t.end - t.start }
+
 // Edited reports whether something in the tree was edited.
 func (t *Tree) Edited() bool { return t.edited }
 
@@ -225,46 +226,37 @@ func (t *Tree) Each(path Path, yield func(Ref) bool) bool {
 	return t.each(path, nil, func(_ Path, r Ref) bool { return yield(r) })
 }
 
-// Walk is like Each, and also passes the path of each value, without "*".
-func (t *Tree) Walk(path Path, yield func(at Path, r Ref) bool) bool {
+// Walk is like Each, and also passes the path of the object or list that holds each
+// value, without "*". Ref.In makes of it the path of the value.
+func (t *Tree) Walk(path Path, yield func(outer Path, r Ref) bool) bool {
 	return t.each(path, make(Path, 0, len(path)), yield)
 }
 
-// each calls yield with the path that led to each value, unless at is nil.
-func (t *Tree) each(path, at Path, yield func(Path, Ref) bool) bool {
+// each calls yield with the path that led to each value, unless outer is nil.
+func (t *Tree) each(path, outer Path, yield func(Path, Ref) bool) bool {
 	t.load()
 	if len(path) == 0 {
 		return true
 	}
-	visit := func(i int, name string) bool {
-		inside := at
-		if at != nil {
-			inside = append(slices.Clone(at), name)
-		}
+	visit := func(r Ref) bool {
 		if len(path) == 1 {
-			return yield(inside, Ref{t, i})
+			return yield(outer, r)
 		}
-		inner := t.open(i)
-		return inner == nil || inner.each(path[1:], inside, yield)
+		inner, inside := t.open(r.at), outer
+		if inner == nil {
+			return true
+		}
+		if outer != nil {
+			inside = r.In(outer)
+		}
+		return inner.each(path[1:], inside, yield)
 	}
 	if path[0] != Any {
 		i := t.index(path[0])
-		return i < 0 || visit(i, path[0])
+		return i < 0 || visit(Ref{t, i})
 	}
 	for i := range t.size() {
-		m, there := t.at(i)
-		if !there {
-			continue
-		}
-		name := ""
-		switch {
-		case at == nil:
-		case t.isList():
-			name = strconv.Itoa(i)
-		default:
-			name = string(m.name)
-		}
-		if !visit(i, name) {
+		if _, there := t.at(i); there && !visit(Ref{t, i}) {
 			return false
 		}
 	}

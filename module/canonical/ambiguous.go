@@ -3,6 +3,7 @@ package canonical
 import (
 	"bytes"
 	"slices"
+	"strings"
 
 	"github.com/countersign/caddy-countersign/module/i18n"
 )
@@ -20,11 +21,12 @@ var ErrAmbiguous = i18n.Errorf("a signed value holds the name of another signed 
 // and "amount". No provider has such names, and they are refused as well.
 //
 // Its time is linear in the size of the pairs.
-func Ambiguous(pairs []Pair) error { return ambiguous(pairs, ampersand, equals) }
+func Ambiguous(pairs []Pair) error { return ambiguous(pairs, nil, ampersand, equals) }
 
-// ambiguous is Ambiguous of a text with other separators. Where both are empty
-// every text can be read in many ways, and nothing is refused.
-func ambiguous(pairs []Pair, join, pair []byte) error {
+// ambiguous does what Ambiguous does, for any separators. more are names that count
+// although no pair has them. Where both separators are empty every text can be read in
+// many ways, and nothing is refused.
+func ambiguous(pairs, more []Pair, join, pair []byte) error {
 	if len(join)+len(pair) == 0 {
 		return nil
 	}
@@ -33,13 +35,32 @@ func ambiguous(pairs []Pair, join, pair []byte) error {
 			return ErrAmbiguous
 		}
 	}
-	known := signedNames{pairs: pairs}
+	known := signedNames{pairs: slices.Concat(pairs, more)}
 	for _, p := range pairs {
 		if known.in(p.Value, join, pair) {
 			return ErrAmbiguous
 		}
 	}
 	return nil
+}
+
+// Ambiguous returns ErrAmbiguous if the text can be read in two ways (see the function
+// Ambiguous), or nil. It matters for messages that the peer composes: answers and
+// notifications. decisive are names that count as those of signed members also where the
+// message does not have them: what is decided by such a member would be decided by
+// another message with the same text.
+func (t Text) Ambiguous(decisive ...string) error {
+	if t.nodes == nil {
+		return t.ambiguous
+	}
+	more := make([]Pair, len(decisive))
+	for i, name := range decisive {
+		if t.upper {
+			name = strings.ToUpper(name)
+		}
+		more[i].Name = []byte(name)
+	}
+	return ambiguous(appendPairs(make([]Pair, 0, count(t.nodes)), t.nodes, t.join, false), more, t.join, t.pair)
 }
 
 func holds(text, separator []byte) bool {
@@ -80,7 +101,7 @@ func (n *signedNames) in(value, join, pair []byte) bool {
 	}
 }
 
-// before is in without a join: it walks back from each pair.
+// before is like in, for an empty join: it compares backwards from each pair.
 func (n *signedNames) before(value, pair []byte) bool {
 	if !bytes.Contains(value, pair) {
 		return false
@@ -105,7 +126,7 @@ func (n *signedNames) before(value, pair []byte) bool {
 	}
 }
 
-// behind is in without a pair: it walks on from each join.
+// behind is like in, for an empty pair: it compares forwards from each join.
 func (n *signedNames) behind(value, join []byte) bool {
 	if !bytes.Contains(value, join) {
 		return false

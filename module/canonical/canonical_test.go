@@ -33,7 +33,7 @@ func stringMembers(pairs []Pair) []body.Member {
 	return out
 }
 
-// joined is the canonical string of most providers.
+// joined returns the canonical string of most providers.
 func joined(t require.TestingT, pairs []Pair) string {
 	text, err := (&Sorted{}).Append(nil, stringMembers(pairs))
 	require.NoError(t, err)

@@ -2,14 +2,14 @@ package canonical
 
 import (
 	"bytes"
-	"errors"
-	"fmt"
 	"strings"
 	"unicode/utf8"
 
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/charmap"
 	"golang.org/x/text/encoding/simplifiedchinese"
+
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // Change converts a text. It may overwrite the bytes of its argument.
@@ -34,7 +34,7 @@ func URL(mode string) (Change, error) {
 	case "dotnet":
 		return escape("-_.!*()", lower, true), nil
 	}
-	return nil, fmt.Errorf("url is rfc3986, form, java or dotnet, not %q", mode)
+	return nil, i18n.Errorf("url is rfc3986, form, java or dotnet, not %q", mode)
 }
 
 func escape(stays, digits string, plus bool) Change {
@@ -54,7 +54,7 @@ func escape(stays, digits string, plus bool) Change {
 	}
 }
 
-// Lower makes letters lower case, each character by itself as Java's
+// Lower makes letters lower case, character by character as Java's
 // Character.toLowerCase does; in a text that is not UTF-8, A to Z only.
 func Lower(text []byte) ([]byte, error) {
 	if !utf8.Valid(text) {
@@ -93,12 +93,12 @@ func Charset(name string) (Change, error) {
 	case "iso-8859-9":
 		charset = charmap.ISO8859_9
 	default:
-		return nil, fmt.Errorf("charset is gbk, gb18030 or iso-8859-9, not %q", name)
+		return nil, i18n.Errorf("charset is gbk, gb18030 or iso-8859-9, not %q", name)
 	}
 	return func(text []byte) ([]byte, error) {
 		out, err := charset.NewEncoder().Bytes(text)
 		if err != nil {
-			return nil, fmt.Errorf("the text has a character that %s does not have", name)
+			return nil, i18n.Errorf("the text has a character that %s does not have", name)
 		}
 		return out, nil
 	}, nil
@@ -142,7 +142,7 @@ func Replace(characters, by string) Change {
 	}
 }
 
-var errExtended = errors.New("the text is not UTF-8 or holds a NUL, as one does that was extended")
+var errExtended = i18n.Errorf("the text is not UTF-8 or holds a NUL, as one does that was extended")
 
 // RefuseExtension returns an error for a text that is not UTF-8 or holds a NUL. It
 // prevents length extension of MD5, SHA-1 and SHA-2 over a secret and a text: an attacker

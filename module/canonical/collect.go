@@ -22,10 +22,8 @@ var (
 // node is a member or an element on its way into a text.
 type node struct {
 	name  []byte // nil: an element of a list
-	value []byte // unless nested
-
-	nested bool // an object or a list under recurse
-	inner  []node
+	value []byte // unless inner is not nil
+	inner []node // of an object or a list under recurse
 }
 
 // collector takes the values of a message that belong into a text.
@@ -48,7 +46,7 @@ func (c *collector) add(n node) { c.nodes = append(c.nodes, n) }
 
 // members collects the first level.
 func (c *collector) members(members []body.Member) ([]node, error) {
-	c.nodes = make([]node, 0, 2*len(members)) // most messages have few nested members
+	c.nodes = make([]node, 0, len(members)+8) // most messages have few nested members
 	if c.nested == "flat" {
 		c.flat = 4 << 10
 		for _, m := range members {
@@ -109,7 +107,7 @@ func (c *collector) value(name []byte, v *body.Stream, taken, keep bool) error {
 			return err
 		}
 		if !empty || c.keepLists || name == nil && c.keepElements {
-			c.add(node{name: name, nested: true, inner: inner})
+			c.add(node{name: name, inner: inner})
 		}
 	case "flat":
 		return c.flatten(name, v, taken, isList)
@@ -171,7 +169,7 @@ func (c *collector) flatten(path []byte, v *body.Stream, taken, isList bool) err
 	return nil
 }
 
-// names are the names of an object's members or the positions of a list's
+// names returns the names of an object's members or the positions of a list's
 // elements, each of which must be read from v.
 func names(v *body.Stream, isList bool) iter.Seq[[]byte] {
 	if !isList {
@@ -214,7 +212,7 @@ func (c *collector) scalar(name []byte, m body.Member, keep bool) error {
 	return nil
 }
 
-// shortest is a number as PHP writes it after it has read it, with no more
+// shortest returns a number as PHP writes it after it has read it, with no more
 // digits than it needs: 1.00 is 1 and 0.10 is 0.1. A whole number stays. So does
 // one that PHP would write with an exponent, which depends on its settings.
 func shortest(token []byte) []byte {
@@ -265,50 +263,67 @@ func plainOf(escape string) byte {
 	return 0
 }
 
-// writer writes nodes, and remembers the pieces of all levels.
+// writer writes nodes.
 type writer struct {
 	pair, join []byte
 	after      bool // join stands behind each piece
 
-	text  []byte
-	pairs []Pair
+	text    []byte
+	suspect bool // a name or a value holds a separator, or an element stands behind one
 }
 
-// count is how many nodes there are, at all levels.
-func count(nodes []node) int {
-	n := len(nodes)
-	for _, inner := range nodes {
-		n += count(inner.inner)
-	}
-	return n
-}
-
-// pieces writes the pieces of one level. An element behind a separator, its own
-// or that of the list it stands in, can read as a member.
+// pieces writes the pieces of one level.
 func (w *writer) pieces(nodes []node, separated bool) {
 	for i, n := range nodes {
-		asMember := n.name == nil && (i > 0 || separated)
+		asMember := n.isMember(i, separated)
+		w.suspect = w.suspect || asMember || w.holdsSeparator(n)
 		if i > 0 && !w.after {
 			w.text = append(w.text, w.join...)
 		}
 		if n.name != nil {
 			w.text = append(append(w.text, n.name...), w.pair...)
 		}
-		switch {
-		case n.nested:
-			w.pairs = append(w.pairs, Pair{Name: n.name})
+		if n.inner != nil {
 			w.pieces(n.inner, asMember)
-		case asMember:
+		} else {
 			w.text = append(w.text, n.value...)
-			w.pairs = append(w.pairs, Pair{Value: slices.Concat(w.join, n.value)})
-		default:
-			w.text = append(w.text, n.value...)
-			w.pairs = append(w.pairs, Pair{n.name, n.value})
 		}
 		if w.after {
 			w.text = append(w.text, w.join...)
 		}
 	}
+}
+
+// isMember reports whether node i of its level can be read as a member: an element behind
+// a separator, its own or that of the list it stands in.
+func (n node) isMember(i int, separated bool) bool { return n.name == nil && (i > 0 || separated) }
+
+func (w *writer) holdsSeparator(n node) bool {
+	return holds(n.name, w.join) || holds(n.name, w.pair) || holds(n.value, w.join) || len(w.join) == 0 && holds(n.value, w.pair)
+}
+
+// appendPairs appends the pieces of all levels to dst, as they can be read.
+func appendPairs(dst []Pair, nodes []node, join []byte, separated bool) []Pair {
+	for i, n := range nodes {
+		switch asMember := n.isMember(i, separated); {
+		case n.inner != nil:
+			dst = appendPairs(append(dst, Pair{Name: n.name}), n.inner, join, asMember)
+		case asMember:
+			dst = append(dst, Pair{Value: slices.Concat(join, n.value)})
+		default:
+			dst = append(dst, Pair{n.name, n.value})
+		}
+	}
+	return dst
+}
+
+// count returns how many nodes there are, at all levels.
+func count(nodes []node) int {
+	n := len(nodes)
+	for _, inner := range nodes {
+		n += count(inner.inner)
+	}
+	return n
 }
 
 // patterns are names, of which those that end in * stand for a rest.
@@ -338,7 +353,7 @@ func (p patterns) match(name []byte) bool {
 		slices.ContainsFunc(p.prefix, func(s string) bool { return bytes.HasPrefix(name, []byte(s)) })
 }
 
-// listedNames are the names that the member called by lists.
+// listedNames returns the names that the member called by lists.
 func listedNames(members []body.Member, by string) ([]string, error) {
 	i := slices.IndexFunc(members, func(m body.Member) bool { return string(m.Name()) == by })
 	if i < 0 || members[i].Kind() != body.String || members[i].IsEmpty() {
@@ -355,7 +370,7 @@ func listedNames(members []body.Member, by string) ([]string, error) {
 	return names, nil
 }
 
-// named are the members of these names, in the order of the names.
+// named returns the members of these names, in the order of the names.
 func named(members []body.Member, names []string) []body.Member {
 	byName := make(map[string]body.Member, len(members))
 	for _, m := range members {

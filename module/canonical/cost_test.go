@@ -88,6 +88,6 @@ func TestAmbiguousWithOtherSeparators(t *testing.T) {
 				want = want || join+pair != "" && strings.Contains(string(p.Value), join+string(q.Name)+pair)
 			}
 		}
-		require.Equal(t, want, ambiguous(all, []byte(join), []byte(pair)) != nil, "%q", all)
+		require.Equal(t, want, ambiguous(all, nil, []byte(join), []byte(pair)) != nil, "%q", all)
 	})
 }

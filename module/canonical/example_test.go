@@ -19,7 +19,7 @@ func Example() {
 			panic(err)
 		}
 		text, err := sorted.Append(nil, o.Members())
-		fmt.Printf("%s %t %v\n", text.Bytes, text.Ambiguous != nil, err)
+		fmt.Printf("%s %t %v\n", text.Bytes, text.Ambiguous() != nil, err)
 	}
 	// Output:
 	// amount=1.10&order=1 false <nil>

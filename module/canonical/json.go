@@ -119,12 +119,12 @@ func (j *JSON) appendDeep(dst []byte, v *body.Stream) []byte {
 	}
 }
 
-// Covers is Sorted.Covers.
+// Covers reports whether the text takes the value at a path, as Sorted.Covers does.
 func (j *JSON) Covers(path ...string) bool {
 	return len(path) > 0 && coversName(path[0], j.Except, nil)
 }
 
-// Check is Sorted.Check.
+// Check returns an error for an option that Append does not know, as Sorted.Check does.
 func (j *JSON) Check() error {
 	if !slices.Contains([]string{"", "as-is", "sorted", "deep"}, j.Mode) {
 		return i18n.Errorf("json is sorted or deep, not %q", j.Mode)

@@ -2,7 +2,6 @@ package canonical
 
 import (
 	"bytes"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -25,6 +24,8 @@ type Sorted struct {
 	// no member has adds nothing. The list itself is taken only if it names
 	// itself.
 	ListedBy string
+
+	With []With // pairs that are added, in order with the others
 
 	Empty    string // skip or keep ("name=") what is the empty string
 	Null     string // skip null, or take it for the empty string (empty)
@@ -73,14 +74,14 @@ type Sorted struct {
 type Text struct {
 	Bytes []byte
 
-	// Ambiguous is ErrAmbiguous if the text can be read in two ways (see
-	// Ambiguous), or nil. It matters for messages that the peer composes: answers
-	// and notifications.
-	Ambiguous error
-
 	// Names are the first-level names that were taken, where the message itself
 	// lists them (ListedBy).
 	Names []string
+
+	ambiguous  error  // of a text without names
+	nodes      []node // nil where no name and no value holds a separator
+	join, pair []byte
+	upper      bool // names stand in capitals
 }
 
 // Append appends the text of members to dst and returns it in Text.Bytes. Its
@@ -110,9 +111,10 @@ func (s *Sorted) Append(dst []byte, members []body.Member) (Text, error) {
 	if err != nil {
 		return Text{}, err
 	}
+	nodes = s.added(nodes)
 	w := writer{
 		pair: separator(s.Pair, "=", s.NoPair), join: separator(s.Join, "&", s.NoJoin),
-		text: slices.Grow(dst, size), pairs: make([]Pair, 0, count(nodes)),
+		text: slices.Grow(dst, size),
 	}
 	if s.After != "" {
 		w.join, w.after = []byte(s.After), true
@@ -129,8 +131,20 @@ func (s *Sorted) Append(dst []byte, members []body.Member) (Text, error) {
 		return Text{}, err
 	}
 	w.pieces(nodes, false)
-	text.Bytes, text.Ambiguous = w.text, ambiguous(w.pairs, w.join, w.pair)
+	text.Bytes = w.text
+	if w.suspect {
+		text.nodes, text.join, text.pair, text.upper = nodes, w.join, w.pair, s.UpperNames
+	}
 	return text, nil
+}
+
+// added are the nodes and what With adds: it stands instead of a member of its name.
+func (s *Sorted) added(nodes []node) []node {
+	for _, w := range s.With {
+		nodes = slices.DeleteFunc(nodes, func(n node) bool { return string(n.name) == w.Name })
+		nodes = append(nodes, node{name: []byte(w.Name), value: []byte(w.Text)})
+	}
+	return nodes
 }
 
 func (s *Sorted) escape(nodes []node) error {
@@ -204,8 +218,8 @@ func separator(given, byDefault string, none bool) []byte {
 	return []byte(given)
 }
 
-// Check reports an option that Append does not know, or two that contradict
-// each other.
+// Check returns an error for an option that Append does not know, or for two that
+// contradict each other.
 func (s *Sorted) Check() error {
 	for _, o := range []struct {
 		option, value string
@@ -222,26 +236,26 @@ func (s *Sorted) Check() error {
 		{"escape", s.Escape, []string{"rfc3986", "form", "java", "dotnet"}},
 	} {
 		if o.value != "" && !slices.Contains(o.words, o.value) {
-			return fmt.Errorf("%s is one of %v, not %q", o.option, o.words, o.value)
+			return i18n.Errorf("%s is one of %v, not %q", o.option, o.words, o.value)
 		}
 	}
 	switch {
 	case s.JSONPlain && s.Nested != "json":
-		return fmt.Errorf("plain belongs to nested json")
+		return i18n.Errorf("plain belongs to nested json")
 	case s.After != "" && (s.Join != "" || s.NoJoin):
-		return fmt.Errorf("after stands instead of join: give one of them")
+		return i18n.Errorf("after stands instead of join: give one of them")
 	case s.UpperNames && s.Order != "name-fold":
-		return fmt.Errorf("names upper needs order name-fold")
+		return i18n.Errorf("names upper needs order name-fold")
 	case s.ListedBy != "" && len(s.Only) > 0:
-		return fmt.Errorf("names listed by %s stands instead of only: give one of them", s.ListedBy)
+		return i18n.Errorf("names listed by %s stands instead of only: give one of them", s.ListedBy)
 	case s.Order == "listed" && s.ListedBy == "":
-		return fmt.Errorf("order listed needs names listed by a member")
+		return i18n.Errorf("order listed needs names listed by a member")
 	case s.Order == "only" && (len(s.Only) == 0 || len(newPatterns(s.Only).prefix) > 0):
-		return fmt.Errorf("order only needs the names behind only, each written out")
+		return i18n.Errorf("order only needs the names behind only, each written out")
 	case s.Escape != "" && s.Nested == "recurse":
-		return fmt.Errorf("escape and nested recurse do not go together")
+		return i18n.Errorf("escape and nested recurse do not go together")
 	case s.Order == "piece-fold" && s.Nested == "recurse":
-		return fmt.Errorf("order piece-fold and nested recurse do not go together")
+		return i18n.Errorf("order piece-fold and nested recurse do not go together")
 	}
 	return nil
 }

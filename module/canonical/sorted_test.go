@@ -145,9 +145,9 @@ func TestSortedAmbiguous(t *testing.T) {
 		got, err := c.sorted.Append(nil, members(t, c.text))
 		require.NoError(t, err, name)
 		if c.is {
-			assert.ErrorIs(t, got.Ambiguous, ErrAmbiguous, name)
+			assert.ErrorIs(t, got.Ambiguous(), ErrAmbiguous, name)
 		} else {
-			assert.NoError(t, got.Ambiguous, name)
+			assert.NoError(t, got.Ambiguous(), name)
 		}
 	}
 }
@@ -212,7 +212,7 @@ func TestValues(t *testing.T) {
 		got, err := c.values.Append([]byte("> "), members(t, c.text))
 		require.NoError(t, err, name)
 		assert.Equal(t, "> "+c.want, string(got.Bytes), name)
-		assert.Equal(t, c.ambiguous, got.Ambiguous != nil, name)
+		assert.Equal(t, c.ambiguous, got.Ambiguous() != nil, name)
 	}
 	_, err := new(Values).Append(nil, members(t, `{"a":{}}`))
 	assert.ErrorIs(t, err, ErrNested)

@@ -2,7 +2,6 @@ package canonical
 
 import (
 	"bytes"
-	"fmt"
 	"slices"
 	"strconv"
 
@@ -102,7 +101,7 @@ func (v *Values) Append(dst []byte, members []body.Member) (Text, error) {
 			dst = append(dst, escapeJoin(value, join)...)
 		default:
 			if dst = append(dst, value...); len(values) > 1 && holds(value, join) {
-				text.Ambiguous = ErrAmbiguous
+				text.ambiguous = ErrAmbiguous
 			}
 		}
 	}
@@ -116,7 +115,7 @@ func escapeJoin(value, join []byte) []byte {
 	return bytes.ReplaceAll(value, join, append([]byte(`\`), join...))
 }
 
-// Covers is Sorted.Covers.
+// Covers reports whether the text takes the value at a path, as Sorted.Covers does.
 func (v *Values) Covers(path ...string) bool {
 	if v.Mode == "named" {
 		return v.ListedBy == "" && len(path) > 0 && slices.Contains(v.Names, path[0]) && (&Sorted{Nested: v.Nested}).Covers(path...)
@@ -124,7 +123,8 @@ func (v *Values) Covers(path ...string) bool {
 	return (&Sorted{Except: v.Except, Only: v.Only, Nested: v.Nested}).Covers(path...)
 }
 
-// Check is Sorted.Check.
+// Check returns an error for an option that Append does not know, or for two that
+// contradict each other, as Sorted.Check does.
 func (v *Values) Check() error {
 	s := Sorted{Empty: v.Empty, Null: v.Null, Nested: v.Nested, JSONPlain: v.JSONPlain, Booleans: v.Booleans, Numbers: v.Numbers, Order: v.Order}
 	if err := s.Check(); err != nil {
@@ -134,26 +134,26 @@ func (v *Values) Check() error {
 	isSorted := v.Mode == "sorted" || v.Mode == ""
 	switch {
 	case !slices.Contains([]string{"", "sorted", "by-value", "named"}, v.Mode):
-		return fmt.Errorf("values are sorted, by-value or of names, not %q", v.Mode)
+		return i18n.Errorf("values are sorted, by-value or of names, not %q", v.Mode)
 	case v.Order != "" && (!isSorted || v.Order != "name" && v.Order != "name-fold"):
-		return fmt.Errorf("order belongs to values sorted, and is name or name-fold")
+		return i18n.Errorf("order belongs to values sorted, and is name or name-fold")
 	case v.Escape && v.Join == "":
-		return fmt.Errorf("escape needs a join, which is what it escapes")
+		return i18n.Errorf("escape needs a join, which is what it escapes")
 	case v.Lengths != "" && (v.Empty != "keep" || v.Escape):
-		return fmt.Errorf("lengths needs empty keep, and takes no escape")
+		return i18n.Errorf("lengths needs empty keep, and takes no escape")
 	case v.Nested == "flat":
-		return fmt.Errorf("values have no names to flatten: write nested recurse")
+		return i18n.Errorf("values have no names to flatten: write nested recurse")
 	case isNamed != (len(v.Names) > 0 || v.ListedBy != ""):
-		return fmt.Errorf("values of names need the names, and others have none")
+		return i18n.Errorf("values of names need the names, and others have none")
 	case v.SecretName != "" && v.ListedBy == "":
-		return fmt.Errorf("secret needs names listed by a member")
+		return i18n.Errorf("secret needs names listed by a member")
 	case isNamed && len(v.Except)+len(v.Only) > 0:
-		return fmt.Errorf("values of names take neither except nor only")
+		return i18n.Errorf("values of names take neither except nor only")
 	}
 	return nil
 }
 
-// namedOrEmpty is named, with the empty string for a name that is absent.
+// namedOrEmpty does what named does, with the empty string for a name that is absent.
 func namedOrEmpty(members []body.Member, names []string) []body.Member {
 	found := named(members, names)
 	out := make([]body.Member, 0, len(names))
@@ -170,7 +170,7 @@ func namedOrEmpty(members []body.Member, names []string) []body.Member {
 // leaves appends the values in nodes, depth first.
 func leaves(values [][]byte, nodes []node) [][]byte {
 	for _, n := range nodes {
-		if n.nested {
+		if n.inner != nil {
 			values = leaves(values, n.inner)
 		} else {
 			values = append(values, n.value)

@@ -5,9 +5,9 @@ import (
 	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/rsa"
-	"fmt"
 
 	"github.com/countersign/caddy-countersign/module/gm"
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 type asymmetric struct {
@@ -25,14 +25,14 @@ type method interface {
 // cipher.
 func (c Cipher) EncryptTo(public crypto.PublicKey, text []byte, p Params) ([]byte, error) {
 	if c.kind != Asymmetric {
-		return nil, fmt.Errorf("%s needs a secret, not a public key", c.name)
+		return nil, i18n.Errorf("%s needs a secret, not a public key", c.name)
 	}
 	if !c.takes(public) {
-		return nil, fmt.Errorf("%s needs a key of kind %s", c.name, c.keyKind)
+		return nil, i18n.Errorf("%s needs a key of kind %s", c.name, c.keyKind)
 	}
 	out, err := c.method.encrypt(public, text, p)
 	if err != nil {
-		return nil, fmt.Errorf("encrypting with %s: %w", c.name, err)
+		return nil, i18n.Errorf("encrypting with %s: %w", c.name, err)
 	}
 	return out, nil
 }
@@ -83,7 +83,7 @@ func (b blocks) encrypt(key crypto.PublicKey, text []byte, _ Params) ([]byte, er
 	public := key.(*rsa.PublicKey)
 	capacity := public.Size() - b.overhead
 	if capacity <= 0 {
-		return nil, fmt.Errorf("a key of %d bits is too small", public.N.BitLen())
+		return nil, i18n.Errorf("a key of %d bits is too small", public.N.BitLen())
 	}
 	var out []byte
 	for first := true; first || len(text) > 0; first = false {

@@ -99,6 +99,39 @@ func TestDecryptStrips(t *testing.T) {
 	}
 }
 
+// PKCS #7 over blocks of 32 bytes is written so, and read over the cipher's own blocks
+// too; nothing longer than 32 bytes, or than the text, is a padding.
+func TestWidePadding(t *testing.T) {
+	e := named(t, "aes-256-ecb")
+	wide := Params{Padding: PadPKCS7Wide}
+	for size := range 70 {
+		text := strings.Repeat("a", size)
+		sealed, err := e.Encrypt(key32, []byte(text), wide)
+		require.NoError(t, err)
+		assert.Equal(t, size/32*32+32, len(sealed))
+		got, err := e.Decrypt(key32, sealed, wide)
+		require.NoError(t, err)
+		assert.Equal(t, text, string(got))
+
+		narrow, err := e.Encrypt(key32, []byte(text), Params{})
+		require.NoError(t, err)
+		got, err = e.Decrypt(key32, narrow, wide)
+		require.NoError(t, err)
+		assert.Equal(t, text, string(got))
+	}
+	for name, text := range map[string]string{
+		"33 bytes":                strings.Repeat("\x21", 48),
+		"longer than the text":    strings.Repeat("\x20", 16),
+		"none":                    strings.Repeat("\x00", 32),
+		"another byte among them": strings.Repeat("a", 16) + "\x1f" + strings.Repeat("\x20", 31),
+	} {
+		sealed, err := e.Encrypt(key32, []byte(text), Params{Padding: PadNone})
+		require.NoError(t, err)
+		_, err = e.Decrypt(key32, sealed, wide)
+		assert.ErrorIs(t, err, ErrDecrypt, name)
+	}
+}
+
 func TestEncryptRefuses(t *testing.T) {
 	for name, c := range map[string]struct {
 		cipher, want string
@@ -152,7 +185,7 @@ func TestCheck(t *testing.T) {
 		p            Params
 	}{
 		{"aes-gcm", "has no padding", Params{Padding: PadZero}}, {"sm2", "has no padding", Params{Padding: PadZero}},
-		{"aes-cbc", `unknown padding "x": write one of pkcs7, zero, space, none`, Params{Padding: "x"}},
+		{"aes-cbc", `unknown padding "x": write one of pkcs7, pkcs7-32, zero, space, none`, Params{Padding: "x"}},
 		{"aes-ecb", "has no iv", Params{IV: key32}}, {"rsa-pkcs1", "has no iv", Params{IVPrepended: true}},
 		{"aes-cbc", "either given or prepended", Params{IV: key32, IVPrepended: true}},
 		{"aes-cbc", "no nonce", Params{Nonce: key32}}, {"sm4-ecb", "no additional data", Params{AAD: key32}},

@@ -123,7 +123,7 @@ func TestEncryptThenDecrypt(t *testing.T) {
 				key := keyFor(c)
 				var p Params
 				if c.mode != gcm {
-					p.Padding = rapid.SampledFrom([]string{"", PadSpace, PadZero, PadPKCS7}).Draw(t, "padding")
+					p.Padding = rapid.SampledFrom([]string{"", PadSpace, PadZero, PadPKCS7, PadPKCS7Wide}).Draw(t, "padding")
 				} else {
 					p.AAD = rapid.SliceOf(rapid.Byte()).Draw(t, "aad")
 				}
@@ -201,6 +201,11 @@ func TestAsymmetric(t *testing.T) {
 						"zeros": make([]byte, len(sealed)), "cut": sealed[:len(sealed)-1],
 					} {
 						got, err := c.DecryptWith(key, bad, p)
+						if name == "short" && c.KeyKind() == "SM2" && order != "asn1" { // only the 04 in front is missing
+							assert.NoError(t, err, order)
+							assert.Equal(t, text, got)
+							continue
+						}
 						assert.Equal(t, ErrDecrypt, err, name)
 						assert.Nil(t, got)
 					}

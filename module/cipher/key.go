@@ -37,8 +37,8 @@ func NewKey(kind string, n int) []byte {
 	return key
 }
 
-// ValidKey reports whether a key that an envelope held is of a kind and length:
-// n bytes, which for [KeyASCII] are printable and not blank.
+// ValidKey reports whether a key from an envelope is of a kind and length: n bytes,
+// which for [KeyASCII] are printable and not blank.
 func ValidKey(kind string, n int, key []byte) bool {
 	if len(key) != n {
 		return false

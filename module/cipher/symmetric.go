@@ -3,9 +3,10 @@ package cipher
 import (
 	stdcipher "crypto/cipher"
 	"crypto/rand"
-	"fmt"
 	"slices"
 	"unicode/utf8"
+
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // mode is a mode of operation, as it stands in a cipher's name.
@@ -60,7 +61,7 @@ func (c Cipher) Encrypt(key, text []byte, p Params) ([]byte, error) {
 		return out, nil
 	}
 	if len(p.IV) != c.blockSize {
-		return nil, fmt.Errorf("%s needs an iv of %d bytes, and this one has %d", c.name, c.blockSize, len(p.IV))
+		return nil, i18n.Errorf("%s needs an iv of %d bytes, and this one has %d", c.name, c.blockSize, len(p.IV))
 	}
 	stdcipher.NewCBCEncrypter(block, p.IV).CryptBlocks(out, out)
 	return append(prefix, out...), nil //nolint:makezero // prefix is the IV, filled
@@ -117,16 +118,16 @@ func (c Cipher) decrypt(key, ciphertext []byte, p Params) ([]byte, bool) {
 // block returns the block cipher under a key. Its error does not hold the key.
 func (c Cipher) block(key []byte) (stdcipher.Block, error) {
 	if c.kind != Symmetric {
-		return nil, fmt.Errorf("%s needs a pair of keys, not a secret", c.name)
+		return nil, i18n.Errorf("%s needs a pair of keys, not a secret", c.name)
 	}
 	block, err := c.newBlock(key)
 	switch {
 	case err == nil:
 		return block, nil
 	case c.keySize == 0:
-		return nil, fmt.Errorf("%s does not take a key of %d bytes", c.name, len(key))
+		return nil, i18n.Errorf("%s does not take a key of %d bytes", c.name, len(key))
 	default:
-		return nil, fmt.Errorf("%s needs a key of %d bytes, and this one has %d", c.name, c.keySize, len(key))
+		return nil, i18n.Errorf("%s needs a key of %d bytes, and this one has %d", c.name, c.keySize, len(key))
 	}
 }
 
@@ -136,11 +137,11 @@ func newGCM(block stdcipher.Block, p Params) (stdcipher.AEAD, []byte, error) {
 		nonce = p.IV
 	}
 	if len(nonce) < nonceSize {
-		return nil, nil, fmt.Errorf("gcm needs a nonce of at least %d bytes, and this one has %d", nonceSize, len(nonce))
+		return nil, nil, i18n.Errorf("gcm needs a nonce of at least %d bytes, and this one has %d", nonceSize, len(nonce))
 	}
 	aead, err := stdcipher.NewGCMWithNonceSize(block, len(nonce))
 	if err != nil {
-		return nil, nil, fmt.Errorf("gcm does not take this cipher")
+		return nil, nil, i18n.Errorf("gcm does not take this cipher")
 	}
 	return aead, slices.Clone(nonce), nil
 }

@@ -18,8 +18,8 @@ import (
 )
 
 func init() {
-	// Until --lang says otherwise, and for Caddy's own commands: why a Caddyfile is
-	// refused. A server that has started goes on in English.
+	// The language until --lang sets another one, also for errors of Caddy's own
+	// commands about a Caddyfile. A server that has started uses English.
 	i18n.Use(i18n.FromEnvironment(os.Getenv))
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "countersign",
@@ -33,8 +33,8 @@ A message is read from FILE; "-" or nothing is standard input.`,
 			cmd.AddCommand(sealCommand(), openCommand(), diffCommand(), doctorCommand(), keyscmd.Command(), auditCommand(), recipeCommand())
 			language := ""
 			cmd.PersistentFlags().StringVar(&language, "lang", "", "the `language` of what is printed, en or zh (default: that of the terminal)")
-			cmd.PersistentPreRunE = func(*cobra.Command, []string) error { return speak(language) }
-			speaksHelp(cmd, func() error { return speak(language) })
+			cmd.PersistentPreRunE = func(*cobra.Command, []string) error { return speak(cmd, language) }
+			speaksHelp(cmd, func() error { return speak(cmd, language) })
 			explainGroup(cmd)
 			for _, sub := range cmd.Commands() {
 				if sub.HasSubCommands() {
@@ -45,9 +45,9 @@ A message is read from FILE; "-" or nothing is standard input.`,
 	})
 }
 
-// explainGroup has a command that only has commands under it print its help, and
-// fail where the word behind it is none of them: a misspelt command in a script
-// must not look as if it had run.
+// explainGroup makes a command that only has subcommands print its help, and fail if
+// the next word is none of them: a misspelt command in a script must not seem to
+// succeed.
 func explainGroup(cmd *cobra.Command) {
 	cmd.Args = cobra.ArbitraryArgs
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -62,9 +62,9 @@ func explainGroup(cmd *cobra.Command) {
 	}
 }
 
-// speak chooses the language of everything that a command prints: what --lang says,
-// or else the terminal's.
-func speak(language string) error {
+// speak sets the language of everything that a command and those below it print: that
+// of --lang, or else the terminal's.
+func speak(cmd *cobra.Command, language string) error {
 	l := i18n.Language(language)
 	switch {
 	case language == "":
@@ -73,5 +73,6 @@ func speak(language string) error {
 		return i18n.Errorf("--lang is en or zh, not %q", language)
 	}
 	i18n.Use(l)
+	cmd.SetErrPrefix(i18n.Sprintf("Error:"))
 	return nil
 }

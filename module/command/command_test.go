@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -57,6 +58,19 @@ func TestSealPrintsTheExactBytes(t *testing.T) {
 		fromInput := caddy(t, sample(t, "easypay.json"), with...)
 		require.Equal(t, 0, fromInput.status, fromInput.stderr)
 		assert.Len(t, fromInput.stdout, len(fromFile.stdout))
+	}
+}
+
+// A method that the sidecar answers with 405 is not sealed either.
+func TestSealTakesTheMethodsOfTheScheme(t *testing.T) {
+	args := []string{"seal", "--scheme", "hkrt", "--keys", merchantKeys, "--ref", "hkrt/405544499f016a9b3d8f57000f"}
+	for method, status := range map[string]int{"POST": 0, "GET": 1, "DELETE": 1} {
+		got := caddy(t, method+" /pay HTTP/1.1\r\n\r\n{\"a\":\"1\"}", args...)
+		assert.Equal(t, status, got.status, got.stderr)
+		if status == 1 {
+			assert.Contains(t, got.stderr, "its methods are POST")
+			assert.Empty(t, got.stdout)
+		}
 	}
 }
 
@@ -195,6 +209,38 @@ func TestMistakesSayWhatToChange(t *testing.T) {
 	}
 }
 
+// An error is in Chinese from the first word to the last: the word before it, and the
+// system's reason for a file.
+func TestMistakesInChinese(t *testing.T) {
+	for want, args := range map[string][]string{
+		"错误： 读取密钥文件时出错：nowhere：文件或目录不存在\n":                    {"keys", "import", "--role", "sign", "--dir", "x", "--ref", "y", "nowhere"},
+		"错误： 读取配置时出错：nowhere：文件或目录不存在\n":                      {"doctor", "--config", "nowhere"},
+		"错误： 没有选项 --frob；用法见：caddy countersign seal --help\n": {"seal", "--frob"},
+	} {
+		t.Setenv("LC_ALL", "zh_CN.UTF-8")
+		r := caddy(t, "", args...)
+		assert.Equal(t, 1, r.status)
+		assert.Equal(t, want, r.stderr)
+		r = caddy(t, "", append([]string{"--lang", "en"}, args...)...)
+		assert.True(t, strings.HasPrefix(r.stderr, "Error: "), r.stderr)
+	}
+}
+
+// A notification that is a form is printed as the application gets it: without the head
+// of the file, whatever came with it.
+func TestOpenPrintsTheFormAlone(t *testing.T) {
+	file := "../providers/ecpay/messages/notification.http"
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	_, form, found := strings.Cut(string(text), "\r\n\r\n")
+	require.True(t, found)
+	for _, text := range []string{string(text), form} {
+		r := caddy(t, text, "open", "--scheme", "ecpay", "--keys", "../providers/ecpay/keys", "--ref", "test/notification", "--as", "notification")
+		assert.Equal(t, 0, r.status, r.stderr)
+		assert.Equal(t, form, r.stdout)
+	}
+}
+
 func TestAnOpenedMessageNeedsNoKeyOfItsOwn(t *testing.T) {
 	answer, err := os.ReadFile("testdata/transcripts/open-page/answer.json")
 	require.NoError(t, err)
@@ -324,4 +370,28 @@ func TestHelp(t *testing.T) {
 		assert.Equal(t, 0, r.status)
 		assert.Contains(t, r.stdout, "Usage:")
 	}
+}
+
+// englishWords are three words in a row, which no text in Chinese has.
+var englishWords = regexp.MustCompile(`[a-z]{3,} [a-z]{2,} [a-z]{2,}`)
+
+// Every sentence of the doctor is in Chinese, also those that stores and key sources write.
+func TestTheDoctorInChinese(t *testing.T) {
+	t.Chdir("../..")
+	examined := 0
+	for _, file := range []string{"quickstart", "audit", "notify", "guard-merchant", "guard-platform", "hbsk"} {
+		r := caddy(t, "", "doctor", "--lang", "zh", "--json", "--config", "caddyfiles/"+file+".Caddyfile")
+		var found []keysource.Finding
+		require.NoError(t, json.Unmarshal([]byte(r.stdout), &found), r.stdout+r.stderr)
+		for _, f := range found {
+			examined++
+			if _, recipe, ok := strings.Cut(f.Reason, "推测出来的"); ok {
+				f.Reason = strings.TrimSuffix(f.Reason, recipe) // in its own words
+			}
+			assert.NotRegexp(t, englishWords, f.Reason, file)
+			assert.NotRegexp(t, englishWords, f.Advice, file)
+			assert.NotContains(t, f.Subject, " and ", file)
+		}
+	}
+	assert.Greater(t, examined, 60)
 }

@@ -9,7 +9,10 @@ import (
 	"golang.org/x/text/width"
 
 	"github.com/countersign/caddy-countersign/module/command/diagnosis"
+	signature "github.com/countersign/caddy-countersign/module/diagnosis"
 	"github.com/countersign/caddy-countersign/module/i18n"
+	"github.com/countersign/caddy-countersign/module/message"
+	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
 type differ struct {
@@ -29,7 +32,8 @@ string from the provider's support, without the secret. Either may be "-" for
 standard input.
 
 If they differ it shows the first difference, both sides around it, and its
-likely cause, and the exit status is 1. No keys are needed.`,
+likely cause, and the exit status is 1. No keys are needed. Where they are equal
+and --keys and --ref are given, it says why the signature does not verify.`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error { return in.diff(cmd, args[0], args[1]) },
 	}
@@ -43,7 +47,7 @@ likely cause, and the exit status is 1. No keys are needed.`,
 	return cmd
 }
 
-// errDiffer makes the exit status 1; what differs has been said.
+// errDiffer makes the exit status 1; the difference has been printed.
 var errDiffer = i18n.Errorf("the canonical strings differ")
 
 func (in *differ) diff(cmd *cobra.Command, bodyFile, canonicalFile string) error {
@@ -70,11 +74,11 @@ func (in *differ) diff(cmd *cobra.Command, bodyFile, canonicalFile string) error
 	if err != nil {
 		return err
 	}
-	message, err := diagnosis.Read(s, kind, text)
+	m, err := diagnosis.Read(s, kind, text)
 	if err != nil {
 		return err
 	}
-	ours, err := diagnosis.Canonical(s, message)
+	ours, err := diagnosis.Canonical(s, m)
 	if err != nil {
 		return i18n.Errorf("making the canonical string of the %s: %w", in.as, err)
 	}
@@ -82,18 +86,38 @@ func (in *differ) diff(cmd *cobra.Command, bodyFile, canonicalFile string) error
 	d := diagnosis.Compare(ours, theirs)
 	if d == nil {
 		i18n.Fprintf(out, "equal: %d bytes, SHA-256 %x\n", len(ours), sha256.Sum256(ours))
+		if kind != message.Request && in.keys != "" {
+			return in.signed(cmd, s, m)
+		}
 		return nil
 	}
 	if _, err := io.WriteString(out, report(d, ours, theirs)); err != nil {
 		return err
 	}
-	for _, v := range diagnosis.WouldEqual(recipe, message, theirs) {
+	for _, v := range diagnosis.WouldEqual(recipe, m, theirs) {
 		i18n.Fprintf(out, "would be equal %s\n", v)
 	}
 	return errDiffer
 }
 
-// report is a difference in words.
+// signed prints why the signature of a message does not verify, although the text that
+// was signed is known. The exit status depends only on the text.
+func (in *differ) signed(cmd *cobra.Command, s scheme.Scheme, m *message.Message) error {
+	set, err := in.keySet(cmd.Context(), m)
+	if err != nil {
+		return err
+	}
+	_, failed := diagnosis.Open(s, m, set, in.at(), nil)
+	if failed == nil {
+		return nil
+	}
+	if why := signature.Sentence(s, scheme.Incoming{Message: m, Keys: set, Now: in.at()}, failed); !why.IsZero() {
+		i18n.Fprintf(cmd.OutOrStdout(), "the signature does not verify: %s\n", why)
+	}
+	return nil
+}
+
+// report returns a difference in words.
 func report(d *diagnosis.Difference, ours, theirs []byte) string {
 	var out strings.Builder
 	i18n.Fprintf(&out, "differ at byte %d, ours has %d bytes, theirs has %d", d.At, len(ours), len(theirs))
@@ -114,7 +138,7 @@ func report(d *diagnosis.Difference, ours, theirs []byte) string {
 	return out.String()
 }
 
-// columns is how many columns of a terminal a text takes.
+// columns returns how many columns of a terminal a text takes.
 func columns(text string) int {
 	n := 0
 	for _, r := range text {

@@ -105,7 +105,7 @@ func texts(all ...i18n.Text) map[string]i18n.Text {
 	return named
 }
 
-// shown is what a table has for a word, or the word itself, as for an option's name.
+// shown returns what a table has for a word, or the word itself, as for an option's name.
 func shown(named map[string]i18n.Text, word string) string {
 	if text, ok := named[word]; ok {
 		return text.String()

@@ -11,11 +11,16 @@ import (
 	"github.com/countersign/caddy-countersign/module/command/diagnosis"
 	"github.com/countersign/caddy-countersign/module/command/visible"
 	"github.com/countersign/caddy-countersign/module/i18n"
+	"github.com/countersign/caddy-countersign/module/inspector/recorder"
 	"github.com/countersign/caddy-countersign/module/keys"
 )
 
-// explainer writes what --explain tells, to standard error.
-type explainer struct{ io.Writer }
+// explainer writes the output of --explain to standard error. A secret of the key set is
+// masked wherever a text holds it: one that is sent as a token may be signed as well.
+type explainer struct {
+	io.Writer
+	held *keys.Set
+}
 
 // line writes a line under a name, which labels has in both languages.
 func (e explainer) line(name, format string, args ...any) {
@@ -31,10 +36,14 @@ var labels = texts(
 // canonical shows a canonical string, its length and its digest.
 func (e explainer) canonical(text []byte) {
 	e.line("canonical", "%d bytes, %d characters, SHA-256 %x", len(text), utf8.RuneCount(text), sha256.Sum256(text))
-	fmt.Fprintf(e, "%s\n", visible.Show(text))
+	e.text(text)
 	if n := hidden(text); n > 0 {
 		e.line("warning", "%v of the canonical string cannot be seen or told apart; each stands between ⟨ and ⟩", characters(n))
 	}
+}
+
+func (e explainer) text(text []byte) {
+	fmt.Fprintf(e, "%s\n", visible.Show(recorder.MaskText(text, e.held)))
 }
 
 func hidden(text []byte) int {
@@ -51,17 +60,17 @@ func hidden(text []byte) int {
 func (e explainer) redacted(canonical, redacted []byte) {
 	if !bytes.Equal(canonical, redacted) {
 		e.line("digested", "with the secret in place of {secret}:")
-		fmt.Fprintf(e, "%s\n", visible.Show(redacted))
+		e.text(redacted)
 	}
 }
 
-// set tells which key set was used.
+// set prints which key set was used.
 func (e explainer) set(set *keys.Set) {
 	e.line("key set", "%s, version %s", set.Reference, set.Version)
 }
 
-// keys shows the keys of a set that serve the roles and have one of the
-// fingerprints, or all that serve the roles.
+// keys prints the keys of the roles that have one of the fingerprints, or all keys of
+// the roles.
 func (e explainer) keys(set *keys.Set, fingerprints []string, roles ...keys.Role) {
 	for _, role := range roles {
 		held := set.Info(role)
@@ -78,8 +87,8 @@ func (e explainer) keys(set *keys.Set, fingerprints []string, roles ...keys.Role
 	}
 }
 
-// would names the variations that would have opened a message, and returns how
-// many there are.
+// would prints the variations that would have opened a message, and returns their
+// number.
 func (e explainer) would(what i18n.Text, found []diagnosis.Variation) int {
 	for _, v := range found {
 		fmt.Fprintf(e, "%s %s\n", what, v)

@@ -10,9 +10,9 @@ import (
 	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
-// speaksHelp has a command and those below it show their help, and what is wrong
-// with their flags and arguments, in the language of the terminal or of --lang.
-// Their texts stay English until then: man pages are made of them.
+// speaksHelp makes a command and its subcommands print their help, and errors about
+// flags and arguments, in the language of the terminal or of --lang. Until then their
+// texts are English, because man pages are made of them.
 func speaksHelp(cmd *cobra.Command, speak func() error) {
 	cmd.SetHelpFunc(func(cmd *cobra.Command, args []string) {
 		if err := speak(); err != nil {
@@ -33,7 +33,7 @@ func speaksHelp(cmd *cobra.Command, speak func() error) {
 	checkArguments(cmd, speak)
 }
 
-// flagError is what pflag says of a flag, in every language.
+// flagError returns what pflag says of a flag, in every language.
 func flagError(err error) error {
 	var (
 		unknown *pflag.NotExistError
@@ -53,8 +53,8 @@ func flagError(err error) error {
 	return err
 }
 
-// checkArguments has a command and those below it say what they take where the
-// number of arguments is wrong, and which flags are missing.
+// checkArguments makes a command and its subcommands report their usage if the number
+// of arguments is wrong, and the flags that are missing.
 func checkArguments(cmd *cobra.Command, speak func() error) {
 	for _, sub := range cmd.Commands() {
 		checkArguments(sub, speak)

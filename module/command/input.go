@@ -18,7 +18,7 @@ import (
 	"github.com/countersign/caddy-countersign/module/protocol"
 )
 
-// maxInput is the largest file that is read, in bytes: no provider takes more.
+// maxInput is the largest file that is read, in bytes: no provider accepts more.
 const maxInput = 64 << 20
 
 // input is what the commands on single messages have in common: a scheme with
@@ -34,10 +34,10 @@ type input struct {
 	now       time.Time
 }
 
-// name is the scheme's name.
+// name returns the scheme's name.
 func (in *input) name() string { return in.scheme }
 
-// at is the time that fresh, certificates and {time.…} see.
+// at returns the time that fresh, certificates and {time.…} see.
 func (in *input) at() time.Time {
 	if in.now.IsZero() {
 		return time.Now()
@@ -59,15 +59,24 @@ func (in *input) keyFlags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&in.reference, "ref", "", "the `reference` of the key set; {body.x} in it stands for the member x of the message")
 }
 
-// recipe is the scheme as the flags configure it.
+// readTime reads --at.
+func (in *input) readTime() error {
+	if in.time == "" {
+		return nil
+	}
+	now, err := time.Parse(time.RFC3339, in.time)
+	if err != nil {
+		return i18n.Errorf("--at takes a time as 2026-11-26T10:00:00+08:00, not %q", in.time)
+	}
+	in.now = now
+	return nil
+}
+
+// recipe returns the scheme as the flags configure it.
 func (in *input) recipe() (diagnosis.Recipe, error) {
 	var r diagnosis.Recipe
-	if in.time != "" {
-		now, err := time.Parse(time.RFC3339, in.time)
-		if err != nil {
-			return r, i18n.Errorf("--at takes a time as 2026-11-26T10:00:00+08:00, not %q", in.time)
-		}
-		in.now = now
+	if err := in.readTime(); err != nil {
+		return r, err
 	}
 	if in.recipes != "" {
 		own, err := ReadRecipes(in.recipes)

@@ -36,7 +36,7 @@ is a form is given as the form's body or as the query string.
 An answer whose envelope opens only with the key of its request is "verified,
 not decryptable": it is printed as it came, with a note on standard error.
 
-With --explain the canonical string, its digest and the keys are told on
+With --explain the canonical string, its digest and the keys are printed on
 standard error; and of a message that does not verify, which values of the
 scheme's options, which keys and which charset would have made it verify.`,
 		Args: cobra.MaximumNArgs(1),
@@ -74,8 +74,12 @@ func (in *opener) open(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
+	came := m.Wire
+	if len(came) == 0 {
+		came = []byte(m.Query)
+	}
 
-	e := explainer{cmd.ErrOrStderr()}
+	e := explainer{cmd.ErrOrStderr(), set}
 	opened, failed := diagnosis.Open(s, m, set, in.at(), nil)
 	if in.explain {
 		e.line("scheme", "%s, %v", in.name(), kinds[in.as])
@@ -104,13 +108,13 @@ func (in *opener) open(cmd *cobra.Command, args []string) error {
 	}
 	plain := opened.Body()
 	if d := s.Describe(); kind == message.Notification && !d.Notification.Format.IsJSON() && !opened.Revealed() || plain == nil {
-		plain = text // as the application gets it
+		plain = came // as the application gets it
 	}
 	_, err = cmd.OutOrStdout().Write(plain)
 	return err
 }
 
-// explainFailure shows what did not verify.
+// explainFailure prints the text that did not verify.
 func (in *opener) explainFailure(e explainer, s scheme.Scheme, m *message.Message, set *keys.Set) {
 	e.keys(set, nil, opening...)
 	text, err := diagnosis.Canonical(s, m)
@@ -121,7 +125,8 @@ func (in *opener) explainFailure(e explainer, s scheme.Scheme, m *message.Messag
 	e.canonical(text)
 }
 
-// explainWhy tells what would have made a message verify or decrypt.
+// explainWhy prints the variations with which a message would have verified or
+// decrypted.
 func (in *opener) explainWhy(e explainer, r diagnosis.Recipe, s scheme.Scheme, m *message.Message, set *keys.Set, failed error) {
 	switch scheme.ReasonOf(failed) {
 	case scheme.BadSignature, scheme.NeedsKeys:
@@ -141,7 +146,7 @@ func (in *opener) explainWhy(e explainer, r diagnosis.Recipe, s scheme.Scheme, m
 	}
 }
 
-// causeOf is what a scheme's error keeps for the log, or nil.
+// causeOf returns what a scheme's error keeps for the log, or nil.
 func causeOf(err error) error {
 	if e, ok := errors.AsType[*scheme.Error](err); ok {
 		return e.Cause

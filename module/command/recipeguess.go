@@ -40,7 +40,7 @@ left out. The exit status is 1 if nothing fits; what was searched is printed the
 	return cmd
 }
 
-// errNoFit makes the exit status 1; what was searched has been said.
+// errNoFit makes the exit status 1; the candidates have been printed.
 var errNoFit = i18n.Errorf("no candidate verifies every message")
 
 func (in *input) guess(cmd *cobra.Command, as string, files []string) error {
@@ -58,7 +58,7 @@ func (in *input) guess(cmd *cobra.Command, as string, files []string) error {
 		if err != nil {
 			return i18n.Errorf("%s: %w", file, err)
 		}
-		if !whole { // a body alone tells no method and no path
+		if !whole { // a body alone has no method and no path
 			m.Method, m.Path, m.Status = "", "", 0
 		}
 		messages = append(messages, m)
@@ -90,7 +90,7 @@ func (in *input) guess(cmd *cobra.Command, as string, files []string) error {
 	return nil
 }
 
-// others names what tells the further rules from the first one.
+// others lists the further rules by their differences from the first one.
 func others(fits []guess.Rule) string {
 	var out strings.Builder
 	if len(fits) > 1 {

@@ -1,12 +1,9 @@
 package command
 
 import (
-	"bytes"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/spf13/cobra"
@@ -20,6 +17,15 @@ import (
 // ReadRecipes reads the recipes of a file: recipe blocks alone, or those in the
 // global block of a whole Caddyfile.
 func ReadRecipes(file string) (protocol.Recipes, error) {
+	found, err := parseRecipes(file)
+	if err != nil {
+		return nil, err
+	}
+	return check(found)
+}
+
+// parseRecipes reads the recipes of a file, and does not compile them.
+func parseRecipes(file string) (protocol.Recipes, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, i18n.Errorf("reading the recipes: %w", err)
@@ -28,14 +34,10 @@ func ReadRecipes(file string) (protocol.Recipes, error) {
 	if err == nil && len(blocks) > 0 && len(blocks[0].Keys) == 0 {
 		return recipesOf(file, blocks[0])
 	}
-	found, err := providers.Parse(file, text)
-	if err != nil {
-		return nil, err
-	}
-	return check(found)
+	return providers.Parse(file, text)
 }
 
-// recipesOf are the recipes in the global block of a Caddyfile.
+// recipesOf returns the recipes in the global block of a Caddyfile.
 func recipesOf(file string, global caddyfile.ServerBlock) (protocol.Recipes, error) {
 	found := make(map[string]recipe.Recipe)
 	for _, segment := range global.Segments {
@@ -66,7 +68,7 @@ func recipesOf(file string, global caddyfile.ServerBlock) (protocol.Recipes, err
 	if len(found) == 0 {
 		return nil, i18n.Errorf("%s has no recipe in its global block countersign { … }", file)
 	}
-	return check(found)
+	return found, nil
 }
 
 // check compiles recipes, so that their mistakes are known with their lines.
@@ -110,9 +112,7 @@ func recipeCommand() *cobra.Command {
 }
 
 func listRecipes(cmd *cobra.Command) error {
-	var out bytes.Buffer
-	w := tabwriter.NewWriter(&out, 0, 4, 2, ' ', 0)
-	i18n.Fprintf(w, "NAME\tTITLE\tPROOF\tREQUEST\tANSWER\tNOTIFICATION\n")
+	rows := [][]string{strings.Split(strings.TrimSpace(i18n.Sprintf("NAME\tTITLE\tPROOF\tREQUEST\tANSWER\tNOTIFICATION\n")), "\t")}
 	for _, name := range providers.Names() {
 		r, _ := providers.Find(name)
 		p, err := recipe.Compile(name, r, nil)
@@ -121,26 +121,48 @@ func listRecipes(cmd *cobra.Command) error {
 		}
 		d := p.Describe()
 		proof, _ := p.Proof()
-		parts := []string{"-", "-", "-"}
+		row := []string{name, p.Title(), proof, "-", "-", "-"}
 		if d.Request != nil {
-			parts[0] = d.Request.Part
+			row[3] = shortened(d.Request.Part)
 		}
 		if d.Answer != nil {
-			parts[1] = d.Answer.Part
+			row[4] = shortened(d.Answer.Part)
 		}
 		if d.Notification != nil {
-			parts[2] = d.Notification.Part
+			row[5] = shortened(d.Notification.Part)
 		}
-		for i := range parts {
-			if parts[i] == "" {
-				parts[i] = i18n.Sprintf("(token)")
-			}
-		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", name, p.Title(), proof, strings.Join(slices.Clone(parts), "\t")) //nolint:errcheck // a buffer
+		rows = append(rows, row)
 	}
-	if err := w.Flush(); err != nil {
-		return err
-	}
-	_, err := cmd.OutOrStdout().Write(out.Bytes())
+	_, err := cmd.OutOrStdout().Write([]byte(table(rows)))
 	return err
+}
+
+// shortened returns the members that are signed, of many the first and how many follow,
+// so that a row fits into a line.
+func shortened(part string) string {
+	if part == "" {
+		return i18n.Sprintf("(token)")
+	}
+	if first, rest, many := strings.Cut(part, ","); many && len(part) > 24 {
+		return fmt.Sprintf("%s +%d", first, 1+strings.Count(rest, ","))
+	}
+	return part
+}
+
+// table returns rows whose cells stand below each other, Chinese ones too.
+func table(rows [][]string) string {
+	widths := make([]int, len(rows[0]))
+	for _, row := range rows {
+		for i, cell := range row {
+			widths[i] = max(widths[i], columns(cell))
+		}
+	}
+	var out strings.Builder
+	for _, row := range rows {
+		for i, cell := range row[:len(row)-1] {
+			out.WriteString(cell + strings.Repeat(" ", widths[i]-columns(cell)+2))
+		}
+		out.WriteString(row[len(row)-1] + "\n")
+	}
+	return out.String()
 }

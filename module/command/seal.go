@@ -26,7 +26,7 @@ func sealCommand() *cobra.Command {
 		Long: `Prints a plain request as it would go out to the provider: signed, encrypted,
 and otherwise byte for byte as it came.
 
-With --explain the canonical string, its digest and the keys are told on
+With --explain the canonical string, its digest and the keys are printed on
 standard error.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return in.seal(cmd, args) },
@@ -57,6 +57,9 @@ func (in *input) seal(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
+	if methods := s.Describe().Methods; whole && !slices.Contains(methods, request.Method) {
+		return i18n.Errorf("%s takes no %s; its methods are %s, and the sidecar answers others with 405", in.name(), request.Method, strings.Join(methods, ", "))
+	}
 	set, err := in.keySet(cmd.Context(), request)
 	if err != nil {
 		return err
@@ -68,7 +71,7 @@ func (in *input) seal(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return sealError(err)
 	}
-	e := explainer{cmd.ErrOrStderr()}
+	e := explainer{cmd.ErrOrStderr(), set}
 	if in.explain {
 		e.line("scheme", "%s, request", in.name())
 		e.set(set)
@@ -116,8 +119,8 @@ func writeMessage(w io.Writer, m *message.Message) error {
 	return err
 }
 
-// missingIdentity says that an option that adds a member is not set and the
-// application has not given the member either: the provider would refuse that.
+// missingIdentity warns if an option that adds a member is not set and the application
+// has not given the member either: the provider would refuse the request.
 func (in *input) missingIdentity(e explainer, s scheme.Scheme, m *message.Message) {
 	p, ok := s.(*recipe.Program)
 	if !ok || m.Payload == nil {

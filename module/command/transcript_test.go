@@ -122,7 +122,7 @@ func checkPage(t *testing.T, name string) {
 
 var version = regexp.MustCompile(`(, version |，版本 )\S+`)
 
-// settled is an output without what differs from run to run: the version of a
+// settled returns an output without what differs from run to run: the version of a
 // key set is the time of its files.
 func settled(output string) string { return version.ReplaceAllString(output, "${1}…") }
 

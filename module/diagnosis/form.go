@@ -3,79 +3,238 @@ package diagnosis
 import (
 	"encoding/base64"
 	"encoding/hex"
-	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/countersign/caddy-countersign/module/algorithm"
 	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
-var (
-	hexText = regexp.MustCompile(`^(?:[0-9a-fA-F]{2})+$`)
-	twice   = regexp.MustCompile(`(?i)%2[BF]|%3D`)
-	wrapped = regexp.MustCompile(`^[\s"']|[\s"']$`)
-	urlSafe = regexp.MustCompile(`^[A-Za-z0-9_-]+=*$`)
-)
+var hexText = regexp.MustCompile(`^(?:[0-9a-fA-F]{2})+$`)
 
-// malformed says what is wrong with the text of a signature that does not decode.
+// malformed returns what is wrong with the text of a signature that does not decode.
 func (d *examination) malformed(value string) i18n.Text {
-	isHex := strings.HasPrefix(d.signature.Encoding.Name(), "hex")
-	compact := strings.TrimRight(value, "=")
-	switch {
-	case twice.MatchString(value):
-		text, err := url.PathUnescape(value)
-		if err != nil {
-			text = value
+	text, found := value, []i18n.Text(nil)
+	for range maxRepairs {
+		if d.decodes(text) {
+			break
 		}
-		return i18n.T("the signature is escaped twice: it still has %%2B, %%2F or %%3D in it%s", d.otherwise(text))
-	case isHex && !hexText.MatchString(value):
-		return i18n.T("the signature is not hexadecimal, which the recipe expects; it may be Base64")
-	case wrapped.MatchString(value):
-		return i18n.T("the signature has blanks, line breaks or quotes around it%s", d.otherwise(strings.Trim(value, " \t\r\n\"'")))
-	case strings.Contains(value, " "):
-		return i18n.T("the signature has a blank where Base64 has a +: the sender did not escape it as %%2B%s", d.otherwise(strings.ReplaceAll(value, " ", "+")))
-	case strings.ContainsAny(value, "-_") && urlSafe.MatchString(value):
-		return i18n.T("the signature is in the URL-safe alphabet: the recipe needs base64url%s", d.otherwise(padded(strings.NewReplacer("-", "+", "_", "/").Replace(compact))))
-	case len(value)%4 != 0 && decodes(compact):
-		return i18n.T("the signature has lost its padding (=)%s", d.otherwise(padded(compact)))
+		next, words := d.repair(text)
+		if words.IsZero() {
+			break
+		}
+		text, found = next, append(found, words)
 	}
-	return i18n.T("the signature is not %s, which the recipe expects", d.signature.Encoding.Name())
+	switch other := d.otherAlphabet(text); {
+	case d.decodes(text):
+		if words := d.otherEncoding(text); !words.IsZero() {
+			found = append(found, words)
+		} else {
+			found = append(found, d.otherwise(text))
+		}
+	case !other.IsZero():
+		found = append(found, other)
+	default:
+		if words := d.oneCase(text); !words.IsZero() {
+			found = append(found, words)
+		} else if words := d.tooShort(text); !words.IsZero() {
+			found = append(found, words)
+		} else if words := foreign(text); !words.IsZero() && len(found) == 0 {
+			found = append(found, i18n.T("the signature is not %s, which the recipe expects%s", d.signature.Encoding.Name(), words))
+		}
+	}
+	if len(found) == 0 {
+		return i18n.T("the signature is not %s, which the recipe expects", d.signature.Encoding.Name())
+	}
+	return joined(found)
 }
 
-// otherwise says whether the signature verifies once its text is mended.
+// joined makes one sentence of what was found.
+func joined(found []i18n.Text) i18n.Text {
+	var out i18n.Text
+	for _, t := range found {
+		switch {
+		case t.IsZero():
+		case out.IsZero():
+			out = t
+		case strings.HasPrefix(t.In(i18n.English), ";"):
+			out = i18n.Join(out, t)
+		default:
+			out = i18n.T("%s, and %s", out, t)
+		}
+	}
+	return out
+}
+
+func (d *examination) decodes(text string) bool {
+	raw, err := d.signature.Encoding.Decode([]byte(text))
+	return err == nil && len(raw) > 0
+}
+
+// otherwise returns a sentence that says whether the signature verifies after its text
+// was repaired.
 func (d *examination) otherwise(text string) i18n.Text {
 	raw, err := d.signature.Encoding.Decode([]byte(text))
-	if err != nil || len(raw) == 0 || !d.budget.spend(len(d.signature.Text.Canonical)) || d.signature.Certificate != nil {
+	if err != nil || len(raw) == 0 {
 		return i18n.Text{}
 	}
-	if d.verifies(raw) {
-		return i18n.T("; apart from that it is right")
+	return d.right(raw)
+}
+
+// right returns a sentence that says whether a repaired signature verifies.
+func (d *examination) right(raw []byte) i18n.Text {
+	if d.signature.Certificate != nil || !d.budget.spend(len(d.signature.Text.Canonical)) || !d.verifies(raw) {
+		return i18n.Text{}
+	}
+	return i18n.T("; apart from that it is right")
+}
+
+func (d *examination) isHex() bool { return strings.HasPrefix(d.signature.Encoding.Name(), "hex") }
+
+// otherAlphabet finds Base64 where hexadecimal is expected.
+func (d *examination) otherAlphabet(text string) i18n.Text {
+	if !d.isHex() {
+		return i18n.Text{}
+	}
+	words := i18n.T("the signature is not hexadecimal, which the recipe expects; it may be Base64")
+	if strings.Trim(text, "0123456789abcdefABCDEF") == "" {
+		return i18n.T("the signature is hexadecimal with an odd number of digits: one was lost or added")
+	}
+	raw, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(text, "="))
+	if err != nil {
+		return words
+	}
+	if under, how := again(raw); how != nil {
+		return i18n.Join(i18n.T("the signature is encoded twice: under the %s there is %s", "Base64", how), d.right(under))
+	}
+	return i18n.Join(words, d.right(raw))
+}
+
+// otherEncoding finds a text that decodes, but was written in another way than it is
+// read: 64 hexadecimal digits are Base64 as well.
+func (d *examination) otherEncoding(value string) i18n.Text {
+	name := d.signature.Encoding.Name()
+	raw, err := d.signature.Encoding.Decode([]byte(value))
+	if err != nil {
+		return i18n.Text{}
+	}
+	if !d.isHex() && len(value) >= 32 && hexText.MatchString(value) {
+		under, err := hex.DecodeString(value)
+		if err != nil {
+			return i18n.Text{}
+		}
+		return i18n.Join(i18n.T("the signature is hexadecimal, and the recipe expects %s", name), d.right(under))
+	}
+	if under, how := again(raw); how != nil && !slices.Contains(d.sizes(), len(raw)) {
+		return i18n.Join(i18n.T("the signature is encoded twice: under the %s there is %s", name, how), d.right(under))
+	}
+	return d.oneCase(value)
+}
+
+// oneCase finds Base64 of which every letter was changed.
+func (d *examination) oneCase(value string) i18n.Text {
+	if d.isHex() || len(value) < 40 || strings.Trim(value, alphabet) != "" {
+		return i18n.Text{}
+	}
+	switch value {
+	case strings.ToLower(value):
+		return i18n.T("the signature has no upper-case letter: it was changed to lower case, and Base64 tells them apart")
+	case strings.ToUpper(value):
+		return i18n.T("the signature has no lower-case letter: it was changed to upper case, and Base64 tells them apart")
 	}
 	return i18n.Text{}
 }
 
-// otherEncoding finds a text that decodes, but in another encoding than it was
-// written in: 64 hexadecimal digits are Base64 as well.
-func (d *examination) otherEncoding(value string) i18n.Text {
-	name := d.signature.Encoding.Name()
-	if strings.HasPrefix(name, "hex") || len(value) < 32 || !hexText.MatchString(value) {
-		return i18n.Text{}
+// again finds the text of a signature in the decoded bytes: the signature was encoded
+// twice.
+func again(raw []byte) (under []byte, how any) {
+	text := strings.TrimSpace(string(raw))
+	if len(text) < 24 {
+		return nil, nil
 	}
-	text, err := hex.DecodeString(value)
+	if hexText.MatchString(text) {
+		under, err := hex.DecodeString(text)
+		if err != nil {
+			return nil, nil
+		}
+		return under, i18n.T("hexadecimal")
+	}
+	under, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(text, "="))
 	if err != nil {
+		return nil, nil
+	}
+	return under, "Base64"
+}
+
+// sizes returns the possible lengths of a signature in bytes, or nil if they are not known.
+func (d *examination) sizes() []int {
+	var out []int
+	s := d.signature
+	if s.Certificate != nil {
+		return nil
+	}
+	if s.Algorithm.Kind() != algorithm.Public {
+		return []int{len(s.Algorithm.Sum([]byte("k"), nil))}
+	}
+	for _, key := range d.in.Keys.VerifyKeys(s.Key) {
+		if key.RSA == nil {
+			return nil
+		}
+		out = append(out, key.RSA.Size())
+	}
+	return out
+}
+
+// short is by how many characters a text is shorter than a signature of the smallest
+// key, or 0.
+func (d *examination) short(text string) int {
+	sizes := d.sizes()
+	if len(sizes) == 0 {
+		return 0
+	}
+	length := (slices.Min(sizes)*8 + 5) / 6
+	if d.isHex() {
+		length = slices.Min(sizes) * 2
+	}
+	return max(0, length-len(strings.TrimRight(text, "=")))
+}
+
+// tooShort says why characters may be missing. That a signature of RSA has no + in it
+// by chance is rare.
+func (d *examination) tooShort(text string) i18n.Text {
+	missing := d.short(text)
+	switch {
+	case missing == 0 || strings.Trim(text, alphabet) != "":
 		return i18n.Text{}
+	case d.isHex():
+		return i18n.T("the signature is %d characters too short: it was cut off", missing)
+	case missing == 1 && d.names:
+		if with := d.inserted(text); !with.IsZero() {
+			return with
+		}
 	}
-	words := i18n.T("the signature is hexadecimal, and the recipe expects %s", name)
-	if d.signature.Algorithm.Kind() == algorithm.Public && d.signature.Certificate == nil && d.budget.spend(len(d.signature.Text.Canonical)) && d.verifies(text) {
-		words = i18n.Join(words, i18n.T("; apart from that it is right"))
+	if strings.Contains(text, "+") || missing > 24 {
+		return i18n.T("the signature is %d characters too short: it was cut off, or a + in it was lost", missing)
 	}
-	return words
+	return i18n.T("the signature is %d characters too short and has no + in it: each + was lost on the way, as where it becomes a blank in a form and blanks are removed", missing)
+}
+
+const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_="
+
+// inserted tries each place at which one + can have been lost.
+func (d *examination) inserted(text string) i18n.Text {
+	compact := strings.TrimRight(text, "=")
+	all := budget(2 * len(compact) * (publicKey + len(d.signature.Text.Canonical)))
+	other := *d
+	other.budget = &all
+	for i := range len(compact) + 1 {
+		raw, err := base64.RawStdEncoding.DecodeString(compact[:i] + "+" + compact[i:])
+		if err == nil && other.verifies(raw) {
+			return i18n.T("the signature has lost a +, which was not escaped as %%2B; apart from that it is right")
+		}
+	}
+	return i18n.Text{}
 }
 
 func padded(text string) string { return text + strings.Repeat("=", (4-len(text)%4)%4) }
-
-func decodes(text string) bool {
-	_, err := base64.RawStdEncoding.DecodeString(text)
-	return err == nil
-}

@@ -27,8 +27,8 @@ const (
 	maxMembers = 1000 // of a message that are looked at
 )
 
-// variants are our text and those that differ from it as providers differ from
-// their documentation, until the budget is spent.
+// variants returns our text, and then the variants of it by which providers differ from
+// their documentation, until the budget is used up.
 func (d *examination) variants() iter.Seq[variant] {
 	return func(yield func(variant) bool) {
 		text := d.signature.Text.Canonical
@@ -44,18 +44,22 @@ func (d *examination) variants() iter.Seq[variant] {
 			}
 		}
 		pieces := strings.SplitN(string(text), "&", maxPieces+2)
-		if len(pieces) > maxPieces || !strings.Contains(pieces[0], "=") {
-			return
+		if len(pieces) <= maxPieces && strings.Contains(pieces[0], "=") {
+			for v := range d.rearranged(pieces) {
+				if !next([]byte(v.text), v.words) {
+					return
+				}
+			}
 		}
-		for v := range d.rearranged(pieces) {
-			if !next([]byte(v.text), v.words) {
+		for v := range d.unusual(text) {
+			if !next(v.text, v.words) {
 				return
 			}
 		}
 	}
 }
 
-// whole are the variants of a text of any kind.
+// whole returns the variants of a text of any kind.
 func whole(text []byte) iter.Seq[variant] {
 	return func(yield func(variant) bool) {
 		if gbk, err := encoding.ReplaceUnsupported(simplifiedchinese.GBK.NewEncoder()).Bytes(text); err == nil && !bytes.Equal(gbk, text) {
@@ -90,7 +94,7 @@ type textVariant struct {
 	words i18n.Text
 }
 
-// rearranged are the variants of name=value pieces that are joined with &.
+// rearranged returns the variants of name=value pieces that are joined with &.
 func (d *examination) rearranged(pieces []string) iter.Seq[textVariant] {
 	return func(yield func(textVariant) bool) {
 		end := ""
@@ -141,13 +145,32 @@ func (d *examination) rearranged(pieces []string) iter.Seq[textVariant] {
 		if len(empty) > 1 && !next(inserted(pieces, empty...), i18n.T("with its empty members")) {
 			return
 		}
-		if len(added) > 1 {
-			next(inserted(pieces, added...), i18n.T("with every member but the signature"))
+		if len(added) > 1 && !next(inserted(pieces, added...), i18n.T("with every member but the signature")) {
+			return
+		}
+		if nulls := d.nulls(pieces); len(nulls) > 0 && !next(inserted(pieces, nulls...), i18n.T("with null for members that are null")) {
+			return
+		}
+		for v := range joinedOtherwise(pieces, end) {
+			if !yield(v) {
+				return
+			}
+		}
+		own := d.signature.Where[strings.LastIndexByte(d.signature.Where, '.')+1:] + "="
+		if !next(inserted(pieces, own), i18n.T("with its own signature as an empty member")) || !next(slices.Concat(pieces, []string{own}), i18n.T("with its own signature as an empty member")) {
+			return
+		}
+		for i := 1; i < len(pieces); i++ {
+			swapped := slices.Clone(pieces)
+			swapped[i-1], swapped[i] = swapped[i], swapped[i-1]
+			if !next(swapped, i18n.T("with part %d of %d before the one in front of it", i+1, len(pieces))) {
+				return
+			}
 		}
 	}
 }
 
-// leftOut are the members beside those that are signed, as pieces, without the
+// leftOut returns the members beside those that are signed, as pieces, without the
 // signature itself.
 func (d *examination) leftOut(pieces []string) []string {
 	var out []string
@@ -165,7 +188,19 @@ func (d *examination) leftOut(pieces []string) []string {
 	return out
 }
 
-// members are those of the object that is signed.
+// nulls returns the members that are null, as Java writes them.
+func (d *examination) nulls(pieces []string) []string {
+	var out []string
+	for _, m := range d.members() {
+		name := string(m.Name())
+		if m.IsNull() && len(out) < maxPieces && !slices.ContainsFunc(pieces, func(p string) bool { return strings.HasPrefix(p, name+"=") }) {
+			out = append(out, name+"=null")
+		}
+	}
+	return out
+}
+
+// members returns those of the object that is signed.
 func (d *examination) members() []body.Member {
 	tree := d.in.Message.Payload
 	if path, err := body.ParsePath(d.signature.Part); tree != nil && err == nil && d.signature.Part != "*" && !strings.Contains(d.signature.Part, ",") {
@@ -205,7 +240,7 @@ func (d *examination) orders() []order {
 	}
 }
 
-// inserted is a sorted list of pieces with further ones.
+// inserted returns a sorted list of pieces with further ones.
 func inserted(pieces []string, more ...string) []string {
 	all := slices.Concat(pieces, more)
 	slices.SortStableFunc(all, func(a, b string) int {
@@ -216,8 +251,8 @@ func inserted(pieces []string, more ...string) []string {
 	return all
 }
 
-// sumOf reports whether a digest or MAC is that of a variant, and says with which
-// secret if that is another one than the recipe's.
+// sumOf reports whether a digest or MAC is that of a variant, and names the secret if
+// it is not the recipe's.
 func (d *examination) sumOf(raw []byte, v variant) (words i18n.Text, ok bool) {
 	s := d.signature
 	for _, secret := range d.in.Keys.Secrets(s.Key) {
@@ -254,7 +289,7 @@ func (d *examination) sumOf(raw []byte, v variant) (words i18n.Text, ok bool) {
 	return i18n.Text{}, false
 }
 
-// with is a variant of the canonical string with the secret where the recipe puts
+// with returns a variant of the canonical string with the secret where the recipe puts
 // it: behind the string. Elsewhere only the text as it is can be made.
 func (d *examination) with(text []byte, secret *keys.Secret) ([]byte, bool) {
 	s := d.signature
@@ -267,13 +302,13 @@ func (d *examination) with(text []byte, secret *keys.Secret) ([]byte, bool) {
 		}
 		return d.in.Keys.NamedSecret(name)
 	}
-	if bytes.Equal(text, s.Text.Canonical) {
-		made, err := s.Text.With(secrets)
-		return made, err == nil
-	}
-	made, err := s.Text.With(secrets)
+	made, tail, err := s.Text.With(secrets)
 	if err != nil {
 		return nil, false
+	}
+	made = slices.Concat(made, tail)
+	if bytes.Equal(text, s.Text.Canonical) {
+		return made, true
 	}
 	end, ok := bytes.CutPrefix(made, s.Text.Canonical)
 	return slices.Concat(text, end), ok

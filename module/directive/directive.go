@@ -1,5 +1,5 @@
-// Package directive reads what the directives of the sidecar have in common.
-// Every mistake names its file and line.
+// Package directive parses the options that the directives of the sidecar have in
+// common. Every error names the file and line.
 package directive
 
 import (
@@ -83,19 +83,29 @@ func Size(d *caddyfile.Dispenser, option string, target *int64) error {
 	return nil
 }
 
-// Where is the place of the current token, as file:line.
+// Where returns the place of the current token, as file:line.
 func Where(d *caddyfile.Dispenser) string { return fmt.Sprintf("%s:%d", d.File(), d.Line()) }
 
-// At makes errors name the place where the dispenser stands now.
+// At returns a function that adds the current file and line of the dispenser to an
+// error. The function returns nil for nil.
 func At(d *caddyfile.Dispenser) func(error) error {
 	place := Where(d)
-	return func(err error) error { return i18n.Errorf("%w, at %s", err, place) }
+	return func(err error) error { return WithPlace(err, place) }
 }
 
-// Option is an option that takes its arguments.
+// WithPlace adds a place, as file:line, to an error. It returns err itself if err is nil
+// or place is "".
+func WithPlace(err error, place string) error {
+	if err == nil || place == "" {
+		return err
+	}
+	return i18n.Errorf("%w, at %s", err, place)
+}
+
+// Option parses the arguments of an option.
 type Option func(args []string) error
 
-// Enum is an option that takes one of the values.
+// Enum returns an option that takes one of the values.
 func Enum(name string, target *string, values ...string) Option {
 	return func(args []string) error {
 		if len(args) != 1 {
@@ -109,7 +119,7 @@ func Enum(name string, target *string, values ...string) Option {
 	}
 }
 
-// Take has an option take its arguments.
+// Take parses the remaining arguments of the line with an option.
 func Take(d *caddyfile.Dispenser, o Option) error {
 	if err := o(d.RemainingArgs()); err != nil {
 		return d.WrapErr(err)
@@ -117,7 +127,7 @@ func Take(d *caddyfile.Dispenser, o Option) error {
 	return nil
 }
 
-// List is an option that takes one or more texts.
+// List returns an option that takes one or more texts.
 func List(name string, target *[]string) Option {
 	return func(args []string) error {
 		if len(args) == 0 {

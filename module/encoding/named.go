@@ -3,14 +3,14 @@ package encoding
 import (
 	"encoding/base64"
 	"encoding/hex"
-	"errors"
-	"fmt"
 	"net/url"
 	"strings"
+
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // ErrBase64URL says that a text is not url-safe Base64.
-var ErrBase64URL = errors.New("not url-safe Base64")
+var ErrBase64URL = i18n.Errorf("not url-safe Base64")
 
 // Encoding writes bytes as text and reads them back, as a recipe names it. The
 // zero value is not usable.
@@ -26,12 +26,14 @@ var encodings = []Encoding{
 	{"base64", EncodeBase64, DecodeBase64[string]},
 	{"base64url", base64.RawURLEncoding.EncodeToString, decodeBase64URL},
 	{"base64-percent", encodePercent, decodePercent},
+	{"base64-any", base64.RawURLEncoding.EncodeToString, decodeAnyBase64},
 }
 
 // Named returns the encoding of a name: hex and hex-upper, which read either
 // case; base64, see [DecodeBase64]; base64url (RFC 4648, 5), which is written
-// without padding and read with it or without; and base64-percent, Base64 whose + /
-// and = are percent-encoded.
+// without padding and read with it or without; base64-percent, Base64 whose + / and =
+// are percent-encoded; and base64-any, which is written as base64url and read as
+// base64url or base64, for providers that send either.
 func Named(name string) (Encoding, error) {
 	names := make([]string, len(encodings))
 	for i, e := range encodings {
@@ -40,7 +42,7 @@ func Named(name string) (Encoding, error) {
 		}
 		names[i] = e.name
 	}
-	return Encoding{}, fmt.Errorf("unknown encoding %q: write one of %s", name, strings.Join(names, ", "))
+	return Encoding{}, i18n.Errorf("unknown encoding %q: write one of %s", name, strings.Join(names, ", "))
 }
 
 // Name returns the name by which a recipe calls the encoding.
@@ -87,4 +89,11 @@ func decodePercent(text string) ([]byte, error) {
 		return nil, ErrBase64
 	}
 	return out, nil
+}
+
+func decodeAnyBase64(text string) ([]byte, error) {
+	if out, err := decodeBase64URL(text); err == nil {
+		return out, nil
+	}
+	return DecodeBase64(text)
 }

@@ -7,6 +7,22 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// base64-any reads both alphabets, and one text in one of them.
+func TestAnyBase64(t *testing.T) {
+	e, err := Named("base64-any")
+	require.NoError(t, err)
+	assert.Equal(t, "-_-_AA", e.Encode([]byte("\xfb\xff\xbf\x00")))
+	for _, text := range []string{"-_-_AA", "-_-_AA==", "+/+/AA=="} {
+		got, err := e.Decode([]byte(text))
+		require.NoError(t, err, text)
+		assert.Equal(t, "\xfb\xff\xbf\x00", string(got))
+	}
+	for _, text := range []string{"-_+/AA==", "+/+/AA", "-_-_AB==", "+/+/AB==", "-_-_ AA"} {
+		_, err := e.Decode([]byte(text))
+		assert.Error(t, err, text)
+	}
+}
+
 func TestNamed(t *testing.T) {
 	data := []byte{0xfb, 0xff, 0xbf, 0xab}
 	for name, c := range map[string]struct {
@@ -41,7 +57,7 @@ func TestNamed(t *testing.T) {
 		assert.Empty(t, empty)
 	}
 	_, err := Named("base32")
-	assert.EqualError(t, err, `unknown encoding "base32": write one of hex, hex-upper, base64, base64url, base64-percent`)
+	assert.EqualError(t, err, `unknown encoding "base32": write one of hex, hex-upper, base64, base64url, base64-percent, base64-any`)
 }
 
 // One byte string has one text, but for padding, line breaks and case.

@@ -4,10 +4,10 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/rand"
-	"errors"
-	"fmt"
 
 	"github.com/emmansun/gmsm/sm2"
+
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // Order says how the parts of an SM2 ciphertext are put together: C1 is a point
@@ -25,7 +25,7 @@ const (
 
 // ErrDecrypt is the one error for an SM2 ciphertext that does not decrypt,
 // whatever the cause.
-var ErrDecrypt = errors.New("the SM2 ciphertext does not decrypt")
+var ErrDecrypt = i18n.Errorf("the SM2 ciphertext does not decrypt")
 
 // Encrypt encrypts text, which must not be empty, for the owner of public. C1
 // is written as 65 bytes, the first of them 04.
@@ -34,7 +34,7 @@ func Encrypt(public *ecdsa.PublicKey, text []byte, order Order) ([]byte, error) 
 		return nil, errNotSM2
 	}
 	if len(text) == 0 {
-		return nil, errors.New("SM2 cannot encrypt an empty text")
+		return nil, i18n.Errorf("SM2 cannot encrypt an empty text")
 	}
 	switch order {
 	case C1C3C2:
@@ -44,18 +44,22 @@ func Encrypt(public *ecdsa.PublicKey, text []byte, order Order) ([]byte, error) 
 	case ASN1:
 		return sm2.EncryptASN1(rand.Reader, public, text)
 	}
-	return nil, fmt.Errorf("unknown order %q: write c1c3c2, c1c2c3 or asn1", order)
+	return nil, i18n.Errorf("unknown order %q: write c1c3c2, c1c2c3 or asn1", order)
 }
 
 // Decrypt decrypts what [Encrypt] makes. Under each order a ciphertext that is
-// an ASN.1 sequence is read as [ASN1]: no point begins with that byte. C1 must
-// be a point on the curve, and C3 must fit. The error is [ErrDecrypt].
+// an ASN.1 sequence is read as [ASN1]: no point begins with that byte. Some programs
+// leave out the 04 before C1; C3 tells which it is. C1 must be a point on the curve,
+// and C3 must fit. The error is [ErrDecrypt].
 func Decrypt(key crypto.Decrypter, ciphertext []byte, order Order) ([]byte, error) {
 	opts := sm2.NewPlainDecrypterOpts(sm2.C1C3C2)
 	if order == C1C2C3 {
 		opts = sm2.NewPlainDecrypterOpts(sm2.C1C2C3)
 	}
 	text, err := key.Decrypt(rand.Reader, ciphertext, opts)
+	if err != nil {
+		text, err = key.Decrypt(rand.Reader, append([]byte{4}, ciphertext...), opts)
+	}
 	if err != nil || len(text) == 0 {
 		return nil, ErrDecrypt
 	}

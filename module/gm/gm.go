@@ -2,11 +2,11 @@
 // come from: SM2 signatures and encryption (GB/T 32918), SM3 digests
 // (GB/T 32905) and the SM4 block cipher (GB/T 32907).
 //
-// The cryptography is github.com/emmansun/gmsm; this package decides which
-// encodings are read and written, and hands out types of the standard library,
-// so that the library behind it can be replaced. An SM2 public key is an
-// *[ecdsa.PublicKey] on the curve sm2p256v1: use [IsPublicKey] to tell it from
-// a key on one of NIST's curves, and never give it to crypto/ecdsa.
+// The cryptography is github.com/emmansun/gmsm; this package decides which encodings
+// are read and written, and hands out types of the standard library, so that the
+// library behind it can be replaced. An SM2 public key is an *[ecdsa.PublicKey] on the
+// curve sm2p256v1: use [IsPublicKey] to distinguish it from a key on one of NIST's
+// curves, and never give it to crypto/ecdsa.
 package gm
 
 import (

@@ -10,16 +10,16 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/pem"
-	"errors"
-	"fmt"
 	"math/big"
 
 	"github.com/emmansun/gmsm/cfca"
 	"github.com/emmansun/gmsm/sm2"
 	"github.com/emmansun/gmsm/smx509"
+
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
-var errNotSM2 = errors.New("not an SM2 key")
+var errNotSM2 = i18n.Errorf("not an SM2 key")
 
 // PrivateKey is an SM2 private key: [Sign] and [Decrypt] take it.
 type PrivateKey interface {
@@ -48,11 +48,11 @@ func ParsePrivateKey(data []byte) (PrivateKey, error) {
 		if found, ok := key.(*sm2.PrivateKey); ok {
 			return privateKey(found.D)
 		}
-		return nil, fmt.Errorf("%w: the PKCS #8 holds a %T", errNotSM2, key)
+		return nil, i18n.Errorf("%w: the PKCS #8 holds a %T", errNotSM2, key)
 	}
 	key, err := smx509.ParseSM2PrivateKey(data)
 	if err != nil {
-		return nil, fmt.Errorf("%w: neither PKCS #8 nor SEC 1 nor 32 bytes", errNotSM2)
+		return nil, i18n.Errorf("%w: neither PKCS #8 nor SEC 1 nor 32 bytes", errNotSM2)
 	}
 	return privateKey(key.D)
 }
@@ -60,11 +60,11 @@ func ParsePrivateKey(data []byte) (PrivateKey, error) {
 // privateKey makes the key of a number, and so checks it: smx509 does not.
 func privateKey(d *big.Int) (PrivateKey, error) {
 	if d.BitLen() > 8*scalarSize {
-		return nil, fmt.Errorf("%w: the number is too large", errNotSM2)
+		return nil, i18n.Errorf("%w: the number is too large", errNotSM2)
 	}
 	key, err := sm2.NewPrivateKeyFromInt(d)
 	if err != nil {
-		return nil, fmt.Errorf("%w: the number is not in [1, n-2]", errNotSM2)
+		return nil, i18n.Errorf("%w: the number is not in [1, n-2]", errNotSM2)
 	}
 	return key, nil
 }
@@ -80,25 +80,25 @@ func ParsePublicKey(data []byte) (*ecdsa.PublicKey, error) {
 	case 1 + 2*scalarSize:
 		key, err := sm2.NewPublicKey(data)
 		if err != nil {
-			return nil, fmt.Errorf("%w: not a point on the curve", errNotSM2)
+			return nil, i18n.Errorf("%w: not a point on the curve", errNotSM2)
 		}
 		return key, nil
 	}
 	key, err := smx509.ParsePKIXPublicKey(data)
 	if err != nil {
-		return nil, fmt.Errorf("%w: neither SPKI nor a point of 64 or 65 bytes", errNotSM2)
+		return nil, i18n.Errorf("%w: neither SPKI nor a point of 64 or 65 bytes", errNotSM2)
 	}
 	return publicKey(key)
 }
 
 func publicKey(key any) (*ecdsa.PublicKey, error) {
 	if !IsPublicKey(key) {
-		return nil, fmt.Errorf("%w: it is a %T", errNotSM2, key)
+		return nil, i18n.Errorf("%w: it is a %T", errNotSM2, key)
 	}
 	return key.(*ecdsa.PublicKey), nil
 }
 
-// plain takes the PEM or the hexadecimal of one of the sizes off.
+// plain decodes PEM, or hexadecimal of one of the sizes in bytes.
 func plain(data []byte, sizes ...int) []byte {
 	for rest := data; ; {
 		var block *pem.Block
@@ -169,7 +169,7 @@ func ParseCFCA(data, password []byte) (key PrivateKey, certificate *Certificate,
 	return key, certificate, nil
 }
 
-var errCFCA = errors.New("not a .sm2 file of CFCA, or not its password")
+var errCFCA = i18n.Errorf("not a .sm2 file of CFCA, or not its password")
 
 // IsCFCA reports whether data, in DER, looks like a .sm2 file of CFCA: such a
 // file needs a password.

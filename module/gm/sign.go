@@ -6,11 +6,11 @@ import (
 	"crypto/ecdsa"
 	"crypto/rand"
 	"encoding/asn1"
-	"errors"
-	"fmt"
 	"math/big"
 
 	"github.com/emmansun/gmsm/sm2"
+
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // DefaultUID is the user id that enters an SM2 signature where none is agreed
@@ -20,7 +20,7 @@ const DefaultUID = "1234567812345678"
 // scalarSize is the length of r, s, a coordinate or a private key, in bytes.
 const scalarSize = 32
 
-var errSignature = errors.New("not an SM2 signature")
+var errSignature = i18n.Errorf("not an SM2 signature")
 
 // Digest returns what an SM2 signature signs: SM3 over the digest of uid, curve
 // and public key, and the text (GB/T 32918.2, 5.5). An empty uid is
@@ -46,7 +46,7 @@ func Sign(key crypto.Signer, uid, text []byte) ([]byte, error) {
 	}
 	digest, err := Digest(public, uid, text)
 	if err != nil {
-		return nil, fmt.Errorf("making the digest: %w", err)
+		return nil, i18n.Errorf("making the digest: %w", err)
 	}
 	return key.Sign(rand.Reader, digest, crypto.Hash(0))
 }

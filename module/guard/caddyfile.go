@@ -12,7 +12,7 @@ import (
 	"github.com/countersign/caddy-countersign/module/stores"
 )
 
-// Words are the options that UnmarshalLine reads.
+// Words returns the options that UnmarshalLine reads.
 func Words() []string { return []string{"allow", "require", "limit", "budget", "unique", "guard"} }
 
 // UnmarshalLine reads the option that the dispenser stands on and reports whether

@@ -2,13 +2,12 @@
 // for whom, how much, and no order twice. It reads the message as the application
 // sent it, so that what a scheme encrypts or wraps is seen in plain.
 //
-// Rules are decided in the order of the lines. What a rule cannot read it
-// refuses: a missing member, an amount that is no plain decimal, a store that
-// does not answer.
+// Rules are decided in the order of the lines. A rule refuses what it cannot decide: a
+// missing member, an amount that is not a plain decimal, a store that does not answer.
 //
-// A budget is a sliding window, counted in 64 parts: an amount counts for the
-// window at least and for a 32nd of it more at most. So the sum is exceeded in no
-// window of that length, wherever it begins.
+// A budget is a sliding window, counted in 64 parts: an amount counts for at least the
+// window, and for at most a 32nd of it longer. So no window of that length, wherever it
+// begins, has more than the sum.
 package guard
 
 import (
@@ -42,26 +41,27 @@ type Guard struct {
 // Rule is one rule. Exactly one of its members allow, require, limit, budget and
 // unique is set.
 type Rule struct {
-	// Which methods and paths pass.
+	// The methods and paths that pass. Default: no rule of this kind.
 	Allow Allow `json:"allow,omitempty"`
 
-	// Which values a member may have.
+	// The values that a member may have. Default: no rule of this kind.
 	Require *Require `json:"require,omitempty"`
 
-	// How large an amount may be.
+	// The largest amount that passes. Default: no rule of this kind.
 	Limit *Limit `json:"limit,omitempty"`
 
-	// How much may be spent in a window.
+	// The largest sum of amounts in a sliding window. Default: no rule of this kind.
 	Budget *Budget `json:"budget,omitempty"`
 
-	// What makes an order, which is sent once.
+	// The members that identify an order; each order passes once. Default: no rule of
+	// this kind.
 	Unique *Unique `json:"unique,omitempty"`
 
-	// Where the rule stands in the Caddyfile, as file:line.
+	// The place of the rule in the Caddyfile, as file:line, for errors. Default: none.
 	Line string `json:"line,omitempty"`
 }
 
-// Input is what the rules look at.
+// Input is the request that the rules decide on.
 type Input struct {
 	Method  string
 	Path    string       // as it will leave, escaped, without the query
@@ -71,7 +71,7 @@ type Input struct {
 	ID      string       // of the exchange, which first_id names later
 }
 
-// Reason is why a rule refuses; the problem's reason.
+// Reason is why a rule refuses: the reason of the problem that the client gets.
 type Reason string
 
 // The reasons.
@@ -83,7 +83,7 @@ const (
 	StoreUnavailable Reason = "store_unavailable"
 )
 
-// Refusal says why a request is refused. It holds no value of the message.
+// Refusal is the refusal of a request by a rule. It holds no value of the message.
 type Refusal struct {
 	Reason       Reason
 	Rule         string // allow, require, limit, budget or unique
@@ -94,12 +94,13 @@ type Refusal struct {
 	Err          error  // of the store, with StoreUnavailable
 }
 
-// NotSent is the outcome that gives a reservation back.
+// NotSent is the outcome with which Done gives a reservation back.
 const NotSent = "not_sent"
 
 // Grant holds what the rules have reserved for a request that passes.
 type Grant struct {
-	// Refusals are those that Report has let pass, in the order of the rules.
+	// Refusals are the refusals that were only logged because of Report, in the order
+	// of the rules.
 	Refusals []*Refusal
 
 	guard *Guard
@@ -175,14 +176,14 @@ func (r *Rule) at(err error) error {
 // Cleanup releases nothing: Caddy cleans up the stores, which are modules.
 func (*Guard) Cleanup() error { return nil }
 
-// StoreUse is a rule that keeps something in a store.
+// StoreUse is a rule with the store that it uses.
 type StoreUse struct {
 	Rule  string // such as "budget daily" or "unique"
 	Line  string // file:line of the rule, if known
 	Store stores.Ledger
 }
 
-// Stores are the rules that keep something, with their stores.
+// Stores returns the rules that use a store, with their stores.
 func (g *Guard) Stores() []StoreUse {
 	var uses []StoreUse
 	for _, r := range g.Rules {
@@ -196,8 +197,7 @@ func (g *Guard) Stores() []StoreUse {
 	return uses
 }
 
-// Probe asks the stores whether they will do what the rules need. It uses the
-// network.
+// Probe checks that the stores can do what the rules need. It uses the network.
 func (g *Guard) Probe(ctx context.Context) error {
 	var all []error
 	for _, use := range g.Stores() {
@@ -210,8 +210,8 @@ func (g *Guard) Probe(ctx context.Context) error {
 	return errors.Join(all...)
 }
 
-// Members are the paths whose amounts limit and budget count on. What the
-// scheme does not sign must not be among them.
+// Members returns the paths of the amounts that limit and budget read. Each must be
+// signed by the scheme.
 func (g *Guard) Members() []string {
 	var members []string
 	for _, r := range g.Rules {
@@ -225,10 +225,10 @@ func (g *Guard) Members() []string {
 	return members
 }
 
-// Check decides whether a request may be signed. Without a refusal the grant is
-// set, and its Done must be called when the outcome is known. With Report both
-// may be set: the request passes, the first refusal is the one that would have
-// stopped it, and the grant has all of them for the log.
+// Check decides whether a request may be signed. Without a refusal the grant is set,
+// and the caller must call its Done when the outcome is known. With Report both may be
+// set: the request passes, the refusal is the one that would have stopped it, and the
+// grant has all refusals for the log.
 func (g *Guard) Check(ctx context.Context, in Input) (*Grant, *Refusal) {
 	grant := &Grant{guard: g}
 	if in.ID == "" {
@@ -264,8 +264,8 @@ func (g *Guard) Check(ctx context.Context, in Input) (*Grant, *Refusal) {
 // the order; every other one keeps them, and first_outcome names it later. Only
 // the first call counts. A process that dies before it keeps the reservations.
 //
-// It asks the stores, for as long as their timeout at most. What it cannot end is
-// logged and stays reserved.
+// It calls the stores, which take at most their timeout. A reservation that cannot be
+// ended is logged and stays until it expires.
 func (gr *Grant) Done(outcome string) {
 	if gr == nil || gr.done.Swap(true) {
 		return

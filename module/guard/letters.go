@@ -9,13 +9,13 @@ import (
 	"github.com/countersign/caddy-countersign/module/body"
 )
 
-// A provider's reader may be more lenient than JSON: libraries that fill classes
-// take amount, Amount and am_ount for one field, and databases take "M1", "m1" and
-// "M1 " for one merchant. A rule must not be got around by what only such a reader
-// sees, so that names and values are compared in one form.
+// A provider's reader may be more lenient than JSON: libraries that fill classes take
+// amount, Amount and am_ount for one field, and databases take "M1", "m1" and "M1 " for
+// one merchant. So that nobody gets around a rule with such a spelling, names and
+// values are compared in one form.
 
-// sameName is a name as the most lenient reader compares it: without case, width,
-// underscores, hyphens, white space and characters that are not seen.
+// sameName returns a name as the most lenient reader compares it: without case, width,
+// underscores, hyphens, white space and invisible characters.
 func sameName(name string) string {
 	return strings.Map(func(r rune) rune {
 		if r == '_' || r == '-' || unicode.IsSpace(r) || !unicode.IsPrint(r) {
@@ -44,13 +44,13 @@ func hasAlias(o *body.Object, name string) bool {
 	return false
 }
 
-// sameEnds is a value without white space and control characters at its ends.
+// sameEnds returns a value without white space and control characters at its ends.
 func sameEnds(value string) string {
 	return strings.TrimFunc(value, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) })
 }
 
-// sameValue is a value as the most lenient reader compares it: without case, width
-// and what stands at its ends unseen.
+// sameValue returns a value as the most lenient reader compares it: without case and
+// width, and without white space and invisible characters at its ends.
 func sameValue(value string) string {
 	return sameEnds(strings.Map(func(r rune) rune { return unicode.ToLower(unicode.ToUpper(r)) }, norm.NFKC.String(value)))
 }

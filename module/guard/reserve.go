@@ -22,23 +22,25 @@ import (
 // Caller stands among the members of by for the authenticated caller.
 const Caller = "{caller}"
 
-// Budget says how much may be spent in a window. It reserves before sealing.
+// Budget limits the sum of the amounts in a sliding window. An amount is reserved
+// before its request is sealed.
 type Budget struct {
-	// Its name, under which the profile's amounts are counted. Required.
+	// The name under which the amounts of the profile are counted. Required.
 	Name string `json:"name"`
 
 	// The path of the amounts, whose sum is counted. Required.
 	Member string `json:"member"`
 
-	// The most that may be spent in any window, a plain decimal. Required.
+	// The largest sum in any window, a plain decimal such as "200000" or "0.50".
+	// Required.
 	Max string `json:"max"`
 
-	// How long an amount counts, at least a second. Required.
+	// The length of the window, at least a second. Required.
 	Per caddy.Duration `json:"per"`
 
-	// Members, or {caller}, for whose values amounts are counted apart. Values that
-	// differ only in case, width or white space at the ends are one. Default: all
-	// together.
+	// The members, or {caller}, for each of whose values amounts are counted
+	// separately. Values that differ only in case, width or white space at the ends are
+	// one. Default: all together.
 	By []string `json:"by,omitempty"`
 
 	// The store. Default: memory, which serves one replica.
@@ -114,10 +116,10 @@ func (b *Budget) check(ctx context.Context, g *Guard, in *Input) (hold, *Refusal
 	}, nil
 }
 
-// Unique says what makes an order, which is sent once in a while.
+// Unique refuses an order that was sent before, within a time.
 type Unique struct {
-	// The members whose values together name the order. White space at the ends of
-	// a value does not count. Required.
+	// The members whose values together identify the order. White space at the ends of
+	// a value is ignored. Required.
 	Members []string `json:"members"`
 
 	// How long an order is remembered, at least a second. Required.
@@ -150,10 +152,10 @@ func (u *Unique) validate() (err error) {
 	return nil
 }
 
-// outcomeForm is what may be stored as an outcome: a code, not a value.
+// outcomeForm matches an outcome that may be stored: a code, and not a value.
 var outcomeForm = regexp.MustCompile(`^[a-z0-9_]{1,64}$`)
 
-// idForm is an exchange's id as it may be stored.
+// idForm matches an exchange's id that may be stored.
 var idForm = regexp.MustCompile(`^[A-Za-z0-9_.:-]{1,128}$`)
 
 func (u *Unique) check(ctx context.Context, g *Guard, in *Input) (hold, *Refusal) {

@@ -12,7 +12,7 @@ import (
 	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
-// Allow lists what passes: a request must fit one of the entries.
+// Allow lists the methods and paths that pass: a request must match one of the entries.
 type Allow []AllowEntry
 
 // AllowEntry is a method and its paths.
@@ -20,7 +20,8 @@ type AllowEntry struct {
 	// The method, in capital letters. Required.
 	Method string `json:"method"`
 
-	// The paths as they leave, escaped. A trailing * stands for a rest. Required.
+	// The paths as they are sent to the provider, escaped. A trailing * matches any
+	// rest. Required.
 	Paths []string `json:"paths"`
 }
 
@@ -52,7 +53,7 @@ func (a Allow) check(_ context.Context, _ *Guard, in *Input) (hold, *Refusal) {
 	return nil, &Refusal{Reason: NotAllowed, Detail: i18n.T("allow does not name this method and path")}
 }
 
-// fits compares with a pattern whose trailing * stands for a rest.
+// fits reports whether text matches a pattern, whose trailing * matches any rest.
 func fits(pattern, text string) bool {
 	if prefix, ok := strings.CutSuffix(pattern, "*"); ok {
 		return strings.HasPrefix(text, prefix)
@@ -60,13 +61,13 @@ func fits(pattern, text string) bool {
 	return pattern == text
 }
 
-// Require says which values a member may have.
+// Require lists the values that a member may have.
 type Require struct {
-	// The path of the member; with *, every one of them. Required.
+	// The path of the member. With * every value that matches is checked. Required.
 	Member string `json:"member"`
 
-	// The values, compared as strings. A number is compared by its token. A
-	// trailing * stands for a rest. Required.
+	// The values, compared as strings. A number is compared by its token. A trailing *
+	// matches any rest. Required.
 	Values []string `json:"values"`
 
 	path body.Path
@@ -96,9 +97,9 @@ func (r *Require) check(_ context.Context, _ *Guard, in *Input) (hold, *Refusal)
 	return nil, nil
 }
 
-// Limit says how large amounts may be.
+// Limit sets the largest amount that passes.
 type Limit struct {
-	// The path of the amount; with *, every one of them. Required.
+	// The path of the amount. With * every amount that matches is checked. Required.
 	Member string `json:"member"`
 
 	// Whether the sum of the amounts is compared, and not each of them. Default:

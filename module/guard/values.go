@@ -68,7 +68,7 @@ func within(m body.Member, names body.Path, yield func(m body.Member, found bool
 	return passed
 }
 
-// inside is the object or list that a string holds as JSON. It is read as
+// inside returns the object or list that a string holds as JSON. It is read as
 // strictly as a body.
 func inside(m body.Member) (body.Member, bool) {
 	text := m.Text()
@@ -85,7 +85,7 @@ func inside(m body.Member) (body.Member, bool) {
 	return o.Get("")
 }
 
-// amountOf is the amount that a member holds, as number or string.
+// amountOf returns the amount that a member holds, as number or string.
 func amountOf(m body.Member, found bool) (*decimal.Decimal, bool) {
 	const longest = 6 * (2*decimal.Digits + 3) // every character escaped
 	if !found || m.Kind() != body.String && m.Kind() != body.Number || len(m.Raw()) > longest {

@@ -24,11 +24,13 @@ var takers = map[string]int{
 }
 
 // Methods, whatever their receiver is called.
-var methods = map[string]int{"line": 1}
+var methods = map[string]int{"line": 1, "errorf": 0, "one": 0}
 
 // Where a method of that name is no taker.
 var methodsIn = map[string][]string{
-	"line": {"command"},
+	"line":   {"command"},
+	"errorf": {"recipe"},
+	"one":    {"recipe"},
 }
 
 // use is a template where it stands.
@@ -38,7 +40,7 @@ type use struct {
 	at       token.Position
 }
 
-// templates are all templates in the source of the product.
+// templates returns all templates in the source of the product.
 func templates(t *testing.T) []use {
 	t.Helper()
 	var all []use
@@ -100,7 +102,7 @@ func templates(t *testing.T) []use {
 	return all
 }
 
-// help is the text of a command's help at a node: Short, Long, and what a flag is
+// help returns the text of a command's help at a node: Short, Long, and what a flag is
 // for, which is the last argument of the function that adds it.
 func help(n ast.Node) (string, bool) {
 	switch n := n.(type) {
@@ -156,7 +158,7 @@ func takes(pkg string, call *ast.CallExpr) (int, bool) {
 	return 0, false
 }
 
-// constant is the text of a literal, or of several with + between them.
+// constant returns the text of a literal, or of several with + between them.
 func constant(e ast.Expr) (string, bool) {
 	switch e := e.(type) {
 	case *ast.BasicLit:
@@ -174,7 +176,7 @@ func constant(e ast.Expr) (string, bool) {
 
 var verb = regexp.MustCompile(`%[-+# 0]*[0-9*]*(?:\.[0-9*]+)?(?:\[(\d+)\])?[a-zA-Z%]`)
 
-// verbs are the verbs of a template by the argument that each shows.
+// verbs returns the verbs of a template by the argument that each shows.
 func verbs(template string) map[int]string {
 	found := make(map[int]string)
 	next := 1
@@ -224,13 +226,61 @@ func TestNoTextIsMissing(t *testing.T) {
 	}
 }
 
+// Folders whose errors nobody reads but those who work on the product, or a machine.
+var unread = []string{
+	"sandbox",                            // plays providers, which answer as they do
+	"providers/providertest", "internal", // of tests
+	"i18n", "scheme", // which make texts of what they are given
+	"keys/internal/libcrypto",                    // of OpenSSL, in its words
+	"telemetry/logger.go", "network/describe.go", // of others, cut to what may be shown
+	"unanswered/walk.go", "proxy/coding.go", // never shown
+}
+
+// An error that a person may read is made by this package: fmt and errors make none
+// that has a word in it.
+func TestErrorsSpeakBothLanguages(t *testing.T) {
+	files := token.NewFileSet()
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		name, _ := filepath.Rel("..", path)
+		if slices.Contains(unread, filepath.ToSlash(name)) && d.IsDir() {
+			return filepath.SkipDir
+		}
+		if err != nil || d.IsDir() || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") || slices.Contains(unread, filepath.ToSlash(name)) {
+			return err
+		}
+		file, err := parser.ParseFile(files, path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok || len(call.Args) == 0 {
+				return true
+			}
+			f, ok := call.Fun.(*ast.SelectorExpr)
+			if !ok {
+				return true
+			}
+			if pkg, ok := f.X.(*ast.Ident); ok && (pkg.Name == "fmt" && f.Sel.Name == "Errorf" || pkg.Name == "errors" && f.Sel.Name == "New") {
+				text, literal := constant(call.Args[0])
+				assert.True(t, literal && isCode(text), "%s: make it with i18n.Errorf, and give its Chinese", files.Position(call.Pos()))
+			}
+			return true
+		})
+		return nil
+	})
+	require.NoError(t, err)
+}
+
 // A Chinese text is Chinese, and written as Chinese is: no ASCII comma or full stop
 // behind a Chinese character.
 func TestChineseIsChinese(t *testing.T) {
 	han := regexp.MustCompile(`\p{Han}`)
 	ascii := regexp.MustCompile(`\p{Han}[,;:?!](?:\s|\p{Han}|$)`)
 	for template, translated := range chinese {
-		assert.Regexp(t, han, translated, template)
+		if !isCode(template) { // of which only the signs are other ones
+			assert.Regexp(t, han, translated, template)
+		}
 		assert.NotRegexp(t, ascii, translated, template)
 		if !strings.Contains(template, "\n") { // a paragraph
 			assert.NotRegexp(t, `。$`, translated, "texts are joined, as those of errors are: %s", template)

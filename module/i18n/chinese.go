@@ -4,7 +4,7 @@ import "maps"
 
 // chinese has the Chinese template of each English one. A template whose arguments
 // come in another order numbers them, as in %[2]s.
-var chinese = catalogue(chineseProblem, chineseMessage, chineseRecipe, chineseKeys, chineseDiagnosis, chineseDoctor, chineseCommand, chineseHelp, chineseLoad)
+var chinese = catalogue(chineseProblem, chineseMessage, chineseRecipe, chineseKeys, chineseDiagnosis, chineseDoctor, chineseCommand, chineseHelp, chineseLoad, chineseCompile, chineseCompileWords, chineseVault, chineseInner, chineseAttack)
 
 func catalogue(parts ...map[string]string) map[string]string {
 	all := make(map[string]string)

@@ -59,6 +59,7 @@ var chineseCommand = map[string]string{
 	"the canonical strings differ":                         "两个待签名串不一致",
 	"only one of BODY and CANONICAL can be standard input": "BODY 和 CANONICAL 只能有一个来自标准输入",
 	"making the canonical string of the %s: %w":            "生成报文（%s）的待签名串时出错：%w",
+	"the signature does not verify: %s\n":                  "签名验不过：%s\n",
 	"equal: %d bytes, SHA-256 %x\n":                        "一致：%d 字节，SHA-256 %x\n",
 	"would be equal %s\n":                                  "这样就一致：%s\n",
 	"differ at byte %d, ours has %d bytes, theirs has %d":  "从第 %d 字节开始不同，我们的有 %d 字节，渠道的有 %d 字节",
@@ -125,7 +126,7 @@ var chineseCommand = map[string]string{
 
 	"--as takes response or notification, not %q": "--as 只能是 response 或 notification，不能是 %q",
 	"would open":               "会打开：",
-	"the %v does not open: %w": "%v 打不开：%w",
+	"the %v does not open: %w": "%v打不开：%w",
 	"the %v is not signed; the provider's rule allows that for this one, and nothing in it is verified": "%v 没有签名；渠道的规则允许这一种不签名，其中内容没有验过",
 	"there is none: %v":          "没有：%v",
 	"would verify":               "会验过：",
@@ -152,4 +153,10 @@ var chineseCommand = map[string]string{
 	"%s, request":                         "%s，请求",
 	"the sidecar would not send this: %v": "sidecar 不会发送它：%v",
 	"the request has no %s, and the option %s is not set; give one of them": "请求里没有 %s，也没有设置选项 %s；请给出其中一个",
+
+	"something passed that must not, or a message does not verify":                     "有不该通过的通过了，或者有报文验签不过",
+	"unknown recipe %q; known are %s":                                                  "没有配方 %q；有这些：%s",
+	"%s is written in Go; recipe test attacks recipes":                                 "%s 是用 Go 写的；recipe test 只攻击配方",
+	"the file is a body alone; say what it is with --as response or --as notification": "文件里只有正文；请用 --as response 或 --as notification 说明它是什么",
+	"%s: the recipe %s belongs into a folder of its name":                              "%s：配方 %s 要放在与它同名的目录里",
 }

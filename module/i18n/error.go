@@ -19,7 +19,7 @@ func Errorf(template string, args ...any) error {
 // plain is an error that wraps none.
 type plain struct{ Text }
 
-// Error is the text.
+// Error returns the text.
 func (e *plain) Error() string { return e.String() }
 
 // wrapping is an error that wraps one.
@@ -28,10 +28,10 @@ type wrapping struct {
 	err error
 }
 
-// Error is the text.
+// Error returns the text.
 func (e *wrapping) Error() string { return e.String() }
 
-// Unwrap is the error that %w has wrapped.
+// Unwrap returns the error that %w has wrapped.
 func (e *wrapping) Unwrap() error { return e.err }
 
 // joined is an error that wraps several.
@@ -40,8 +40,8 @@ type joined struct {
 	errs []error
 }
 
-// Error is the text.
+// Error returns the text.
 func (e *joined) Error() string { return e.String() }
 
-// Unwrap are the errors that %w has wrapped.
+// Unwrap returns the errors that %w has wrapped.
 func (e *joined) Unwrap() []error { return e.errs }

@@ -1,4 +1,4 @@
-// Package i18n has the texts that people read, in English and in Chinese.
+// Package i18n provides the texts that people read, in English and in Chinese.
 //
 // A text stands where it is used, as an English template of package fmt. The
 // catalogue of this package, in the files chinese*.go, has the Chinese template
@@ -13,6 +13,7 @@ package i18n
 import (
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 	"sync/atomic"
 
@@ -39,7 +40,7 @@ var current atomic.Value
 // process. Commands call it before they print anything.
 func Use(l Language) { current.Store(l) }
 
-// Current is the language of the process: English, unless Use has set another.
+// Current returns the language of the process: English, unless Use has set another.
 func Current() Language {
 	if l, ok := current.Load().(Language); ok {
 		return l
@@ -47,7 +48,7 @@ func Current() Language {
 	return English
 }
 
-// FromEnvironment is the language of a terminal's user, as the first of LC_ALL,
+// FromEnvironment returns the language of a terminal's user, as the first of LC_ALL,
 // LC_MESSAGES and LANG that is not empty says it. Getenv is os.Getenv.
 func FromEnvironment(getenv func(string) string) Language {
 	for _, name := range []string{"LC_ALL", "LC_MESSAGES", "LANG"} {
@@ -63,7 +64,7 @@ func FromEnvironment(getenv func(string) string) Language {
 
 var matcher = language.NewMatcher([]language.Tag{language.English, language.Chinese})
 
-// Accepted is the language that an Accept-Language header prefers (RFC 9110,
+// Accepted returns the language that an Accept-Language header prefers (RFC 9110,
 // section 12.5.4), or byDefault where the header is empty, malformed or names
 // neither language.
 func Accepted(header string, byDefault Language) Language {
@@ -96,11 +97,11 @@ type Text struct {
 // them. The template must be in the catalogue.
 func T(template string, args ...any) Text { return Text{template, args} }
 
-// Translate is a text that stands in the source as data, such as the help of a
+// Translate returns a text that stands in the source as data, such as the help of a
 // command, in the language of the process.
 func Translate(text string) string { return T(text).String() }
 
-// Join is texts that go on from one another.
+// Join returns the texts joined without a separator.
 func Join(texts ...Text) Text {
 	args := make([]any, len(texts))
 	for i, t := range texts {
@@ -109,14 +110,14 @@ func Join(texts ...Text) Text {
 	return Text{strings.Repeat("%s", len(texts)), args}
 }
 
-// Of is the text of an error: in other languages where it, or what stands in it,
+// Of returns the text of an error: in other languages where it, or what stands in it,
 // was made by Errorf.
 func Of(err error) Text { return Text{"%w", []any{err}} }
 
 // IsZero reports whether there is no text.
 func (t Text) IsZero() bool { return t.template == "" }
 
-// In is the text in a language.
+// In returns the text in a language.
 func (t Text) In(l Language) string {
 	template := t.template
 	if l == Chinese {
@@ -132,14 +133,17 @@ func (t Text) In(l Language) string {
 		if args[i] = arg; arg == nil {
 			continue
 		}
-		if in, ok := arg.(interface{ In(l Language) string }); ok {
-			args[i] = in.In(l)
+		switch arg := arg.(type) {
+		case interface{ In(l Language) string }:
+			args[i] = arg.In(l)
+		case *fs.PathError:
+			args[i] = In(l, arg)
 		}
 	}
 	return fmt.Sprintf(strings.ReplaceAll(template, "%w", "%v"), args...)
 }
 
-// String is the text in the language of the process.
+// String returns the text in the language of the process.
 func (t Text) String() string { return t.In(Current()) }
 
 // Sprintf is T(template, args...).String().
@@ -147,14 +151,19 @@ func Sprintf(template string, args ...any) string { return T(template, args...).
 
 // Fprintf writes a text in the language of the process.
 func Fprintf(w io.Writer, template string, args ...any) {
-	_, _ = io.WriteString(w, Sprintf(template, args...)) // where a terminal is gone, there is no one to tell
+	_, _ = io.WriteString(w, Sprintf(template, args...)) // a closed terminal is no error
 }
 
-// In is the text of an error in a language; in English where nobody has
+// In returns the text of an error in a language; in English where nobody has
 // translated it.
 func In(l Language, err error) string {
-	if in, ok := err.(interface{ In(l Language) string }); ok { //nolint:errorlint // what it wraps has a text of its own
+	if in, ok := err.(interface{ In(l Language) string }); ok { //nolint:errorlint // the text of a wrapped error is another one
 		return in.In(l)
+	}
+	if path, ok := err.(*fs.PathError); ok && l == Chinese { //nolint:errorlint // as above
+		if text := fileError(path); text != "" {
+			return text
+		}
 	}
 	return err.Error()
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -48,6 +49,21 @@ func TestUse(t *testing.T) {
 	Fprintf(&out, inner)
 	assert.Equal(t, "不是 JSON 对象", out.String())
 	assert.Equal(t, inner, T(inner).In(English))
+}
+
+// What the system says of a file is Chinese too, where it is met every day.
+func TestFileErrors(t *testing.T) {
+	for reason, want := range map[error]string{
+		syscall.ENOENT: "a/b：文件或目录不存在", syscall.EACCES: "a/b：没有权限", syscall.EISDIR: "a/b：这是目录，不是文件",
+		syscall.EINTR: "open a/b: " + syscall.EINTR.Error(),
+	} {
+		err := &fs.PathError{Op: "open", Path: "a/b", Err: reason}
+		assert.Equal(t, want, In(Chinese, err))
+		assert.Equal(t, err.Error(), In(English, err))
+		assert.Equal(t, want, Of(err).In(Chinese))
+		assert.Equal(t, "写入 x 时出错："+want, In(Chinese, Errorf("writing %s: %w", "x", err)))
+		assert.Equal(t, "writing x: "+err.Error(), In(English, Errorf("writing %s: %w", "x", err)))
+	}
 }
 
 func TestFromEnvironment(t *testing.T) {

@@ -1,6 +1,5 @@
-// Package inbound is what every handler of this module that receives requests needs:
-// a body read within its limit, the key set of a reference, and a problem as the
-// answer.
+// Package inbound has what every handler that receives requests needs: it reads a body
+// within a limit, finds the key set of a reference, and answers with a problem.
 package inbound
 
 import (
@@ -19,10 +18,9 @@ import (
 // answers it. It sets the placeholders {http.countersign.*} first. The language is
 // the one that the request prefers, or byDefault.
 //
-// Caddy runs the error routes only after all handlers have returned, and writes
-// a bare status where none of them answers. So they are run here, behind a
-// writer that holds a bare status back, and the problem is written where they
-// did not answer.
+// Caddy runs the error routes only after all handlers have returned, and writes a bare
+// status where none of them answers. So Answer runs them itself, with a writer that
+// withholds a bare status, and writes the problem if they did not answer.
 func Answer(w http.ResponseWriter, r *http.Request, p *problem.Problem, byDefault i18n.Language) error {
 	p.Speak(r.Header, byDefault)
 	Announce(r, p)
@@ -49,10 +47,10 @@ func Answer(w http.ResponseWriter, r *http.Request, p *problem.Problem, byDefaul
 		return nil
 	}
 	if err == nil && !reached && held.status != 0 && held.status != held.bare {
-		w.WriteHeader(held.status) // the routes chose an empty answer of their own
+		w.WriteHeader(held.status) // the routes chose an empty answer
 		return nil
 	}
-	// Nothing of an answer that did not come may stay in the header.
+	// The header must keep nothing of an answer that was not written.
 	clear(w.Header())
 	for name, values := range before {
 		w.Header()[name] = values
@@ -74,7 +72,7 @@ func restore(r *http.Request) func() {
 	return func() { *r.URL = rewritten }
 }
 
-// heldWriter holds the status back until a body is written.
+// heldWriter withholds the status until a body is written.
 type heldWriter struct {
 	*caddyhttp.ResponseWriterWrapper
 	bare   int // the status of the problem
@@ -112,8 +110,8 @@ func (w *heldWriter) Write(p []byte) (int, error) {
 	return w.ResponseWriterWrapper.Write(p)
 }
 
-// ReadFrom writes what r has. It is here because the wrapper's own would go
-// around Write.
+// ReadFrom writes the content of r. Without it the embedded writer's ReadFrom would
+// bypass Write.
 func (w *heldWriter) ReadFrom(r io.Reader) (int64, error) {
 	if !w.wrote {
 		first := make([]byte, 512)

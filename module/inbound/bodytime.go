@@ -5,9 +5,8 @@ import (
 	"time"
 )
 
-// BodyTime is the longest time for a whole body. A client that sends a byte now and
-// then would hold its memory, and where there is a limit its place, for as long as it
-// likes.
+// BodyTime is the time limit for a whole body. Without it a client that sends a byte
+// now and then could occupy memory, and count against max_in_flight, without end.
 const BodyTime = 10 * time.Second
 
 // LimitBodyTime limits the time for the body of a request. The function that it

@@ -46,14 +46,14 @@ func loopback(host string) bool {
 	return err == nil && addr.Unmap().IsLoopback()
 }
 
-// token is what a page of this process sends with what changes something. Another
-// site cannot read it.
+// token authenticates the requests of the page that change something. Another site
+// cannot read it.
 var token = rand.Text()
 
 // headerToken has the token.
 const headerToken = "Countersign-Token"
 
-// refusal is why a request is not served.
+// refusal is the reason for which a request is not served.
 type refusal struct {
 	status int
 	text   i18n.Text
@@ -69,9 +69,9 @@ func (f *refusal) write(w http.ResponseWriter, r *http.Request) error {
 
 func forbidden(text i18n.Text) *refusal { return &refusal{status: http.StatusForbidden, text: text} }
 
-// refuse decides who may have an answer: only pages of this very origin, and people
-// who type in its address. A name that somebody has pointed at this machine (DNS
-// rebinding) has another Host; another site's page has an Origin or Sec-Fetch-Site.
+// refuse refuses every request that does not come from a page of this origin or from an
+// address that a user has typed. With DNS rebinding the Host is another one; the page
+// of another site sends an Origin or Sec-Fetch-Site.
 func (h *Handler) refuse(r *http.Request, method string) *refusal {
 	if !h.AllowRemote {
 		if !local(r) {
@@ -137,8 +137,8 @@ func sameOrigin(origin, host string) bool {
 	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && strings.EqualFold(u.Host, host)
 }
 
-// secureHeader sets what every answer has: nothing from another host, no script
-// but the page's own, no frame, no cache, and no reading by others.
+// secureHeader sets the headers of every answer: no content of other hosts, no scripts
+// except those of the page, no frames, no cache, no access by other origins.
 func secureHeader(header http.Header) {
 	for name, value := range map[string]string{
 		"Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; " +

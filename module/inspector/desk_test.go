@@ -80,7 +80,7 @@ func (d *desk) caddyfile(options string) string {
 `
 }
 
-// port is an address without the host: any Host is to reach the handlers.
+// port returns an address without the host: any Host is to reach the handlers.
 func port(address string) string { return "http://" + strings.TrimPrefix(address, "127.0.0.1") }
 
 func start(t *testing.T, options string) *desk {
@@ -119,7 +119,7 @@ func (d *desk) ask(path string, question map[string]any, change ...func(*http.Re
 	return testcaddy.Post(d.t, "http://"+d.page+path, text, append([]func(*http.Request){testcaddy.Header("Countersign-Token", d.token)}, change...)...)
 }
 
-// records are those of the list.
+// records returns those of the list.
 func (d *desk) records() []map[string]any {
 	d.t.Helper()
 	var list struct{ Records []map[string]any }
@@ -127,7 +127,7 @@ func (d *desk) records() []map[string]any {
 	return list.Records
 }
 
-// route is the number of a handler.
+// route returns the number of a handler.
 func (d *desk) route(kind, profile string) any {
 	d.t.Helper()
 	var list struct{ Routes []map[string]any }
@@ -141,7 +141,7 @@ func (d *desk) route(kind, profile string) any {
 	return nil
 }
 
-// record is a record as a whole.
+// record returns a record as a whole.
 func (d *desk) record(id any) (map[string]any, string) {
 	d.t.Helper()
 	answer := d.get("/records/" + id.(string))
@@ -161,7 +161,7 @@ func (d *desk) pay(query string) *testcaddy.Answer {
 	return testcaddy.Post(d.t, "http://"+d.sidecar+"/easypay/ledger/mpos"+query, sample(d.t, "easypay"))
 }
 
-// marksOf are the marks of the members of a record, by their path.
+// marksOf returns the marks of the members of a record, by their path.
 func marksOf(rows any) map[string]map[string]any {
 	marks := make(map[string]map[string]any)
 	list, _ := rows.([]any)

@@ -83,7 +83,7 @@ type signature struct {
 	Raw         string `json:"raw"`  // to be copied
 	Bytes       int    `json:"bytes"`
 	Characters  int    `json:"characters"`
-	Hidden      int    `json:"hidden"` // characters that cannot be seen or told apart
+	Hidden      int    `json:"hidden"` // number of invisible and confusable characters
 	Digest      string `json:"sha256"` // of the text without secrets
 }
 
@@ -169,7 +169,7 @@ func (h *Handler) serveRecord(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, http.StatusOK, d)
 }
 
-// languageOf is the language in which the page asks: that of its reader.
+// languageOf returns the language in which the page asks: that of its reader.
 func languageOf(r *http.Request) i18n.Language {
 	return i18n.Accepted(r.Header.Get("Accept-Language"), i18n.English)
 }
@@ -196,7 +196,7 @@ func (h *Handler) bodiesOf(rec *recorder.Record) *bodies {
 	return out
 }
 
-// routeOf is the handler that a record is of, or nil.
+// routeOf returns the handler that a record is of, or nil.
 func (h *Handler) routeOf(rec *recorder.Record) *recorder.Route {
 	for _, r := range h.hook.Routes() {
 		if r.Kind == rec.Kind && r.Profile == rec.Entry.Profile && r.Config.Name == rec.Entry.Scheme {
@@ -248,7 +248,7 @@ func read(s scheme.Scheme, kept *message.Message) (*message.Message, error) {
 	d := s.Describe()
 	direction := map[message.Kind]*scheme.Direction{message.Request: d.Request, message.Answer: d.Answer, message.Notification: d.Notification}[m.Kind]
 	if direction == nil {
-		return nil, fmt.Errorf("%s has no rule for a message that is a %s", d.Name, m.Kind)
+		return nil, i18n.Errorf("%s has no rule for a message that is a %s", d.Name, m.Kind)
 	}
 	if err := direction.Format.Read(&m); err != nil {
 		return nil, err

@@ -1,9 +1,9 @@
 // Package inspector is a web page that shows the last exchanges and notifications
 // of this process, and why one failed.
 //
-// It is a tool for people who integrate a payment, on their own machine. It is
-// served on loopback or a Unix socket only, to pages of its own only, and without
-// the option bodies it has no value of a message, not even in memory.
+// It is a tool for developers who integrate a payment, on their machine. It is served
+// only on loopback or a Unix socket, and only to its own pages. Without the option
+// bodies it keeps no value of a message, not even in memory.
 package inspector
 
 import (
@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/countersign/caddy-countersign/module/app"
+	"github.com/countersign/caddy-countersign/module/directive"
 	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/inspector/recorder"
 )
@@ -25,31 +26,32 @@ func init() {
 	caddy.RegisterModule(new(Handler))
 }
 
-// Handler serves a web page that shows the last exchanges and notifications of
-// this process. What is no path of the page goes to the next handler.
+// Handler serves a web page that shows the last exchanges and notifications of this
+// process. A request for another path is passed to the next handler.
 //
 // Without bodies it shows metadata: times, outcomes, fingerprints, digests, and why
 // a signature does not verify. With bodies it shows messages and canonical strings
 // as well, never a key and never a secret, and a request can be sent again to a
 // sandbox of the same configuration.
 type Handler struct {
-	// How many exchanges and notifications are kept, in memory only. Default: 200.
+	// The number of exchanges and notifications that are kept, in memory only. Default:
+	// 200.
 	Keep int `json:"keep,omitempty"`
 
-	// Keeps messages and shows them. It is for development: messages hold what
-	// people have paid, and to whom. Default: no value of a message is kept.
+	// Keeps messages and shows them. It is for development: messages have the amounts
+	// and the receivers of payments. Default: false, no value of a message is kept.
 	Bodies bool `json:"bodies,omitempty"`
 
-	// Serves the page beyond this machine. Put authentication before it. Default:
-	// a listener that is neither loopback nor a socket is refused.
+	// Serves the page to other machines. Put authentication before it. Default: false,
+	// a listener that is neither loopback nor a Unix socket is refused.
 	AllowRemote bool `json:"allow_remote,omitempty"`
 
-	// The names by which the page may be addressed, with allow_remote, besides
-	// localhost and IP addresses.
+	// The host names under which the page is served with allow_remote, besides
+	// localhost and IP addresses. Default: none.
 	Hosts []string `json:"hosts,omitempty"`
 
-	// Where the configuration stands, as file:line, for errors that only come
-	// up when it is provisioned.
+	// The place of the directive in the Caddyfile, as file:line, for errors of
+	// Provision. Default: none.
 	Line string `json:"line,omitempty"`
 
 	app      *app.App
@@ -69,8 +71,8 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// recorders are those of all configurations: a reload that changes nothing of the
-// inspector keeps what it shows.
+// recorders are the recorders of all configurations: a reload that does not change the
+// inspector keeps the records.
 var recorders = caddy.NewUsagePool()
 
 type pooled struct{ *recorder.Recorder }
@@ -83,13 +85,7 @@ func (p pooled) Destruct() error {
 
 // Provision sets up the handler.
 func (h *Handler) Provision(ctx caddy.Context) error {
-	if err := h.provision(ctx); err != nil {
-		if h.Line != "" {
-			return i18n.Errorf("%w, at %s", err, h.Line)
-		}
-		return err
-	}
-	return nil
+	return directive.WithPlace(h.provision(ctx), h.Line)
 }
 
 func (h *Handler) provision(ctx caddy.Context) error {
@@ -155,7 +151,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	return serve(w, r)
 }
 
-// find is what serves a path, and the method that it takes.
+// find returns the handler of a path, and the method that it accepts.
 func (h *Handler) find(path string) (serve caddyhttp.HandlerFunc, method string) {
 	path = strings.TrimPrefix(path, "/")
 	switch {

@@ -67,13 +67,13 @@ func summaryOf(rec *recorder.Record) summary {
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// orderNames are what providers call an order number.
+// orderNames are the names that providers have for an order number.
 var orderNames = []string{
 	"out_trade_no", "outTradeNo", "mchOrderNo", "orgTrace", "oriOrgTrace", "order_no", "orderNo", "orderId", "order_id", "out_order_no",
 	"outOrderNo", "merOrderId", "mer_order_no", "trade_no", "tradeNo", "transaction_id", "payOrderId",
 }
 
-// order is the order that a message is about, where messages are kept.
+// order returns the order that a message is about, where messages are kept.
 func order(rec *recorder.Record) string {
 	b := rec.Bodies
 	if b == nil {
@@ -152,7 +152,7 @@ func (h *Handler) serveList(w http.ResponseWriter, _ *http.Request) error {
 
 const heartbeat = 15 * time.Second
 
-// serveEvents tells of records as they come (server-sent events).
+// serveEvents sends an event for each new record (server-sent events).
 func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request) error {
 	last := r.Header.Get("Last-Event-ID")
 	if last == "" {
@@ -177,7 +177,7 @@ func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request) error {
 	for {
 		now, records := h.recorder.After(epoch, seq)
 		if now != epoch {
-			if _, err := fmt.Fprintf(w, "event: reset\nid: %s-0\ndata: {}\n\n", now); err != nil { //nolint:gosec // it is no HTML
+			if _, err := fmt.Fprintf(w, "event: reset\nid: %s-0\ndata: {}\n\n", now); err != nil { //nolint:gosec // it is not HTML
 				return nil // the page is gone
 			}
 			epoch, seq = now, 0
@@ -187,7 +187,7 @@ func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request) error {
 			if err != nil {
 				return err
 			}
-			if _, err := fmt.Fprintf(w, "event: record\nid: %s-%d\ndata: %s\n\n", now, rec.Seq, text); err != nil { //nolint:gosec // it is no HTML
+			if _, err := fmt.Fprintf(w, "event: record\nid: %s-%d\ndata: %s\n\n", now, rec.Seq, text); err != nil { //nolint:gosec // it is not HTML
 				return nil
 			}
 			seq = rec.Seq

@@ -72,7 +72,7 @@ func (c *comparison) compare(before, after *body.Tree, at body.Path) {
 	}
 }
 
-// names are those of the members of both, in the order of the first.
+// names returns those of the members of both, in the order of the first.
 func names(trees ...*body.Tree) []string {
 	var all []string
 	seen := make(map[string]bool)
@@ -101,7 +101,7 @@ func get(t *body.Tree, name string) (body.Member, bool) {
 	return t.Get(body.Path{name})
 }
 
-// open is what is in a member that is an object or a list with something in it.
+// open returns what is in a member that is an object or a list with something in it.
 func open(t *body.Tree, name string, m body.Member, there bool) *body.Tree {
 	if !there || m.IsScalar() {
 		return nil
@@ -133,7 +133,7 @@ func within(paths []body.Path, path body.Path) bool {
 	return slices.ContainsFunc(paths, func(p body.Path) bool { return p.Covers(path) || slices.Equal(p, path) })
 }
 
-// requestRows are the members of a request, as the application sent it and as it
+// requestRows returns the members of a request, as the application sent it and as it
 // left.
 func requestRows(b *recorder.Bodies) []row {
 	d := b.Scheme.Describe()
@@ -161,7 +161,7 @@ func requestRows(b *recorder.Bodies) []row {
 	return c.rows
 }
 
-// incomingRows are the members of an answer or a notification, as it came and as
+// incomingRows returns the members of an answer or a notification, as it came and as
 // the application got it.
 func incomingRows(b *recorder.Bodies, direction *scheme.Direction) []row {
 	c := &comparison{covers: direction.Covers}

@@ -16,7 +16,7 @@ import (
 	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
-// faults are what a sandbox can be asked to do wrong.
+// faults are the faults of a sandbox.
 var faults = []string{"bad_signature", "wrong_key", "tampered", "unsigned", "mismatch", "truncated", "reset", "slow", "http_500", "not_json"}
 
 // sendTime is how long sending may take, the sandbox's slow answer included.
@@ -64,7 +64,7 @@ func (h *Handler) send(r *http.Request) (any, error) {
 	return map[string]string{"id": made.Entry.ID}, nil
 }
 
-// withFault is a query that asks for a fault, or for none.
+// withFault returns a query that asks for a fault, or for none.
 func withFault(query, fault string) string {
 	var kept []string
 	for piece := range strings.SplitSeq(query, "&") {
@@ -78,8 +78,8 @@ func withFault(query, fault string) string {
 	return strings.Join(kept, "&")
 }
 
-// loop is a server that is reached inside of this process only: broken and slow
-// connections are as real there as on a network.
+// loop is a server that only this process can reach. Its connections can break and be
+// slow as on a network.
 type loop struct {
 	transport *http.Transport
 	server    *http.Server

@@ -26,8 +26,8 @@ const (
 	guessTime = 30 * time.Second
 )
 
-// act does what the page asks for, one thing at a time: some of it computes for
-// long.
+// act carries out an action of the page, one at a time, because some take long to
+// compute.
 func (h *Handler) act(w http.ResponseWriter, r *http.Request, action func(r *http.Request) (any, error)) error {
 	r.Body = http.MaxBytesReader(w, r.Body, maxInput)
 	if !h.search.TryAcquire(1) {
@@ -41,7 +41,7 @@ func (h *Handler) act(w http.ResponseWriter, r *http.Request, action func(r *htt
 	return writeJSON(w, http.StatusOK, result)
 }
 
-// question is what the page asks of the workbench.
+// question is a request of the page to the workbench.
 type question struct {
 	Route     int      `json:"route"`
 	As        string   `json:"as"`
@@ -80,7 +80,7 @@ func (h *Handler) ask(r *http.Request) (q *question, route *recorder.Route, kind
 	return q, routes[q.Route], kind, nil
 }
 
-// recipeOf is the scheme of a handler with its settings.
+// recipeOf returns the scheme of a handler with its settings.
 func recipeOf(route *recorder.Route) diagnosis.Recipe {
 	r := diagnosis.Recipe{Scheme: route.Config.Name, Own: route.Recipes}
 	for option, values := range route.Config.Settings {
@@ -147,7 +147,7 @@ func signatureOf(text []byte) signature {
 	return s
 }
 
-// explanation says what the sidecar makes of a message.
+// explanation is the result of sealing or opening a message.
 type explanation struct {
 	Good       bool        `json:"good"`
 	Error      string      `json:"error,omitempty"`
@@ -169,8 +169,8 @@ type keyInfo struct {
 	Used        bool   `json:"used"`
 }
 
-// explain says what would be signed of a request, or whether a message that was
-// received verifies and why not. No signature comes out of it.
+// explain returns the text that would be signed for a request, or whether a received
+// message verifies and why not. It returns no signature.
 func (h *Handler) explain(r *http.Request) (any, error) {
 	q, route, kind, err := h.ask(r)
 	if err != nil {
@@ -266,7 +266,7 @@ func explainMessage(route *recorder.Route, m *message.Message, set *keys.Set, at
 	return out
 }
 
-// rows are the members of a message beside what was decrypted and unwrapped of it.
+// rows returns the members of a message beside what was decrypted and unwrapped of it.
 func (o *opened) rows(route *recorder.Route, m *message.Message) []row {
 	d := route.Scheme.Describe()
 	direction := d.Answer
@@ -308,7 +308,7 @@ func (h *Handler) guess(r *http.Request) (any, error) {
 		if err != nil {
 			return nil, i18n.Errorf("message %d: %w", i+1, err)
 		}
-		if !whole { // a body alone tells no method and no path
+		if !whole { // a body alone has no method and no path
 			m.Method, m.Path, m.Status = "", "", 0
 		}
 		messages = append(messages, m)

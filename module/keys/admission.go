@@ -16,9 +16,8 @@ const (
 	firstBurst    = 100 // loads of them that may come at once
 )
 
-// admission bounds the loads of references that only requests have named and
-// that never loaded. Sets that are known have slots of their own, which these
-// loads cannot take.
+// admission bounds the loads of references that only requests have named and that never
+// loaded. Known sets have separate slots, which these loads cannot use.
 type admission struct {
 	count atomic.Int64
 	slots chan struct{}

@@ -9,8 +9,10 @@ import (
 
 var errNeither = i18n.Errorf("it is neither PEM nor Base64; give PEM (PKCS#8, PKCS#1, PKIX or a certificate) or the provider's bare Base64")
 
-// bareKeys reads keys without BEGIN and END: one, in as many lines as it likes,
-// or several, each on a line or separated by empty lines. A key may be in hex.
+var errNamed = i18n.Errorf("a name stands before the key, as in publicKey=…; leave the key alone in the file")
+
+// bareKeys reads keys without BEGIN and END: one, on any number of lines, or several,
+// each on a line or separated by empty lines. A key may be in hex.
 func bareKeys(text string) ([]encoded, error) {
 	text = strings.Trim(text, " \t\n\"'`,;")
 	if key, ok := bareKey(text); ok {
@@ -23,6 +25,12 @@ func bareKeys(text string) ([]encoded, error) {
 	}
 	der, ok := decodeBase64(text)
 	if !ok {
+		if _, key, named := strings.Cut(strings.ReplaceAll(text, "：", ":"), ":"); named && isBareKey(key) {
+			return nil, errNamed
+		}
+		if _, key, named := strings.Cut(text, "="); named && isBareKey(key) {
+			return nil, errNamed
+		}
 		return nil, errNeither
 	}
 	missing, extra := derLength(der)
@@ -34,8 +42,14 @@ func bareKeys(text string) ([]encoded, error) {
 	case extra > 0:
 		return nil, i18n.Errorf("something follows the key: %d bytes; give several keys each on a line of its own or as PEM", extra)
 	default:
-		return []encoded{{"", der}}, nil // what it is not, whoever needs a key says
+		return []encoded{{"", der}}, nil // the parser of the key reports what it is not
 	}
+}
+
+// isBareKey reports whether a text is one key.
+func isBareKey(text string) bool {
+	_, ok := bareKey(strings.Trim(text, " \t\n\"'`,;"))
+	return ok
 }
 
 func bareParts(parts []string) ([]encoded, bool) {
@@ -74,8 +88,8 @@ func isDER(b []byte) bool {
 	return len(b) > 2 && b[0] == 0x30 && missing == 0 && extra == 0
 }
 
-// derLength tells how many bytes are missing from the ASN.1 sequence with which
-// b begins, and how many follow it. What is no sequence lacks nothing.
+// derLength returns how many bytes are missing from the ASN.1 sequence with which b
+// begins, and how many follow it. Both are 0 if b begins with no sequence.
 func derLength(b []byte) (missing, extra int) {
 	if len(b) < 2 || b[0] != 0x30 {
 		return 0, 0

@@ -80,7 +80,7 @@ func (f *fake) count() int {
 	return len(f.calls)
 }
 
-// started is a ring that refreshes each ten seconds.
+// started returns a ring that refreshes each ten seconds.
 func started(f *fake, change ...func(*Options)) *Ring {
 	options := Options{Name: "test", Refresh: 10 * time.Second}
 	for _, c := range change {

@@ -27,7 +27,8 @@ var (
 	isStore   = i18n.Errorf("it is a PKCS #12 key store (.pfx, .p12); take the key out of it with caddy countersign keys import")
 )
 
-// foreignText says what a text is that people take for a key, or nil.
+// foreignText returns an error that names what a text is that people take for a key, or
+// nil.
 func foreignText(text string) error {
 	trimmed := strings.TrimSpace(text)
 	switch {
@@ -54,7 +55,7 @@ func foreignText(text string) error {
 	}
 }
 
-// foreignDER says what DER is that holds no plain key, or nil.
+// foreignDER returns an error that names what DER without a plain key is, or nil.
 func foreignDER(der []byte) error {
 	if _, err := x509.ParseCertificateRequest(der); err == nil {
 		return isRequest
@@ -64,7 +65,7 @@ func foreignDER(der []byte) error {
 	}
 	var outer []asn1.RawValue
 	if rest, err := asn1.Unmarshal(der, &outer); err != nil || len(rest) > 0 || len(outer) < 2 {
-		return nil //nolint:nilerr // what it is not, is no reason
+		return nil //nolint:nilerr // other DER is not reported here
 	}
 	var version int
 	var kind asn1.ObjectIdentifier

@@ -37,7 +37,7 @@ type PrivateKey struct {
 	Certificate []byte           // that certificate as DER, or nil
 	Fingerprint string           // SHA-256 of the public key's PKIX form, 64 hex digits
 	Origin      string           // where it came from, such as "file keys/easypay/1/sign.pem"
-	Remote      bool             // the source computes with it: using it is waiting, not work
+	Remote      bool             // the source computes with it: a use takes time, but no CPU
 }
 
 // PublicKey is a key of the peer.
@@ -56,7 +56,7 @@ type PublicKey struct {
 	sm2 *gm.Certificate // the certificate that an SM2 key stood in, or nil
 }
 
-// Info is what may be shown of a key or a secret.
+// Info is the part of a key or a secret that commands and the admin endpoint show.
 type Info struct {
 	Kind        string // KindRSA, KindECDSA, KindEd25519, KindSM2; "" for a secret
 	Bits        int    // 0 for a secret
@@ -75,7 +75,7 @@ func (k *PublicKey) info() Info {
 	return Info{k.Kind, Bits(k.Key), k.ID, k.Serial, k.Fingerprint, k.Origin, k.Expires}
 }
 
-// KindOf returns the kind of a public key, or "" for one that no provider uses.
+// KindOf returns the kind of a public key, or "" for a kind that is not supported.
 func KindOf(public crypto.PublicKey) string {
 	switch key := public.(type) {
 	case *rsa.PublicKey:
@@ -93,7 +93,7 @@ func KindOf(public crypto.PublicKey) string {
 	return ""
 }
 
-// Bits is the size of a public key in bits.
+// Bits returns the size of a public key in bits.
 func Bits(public crypto.PublicKey) int {
 	if key, ok := public.(*rsa.PublicKey); ok && key != nil {
 		return key.N.BitLen()
@@ -101,7 +101,7 @@ func Bits(public crypto.PublicKey) int {
 	return 256
 }
 
-// Fingerprint is the SHA-256 of a public key's PKIX form in 64 lower-case hex
+// Fingerprint returns the SHA-256 of a public key's PKIX form in 64 lower-case hex
 // digits.
 func Fingerprint(public crypto.PublicKey) string {
 	der, err := MarshalPublicKey(public)
@@ -148,8 +148,8 @@ type privateRSA interface {
 	crypto.Decrypter
 }
 
-// NewRSAKey describes an RSA private key that is held in memory. What computes
-// with it is Arithmetic's; a key that this does not take is an error.
+// NewRSAKey describes an RSA private key in memory. The implementation that Arithmetic
+// names computes with it; a key that it refuses is an error.
 func NewRSAKey(key *rsa.PrivateKey, origin string) (*PrivateKey, error) {
 	used, err := usable(key)
 	if err != nil {

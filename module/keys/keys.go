@@ -24,7 +24,7 @@ type BrokenError struct{ Err error }
 // Error is the text of the cause.
 func (e *BrokenError) Error() string { return e.Err.Error() }
 
-// In is the cause in a language.
+// In returns the cause in a language.
 func (e *BrokenError) In(l i18n.Language) string { return i18n.In(l, e.Err) }
 
 // Unwrap returns the cause.

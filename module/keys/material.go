@@ -45,15 +45,14 @@ var errSeveral = i18n.Errorf("there are several keys; only verify and decrypt ma
 // change, and never holds a byte of the material. Where no role at all can be
 // used, that error is returned, as a *BrokenError.
 func Parse(reference, version string, material Material) (*Set, error) {
-	now := time.Now()
-	set := &Set{Reference: reference, Version: version, Loaded: now}
+	set := &Set{Reference: reference, Version: version, Loaded: time.Now()}
 	for _, role := range slices.Sorted(maps.Keys(material)) { // secret before verify_secret
 		value := material[role]
 		if err := set.add(role, value); err != nil {
 			set.breaks(role, i18n.Errorf("reading the %s key from %s: %w", role, value.Origin, err))
 		}
 	}
-	set.finish(now)
+	set.finish()
 	if len(set.Broken) > 0 && len(set.Roles()) == 0 {
 		return nil, set.worst()
 
@@ -75,7 +74,7 @@ func (s *Set) Lost(previous *Set) error {
 	return nil
 }
 
-// worst is the error of the first role that is broken, of one that is not just
+// worst returns the error of the first role that is broken, of one that is not just
 // empty if there is one.
 func (s *Set) worst() error {
 	roles := slices.Sorted(maps.Keys(s.Broken))
@@ -158,7 +157,7 @@ func (s *Set) addPlain(role Role, id string, value Value) error {
 			}
 			return nil
 		}
-		if public = leaves(public, public); len(public) != 1 {
+		if public, _ = leaves(public, public); len(public) != 1 {
 			return errSeveral
 		}
 		s.Encrypt = public[0]
@@ -181,7 +180,7 @@ func (s *Set) addPlain(role Role, id string, value Value) error {
 	return nil
 }
 
-// addSerial takes the serial number that stands by itself.
+// addSerial reads the serial number in a file or field such as "sign.serial".
 func (s *Set) addSerial(role Role, value Value) error {
 	serial := strings.TrimSpace(string(value.Text))
 	if !validID(serial) {
@@ -194,19 +193,29 @@ func (s *Set) addSerial(role Role, value Value) error {
 	return nil
 }
 
-// finish does what needs all roles: it removes issuers that are stored under another id,
-// and collects the roots and the warnings about certificates.
-func (s *Set) finish(now time.Time) {
+// finish does what needs all roles: it takes authorities from among the keys that
+// verify, and collects the roots.
+func (s *Set) finish() {
 	keys := s.VerifyKeys("")
-	s.Verify = leaves(s.Verify, keys)
+	s.Verify, s.authorities = leaves(s.Verify, keys)
 	for _, id := range s.ids() {
 		named := s.Named[id]
-		named.Verify = leaves(named.Verify, keys)
+		named.Verify, named.authorities = leaves(named.Verify, keys)
 		s.roots, s.sm2 = append(s.roots, named.roots...), append(s.sm2, named.sm2...)
 	}
-	for _, key := range append(slices.Clone(s.VerifyKeys("")), matching(s, "", func(s *Set) []*PublicKey { return optional(s.Encrypt) })...) {
-		if !key.Expires.IsZero() && now.After(key.Expires) {
-			s.Warnings = append(s.Warnings, i18n.Sprintf("the certificate in %s has expired on %s; ask the provider for its new one", key.Origin, key.Expires.UTC().Format(time.DateOnly)))
+	for _, key := range s.authorityKeys() {
+		if !issuedAny(key.Certificate, keys) && !issuedSM2(key.sm2, keys) {
+			s.Warnings = append(s.Warnings, i18n.Sprintf("a certificate in %s is an authority's, and verifies no message beside the provider's own; if it is the provider's own, put its public key in its place", key.Origin))
 		}
 	}
+	s.certificates = s.collect()
+}
+
+// authorityKeys returns the authorities of every id.
+func (s *Set) authorityKeys() []*PublicKey {
+	all := slices.Clone(s.authorities)
+	for _, id := range s.ids() {
+		all = append(all, s.Named[id].authorities...)
+	}
+	return all
 }

@@ -107,7 +107,7 @@ func pemBlocks(text string) ([]encoded, error) {
 }
 
 // decodeBlock decodes what stands between BEGIN and END. A blank within a line stands
-// for a line break, or where that is no key, for a + that a form has lost.
+// for a line break, or where that is not a key, for a + that a form has lost.
 func decodeBlock(body string) ([]byte, error) {
 	if letter := foreignLetter(body); letter != "" {
 		return nil, i18n.Errorf("a PEM block holds %s between BEGIN and END, so that it is not whole Base64; copy the key anew", letter)
@@ -130,7 +130,7 @@ func fits(der []byte) bool {
 	return missing == 0 && extra == 0
 }
 
-// foreignLetter is the first letter that neither Base64 nor white space has. It is no
+// foreignLetter returns the first letter that neither Base64 nor white space has. It is no
 // part of a key and may be shown.
 func foreignLetter(text string) string {
 	at := strings.IndexFunc(text, func(r rune) bool {

@@ -106,7 +106,7 @@ func parsePrivateDER(der []byte) (any, error) {
 	return key, nil
 }
 
-// newPrivateKey describes a private key of any kind that is held in memory.
+// newPrivateKey describes a private key of any kind in memory.
 func newPrivateKey(key any, origin string) (*PrivateKey, error) {
 	switch key := key.(type) {
 	case *rsa.PrivateKey:

@@ -1,7 +1,6 @@
 package keys
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/rsa"
 	"crypto/x509"
@@ -150,40 +149,4 @@ var smallPrimes = sync.OnceValue(func() *big.Int {
 // hasSmallFactor recognises six of seven moduli in which a letter was changed.
 func hasSmallFactor(n *big.Int) bool {
 	return new(big.Int).GCD(nil, nil, n, smallPrimes()).BitLen() > 1
-}
-
-// leaves returns keys without those whose certificate issued that of another
-// one in all. An issuer beside what it issued makes a chain, and the peer signs
-// with the leaf's key: the issuer's must not verify in its place.
-func leaves(keys, all []*PublicKey) []*PublicKey {
-	return slices.DeleteFunc(slices.Clone(keys), func(key *PublicKey) bool {
-		return issuedAny(key.Certificate, all) || issuedSM2(key.sm2, all)
-	})
-}
-
-// issuedSM2 is issuedAny of certificates of SM2 keys.
-func issuedSM2(issuer *gm.Certificate, all []*PublicKey) bool {
-	return issuer != nil && slices.ContainsFunc(all, func(key *PublicKey) bool {
-		return key.sm2 != nil && !key.sm2.PublicKey.Equal(issuer.PublicKey) && issuer.Issued(key.sm2)
-	})
-}
-
-func issuedAny(issuer *x509.Certificate, all []*PublicKey) bool {
-	if issuer == nil {
-		return false
-	}
-	for _, key := range all {
-		c := key.Certificate
-		if c == nil || !bytes.Equal(c.RawIssuer, issuer.RawSubject) {
-			continue
-		}
-		if bytes.Equal(c.RawSubjectPublicKeyInfo, issuer.RawSubjectPublicKeyInfo) {
-			continue // a self-signed certificate, or one that was renewed with the same key
-		}
-		// CheckSignature takes SHA-1, which the test chains of UnionPay still have.
-		if issuer.CheckSignature(c.SignatureAlgorithm, c.RawTBSCertificate, c.Signature) == nil {
-			return true
-		}
-	}
-	return false
 }

@@ -31,11 +31,11 @@ func ValidSegment(text string) bool {
 // maxReference is the length of the longest reference, in bytes.
 const maxReference = 256
 
-// CheckReference reports why text cannot be a reference: it must be a relative
+// CheckReference returns an error if text cannot be a reference: it must be a relative
 // path of plain segments, so that it can name nothing outside of its source.
 //
-// References stand in logs, and their errors hold nothing of them: what was
-// given for one by mistake may be a key, or a secret out of the environment.
+// The error holds no part of the text: logs show it, and a text that was given by
+// mistake may be a key or a secret from the environment.
 func CheckReference(text string) error {
 	switch {
 	case text == "":
@@ -88,7 +88,7 @@ func ParseTemplate(text string) (Template, error) {
 // Dynamic reports whether the reference depends on the request.
 func (t Template) Dynamic() bool { return t.dynamic }
 
-// Members are the members of the request that the reference depends on.
+// Members returns the members of the request that the reference depends on.
 func (t Template) Members() []string {
 	var out []string
 	for i := 1; i < len(t.parts); i += 2 {
@@ -97,7 +97,7 @@ func (t Template) Members() []string {
 	return out
 }
 
-// String is the reference as it was written.
+// String returns the reference as it was written.
 func (t Template) String() string { return t.text }
 
 // Resolve fills in the members of a request, which text looks up. It returns

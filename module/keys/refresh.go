@@ -12,9 +12,9 @@ import (
 	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
-// run loads each reference when it is due. It looks at all of them each time, so
-// what falls due at nearly the same time is taken together: with a look for
-// each of a thousand sets, looking would cost more than loading.
+// run loads each reference when it is due. It goes through all references each time and
+// takes together those that are due at nearly the same time: a pass for each of a
+// thousand sets would cost more than the loads.
 func (r *Ring) run() {
 	together := min(r.options.Refresh/20, 50*time.Millisecond)
 	timer := time.NewTimer(0)
@@ -26,7 +26,7 @@ func (r *Ring) run() {
 		case <-r.wake:
 		case <-timer.C:
 		}
-		r.due.Store(math.MaxInt64) // a load that ends now must wake
+		r.due.Store(math.MaxInt64) // a load that ends now must wake run
 		now := time.Now()
 		next := now.Add(time.Minute)
 		for _, v := range r.entries.Range {
@@ -48,8 +48,8 @@ func (r *Ring) run() {
 	}
 }
 
-// begin loads e, unless the ring is closed or was not started. It is called
-// with e.mu held.
+// begin loads e, unless the ring is closed or was not started. It is called with e.mu
+// locked.
 func (r *Ring) begin(e *entry) {
 	r.life.RLock()
 	defer r.life.RUnlock()
@@ -59,14 +59,14 @@ func (r *Ring) begin(e *entry) {
 	}
 }
 
-// idle reports whether nobody has asked for e for long. It is called with e.mu
-// held.
+// idle reports whether no request has used e for idleFor, or for idleFirst if it never
+// loaded. It is called with e.mu locked.
 func (e *entry) idle(now time.Time) bool {
 	unused := now.UnixNano() - e.used.Load()
 	return unused > int64(idleFor) || e.first && e.waiters == 0 && unused > int64(idleFirst)
 }
 
-// load asks the source once for one reference. The caller has set e.running.
+// load loads one reference once. The caller has set e.running.
 func (r *Ring) load(ctx context.Context, e *entry) {
 	release, ok := r.acquire(ctx, e)
 	if !ok {
@@ -164,11 +164,14 @@ func (r *Ring) settle(e *entry, previous, set *Set, err error) {
 	if err == nil && set != previous && r.options.Loaded != nil {
 		r.options.Loaded(set)
 	}
+	if used := e.set.Load(); used != nil && r.options.Looked != nil {
+		r.options.Looked(used)
+	}
 }
 
-// Refresh asks the source for every reference now and returns the errors of
-// those that matter: the configuration names them, or they have loaded before.
-// A reference that only a request named, and that never loaded, is not reported.
+// Refresh loads every reference now. It returns the errors of references that the
+// configuration names or that have loaded before, and not of those that only a request
+// has named and that never loaded.
 func (r *Ring) Refresh(ctx context.Context) error {
 	var (
 		mu     sync.Mutex

@@ -19,6 +19,12 @@ type Source interface {
 	Load(ctx context.Context, reference string, previous *Set) (*Set, error)
 }
 
+// Waiting is a source that can say why a load is slow, before the load fails.
+type Waiting interface {
+	// Waiting returns the cause for which loads wait now, or nil.
+	Waiting() error
+}
+
 // The bounds of a Ring.
 const (
 	MaxSets     = 4096             // sets kept at once; beyond it the least recently used one is evicted
@@ -45,13 +51,16 @@ type Options struct {
 	Name string
 	// Refresh is how often each set is looked at. Required.
 	Refresh time.Duration
-	// MaxStale is how long a set serves after the source has last confirmed it;
-	// 0 means without end.
+	// MaxStale is how long a set is used after the source has last confirmed it; 0
+	// means no limit.
 	MaxStale time.Duration
 	// Loaded is called when a set was loaded that is not the one before.
 	Loaded func(*Set)
 	// Refreshed is called after every load, with its error or nil.
 	Refreshed func(reference string, err error)
+	// Looked is called after every load with the set that is in use then, also
+	// where the load failed or found nothing new.
+	Looked func(*Set)
 }
 
 // Ring keeps the key sets of one source in memory and fresh. A set that loaded
@@ -102,7 +111,7 @@ type entry struct {
 	err      error
 }
 
-// NewRing makes a ring. It asks the source nothing before Start.
+// NewRing makes a ring. It does not use the source before Start.
 func NewRing(source Source, options Options) *Ring {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Ring{
@@ -123,7 +132,7 @@ func (r *Ring) Start() {
 	}
 }
 
-// Close ends all loading. Sets that were handed out stay usable.
+// Close ends all loads. Sets that Get has returned stay usable.
 func (r *Ring) Close() {
 	r.life.Lock() // nothing begins between the end and the wait for it
 	r.stop()
@@ -131,8 +140,8 @@ func (r *Ring) Close() {
 	r.done.Wait()
 }
 
-// Pin keeps a reference loaded until Unpin, whether it is asked for or not. The
-// empty reference stands for the source itself: it is asked, no set is kept.
+// Pin keeps a reference loaded until Unpin, even if no request uses it. The empty
+// reference stands for the source itself: the source is probed, and no set is kept.
 func (r *Ring) Pin(reference string) {
 	for {
 		e, _ := r.entry(reference, true) // a pin is always admitted
@@ -148,7 +157,7 @@ func (r *Ring) Pin(reference string) {
 	}
 }
 
-// Unpin takes back one Pin. The set is then kept as long as it is used.
+// Unpin undoes one Pin. The set is then kept as long as requests use it.
 func (r *Ring) Unpin(reference string) {
 	if v, ok := r.entries.Load(reference); ok {
 		e := v.(*entry)
@@ -158,9 +167,9 @@ func (r *Ring) Unpin(reference string) {
 	}
 }
 
-// Get returns the set that a reference names. It waits up to WaitForLoad for
-// the first load, but not for a set that the source has found broken, and then
-// fails with an error that wraps ErrUnknown, ErrNotLoaded or ErrStale.
+// Get returns the set that a reference names. It waits up to WaitForLoad for the first
+// load, and not at all for a set that the source has found broken. Its errors wrap
+// ErrUnknown, ErrNotLoaded, ErrStale or ErrBroken.
 func (r *Ring) Get(ctx context.Context, reference string) (*Set, error) {
 	now := time.Now()
 	e := r.lookup(reference)
@@ -225,6 +234,9 @@ func (r *Ring) wait(ctx context.Context, e *entry) (*Set, error) {
 			if err != nil {
 				return nil, i18n.Errorf("%w: %w", ErrNotLoaded, err)
 			}
+			if w, ok := r.source.(Waiting); ok && w.Waiting() != nil {
+				return nil, i18n.Errorf("%w: source %q has not answered for %q: %w", ErrNotLoaded, r.options.Name, e.reference, w.Waiting())
+			}
 			return nil, i18n.Errorf("%w: source %q has not answered for %q", ErrNotLoaded, r.options.Name, e.reference)
 		case <-ctx.Done():
 			return nil, i18n.Errorf("%w: %w", ErrNotLoaded, context.Cause(ctx))
@@ -282,7 +294,7 @@ func (r *Ring) entry(reference string, pin bool) (*entry, error) {
 }
 
 // known ends the special treatment of a reference that only requests have
-// named. It is called with e.mu held.
+// named. It is called with e.mu locked.
 func (r *Ring) known(e *entry) {
 	if e.first {
 		e.first = false
@@ -291,7 +303,7 @@ func (r *Ring) known(e *entry) {
 }
 
 // evict drops the entry that was not used for the longest time, of those that
-// may be dropped, and reports whether there was one. It is called with r.mu held.
+// may be dropped, and reports whether there was one. It is called with r.mu locked.
 func (r *Ring) evict(may func(*entry) bool) bool {
 	var oldest *entry
 	for _, v := range r.entries.Range {
@@ -314,7 +326,7 @@ func (r *Ring) evict(may func(*entry) bool) bool {
 	return true
 }
 
-// drop takes an entry out of the ring. It is called with e.mu held.
+// drop takes an entry out of the ring. It is called with e.mu locked.
 func (r *Ring) drop(e *entry) {
 	if e.dropped {
 		return

@@ -22,8 +22,8 @@ const (
 // Roles are all roles without an id, in the order in which they are shown.
 var Roles = []Role{Sign, Verify, Encrypt, Decrypt, SharedSecret, VerifySecret}
 
-// serialOf is behind a role's name where its serial number stands by itself:
-// the file or field "sign.serial".
+// serialOf is the suffix of a file or field that holds only the serial number of a
+// role's key: "sign.serial".
 const serialOf = ".serial"
 
 // maxID is the length of the longest id, in bytes.
@@ -62,7 +62,7 @@ func ParseFileName(name string) (Role, bool) {
 	return role, ok && role.FileName() == name
 }
 
-// FileName is the name of the file that holds a role: "sign.pem",
+// FileName returns the name of the file that holds a role: "sign.pem",
 // "verify@01.pem", "secret", "secret@iv", "sign.serial".
 func (r Role) FileName() string {
 	plain, id := r.Split()
@@ -78,7 +78,7 @@ func (r Role) Split() (plain Role, id string) {
 	return Role(before), id
 }
 
-// With is the role with an id; the empty id leaves it plain.
+// With returns the role with an id; the empty id leaves it plain.
 func (r Role) With(id string) Role {
 	if id == "" {
 		return r

@@ -4,8 +4,8 @@ package keys
 
 import "crypto/rsa"
 
-// Arithmetic names what computes with the private keys that are held in memory:
-// "crypto/rsa", Go's.
+// Arithmetic returns the name of the implementation that computes with private keys in
+// memory: "crypto/rsa", Go's.
 func Arithmetic() (string, error) { return goArithmetic, nil }
 
 // usable returns a key as it is used: Go's own, if it is valid.

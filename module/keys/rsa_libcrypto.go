@@ -8,9 +8,9 @@ import (
 	"github.com/countersign/caddy-countersign/module/keys/internal/libcrypto"
 )
 
-// Arithmetic names what computes with the private keys that are held in memory:
-// "OpenSSL 3.0.19 27 Jan 2026" for instance, or "crypto/rsa" for Go's. The error
-// says why OpenSSL does not, where the binary was built for it.
+// Arithmetic returns the name of the implementation that computes with private keys in
+// memory: "OpenSSL 3.0.19 27 Jan 2026" for instance, or "crypto/rsa" for Go's. The
+// error says why OpenSSL does not, where the binary was built for it.
 func Arithmetic() (string, error) {
 	if err := libcrypto.Load(); err != nil {
 		return goArithmetic, err

@@ -21,7 +21,7 @@ func NewSecret(value []byte, origin string) *Secret {
 	return &Secret{value: value, sum: sum, Fingerprint: hex.EncodeToString(sum[:4]), Origin: origin}
 }
 
-// Bytes is the secret itself. It must not be changed or kept.
+// Bytes returns the secret itself. It must not be changed or kept.
 func (s *Secret) Bytes() []byte { return s.value }
 
 // HMACSHA256 is HMAC with SHA-256 of a message, keyed with the secret.
@@ -31,8 +31,8 @@ func (s *Secret) HMACSHA256(message []byte) []byte {
 	return h.Sum(nil)
 }
 
-// SHA256 is the whole digest of the secret in hex. It is for comparing with
-// known secrets, never for showing: a weak secret can be guessed from it.
+// SHA256 returns the whole digest of the secret in hex. It is for comparing with known
+// secrets and must not be shown: a weak secret can be guessed from it.
 func (s *Secret) SHA256() string { return hex.EncodeToString(s.sum[:]) }
 
 // empty reports whether there is no secret, or one under which anybody could sign.

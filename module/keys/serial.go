@@ -103,7 +103,7 @@ func (s *Set) SerialDecimal(role Role) (string, bool) {
 	return text, text != ""
 }
 
-// decimal is a serial in hex as a decimal number, or "" if it is not hex.
+// decimal returns a serial in hex as a decimal number, or "" if it is not hex.
 func decimal(serial string) string {
 	n, ok := new(big.Int).SetString(serial, 16)
 	if !ok {
@@ -112,8 +112,7 @@ func decimal(serial string) string {
 	return n.String()
 }
 
-// hexSerial is a certificate's serial number as it is written everywhere:
-// upper-case hex, two digits a byte.
+// hexSerial returns a certificate's serial number in upper-case hex, two digits a byte.
 func hexSerial(n *big.Int) string {
 	if n == nil || n.Sign() < 0 {
 		return ""

@@ -30,17 +30,19 @@ type Set struct {
 	// Named["01"].Verify.
 	Named map[string]*Set
 
-	// Broken says why a role that the source holds cannot be used. The set
-	// serves whatever does not need it.
+	// Broken has the error of each role that the source holds and that cannot be used.
+	// The set can still be used for what does not need that role.
 	Broken map[Role]error
 
-	// Warnings say what should be looked at although the set serves, each in a
-	// sentence that names the origin and holds no key.
+	// Warnings are sentences about faults with which the set can still be used. Each
+	// names the origin and holds no key.
 	Warnings []string
 
-	serials map[Role]string     // what <role>.serial says
-	roots   []*x509.Certificate // every certificate of the role verify, but for those of SM2 keys
-	sm2     []*gm.Certificate   // those of SM2 keys
+	serials      map[Role]string     // what <role>.serial says
+	authorities  []*PublicKey        // of the role verify: their keys verify certificates only
+	certificates []Certificate       // all, once the set is whole
+	roots        []*x509.Certificate // every certificate of the role verify, but for those of SM2 keys
+	sm2          []*gm.Certificate   // those of SM2 keys
 }
 
 // SignKey returns the private key that signs: of the id, or the plain one where
@@ -98,7 +100,7 @@ func (s *Set) Secrets(id string) []*Secret {
 	return slices.DeleteFunc(slices.Clone(s.VerifySecrets), (*Secret).empty)
 }
 
-// Roots are all certificates of the role verify, issuers too: the trust roots
+// Roots returns all certificates of the role verify, issuers too: the trust roots
 // of a certificate that comes in a message. Those of SM2 keys are [Set.SM2Roots].
 func (s *Set) Roots() []*x509.Certificate { return s.roots }
 
@@ -126,7 +128,7 @@ func (s *Set) Need(roles ...Role) error {
 	return nil
 }
 
-// broken is the text of the first of the errors in Broken, or "".
+// broken returns the text of the first of the errors in Broken, or "".
 func (s *Set) broken() string {
 	for _, role := range slices.Sorted(maps.Keys(s.Broken)) {
 		return s.Broken[role].Error()
@@ -144,7 +146,7 @@ func (s *Set) Has(role Role) bool {
 	return len(s.held(role)) > 0
 }
 
-// Roles are the roles that the set has, each without its id and then with each
+// Roles returns the roles that the set has, each without its id and then with each
 // id, in the order in which they are shown.
 func (s *Set) Roles() []Role {
 	var out []Role
@@ -158,7 +160,7 @@ func (s *Set) Roles() []Role {
 	return out
 }
 
-// Fingerprints are the fingerprints of the keys that stand under a role: for a
+// Fingerprints returns the fingerprints of the keys that stand under a role: for a
 // role without an id those that have none.
 func (s *Set) Fingerprints(role Role) []string {
 	var out []string
@@ -168,8 +170,8 @@ func (s *Set) Fingerprints(role Role) []string {
 	return out
 }
 
-// Info tells what stands under a role, in its order: for a role without an id
-// the keys that have none.
+// Info describes the keys or secrets of a role, in their order: for a role without an
+// id those that have none.
 func (s *Set) Info(role Role) []Info {
 	var out []Info
 	for _, key := range s.exactly(role) {
@@ -178,7 +180,24 @@ func (s *Set) Info(role Role) []Info {
 	return out
 }
 
-// Kinds are the kinds of the keys that serve a role, each once, such as "RSA".
+// StrongBits is the size from which on an RSA key gives no warning.
+const StrongBits = 2048
+
+// SmallRSA returns the RSA keys below StrongBits, as "sign 1024 bits", each text once.
+func (s *Set) SmallRSA() []string {
+	var small []string
+	for _, role := range s.Roles() {
+		for _, info := range s.Info(role) {
+			text := i18n.Sprintf("%s %d bits", role, info.Bits)
+			if info.Kind == KindRSA && info.Bits < StrongBits && !slices.Contains(small, text) {
+				small = append(small, text)
+			}
+		}
+	}
+	return small
+}
+
+// Kinds returns the kinds of the keys that serve a role, each once, such as "RSA".
 // A shared secret has none.
 func (s *Set) Kinds(role Role) []string {
 	var out []string
@@ -193,7 +212,8 @@ func (s *Set) Kinds(role Role) []string {
 // informer is any key or secret of a set.
 type informer interface{ info() Info }
 
-// held returns what serves a role, keys with an id behind the plain ones.
+// held returns the keys or secrets of a role, the plain ones first and then those with
+// an id.
 func (s *Set) held(role Role) []informer {
 	plain, id := role.Split()
 	if plain == SharedSecret || plain == VerifySecret {
@@ -202,7 +222,7 @@ func (s *Set) held(role Role) []informer {
 	return matching(s, id, func(s *Set) []informer { return s.plain(plain) })
 }
 
-// exactly returns what stands under a role, with its id or without one.
+// exactly returns the keys or secrets of a role and its id, or of a role without an id.
 func (s *Set) exactly(role Role) []informer {
 	plain, id := role.Split()
 	if id != "" {
@@ -213,7 +233,7 @@ func (s *Set) exactly(role Role) []informer {
 	return s.plain(plain)
 }
 
-// plain returns what stands under a role without an id.
+// plain returns the keys or secrets of a role without an id.
 func (s *Set) plain(role Role) []informer {
 	switch role {
 	case Sign:
@@ -251,7 +271,7 @@ func (s *Set) named(id string) *Set {
 
 func (s *Set) ids() []string { return slices.Sorted(maps.Keys(s.Named)) }
 
-// optional is a list of one key, or of none for nil.
+// optional returns a list of one key, or of none for nil.
 func optional[K any](key *K) []*K {
 	if key == nil {
 		return nil

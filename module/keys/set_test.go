@@ -5,8 +5,10 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"math/big"
+	"slices"
 	"testing"
 	"time"
 
@@ -223,13 +225,51 @@ func TestLost(t *testing.T) {
 	assert.NoError(t, parse(t, map[Role]string{SharedSecret: "s", Encrypt: "x"}).Lost(before), "it never served")
 }
 
-func TestExpiredCertificateIsWarnedOf(t *testing.T) {
-	expired := block("CERTIFICATE", certificate(&one().PublicKey, one(), time.Now().Add(-24*time.Hour)))
-	set := parse(t, map[Role]string{"verify@1": expired, Encrypt: expired})
-	assert.NoError(t, set.Need(Verify, Encrypt), "it serves")
-	require.Len(t, set.Warnings, 2)
-	assert.Contains(t, set.Warnings[0], "file verify@1.pem has expired on ")
-	assert.Empty(t, parse(t, map[Role]string{Verify: block("CERTIFICATE", certificate(&one().PublicKey, one(), time.Now().Add(time.Hour)))}).Warnings)
+// An authority's key verifies no message, whether it has issued the leaf beside it or
+// not. Keys that a provider has signed itself stay several.
+func TestAnAuthorityThatDidNotIssueTheLeaf(t *testing.T) {
+	_, _, leaf := chain(t)
+	root, middle, _ := chain(t)
+	bare := block("PUBLIC KEY", pkix8(&two().PublicKey))
+	selfMade := func(key *rsa.PrivateKey, usage x509.KeyUsage) string {
+		template := &x509.Certificate{SerialNumber: big.NewInt(7), NotAfter: time.Now().Add(time.Hour), BasicConstraintsValid: true, IsCA: true, KeyUsage: usage}
+		template.Subject.CommonName = "self"
+		der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+		require.NoError(t, err)
+		return block("CERTIFICATE", der)
+	}
+	for name, c := range map[string]struct {
+		texts map[Role]string
+		names []string
+	}{
+		"an authority behind the leaf":         {map[Role]string{Verify: leaf + root}, []string{"leaf"}},
+		"and in front of it":                   {map[Role]string{Verify: root + leaf}, []string{"leaf"}},
+		"an intermediate":                      {map[Role]string{Verify: leaf + middle}, []string{"leaf"}},
+		"under an id":                          {map[Role]string{Verify: leaf, "verify@ca": root}, []string{"leaf"}},
+		"the leaf under an id":                 {map[Role]string{Verify: root, "verify@1": leaf}, []string{"leaf"}},
+		"an intermediate beside a bare key":    {map[Role]string{Verify: bare + middle}, []string{""}},
+		"a certificate for certificates":       {map[Role]string{Verify: bare + selfMade(one(), x509.KeyUsageCertSign)}, []string{""}},
+		"the provider's own beside a bare key": {map[Role]string{Verify: bare + selfMade(one(), 0)}, []string{"", "self"}},
+		"two that the provider made":           {map[Role]string{Verify: selfMade(one(), 0) + selfMade(two(), 0)}, []string{"self", "self"}},
+		"one alone":                            {map[Role]string{Verify: selfMade(one(), x509.KeyUsageCertSign)}, []string{"self"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			set := parse(t, c.texts)
+			var names []string
+			for _, key := range set.VerifyKeys("") {
+				name := ""
+				if key.Certificate != nil {
+					name = key.Certificate.Subject.CommonName
+				}
+				names = append(names, name)
+			}
+			assert.Equal(t, c.names, names)
+			assert.Empty(t, set.VerifyKeys("ca"))
+			dropped := len(set.Roots()) - len(slices.DeleteFunc(names, func(n string) bool { return n == "" }))
+			assert.Len(t, set.Warnings, dropped, "what verifies nothing is said")
+		})
+	}
+	assert.Equal(t, "leaf", parse(t, map[Role]string{Encrypt: leaf + root}).EncryptKey("").Certificate.Subject.CommonName)
 }
 
 func certificateOf(t *testing.T, public any, serial int64) []byte {

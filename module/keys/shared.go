@@ -10,9 +10,9 @@ import (
 	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
-// parseSecret reads a shared secret. One trailing LF or CRLF is removed, and
-// nothing else: a secret may begin or end with white space. What no provider
-// hands out is refused by what it is; what is only unlikely becomes a warning.
+// parseSecret reads a shared secret. One trailing LF or CRLF is removed, and nothing
+// else: a secret may begin or end with white space. A text that cannot be a secret is
+// refused with the reason; one that is only unlikely gives a warning.
 func parseSecret(value Value) (secret *Secret, warnings []string, err error) {
 	text := trimNewline(value.Text)
 	if len(text) == 0 {
@@ -47,7 +47,8 @@ func checkSecret(text []byte) error {
 	switch {
 	case bytes.HasPrefix(text, []byte("\ufeff")):
 		return i18n.Errorf("it begins with a byte order mark, which is no part of the secret; save it as UTF-8 without one")
-	case bytes.HasPrefix(text, []byte{0xff, 0xfe}), bytes.HasPrefix(text, []byte{0xfe, 0xff}):
+	case bytes.HasPrefix(text, []byte{0xff, 0xfe}), bytes.HasPrefix(text, []byte{0xfe, 0xff}),
+		byteOrder(text) != nil && bytes.Count(text, []byte{0}) > 1:
 		return i18n.Errorf("it is UTF-16; save it as UTF-8 without a byte order mark")
 	case bytes.IndexByte(text, 0) >= 0:
 		return i18n.Errorf("it holds a NUL byte; save it as plain text, a binary secret in hex or Base64 (secret hex, secret base64 in the recipe)")
@@ -77,7 +78,8 @@ var invisible = map[rune]string{
 	'\u202a': "an embedding mark", '\u202c': "a formatting mark", '\u3000': "an ideographic space", '\ufeff': "a byte order mark",
 }
 
-// oddities are what a secret rarely has, and what people say about it.
+// oddities are properties that a secret rarely has, each with the sentence that is
+// shown about it.
 var oddities = []struct {
 	found *regexp.Regexp
 	words i18n.Text
@@ -86,6 +88,7 @@ var oddities = []struct {
 	{regexp.MustCompile(`\S\s+\S`), i18n.T("has a blank in it")},
 	{regexp.MustCompile("^\\s*[\"'`\u2018-\u201f\u300c-\u300f]|[\"'`\u2018-\u201f\u300c-\u300f]\\s*$"), i18n.T("stands in quotes")},
 	{regexp.MustCompile(`(?i)^\s*(export\s+)?[a-z_.-]*(secret|key|password|passwd|token|salt|密钥|密碼|密码)[a-z_.-]*\s*[=:：]`), i18n.T("begins with a name, as in secret=…")},
+	{regexp.MustCompile(`(?i)^\s*(base64url|base64|b64|hex|utf-?8|plain|text|ascii)\s*:`), i18n.T("begins with the name of an encoding, as in base64:…")},
 	{regexp.MustCompile(`(?i)^\s*(bearer|basic)\s`), i18n.T("begins with a word of a header, such as Bearer")},
 	{regexp.MustCompile(`\\[nrt"']|\\u[0-9a-fA-F]{4}`), i18n.T("has an escape of a program's string in it, such as \\n")},
 	{regexp.MustCompile(`%[0-9A-F]{2}|&(amp|lt|gt|quot|apos|#[0-9]+);`), i18n.T("has an escape of a URL or of HTML in it, such as &amp;")},
@@ -98,7 +101,7 @@ var oddities = []struct {
 	{regexp.MustCompile(`[\x{ff01}-\x{ff5e}\p{Cyrillic}\p{Greek}]`), i18n.T("has letters that only look like ASCII")},
 }
 
-// doubts says what is odd about a secret, without showing any of it.
+// doubts returns a sentence for each oddity of a secret. None shows a part of it.
 func doubts(text string) []string {
 	var out []string
 	for _, odd := range oddities {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Status is what may be shown of one reference.
+// Status describes one reference for the admin endpoint and the metrics.
 type Status struct {
 	Reference  string        // the reference
 	Configured bool          // it stands in the configuration, not only in a request
@@ -16,7 +16,7 @@ type Status struct {
 	Error      string        // why the last load failed, or why a role cannot be used, or ""
 }
 
-// Status is the status of every reference, sorted by name.
+// Status returns the status of every reference, sorted by name.
 func (r *Ring) Status() []Status {
 	now := time.Now()
 	var out []Status
@@ -59,10 +59,9 @@ func (r *Ring) Answering() bool {
 	return at != 0 && (r.options.MaxStale == 0 || time.Now().UnixNano()-at <= int64(r.options.MaxStale))
 }
 
-// Age is the longest time since the source confirmed a set, of all that are
-// loaded and all that the configuration names. What never loaded counts from
-// when it was first wanted, so that a source that fails from the start grows
-// old as well.
+// Age returns the longest time since the source confirmed a set, of all that are loaded
+// and all that the configuration names. A set that never loaded counts from when it was
+// first requested, so that the age also grows for a source that fails from the start.
 func (r *Ring) Age() time.Duration {
 	now := time.Now()
 	var oldest time.Duration
@@ -98,22 +97,21 @@ func (s *Set) remote() bool {
 }
 
 // Expiries calls report with the time at which the first certificate of a role
-// expires, for the sets that the configuration names.
+// expires, for the sets that the configuration names. Own certificates, and those of
+// authorities, count as well.
 func (r *Ring) Expiries(report func(reference, role string, expires time.Time)) {
 	for _, status := range r.Status() {
 		if !status.Configured || status.Set == nil {
 			continue
 		}
-		for _, role := range status.Set.Roles() {
-			var first time.Time
-			for _, info := range status.Set.Info(role) {
-				if !info.Expires.IsZero() && (first.IsZero() || info.Expires.Before(first)) {
-					first = info.Expires
-				}
+		first := make(map[Role]time.Time)
+		for _, c := range status.Set.Certificates() {
+			if at, ok := first[c.Role]; !ok || c.Until.Before(at) {
+				first[c.Role] = c.Until
 			}
-			if !first.IsZero() {
-				report(status.Reference, string(role), first)
-			}
+		}
+		for role, at := range first {
+			report(status.Reference, string(role), at)
 		}
 	}
 }

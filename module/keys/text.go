@@ -20,7 +20,7 @@ var unescape = strings.NewReplacer(
 	"&#10;", "\n", "&#13;", "", "&#43;", "+", "&#47;", "/", "&#61;", "=", "<br>", "\n", "<br/>", "\n", "<br />", "\n",
 )
 
-// plainText is the text of a key as it would stand in a file of PEM: UTF-8
+// plainText returns the text of a key as it would stand in a file of PEM: UTF-8
 // without a byte order mark, LF for line breaks, and no escapes of a program's
 // string.
 func plainText(text []byte) (string, error) {
@@ -38,8 +38,8 @@ func plainText(text []byte) (string, error) {
 	return unescape.Replace(plain), nil
 }
 
-// byteOrder tells the byte order of UTF-16, by its mark or by the zero bytes
-// between ASCII characters, or nil for other text.
+// byteOrder returns the byte order of UTF-16, by its mark or by the zero bytes between
+// ASCII characters, or nil for other text.
 func byteOrder(text []byte) binary.ByteOrder {
 	switch {
 	case len(text) < 2:

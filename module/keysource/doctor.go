@@ -2,7 +2,7 @@ package keysource
 
 import "context"
 
-// Status is how bad a Finding is.
+// Status is the severity of a Finding.
 type Status string
 
 // The statuses.
@@ -12,8 +12,8 @@ const (
 	Failure Status = "failure" // the first payment would fail, or something is open that must not be
 )
 
-// Finding is one thing that `caddy countersign doctor` has looked at. It never
-// holds a key, a token or a value of a body.
+// Finding is the result of one check of `caddy countersign doctor`. It never holds a
+// key, a token or a value of a body.
 type Finding struct {
 	Check   string `json:"check"`            // what was looked for, such as "file permissions"
 	Subject string `json:"subject"`          // at what: a file, a reference, an address
@@ -22,24 +22,24 @@ type Finding struct {
 	Advice  string `json:"advice,omitempty"` // what to do; "" where nothing is to be done
 }
 
-// Remote is a source that may lie beyond this machine.
+// Remote is a source that may be on another machine.
 type Remote interface {
-	// Beyond reports whether asking the source leaves this machine.
+	// Beyond reports whether the source is on another machine.
 	Beyond() bool
 }
 
-// Doctor is a source that can look at more than whether a set loads: the modes
-// of files, what a policy allows.
+// Doctor is a source with further checks, such as the modes of files or what a policy
+// allows.
 type Doctor interface {
 	Source
 
-	// Diagnose looks at the source and at the references that the configuration
-	// names, those with {body.x} left out. It may ask the network, within ctx,
-	// and changes nothing.
+	// Diagnose checks the source and the references that the configuration names,
+	// without those with {body.x}. It may use the network, within ctx, and changes
+	// nothing.
 	Diagnose(ctx context.Context, references []string) []Finding
 }
 
-// Lister is a source that can tell which references it holds.
+// Lister is a source that can list its references.
 type Lister interface {
 	Source
 

@@ -1,6 +1,7 @@
 // Package listening finds out whether another process listens on an address. Caddy
-// opens its sockets with SO_REUSEPORT, so that the system says nothing of it: it
-// spreads the connections over all who listen.
+// opens its sockets with SO_REUSEPORT, so that the system reports no conflict and
+// spreads the connections over all processes that listen. It replaces a Unix socket on
+// which another process listens.
 package listening
 
 import (
@@ -15,15 +16,19 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // resolveTimeout bounds the look-up of a host name to listen on.
 const resolveTimeout = 2 * time.Second
 
 // Elsewhere returns the address on which another process listens, of those that an
-// address stands for, or "". A socket that this process was handed, and one in the
-// file system, has nobody else.
+// address stands for, or "". It returns "" for inherited sockets.
 func Elsewhere(address caddy.NetworkAddress) (string, error) {
+	if isUnix(address.Network) {
+		return onSocket(address.Host), nil
+	}
 	if !strings.HasPrefix(address.Network, "tcp") || address.StartPort == 0 {
 		return "", nil
 	}
@@ -31,7 +36,7 @@ func Elsewhere(address caddy.NetworkAddress) (string, error) {
 	if err != nil {
 		return portably(address), nil //nolint:nilerr // another way of asking
 	}
-	hosts := addressesOf(address.Host)
+	hosts := addressesOf(address)
 	for _, other := range others {
 		port := uint(other.Port())
 		if port < address.StartPort || port > address.EndPort {
@@ -44,16 +49,17 @@ func Elsewhere(address caddy.NetworkAddress) (string, error) {
 	return "", nil
 }
 
-// errUnknown says that the system does not tell who listens.
-var errUnknown = errors.New("the system does not tell who listens")
+// errUnknown says that the system does not show which process listens.
+var errUnknown = i18n.Errorf("the system does not tell who listens")
 
-// addressesOf are the addresses of a host to listen on; "" stands for all.
-func addressesOf(host string) []netip.Addr {
-	if host == "" {
+// addressesOf returns the addresses to listen on. For Go "" and 0.0.0.0 stand for all
+// addresses of both families, unless the network is tcp4.
+func addressesOf(address caddy.NetworkAddress) []netip.Addr {
+	host := address.Host
+	if ip, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil && (!ip.IsUnspecified() || address.Network == "tcp4") {
+		return []netip.Addr{ip.Unmap()}
+	} else if err == nil || host == "" {
 		return []netip.Addr{netip.IPv6Unspecified()}
-	}
-	if address, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
-		return []netip.Addr{address.Unmap()}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), resolveTimeout)
 	defer cancel()
@@ -74,17 +80,19 @@ func overlap(a, b netip.Addr) bool {
 	switch {
 	case a == b:
 		return true
+	case a == netip.IPv6Unspecified() || b == netip.IPv6Unspecified():
+		return true // :: also accepts IPv4, by default
 	case a.IsUnspecified():
-		return a.Is6() || b.Is4() // :: takes IPv4 as well, unless it was told not to
+		return b.Is4()
 	case b.IsUnspecified():
-		return b.Is6() || a.Is4()
+		return a.Is4()
 	}
 	return false
 }
 
 // portably looks without the system's help: a socket that is opened without
-// SO_REUSEPORT finds the port taken. It cannot tell this process from another one,
-// so that it looks only where this one does not listen yet.
+// SO_REUSEPORT finds the port taken. It cannot distinguish this process from another
+// one, so it is used only for addresses on which this one does not listen yet.
 func portably(address caddy.NetworkAddress) string {
 	if _, err := caddy.ActiveContext().AppIfConfigured("http"); err == nil {
 		return "" // a reload

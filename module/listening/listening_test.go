@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
@@ -66,6 +67,11 @@ func TestElsewhere(t *testing.T) {
 		"they have all, we have one":       {":", "127.0.0.1:", true},
 		"they have one, we have all":       {"127.0.0.1:", ":", true},
 		"all of IPv4":                      {"0.0.0.0:", "127.0.0.1:", true},
+		"all, and all of IPv4":             {":", "0.0.0.0:", true},
+		"all of IPv4, and all":             {"0.0.0.0:", "[::]:", true},
+		"all, written as in IPv4":          {"[::1]:", "0.0.0.0:", true},
+		"all of IPv4 alone, and of IPv6":   {"tcp4/0.0.0.0:", "[::1]:", false},
+		"one of IPv6, and all of IPv4":     {"[::1]:", "tcp4/0.0.0.0:", false},
 		"by name":                          {"127.0.0.1:", "localhost:", true},
 		"with the network":                 {"127.0.0.1:", "tcp4/127.0.0.1:", true},
 		"another address of this machine":  {"127.0.0.2:", "127.0.0.1:", false},
@@ -102,4 +108,55 @@ func TestOwnSocketsAreNotElsewhere(t *testing.T) {
 	taken, err := listening.Elsewhere(address)
 	require.NoError(t, err)
 	assert.Empty(t, taken)
+}
+
+// A Unix socket is shared by nobody: whoever starts later takes the file away.
+func TestElsewhereUnix(t *testing.T) {
+	for name, c := range map[string]struct {
+		theirs, ours string // %s is the path
+		taken        bool
+	}{
+		"the same":              {"unix/%s", "unix/%s", true},
+		"with a mode":           {"unix/%s|0600", "unix/%s|0660", true},
+		"h2c":                   {"unix/%s", "unix+h2c/%s", true},
+		"an abstract name":      {"unix/@countersign%s", "unix/@countersign%s", true},
+		"another file":          {"unix/%s", "unix/%s2", false},
+		"nobody":                {"", "unix/%s", false},
+		"a file, and no socket": {"file", "unix/%s", false},
+		"one that was left":     {"left", "unix/%s", false},
+		"our own":               {"own", "unix/%s", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			folder, err := os.MkdirTemp("", "listening") //nolint:usetesting // a socket's path is short
+			require.NoError(t, err)
+			t.Cleanup(func() { _ = os.RemoveAll(folder) })
+			path := filepath.Join(folder, "s")
+			switch c.theirs {
+			case "":
+			case "file":
+				require.NoError(t, os.WriteFile(path, nil, 0o600))
+			case "left", "own":
+				listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: path})
+				require.NoError(t, err)
+				listener.SetUnlinkOnClose(false)
+				if c.theirs == "left" {
+					require.NoError(t, listener.Close())
+				} else {
+					t.Cleanup(func() { _ = listener.Close() })
+				}
+			default:
+				another(t, fmt.Sprintf(c.theirs, path))
+			}
+			ours, err := caddy.ParseNetworkAddress(fmt.Sprintf(c.ours, path))
+			require.NoError(t, err)
+			taken, err := listening.Elsewhere(ours)
+			require.NoError(t, err)
+			if !c.taken {
+				assert.Empty(t, taken)
+				return
+			}
+			assert.Contains(t, taken, path)
+			assert.NotContains(t, taken, "|")
+		})
+	}
 }

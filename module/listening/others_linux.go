@@ -4,15 +4,16 @@ import (
 	"bufio"
 	"encoding/binary"
 	"encoding/hex"
-	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
-// others are the TCP sockets on which other processes listen, in the network
+// others returns the TCP sockets on which other processes listen, in the network
 // namespace of this one.
 func others() ([]netip.AddrPort, error) {
 	own, err := ownSockets()
@@ -36,7 +37,7 @@ func others() ([]netip.AddrPort, error) {
 		err = lines.Err()
 		_ = file.Close()
 		if err != nil {
-			return nil, fmt.Errorf("reading %s: %w", table, err)
+			return nil, i18n.Errorf("reading %s: %w", table, err)
 		}
 	}
 	if !read {
@@ -45,12 +46,12 @@ func others() ([]netip.AddrPort, error) {
 	return found, nil
 }
 
-// ownSockets are the inodes of this process's sockets.
+// ownSockets returns the inodes of this process's sockets.
 func ownSockets() (map[string]bool, error) {
 	const folder = "/proc/self/fd"
 	entries, err := os.ReadDir(folder)
 	if err != nil {
-		return nil, fmt.Errorf("listing the own sockets: %w", err)
+		return nil, i18n.Errorf("listing the own sockets: %w", err)
 	}
 	own := make(map[string]bool)
 	for _, entry := range entries {

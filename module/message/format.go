@@ -2,7 +2,6 @@ package message
 
 import (
 	"bytes"
-	"fmt"
 	"net/url"
 
 	"github.com/countersign/caddy-countersign/module/body"
@@ -20,7 +19,7 @@ const (
 	Text  = "text"
 )
 
-// Formats are all of them.
+// Formats lists all formats.
 var Formats = []string{JSON, Form, Query, XML, Text}
 
 // Format is how a payload travels.
@@ -35,7 +34,8 @@ type Format struct {
 	// it is decrypted.
 	Sealed bool
 
-	// AsWire says that the application gets the body as it was received, not JSON.
+	// AsWire says that the application gets the body as it was received, and not as
+	// JSON.
 	AsWire bool
 }
 
@@ -79,6 +79,17 @@ func charsetOf(charset string) string {
 // IsJSON reports whether the body is JSON as a whole.
 func (f Format) IsJSON() bool {
 	return (f.Kind == "" || f.Kind == JSON) && (f.Wrap == nil || f.Wrap.Kind == JSON)
+}
+
+// LooksLikeGBK reports whether a body, or what is percent-encoded in a form, is not UTF-8
+// and could be GBK. It is for an error that says so.
+func (f Format) LooksLikeGBK(raw []byte) bool {
+	if f.Kind == Form || f.Kind == Query {
+		if decoded, err := url.QueryUnescape(string(raw)); err == nil {
+			raw = []byte(decoded)
+		}
+	}
+	return body.LooksLikeGBK(raw)
 }
 
 var byteOrderMark = []byte("\ufeff")
@@ -174,7 +185,7 @@ func (f Format) unwrap(m *Message, raw []byte) error {
 	}
 	if f.Wrap.Base64 {
 		if text, err = encoding.DecodeBase64(text); err != nil {
-			return fmt.Errorf("the field %s is not Base64", f.Wrap.Field)
+			return i18n.Errorf("the field %s is not Base64", f.Wrap.Field)
 		}
 	}
 	return f.inner(m, text)

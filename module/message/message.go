@@ -8,6 +8,7 @@
 package message
 
 import (
+	"maps"
 	"net/http"
 	"net/textproto"
 	"net/url"
@@ -18,7 +19,7 @@ import (
 	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
-// Kind is whose message a Message is.
+// Kind says whether a message is a request, an answer or a notification.
 type Kind string
 
 // The kinds of messages.
@@ -59,10 +60,13 @@ type Message struct {
 	// Inner is that payload as it stands in its field.
 	Inner []byte
 
+	// Parts are texts that a scheme has cut out of a message that came in, by name.
+	Parts map[string]string
+
 	source, outer *body.Object
 }
 
-// New is a message without a body.
+// New returns a message without a body.
 func New(kind Kind) *Message { return &Message{Kind: kind, Header: make(http.Header)} }
 
 // SetPayload gives the message the members of an object.
@@ -91,6 +95,7 @@ func (m *Message) Fresh() *Message {
 	if m.outer != nil {
 		fresh.Form = body.NewTree(m.outer)
 	}
+	fresh.Parts = maps.Clone(m.Parts)
 	return &fresh
 }
 
@@ -109,8 +114,8 @@ func (m *Message) URL() string { return m.Scheme + "://" + m.Host + m.URI() }
 // ones.
 var ErrTwice = i18n.Errorf("it occurs twice")
 
-// HeaderValue returns the value of a header, or "" if there is none. It returns ErrTwice
-// if the header occurs more than once.
+// HeaderValue returns the value of a header, or "" if the message does not have it. It
+// returns ErrTwice if the header occurs more than once.
 func (m *Message) HeaderValue(name string) (string, error) {
 	values := m.Header[textproto.CanonicalMIMEHeaderKey(name)]
 	switch len(values) {
@@ -215,8 +220,8 @@ func (m *Message) Param(name string) (string, bool, error) {
 	return "", false, nil
 }
 
-// SetParam gives the query a parameter: it changes the value of the one of that
-// name, or appends one. The other parameters stay as they stand.
+// SetParam gives the query a parameter: it changes the value of the one of that name,
+// or appends one. The other parameters are not changed.
 func (m *Message) SetParam(name, value string) {
 	added := url.QueryEscape(name) + "=" + url.QueryEscape(value)
 	if m.Query == "" {

@@ -2,9 +2,9 @@ package network
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"reflect"
+	"strconv"
 
 	"github.com/countersign/caddy-countersign/module/i18n"
 )
@@ -27,13 +27,14 @@ var alerts = map[Alert]string{
 // otherAlerts are the names of the alerts that can come at any time, after a request was
 // carried out as well.
 var otherAlerts = map[Alert]string{
-	10: "unexpected_message", 20: "bad_record_mac", 22: "record_overflow", 80: "internal_error", 86: "inappropriate_fallback",
-	90: "user_canceled", 100: "no_renegotiation",
+	10: "unexpected_message", 20: "bad_record_mac", 21: "decryption_failed", 22: "record_overflow", 30: "decompression_failure",
+	41: "no_certificate", 60: "export_restriction", 80: "internal_error", 86: "inappropriate_fallback",
+	90: "user_canceled", 100: "no_renegotiation", 111: "certificate_unobtainable", 114: "bad_certificate_hash_value",
 }
 
 // hints say what usually is the cause, and what to change.
 var hints = map[Alert]i18n.Text{
-	40:  i18n.T("there is no cipher in common, or it wants a client certificate (http { tls_client_auth }); a server that knows RSA key exchange only is reached with legacy_tls rsa"),
+	40:  i18n.T("there is no cipher in common, or it wants a client certificate (http { tls_client_auth }); a server that knows RSA key exchange only is reached with legacy_tls rsa, one that knows 3DES only with legacy_tls rsa 3des; doctor --online tries them"),
 	42:  i18n.T("it does not accept the client certificate (http { tls_client_auth })"),
 	43:  i18n.T("it does not accept the client certificate's kind (http { tls_client_auth })"),
 	44:  i18n.T("the client certificate was revoked: ask for a new one"),
@@ -48,7 +49,7 @@ var hints = map[Alert]i18n.Text{
 	116: i18n.T("it wants a client certificate: http { tls_client_auth <certificate> <key> }"),
 }
 
-// Name is the name that the standard gives to an alert.
+// Name returns the name that the standard gives to an alert, or else its number.
 func (a Alert) Name() string {
 	if name, ok := alerts[a]; ok {
 		return name
@@ -56,14 +57,14 @@ func (a Alert) Name() string {
 	if name, ok := otherAlerts[a]; ok {
 		return name
 	}
-	return fmt.Sprintf("alert %d", a)
+	return strconv.Itoa(int(a))
 }
 
 // RefusesHandshake reports whether a server that sends the alert has not taken the
 // handshake, and so no request.
 func (a Alert) RefusesHandshake() bool { return alerts[a] != "" }
 
-// RemoteAlert is the alert with which the other side ended a connection, if it did.
+// RemoteAlert returns the alert with which the other side ended a connection, if it did.
 // The package crypto/tls has no exported type for it.
 func RemoteAlert(err error) (Alert, bool) {
 	e, ok := errors.AsType[*net.OpError](err)

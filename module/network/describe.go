@@ -1,6 +1,6 @@
-// Package network says of connections what may be shown and what is safe: the
-// reason why one failed, whether an address is on this machine, a body read within
-// a limit.
+// Package network has functions about connections that several packages need: the
+// reason for a failure in a form that may be shown, whether an address is on this
+// machine, a body read within a limit.
 package network
 
 import (
@@ -16,9 +16,9 @@ import (
 	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
-// Describe turns an error of the HTTP client into one that may be shown. The
-// client's own texts can quote what the other side sent ("malformed HTTP
-// response ..."), so only what is known to hold none of that is kept.
+// Describe turns an error of the HTTP client into one that may be shown. The texts of
+// the client can quote what the other side sent ("malformed HTTP response ..."), so
+// only texts that cannot are kept.
 func Describe(err error) error {
 	if e, ok := errors.AsType[*net.DNSError](err); ok {
 		if e.IsTimeout {
@@ -29,8 +29,8 @@ func Describe(err error) error {
 	if text := describeTLS(err); !text.IsZero() {
 		return i18n.Errorf("%v", text)
 	}
-	if text := describeProxy(err); !text.IsZero() {
-		return i18n.Errorf("%v", text)
+	if e, ok := errors.AsType[proxyError](err); ok {
+		return i18n.Errorf("%v", e.describe())
 	}
 	if e, ok := errors.AsType[syscall.Errno](err); ok {
 		return reason(e.Error())
@@ -39,8 +39,8 @@ func Describe(err error) error {
 		return i18n.Errorf("it timed out")
 	}
 	if e, ok := errors.AsType[reverseproxy.DialError](err); ok {
-		// It hides what it wraps. Its text is the dialer's own, with the reason
-		// at its end: nobody has answered yet.
+		// It hides what it wraps. Its text is that of the dialer, with the reason at
+		// its end; the other side has sent nothing yet.
 		parts := strings.Split(e.Error(), ": ")
 		return reason(parts[len(parts)-1])
 	}
@@ -53,8 +53,8 @@ func Describe(err error) error {
 	return i18n.Errorf("the connection broke, or what came was not HTTP")
 }
 
-// reason is what a dialer or the system says, in both languages where it is one of
-// those that are met every day.
+// reason returns the text of a dialer or of the system, translated if it is a common
+// one.
 func reason(text string) error {
 	switch text {
 	case "connection refused":

@@ -1,19 +1,20 @@
 package network
 
 import (
-	"errors"
 	"io"
+
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
-// ErrTooLarge is what ReadAll returns where there is more than the limit.
-var ErrTooLarge = errors.New("larger than the limit")
+// ErrTooLarge is the error of ReadAll for more bytes than the limit.
+var ErrTooLarge = i18n.Errorf("larger than the limit")
 
-// readAhead is how many bytes of a body are believed before they are there, so that
-// an announcement alone costs little memory.
+// readAhead is the largest buffer that is allocated before bytes arrive, so that a
+// large Content-Length alone costs little memory.
 const readAhead = 64 << 10
 
-// ReadAll reads at most limit bytes into a buffer that fits, or that grows with what
-// arrives: length is what was announced, or negative.
+// ReadAll reads at most limit bytes. length is the announced length in bytes, or
+// negative if it is not known.
 func ReadAll(r io.Reader, length, limit int64) ([]byte, error) {
 	if length < 0 || length > limit {
 		length = min(limit, 4<<10)

@@ -10,9 +10,9 @@ import (
 // tcpClose is the state of a socket whose other side has reset it.
 const tcpClose = 7
 
-// IsReset reports whether the other side of a TCP connection is known to read no
-// more. One that has only closed its side for writing may still read, and so may one
-// of which that is not known.
+// IsReset reports whether the other side of a TCP connection has reset it and so reads
+// no more. A client that has only closed its sending side may still read: for it
+// IsReset returns false, as it does if the state is not known.
 func IsReset(conn net.Conn) bool {
 	for {
 		outer, ok := conn.(interface{ NetConn() net.Conn })

@@ -4,6 +4,6 @@ package network
 
 import "net"
 
-// IsReset reports whether the other side of a TCP connection is known to read no
-// more, which this system does not tell.
+// IsReset returns false: this system does not show whether the other side of a
+// connection has reset it.
 func IsReset(net.Conn) bool { return false }

@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -12,12 +11,12 @@ import (
 	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
-// SmallHello is what helps where a box on the way drops a ClientHello that does not
-// fit into one packet, which the key share of ML-KEM causes.
+// SmallHello is the option with which a ClientHello fits into one packet. The key share
+// of ML-KEM makes it larger, and some middleboxes drop such a ClientHello.
 const SmallHello = "http { tls_curves x25519 secp256r1 }"
 
-// describeTLS says why a handshake failed, or no text. Of the texts of crypto/tls those
-// are known that hold nothing of the other side's but a number.
+// describeTLS returns why a handshake failed, or the zero Text for an unknown error. It
+// knows the texts of crypto/tls that quote nothing but a number of the other side.
 func describeTLS(err error) i18n.Text {
 	if e, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return i18n.T("its TLS certificate does not verify: %v", certificateReason(e))
@@ -53,7 +52,10 @@ func certificateReason(e *tls.CertificateVerificationError) i18n.Text {
 		return i18n.T("it is for another name; where that is meant, give the name with http { tls_server_name }")
 	}
 	if Is[x509.UnknownAuthorityError](e.Err) {
-		if sent := e.UnverifiedCertificates; len(sent) > 0 && !issuerSent(sent) {
+		if sent := e.UnverifiedCertificates; Outdated(sent) {
+			return i18n.T("it is signed with %s, which no client takes any more: have a new one issued", sent[0].SignatureAlgorithm.String())
+		}
+		if LacksIssuer(e.UnverifiedCertificates) {
 			return i18n.T("it is signed by an unknown authority, and the server sends no intermediate certificate: have the server send its chain, or give the authority's certificates with http { tls_trust_pool file <file> }")
 		}
 		return i18n.T("it is signed by an unknown authority; a private one is given with http { tls_trust_pool file <file> }")
@@ -71,35 +73,23 @@ func certificateReason(e *tls.CertificateVerificationError) i18n.Text {
 	return i18n.T("it is not valid")
 }
 
-// issuerSent reports whether a server has sent the certificate of its certificate's
-// issuer, or a certificate that is signed by itself.
-func issuerSent(sent []*x509.Certificate) bool {
-	return slices.ContainsFunc(sent, func(c *x509.Certificate) bool {
-		return slices.Equal(c.RawSubject, sent[0].RawIssuer)
-	})
+// outdated are the signatures that crypto/x509 does not verify.
+var outdated = map[x509.SignatureAlgorithm]bool{
+	x509.MD2WithRSA: true, x509.MD5WithRSA: true, x509.SHA1WithRSA: true, x509.ECDSAWithSHA1: true, x509.DSAWithSHA1: true,
 }
 
-// describeProxy says with which status an HTTP proxy refused to connect, or no text. The
-// client has the proxy's own words only: those that the standard has are shown.
-func describeProxy(err error) i18n.Text {
-	inner := err
-	for unwrapped := errors.Unwrap(inner); unwrapped != nil; unwrapped = errors.Unwrap(inner) {
-		inner = unwrapped
-	}
-	text := inner.Error()
-	if at := strings.LastIndex(text, ": "); at >= 0 {
-		text = text[at+2:]
-	}
-	for status := 300; status < 600; status++ {
-		if known := http.StatusText(status); known == "" || !strings.EqualFold(known, text) {
-			continue
-		}
-		if status == http.StatusProxyAuthRequired {
-			return i18n.T("the proxy on the way wants credentials (407 Proxy Authentication Required): give them in its address, as in http { network_proxy url http://user:password@proxy:3128 }")
-		}
-		return i18n.T("the proxy on the way refused to connect, with %d %s", status, http.StatusText(status))
-	}
-	return i18n.Text{}
+// Outdated reports whether the first of the certificates that a server has sent is
+// signed with an algorithm that crypto/x509 refuses.
+func Outdated(sent []*x509.Certificate) bool {
+	return len(sent) > 0 && outdated[sent[0].SignatureAlgorithm]
+}
+
+// LacksIssuer reports whether a server has sent neither the certificate of its
+// certificate's issuer nor one that is signed by itself.
+func LacksIssuer(sent []*x509.Certificate) bool {
+	return len(sent) > 0 && !slices.ContainsFunc(sent, func(c *x509.Certificate) bool {
+		return slices.Equal(c.RawSubject, sent[0].RawIssuer)
+	})
 }
 
 // The words of legacy_tls.
@@ -119,7 +109,8 @@ func CheckLegacy(words []string) error {
 	return nil
 }
 
-// Legacy allows a client what crypto/tls no longer offers by itself.
+// Legacy allows a client the outdated parts of TLS that words names, which crypto/tls
+// does not offer by default.
 func Legacy(config *tls.Config, words []string) {
 	if slices.Contains(words, LegacyTLS10) {
 		config.MinVersion = tls.VersionTLS10

@@ -33,7 +33,7 @@ func TestAlerts(t *testing.T) {
 		40: {"handshake_failure", true}, 42: {"bad_certificate", true}, 45: {"certificate_expired", true},
 		48: {"unknown_ca", true}, 49: {"access_denied", true}, 70: {"protocol_version", true}, 116: {"certificate_required", true},
 		80: {"internal_error", false}, 10: {"unexpected_message", false}, 20: {"bad_record_mac", false}, 90: {"user_canceled", false},
-		0: {"alert 0", false}, 255: {"alert 255", false},
+		0: {"0", false}, 21: {"decryption_failed", false}, 255: {"255", false},
 	} {
 		got, ok := network.RemoteAlert(remote(number))
 		require.True(t, ok)

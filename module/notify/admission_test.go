@@ -125,7 +125,7 @@ func TestExpect(t *testing.T) {
 	})
 }
 
-// missing is a signed member that no notification of the tests has.
+// missing returns a signed member that no notification of the tests has.
 func missing(s side) string {
 	switch s.name {
 	case "easypay":

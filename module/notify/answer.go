@@ -8,13 +8,13 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// maxAnswer is how large an answer may be to be held back and remembered, in
-// bytes. Acknowledgements are a few bytes; what is larger passes as it comes.
+// maxAnswer is the size in bytes up to which an answer is buffered and remembered.
+// Acknowledgements have less than 100 bytes; a larger answer is passed on while it
+// arrives.
 const maxAnswer = 64 << 10
 
-// answerWriter holds an answer back until it is whole, or until it is larger
-// than the limit; with a limit of 0 it holds nothing back. Informational
-// answers are dropped.
+// answerWriter buffers an answer until it is complete or larger than the limit; with a
+// limit of 0 it buffers nothing. Informational answers are dropped.
 type answerWriter struct {
 	*caddyhttp.ResponseWriterWrapper
 	limit  int
@@ -28,7 +28,7 @@ type answerWriter struct {
 	signed     bool // it is an acknowledgement that the sidecar has signed
 }
 
-// WriteHeader takes the status.
+// WriteHeader sets the status of the answer.
 func (w *answerWriter) WriteHeader(status int) {
 	if status < 200 || w.status != 0 {
 		return
@@ -39,7 +39,7 @@ func (w *answerWriter) WriteHeader(status int) {
 	}
 }
 
-// Write takes a part of the answer.
+// Write appends a part of the answer.
 func (w *answerWriter) Write(p []byte) (int, error) {
 	w.WriteHeader(http.StatusOK)
 	if !w.released {
@@ -56,8 +56,8 @@ func (w *answerWriter) Write(p []byte) (int, error) {
 	return w.ResponseWriter.Write(p)
 }
 
-// ReadFrom takes the rest of the answer. It is here because the wrapper's own
-// would go around Write.
+// ReadFrom appends the rest of the answer. Without it the embedded writer's ReadFrom
+// would bypass Write.
 func (w *answerWriter) ReadFrom(r io.Reader) (int64, error) {
 	if w.released {
 		return w.ResponseWriterWrapper.ReadFrom(r)
@@ -68,7 +68,7 @@ func (w *answerWriter) ReadFrom(r io.Reader) (int64, error) {
 // writerOnly hides ReadFrom from io.Copy.
 type writerOnly struct{ io.Writer }
 
-// Flush flushes what is not held back.
+// Flush flushes what is not buffered.
 func (w *answerWriter) Flush() { _ = w.FlushError() }
 
 // FlushError is Flush with an error.
@@ -82,18 +82,18 @@ func (w *answerWriter) FlushError() error {
 	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 
-// whole reports whether the answer is held back as a whole, and readable.
+// whole reports whether the answer is buffered completely, without a content coding.
 func (w *answerWriter) whole() bool {
 	return !w.overflowed && w.Header().Get("Content-Encoding") == ""
 }
 
-// size is what is known of the size of the answer's body when it is released.
+// size returns what is known of the size of the answer's body when it is released.
 func (w *answerWriter) size() int {
 	announced, _ := strconv.Atoi(w.Header().Get("Content-Length"))
 	return max(announced, len(w.held))
 }
 
-// release lets the answer go.
+// release writes the answer to the client.
 func (w *answerWriter) release() {
 	if w.released {
 		return

@@ -22,7 +22,7 @@ func (r *answerRecorder) WriteHeader(status int) {
 	r.ResponseRecorder.WriteHeader(status)
 }
 
-// held is a writer before a answerRecorder. The entry must be written once, and
+// held returns a writer before a answerRecorder. The entry must be written once, and
 // before anything leaves.
 func held(t *testing.T, limit int) (*answerWriter, *answerRecorder, *int) {
 	t.Helper()

@@ -20,15 +20,15 @@ import (
 	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
-// The headers that tell the application what was verified.
+// The headers that name what was verified.
 const (
 	headerVerified = "Countersign-Verified"
 	headerSigned   = "Countersign-Signed"
 )
 
-// handOver makes of a request that was read and verified the one that the
-// application gets. It changes the request itself and not a copy: Caddy's
-// placeholders, such as {header.Countersign-Verified}, look at this one.
+// handOver turns a verified request into the one that the application gets. It changes
+// the request itself and not a copy, because Caddy's placeholders, such as
+// {header.Countersign-Verified}, read this one.
 func (n *notification) handOver(r *http.Request, v *scheme.Verified) {
 	n.text = v.Wire()
 	switch {
@@ -76,9 +76,8 @@ func (h *Handler) asJSON(v *scheme.Verified) bool {
 // cgi makes of a header's name what CGI variables and their like make of it.
 var cgi = strings.NewReplacer("_", "-", ".", "-")
 
-// isOurs reports whether an application could take a header for one of the
-// sidecar's. Caddy drops names with an underscore or a dot unless it is told not
-// to.
+// isOurs reports whether an application could take a header for one of the sidecar's.
+// Caddy drops names with an underscore or a dot by default.
 func isOurs(name string) bool {
 	return strings.HasPrefix(strings.ToLower(cgi.Replace(name)), "countersign-")
 }
@@ -91,15 +90,15 @@ func setBody(r *http.Request, text []byte) {
 	}
 }
 
-// The ways in which the application can fail to answer.
+// The failures of an application.
 var (
 	errAborted = i18n.Errorf("it broke off its answer")
 	errUpgrade = i18n.Errorf("it answered 101, or nothing")
 	errNobody  = i18n.Errorf("no handler behind countersign_notify has answered")
 )
 
-// deliver hands the notification to the application and passes its answer on as
-// it comes.
+// deliver passes the notification to the application, and passes its answer on while it
+// arrives.
 func (n *notification) deliver(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	answer, err := n.ask(w, r, next)
 	if err != nil {
@@ -109,12 +108,12 @@ func (n *notification) deliver(w http.ResponseWriter, r *http.Request, next cadd
 	return nil
 }
 
-// ask has the application answer. The header of the answer leaves when its
-// first byte leaves, or when the caller releases it; the entry is written
-// before. What goes wrong before is undone, so that a problem can be answered.
+// ask calls the application. The header of the answer leaves when its first byte
+// leaves, or when the caller releases it; the entry is written before. What goes wrong
+// before is undone, so that a problem can be answered.
 //
-// The application is asked on a context of its own: a provider that hangs up
-// must not keep an acknowledgement from being remembered.
+// The context of the application's request does not end with the connection of the
+// provider: an acknowledgement is remembered also if the provider hangs up.
 func (n *notification) ask(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) (answer *answerWriter, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), time.Duration(n.h.Timeout))
 	defer cancel()
@@ -142,7 +141,7 @@ func (n *notification) ask(w http.ResponseWriter, r *http.Request, next caddyhtt
 		}
 	}()
 	inner := r.WithContext(ctx)
-	setBody(inner, n.text) // of its own: Caddy's placeholders read that of r
+	setBody(inner, n.text) // a second reader: Caddy's placeholders read that of r
 	err = next.ServeHTTP(answer, inner)
 	switch {
 	case err == nil && answer.status == 0 && caddyhttp.GetVar(r.Context(), "unhandled") == true:
@@ -158,8 +157,8 @@ func (n *notification) ask(w http.ResponseWriter, r *http.Request, next caddyhtt
 	return answer, err
 }
 
-// limit is how many bytes of an answer are held back until it is whole: what is
-// remembered, or must be compared, must be known before the provider has it.
+// limit returns how many bytes of an answer are buffered: an answer that is remembered
+// or compared must be complete before the provider gets it.
 func (h *Handler) limit() int {
 	if h.holdBack {
 		return maxAnswer
@@ -170,7 +169,7 @@ func (h *Handler) limit() int {
 // failed answers for an application that has not answered.
 func (n *notification) failed(w http.ResponseWriter, r *http.Request, answer *answerWriter, err error) error {
 	if answer.released {
-		return err // there is nothing left to say to the provider
+		return err // the provider has a part of the answer already
 	}
 	return n.refuse(w, r, applicationProblem(err))
 }
@@ -199,7 +198,7 @@ func applicationProblem(err error) *problem.Problem {
 	}
 }
 
-// verdict is the outcome of an answer of the application, and what the entry
+// verdict returns the outcome of an answer of the application, and what the entry
 // says besides.
 func (h *Handler) verdict(answer *answerWriter) (outcome, verdict string) {
 	switch {

@@ -121,7 +121,7 @@ func (p *parser) option(d *caddyfile.Dispenser, option string) (err error) {
 	case "window":
 		err = directive.Duration(d, option, &h.Window)
 		p.later = append(p.later, func(rules *scheme.Description) error {
-			return placed(at, checkWindow(h.Window, rules))
+			return at(checkWindow(h.Window, rules))
 		})
 	case "ack":
 		if err = directive.Text(d, option, &h.Ack); err == nil && strings.TrimSpace(h.Ack) == "" {
@@ -137,7 +137,7 @@ func (p *parser) option(d *caddyfile.Dispenser, option string) (err error) {
 		e := Expectation{Member: args[0], Value: args[1]}
 		h.Expect = append(h.Expect, e)
 		p.later = append(p.later, func(rules *scheme.Description) error {
-			return placed(at, e.check(rules))
+			return at(e.check(rules))
 		})
 	default:
 		if err := h.Scheme.Set(h.recipes, option, d.RemainingArgs()); err != nil {
@@ -159,14 +159,6 @@ func parseNumber(d *caddyfile.Dispenser, option string, to *int64) error {
 	}
 	*to = n
 	return nil
-}
-
-// placed gives an error its place in the Caddyfile.
-func placed(at func(error) error, err error) error {
-	if err == nil {
-		return nil
-	}
-	return at(err)
 }
 
 // parseOnce reads "once <duration> [<store> [<argument>...]]" with the store's

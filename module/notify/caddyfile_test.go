@@ -9,9 +9,11 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/countersign/caddy-countersign/module/network/networktest"
 )
 
-// adapted is the configuration of the handler in a site.
+// adapted returns the configuration of the handler in a site.
 func adapted(t *testing.T, directive string) (string, error) {
 	t.Helper()
 	text, err := adapt(&running{address: "127.0.0.1:1", keys: "keys", log: "log"}, directive)
@@ -159,7 +161,7 @@ func TestRefusedAtLoad(t *testing.T) {
 		"key reference":    {"countersign_notify jeepay {\n keys {env.COUNTERSIGN_TEST_MISSING}\n}", "the key reference"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			text, err := adapt(&running{address: free(t), keys: t.TempDir(), log: filepath.Join(t.TempDir(), "log")}, test.directive)
+			text, err := adapt(&running{address: networktest.Address(t), keys: t.TempDir(), log: filepath.Join(t.TempDir(), "log")}, test.directive)
 			require.NoError(t, err)
 			err = caddy.Load(text, true)
 			require.Error(t, err)
@@ -167,7 +169,7 @@ func TestRefusedAtLoad(t *testing.T) {
 			assert.Contains(t, err.Error(), "Caddyfile:23")
 		})
 	}
-	base, err := adapt(&running{address: free(t), keys: t.TempDir(), log: filepath.Join(t.TempDir(), "log")}, "countersign_notify easypay {\n keys x\n}")
+	base, err := adapt(&running{address: networktest.Address(t), keys: t.TempDir(), log: filepath.Join(t.TempDir(), "log")}, "countersign_notify easypay {\n keys x\n}")
 	require.NoError(t, err)
 	for edit, want := range map[string]string{
 		`"scheme":{"name":"hbsk"},"window":1`:                                                     "",

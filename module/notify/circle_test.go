@@ -3,7 +3,6 @@ package notify_test
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"path/filepath"
 	"strconv"
@@ -18,17 +17,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	_ "github.com/countersign/caddy-countersign/module/inspector"
+	"github.com/countersign/caddy-countersign/module/network/networktest"
 	_ "github.com/countersign/caddy-countersign/module/proxy"
 )
-
-// free is an address that nobody listens on.
-func free(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer ln.Close()
-	return ln.Addr().String()
-}
 
 // quickstart runs the quickstart that ships, on free ports and with changes.
 // It returns the sidecar's and the metrics' address.
@@ -40,14 +31,14 @@ func quickstart(t *testing.T, changes ...string) (sidecar, metrics, log string) 
 	for _, port := range []string{"8080", "9090", "8081"} { // of this test, not of every address
 		text = strings.Replace(text, "\n:"+port+" {", "\nhttp://127.0.0.1:"+port+" {", 1)
 	}
-	sidecar, metrics = free(t), free(t)
+	sidecar, metrics = networktest.Address(t), networktest.Address(t)
 	log = filepath.Join(t.TempDir(), "log.json")
 	for i := 0; i < len(changes); i += 2 {
 		require.Contains(t, text, changes[i])
 		text = strings.ReplaceAll(text, changes[i], changes[i+1])
 	}
 	text = strings.NewReplacer(
-		"127.0.0.1:8080", sidecar, "127.0.0.1:9090", free(t), "127.0.0.1:8081", metrics,
+		"127.0.0.1:8080", sidecar, "127.0.0.1:9090", networktest.Address(t), "127.0.0.1:8081", metrics,
 		" keys-dev/", " "+root+"/keys-dev/", "\tadmin off\n", "\tadmin off\n\tlog {\n\t\toutput file "+log+"\n\t}\n").Replace(text)
 	adapted, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(text), map[string]any{"filename": "quickstart.Caddyfile"})
 	require.NoError(t, err)
@@ -73,7 +64,7 @@ func send(t *testing.T, sidecar, sample string) {
 	require.Equal(t, "true", res.Header.Get("Countersign-Verified"), sample)
 }
 
-// lines are the entries of a log with a message.
+// lines returns the entries of a log with a message.
 func lines(t *testing.T, log, message string) []map[string]any {
 	t.Helper()
 	var out []map[string]any
@@ -116,7 +107,7 @@ func TestTheQuickstartsCircle(t *testing.T) {
 	}
 }
 
-// counts are the notifications with the outcome ok, by profile, that the
+// counts returns the notifications with the outcome ok, by profile, that the
 // metrics tell of.
 func counts(t *testing.T, metrics string) map[string]float64 {
 	t.Helper()

@@ -12,17 +12,17 @@ import (
 
 // Expectation is a value that a signed member must have.
 type Expectation struct {
-	// The member, such as mchNo, or bizData.oriOrgTrace for one in an object.
-	// It must be covered by the signature.
+	// The path of the member, such as mchNo, or bizData.oriOrgTrace for a member of an
+	// object. The signature must cover it. Required.
 	Member string `json:"member"`
 
-	// Its value. A trailing * stands for any rest; alone it is
-	// refused, because it takes every value. Placeholders such as
-	// {env.X} are filled in when the configuration is loaded.
+	// The value of the member. A trailing * matches any rest; * alone is refused,
+	// because it matches every value. Placeholders such as {env.X} are replaced when
+	// the configuration is loaded. Required.
 	Value string `json:"value"`
 }
 
-// check refuses a member that anybody could edit.
+// check refuses a member that no signature covers.
 func (e Expectation) check(rules *scheme.Description) error {
 	switch {
 	case e.Member == "" || e.Value == "":
@@ -55,8 +55,8 @@ func (e Expectation) holds(value string) bool {
 	return value == e.Value
 }
 
-// checkExpected refuses a genuine notification that is somebody else's. Every
-// member that is named must have one of the values that it is named with.
+// checkExpected refuses a genuine notification for somebody else. Every member that
+// Expect names must have one of its values.
 func (h *Handler) checkExpected(v *scheme.Verified) *problem.Problem {
 	for _, member := range h.expected {
 		value, ok := signedText(v, member.any[0].path())

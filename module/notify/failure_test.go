@@ -16,9 +16,11 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/countersign/caddy-countersign/module/network/networktest"
 )
 
-// raw is an application that writes what it likes.
+// raw returns an application that writes what it likes.
 func raw(t *testing.T, answer string) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -48,14 +50,12 @@ func raw(t *testing.T, answer string) string {
 // nothing is remembered, and the next time the application is asked.
 func TestTheApplicationFails(t *testing.T) {
 	s := sides[0]
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	require.NoError(t, closed.Close())
+	closed := networktest.Address(t)
 	for name, test := range map[string]struct {
 		behind string
 		code   string
 	}{
-		"down":                      {"reverse_proxy " + closed.Addr().String(), "application_failed"},
+		"down":                      {"reverse_proxy " + closed, "application_failed"},
 		"switches protocols":        {"reverse_proxy " + raw(t, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n"), "application_failed"},
 		"hangs up":                  {"reverse_proxy " + raw(t, ""), "application_failed"},
 		"speaks no HTTP":            {"reverse_proxy " + raw(t, "4111111111111111\r\n\r\n"), "application_failed"},
@@ -67,7 +67,7 @@ func TestTheApplicationFails(t *testing.T) {
 		"too slow for Caddy":        {"reverse_proxy " + slow(t) + " {\n transport http {\n response_header_timeout 100ms\n }\n}", "application_timeout"},
 		"too slow for timeout":      {"reverse_proxy " + slow(t), "application_timeout"},
 		"gives up in its own words": {"test_wait", "application_timeout"},
-		"no upstream available":     {"reverse_proxy " + closed.Addr().String() + " " + closed.Addr().String() + " {\n lb_try_duration 100ms\n}", "application_failed"},
+		"no upstream available":     {"reverse_proxy " + closed + " " + closed + " {\n lb_try_duration 100ms\n}", "application_failed"},
 		"a name that is nowhere":    {"reverse_proxy nowhere.invalid:80", "application_failed"},
 	} {
 		for kind, options := range map[string]string{"": "\t\ttimeout 300ms\n", " with once": once("\t\ttimeout 300ms\n")} {
@@ -121,7 +121,7 @@ func (*waiting) ServeHTTP(_ http.ResponseWriter, r *http.Request, _ caddyhttp.Ha
 	return errors.New("it gave up")
 }
 
-// slow is an application that takes its time.
+// slow returns an application that takes its time.
 func slow(t *testing.T) string {
 	t.Helper()
 	done := make(chan struct{})
@@ -135,7 +135,7 @@ func slow(t *testing.T) string {
 	return strings.TrimPrefix(app.URL, "http://")
 }
 
-// An answer that broke off when a part of it had left is no answer.
+// An answer that broke off when a part of it had left is not an answer.
 func TestAPassedAnswerBreaksOff(t *testing.T) {
 	s := sides[0]
 	c := serve(t, s.directive("")+"reverse_proxy "+raw(t, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nok")+"\n")

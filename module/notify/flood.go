@@ -10,21 +10,22 @@ import (
 	"github.com/countersign/caddy-countersign/module/problem"
 )
 
-// The limits on what is not verified yet.
+// The limits on notifications that are not verified yet.
 const (
 	// DefaultMaxInFlight is the default of max_in_flight.
 	DefaultMaxInFlight = 256
 
-	// smallBody is how many bytes of a body count as nothing against largeBodies:
-	// notifications are a few kB, and large ones must not keep them out.
+	// smallBody is the number of bytes of each body that do not count against
+	// largeBodies: most notifications are smaller, and large ones must not block them.
 	smallBody = 16 << 10
 
-	// largeBodies is how many bytes beyond smallBody a handler holds at once, of
-	// all bodies together.
+	// largeBodies is the number of bytes beyond smallBody that a handler buffers at
+	// once, for all bodies together.
 	largeBodies = 64 << 20
 )
 
-// load counts what a handler holds. The zero value holds nothing.
+// load counts the notifications and bytes that a handler buffers. The zero value is
+// ready to use.
 type load struct {
 	inFlight atomic.Int64
 	bytes    atomic.Int64
@@ -72,8 +73,8 @@ func (h *Handler) limitBody(w http.ResponseWriter, r *http.Request) (*bodyReader
 	return b, whole
 }
 
-// enter takes a place among max_in_flight notifications. It is called when the
-// body is there: a body that stalls holds no place.
+// enter counts the notification against max_in_flight. It is called when the body has
+// been read, so that a client that stalls does not count.
 func (h *Handler) enter() *problem.Problem {
 	if h.load.inFlight.Add(1) > h.MaxInFlight {
 		return overloaded(i18n.T("max_in_flight notifications are in flight"))

@@ -1,5 +1,5 @@
-// Package notify stands before the merchant's application and lets through what
-// the provider has really sent.
+// Package notify verifies the notifications of a provider before the merchant's
+// application gets them.
 //
 // A notification is read whole and verified, then decrypted where its scheme
 // encrypts, and handed to the next handler. What does not verify is refused and
@@ -20,6 +20,7 @@ import (
 	"github.com/countersign/caddy-countersign/module/app"
 	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/diagnosis"
+	"github.com/countersign/caddy-countersign/module/directive"
 	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/inspector/recorder"
 	"github.com/countersign/caddy-countersign/module/keys"
@@ -39,16 +40,16 @@ const (
 	DefaultTimeout        = 30 * time.Second
 )
 
-// Handler verifies what a provider sends in, decrypts it, and lets the next
-// handlers, the application, have it. Their answer is the acknowledgement.
+// Handler verifies and decrypts the notifications of a provider, and passes them to the
+// next handlers: the application. Their answer is the acknowledgement.
 //
-// The application gets the body unchanged but for decrypted members, and the
-// headers Countersign-Verified: true and Countersign-Signed, which names the
-// part that the signature covers. It must still compare order number and amount
-// with its own books: a genuine notification can be an old one, and the names
-// and values of a signed text can be cut in other places.
+// The application gets the body unchanged except for decrypted members, and the headers
+// Countersign-Verified: true and Countersign-Signed, which names the part that the
+// signature covers. It must still compare order number and amount with its own records:
+// a genuine notification can be an old one, and a signed text can be divided into other
+// names and values.
 type Handler struct {
-	// The provider's scheme, with its options.
+	// The provider's scheme, with its options. Required.
 	Scheme protocol.Config `json:"scheme"`
 
 	// The name of the key source. Default: the source without a name.
@@ -73,14 +74,14 @@ type Handler struct {
 	// How long the application may take to answer. Default: 30s.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 
-	// What the application gets: "json" makes of a form, of a query or of XML a
-	// JSON object of strings, in a POST request; "wire" is what came. Default: JSON
-	// where the notification is JSON or something in it was decrypted, otherwise
-	// what came.
+	// The body that the application gets. "json": a form, a query or XML becomes a JSON
+	// object of strings, in a POST request. "wire": the body as it was received.
+	// Default: json where the notification is JSON or a part of it was decrypted,
+	// otherwise wire.
 	As string `json:"as,omitempty"`
 
-	// How far a notification's own time stamp may be from now, either way. Only
-	// for schemes that sign one. Default: any.
+	// The largest difference between the time stamp of a notification and now, in both
+	// directions. Only for schemes that sign a time stamp. Default: no limit.
 	Window caddy.Duration `json:"window,omitempty"`
 
 	// The text that acknowledges a notification: the application has answered
@@ -88,16 +89,16 @@ type Handler struct {
 	// the others every 2xx acknowledges.
 	Ack string `json:"ack,omitempty"`
 
-	// Remembers notifications that the application has acknowledged. Default:
-	// every repeat is handed over.
+	// Remembers the notifications that the application has acknowledged, and answers
+	// their repeats. Default: the application gets every repeat.
 	Once *Once `json:"once,omitempty"`
 
-	// Values that signed members must have. Several for one member: one of
-	// them; several members: all of them.
+	// The values that signed members must have. Of several values for one member one
+	// must match; several members must all match. Default: none.
 	Expect []Expectation `json:"expect,omitempty"`
 
-	// Where the configuration stands, as file:line, for errors that only come
-	// up when it is provisioned.
+	// The place of the directive in the Caddyfile, as file:line, for errors of
+	// Provision. Default: none.
 	Line string `json:"line,omitempty"`
 
 	recipes    protocol.Recipes // of the configuration, while a Caddyfile is read
@@ -116,6 +117,7 @@ type Handler struct {
 	meter      *telemetry.Meter
 	audit      *telemetry.Audit
 	diagnoses  *diagnosis.Log
+	held       telemetry.HeldBack // lines of the log
 	logger     *zap.Logger
 	hook       *recorder.Hook // of the inspector
 }
@@ -128,15 +130,9 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision sets up the handler. It asks no network.
+// Provision sets up the handler. It does not use the network.
 func (h *Handler) Provision(ctx caddy.Context) error {
-	if err := h.provision(ctx); err != nil {
-		if h.Line != "" {
-			return i18n.Errorf("%w, at %s", err, h.Line)
-		}
-		return err
-	}
-	return nil
+	return directive.WithPlace(h.provision(ctx), h.Line)
 }
 
 func (h *Handler) provision(ctx caddy.Context) error {
@@ -178,9 +174,10 @@ func (h *Handler) provision(ctx caddy.Context) error {
 	}
 	h.meter = telemetry.Notifications(h.Scheme.Name, h.Profile)
 	if h.ownProfile {
-		// Two handlers that nobody has named, with the same scheme and reference,
-		// remember apart: there may be another application behind each. Caddy sets
-		// the servers up in any order, and the handlers of one in theirs.
+		// Two handlers without a profile and with the same scheme and reference have
+		// separate memories: each may have another application. Caddy provisions the
+		// servers in any order, and the handlers of a server in the order of its
+		// routes.
 		server := ""
 		if s, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok {
 			server = s.Name()
@@ -194,7 +191,7 @@ func (h *Handler) provision(ctx caddy.Context) error {
 	return nil
 }
 
-// notifier is a scheme whose provider sends notifications.
+// notifier returns a scheme whose provider sends notifications.
 func notifier(c protocol.Config, recipes protocol.Recipes) (scheme.Scheme, error) {
 	s, err := c.Load(recipes)
 	if err != nil {
@@ -267,18 +264,14 @@ func (h *Handler) provisionKeys(a *app.App) error {
 	if h.Reference == "" {
 		return i18n.Errorf("countersign_notify needs keys; add `keys <reference>`")
 	}
-	// {body.x} is for the notification; everything else is known now.
-	text, err := caddy.NewReplacer().ReplaceOrErr(h.Reference, true, false)
-	if err != nil {
-		return i18n.Errorf("the key reference: %w", err)
-	}
-	if h.reference, err = keys.ParseTemplate(text); err != nil {
+	var err error
+	if h.reference, err = app.ParseReference(h.Reference); err != nil {
 		return err
 	}
 	for _, member := range h.reference.Members() {
 		if !h.rules.Notification.Covers(body.Path{member}) {
 			h.logger.Warn("the key reference depends on a member that is not signed: where the provider signs for several merchants with one key, anybody can make one's notification another's; name a signed member with expect",
-				zap.String("reference", text), zap.String("member", member), zap.String("at", h.Line))
+				zap.String("reference", h.reference.String()), zap.String("member", member), zap.String("at", h.Line))
 		}
 	}
 	h.ring, err = a.Use(h.Source, h.reference, nil, h.checkKinds)
@@ -291,20 +284,20 @@ func (h *Handler) checkKinds(set *keys.Set) error {
 	return h.rules.CheckKinds(set, h.rules.Notification.Roles...)
 }
 
-// ServeHTTP verifies a notification and has the application answer it.
+// ServeHTTP verifies a notification and calls the application.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	n := h.begin(r)
 	defer n.abandoned()
 	text, read := h.limitBody(w, r)
 	defer text.release()
 	m, p := n.receive(r)
-	read()
-	switch {
+	switch { // what is left of the body has no more time: the server reads some of it before it answers
 	case text.refused:
 		return n.refuse(w, r, overloaded(i18n.T("too many large bodies are being read at once")))
 	case p != nil:
 		return n.refuse(w, r, p)
 	}
+	read()
 	defer h.leave()
 	if p := h.enter(); p != nil {
 		return n.refuse(w, r, p)

@@ -8,8 +8,8 @@ import (
 	"github.com/countersign/caddy-countersign/module/message"
 )
 
-// inspection is what the inspector is to see of a notification, while it is
-// handled. A notification has one only where the inspector keeps messages.
+// inspection collects what the inspector shows of a notification. A notification has
+// one only where the inspector keeps messages.
 type inspection struct {
 	bodies recorder.Bodies
 }
@@ -33,14 +33,14 @@ func (n *notification) inspect(r *http.Request) {
 	}
 }
 
-// reads notes a notification as it came.
+// reads records a notification as it was received.
 func (i *inspection) reads(m *message.Message) {
 	if i != nil && m != nil {
 		i.bodies.Received = recorder.NewPart(m)
 	}
 }
 
-// answers notes what the application has answered.
+// answers records the answer of the application.
 func (i *inspection) answers(status int, text []byte) {
 	if i != nil {
 		m := message.New(message.Answer)

@@ -21,7 +21,7 @@ import (
 	"github.com/countersign/caddy-countersign/module/telemetry"
 )
 
-// The outcomes that are no codes.
+// The outcomes that are not reasons of problems.
 const (
 	outcomeOK       = "ok"
 	outcomeRepeated = "repeated"
@@ -31,7 +31,7 @@ const (
 // acknowledgement.
 const notAcknowledged = "not_acknowledged"
 
-// notification is one notification, up to its end.
+// notification is the state of one notification while it is handled.
 type notification struct {
 	h    *Handler
 	text []byte // the body for the application
@@ -59,8 +59,8 @@ func (h *Handler) begin(r *http.Request) *notification {
 	return n
 }
 
-// open finds the keys, verifies and decrypts, and checks whose the notification
-// is and how old.
+// open finds the keys, verifies and decrypts the notification, and checks its age and
+// the expected values.
 func (n *notification) open(ctx context.Context, m *message.Message) (*scheme.Verified, *problem.Problem) {
 	reference, ok := n.h.reference.Resolve(func(member string) (string, bool) {
 		if m.Payload == nil {
@@ -119,7 +119,7 @@ func openProblem(err error) *problem.Problem {
 	return problem.New(code, i18n.Of(err), errors.Unwrap(err))
 }
 
-// admit looks at a notification that has verified.
+// admit checks the age and the expected values of a verified notification.
 func (h *Handler) admit(v *scheme.Verified) *problem.Problem {
 	if p := h.checkExpected(v); p != nil {
 		return p
@@ -164,8 +164,15 @@ func (n *notification) fail(p *problem.Problem) {
 	if p.Reason.Status() >= http.StatusInternalServerError {
 		level = zap.ErrorLevel
 	}
+	held := zap.Skip()
+	if p.Repeats() {
+		var ok bool
+		if held, ok = n.h.held.Admit(telemetry.Alike(string(p.Reason), p.Detail, p.Cause()), time.Now()); !ok {
+			return
+		}
+	}
 	if c := n.h.logger.Check(level, "notification failed"); c != nil {
-		c.Write(zap.String("id", p.ID), zap.String("profile", n.h.Profile), zap.String("reference", n.entry.Reference),
+		c.Write(held, zap.String("id", p.ID), zap.String("profile", n.h.Profile), zap.String("reference", n.entry.Reference),
 			zap.String("reason", string(p.Reason)), zap.String("detail", p.Detail), zap.NamedError("cause", p.Cause()), diagnosis.Field(n.diagnosis))
 	}
 }
@@ -183,8 +190,7 @@ func (n *notification) end(outcome, verdict string) {
 	n.h.meter.Count(outcome)
 }
 
-// abandoned ends a notification that a panic of a handler behind it has left
-// without an end.
+// abandoned ends a notification after a panic in a later handler.
 func (n *notification) abandoned() {
 	if !n.ended {
 		n.fail(problem.New(problem.ApplicationFailed, i18n.T("the application broke off"), nil))

@@ -73,7 +73,7 @@ func TestGenuine(t *testing.T) {
 	})
 }
 
-// canonicalOf is the digest that the audit entry must have.
+// canonicalOf returns the digest that the audit entry must have.
 func canonicalOf(s side) string {
 	text := sorted(s.members, "&")
 	switch s.name {
@@ -154,7 +154,7 @@ func TestTampered(t *testing.T) {
 	})
 }
 
-// signature is the signature in a body.
+// signature returns the signature in a body.
 func signature(t *testing.T, s side, body string) string {
 	t.Helper()
 	begin, end := `"sign":"`, `"`
@@ -256,7 +256,7 @@ func TestAmbiguous(t *testing.T) {
 				last = s.members[len(s.members)-2]
 			}
 			refused(t, c, app, s.sign(t, with(s.members, last.name, "x&"+s.order+"=9")), "notification_signature_invalid")
-			// Where the name is no member the provider may have meant a link.
+			// Where the name is not a member the provider may have meant a link.
 			require.Equal(t, http.StatusOK, c.post(t, s.sign(t, with(s.members, last.name, "https://a/?b=1&c=2"))).status)
 		})
 	}

@@ -17,21 +17,20 @@ import (
 	"github.com/countersign/caddy-countersign/module/stores"
 )
 
-// The patience with a repeat whose first is still running.
+// How long a repeat waits for the first notification, which is still being handled.
 const (
 	waitForFirst = 5 * time.Second
 	firstPause   = 20 * time.Millisecond
 	longestPause = 250 * time.Millisecond
 )
 
-// leaseBeyond is how much longer than the application's time a claim lasts when
-// its holder has died.
+// leaseBeyond is how much longer than timeout a claim lasts after its process has died.
 const leaseBeyond = 15 * time.Second
 
-// Once is for how long acknowledged notifications are remembered, and where.
+// Once says how long acknowledged notifications are remembered, and in which store.
 type Once struct {
-	// How long a notification is remembered. It should be longer than the
-	// provider goes on sending. Required.
+	// How long a notification is remembered. It should be longer than the provider
+	// repeats a notification. Required.
 	For caddy.Duration `json:"for"`
 
 	// The store. Default: memory.
@@ -46,6 +45,11 @@ func (o *Once) provision(ctx caddy.Context) (stores.Store, error) {
 	if o.For <= 0 {
 		return nil, i18n.Errorf("once needs a duration, such as 24h")
 	}
+	return o.Open(ctx)
+}
+
+// Open sets up the store that the configuration names.
+func (o *Once) Open(ctx caddy.Context) (stores.Store, error) {
 	if len(o.StoreRaw) == 0 {
 		o.StoreRaw = json.RawMessage(`{"name":"memory"}`)
 	}
@@ -60,8 +64,8 @@ func (o *Once) provision(ctx caddy.Context) (stores.Store, error) {
 	return store, nil
 }
 
-// once hands the notification over unless the application has acknowledged it
-// before, in which case the same answer is given again.
+// once passes the notification to the application unless the application has
+// acknowledged it before. In that case it repeats the stored answer.
 func (n *notification) once(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	key := n.key()
 	state, remembered, err := n.claim(r.Context(), key)
@@ -90,9 +94,10 @@ func (n *notification) once(w http.ResponseWriter, r *http.Request, next caddyht
 	return nil
 }
 
-// key names the notification: by where it stood, handler, profile, reference and what
-// makes it the same notification. The canonical string is not enough for that: strings that do
-// not escape are the same for different messages.
+// key returns the key of the notification in the store, made of the place of its
+// parameters, the handler, the profile, the reference and scheme.Verified.Identity. The
+// canonical string alone would not do: strings without escapes are equal for different
+// messages.
 func (n *notification) key() string {
 	sum := n.verified.Identity(n.h.rules.Notify)
 	place := ""
@@ -102,8 +107,8 @@ func (n *notification) key() string {
 	return place + url.QueryEscape(n.h.identity) + ":" + url.QueryEscape(n.h.Profile) + ":" + url.QueryEscape(n.entry.Reference) + ":" + hex.EncodeToString(sum[:])
 }
 
-// claim claims the notification. While another holds the claim it waits a
-// little.
+// claim claims the notification. It waits a short time while another request has the
+// claim.
 func (n *notification) claim(ctx context.Context, key string) (stores.State, *stores.Answer, error) {
 	lease := time.Duration(n.h.Timeout) + leaseBeyond
 	deadline := time.Now().Add(waitForFirst)
@@ -120,9 +125,9 @@ func (n *notification) claim(ctx context.Context, key string) (stores.State, *st
 	}
 }
 
-// finish remembers an acknowledgement and reports whether the claim has ended.
-// When the store fails, the provider still gets the acknowledgement, which the
-// application has given; the claim then ends with its lease.
+// finish stores an acknowledgement and reports whether the claim has ended. If the
+// store fails, the provider still gets the acknowledgement; the claim then ends with
+// its lease.
 func (n *notification) finish(ctx context.Context, key string, answer *answerWriter) bool {
 	if !answer.whole() {
 		n.h.logger.Warn("an acknowledgement is too large or encoded and is not remembered; a repeat will reach the application",

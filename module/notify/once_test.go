@@ -20,7 +20,7 @@ var profiles atomic.Int64
 
 func profile() string { return fmt.Sprintf("profile-%d", profiles.Add(1)) }
 
-// once is the option with a memory of its own.
+// once returns the option with a memory of its own.
 func once(more string) string { return "\t\tprofile " + profile() + "\n\t\tonce 1h\n" + more }
 
 // eachOnce is each with a memory of its own for each provider.

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
@@ -46,16 +47,25 @@ func (n *notification) receive(r *http.Request) (*message.Message, *problem.Prob
 		return nil, p
 	}
 	if err := format.Read(m); err != nil {
-		if body.LooksLikeGBK(raw) {
+		if body.LooksLikeGzip(raw) {
+			return nil, invalid(i18n.T("the body is compressed with gzip: have the provider send it as it is"))
+		}
+		if body.LooksLikeUTF16(raw) {
+			return nil, invalid(i18n.T("the body is UTF-16, not UTF-8: have the provider send UTF-8"))
+		}
+		if format.LooksLikeGBK(raw) {
 			return nil, invalid(i18n.T("the body is not UTF-8; it looks like GBK: have the provider send UTF-8, or say so in the recipe with receive … charset gbk"))
+		}
+		if !utf8.Valid(raw) {
+			return nil, invalid(i18n.T("the body is not UTF-8 near byte %d: have the provider send UTF-8", body.ValidUTF8(raw)))
 		}
 		return nil, invalid(i18n.T("the body is refused: %v", err))
 	}
 	return m, nil
 }
 
-// checkEncoding refuses a body that is encoded. What is no coding, such as UTF-8 or
-// identity, is passed over: the signature decides.
+// checkEncoding refuses a body with a content coding. Values that are not a coding, such
+// as UTF-8 or identity, are ignored: the signature decides.
 func checkEncoding(r *http.Request) *problem.Problem {
 	for _, value := range r.Header["Content-Encoding"] {
 		for coding := range strings.SplitSeq(value, ",") {
@@ -78,9 +88,8 @@ func (h *Handler) methodNotAllowed() *problem.Problem {
 	return p
 }
 
-// checkType refuses a Content-Type that has the application read something else
-// than was verified. Providers are careless with it, so that none is taken for the
-// right one.
+// checkType refuses a Content-Type with which the application would read something else
+// than was verified. A missing one is accepted for JSON.
 func checkType(r *http.Request, format message.Format, empty bool) *problem.Problem {
 	types := r.Header["Content-Type"]
 	if len(types) == 0 && format.IsJSON() || empty {
@@ -111,7 +120,10 @@ func checkType(r *http.Request, format message.Format, empty bool) *problem.Prob
 		if format.Options.Charset != "" {
 			name = format.Options.Charset
 		}
-		return invalid(i18n.T("the Content-Type must be %s, in %s", wanted[0], name))
+		if strings.Join(types, "") == "" {
+			return invalid(i18n.T("the Content-Type must be %s, in %s; there is none", wanted[0], name))
+		}
+		return invalid(i18n.T("the Content-Type must be %s, in %s; it is %s", wanted[0], name, body.ShowName(strings.Join(types, ", "))))
 	}
 	return nil
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What is no notification is refused before anything is verified.
+// What is not a notification is refused before anything is verified.
 func TestMalformed(t *testing.T) {
 	each(t, "", func(t *testing.T, s side, c *running, app *application) {
 		t.Helper()
@@ -65,7 +65,7 @@ func TestMalformed(t *testing.T) {
 	})
 }
 
-// otherKind is the media type that the provider does not use: an application
+// otherKind returns the media type that the provider does not use: an application
 // could read what was verified as something else.
 func otherKind(s side) string {
 	if s.form {
@@ -255,4 +255,26 @@ func TestChunked(t *testing.T) {
 	res.Body.Close()
 	assert.Equal(t, http.StatusRequestEntityTooLarge, res.StatusCode)
 	assert.Empty(t, app.calls())
+}
+
+// What is wrong with a body, and which media type came, is said by its name.
+func TestMalformedIsNamed(t *testing.T) {
+	each(t, "", func(t *testing.T, s side, c *running, app *application) {
+		t.Helper()
+		note := s.genuine(t)
+		cases := map[string]sent{
+			"it is multipart/form-data; boundary=x": {contentType: "multipart/form-data; boundary=x", body: note.body},
+			"is compressed with gzip":               {contentType: note.contentType, body: "\x1f\x8b\x08\x00" + note.body},
+		}
+		if s.form {
+			cases["there is none"] = sent{body: note.body}
+			cases["looks like GBK: have the provider"] = sent{contentType: note.contentType, body: "amount=1&subject=%B8%B6&sign=AA"}
+		} else {
+			cases["looks like GBK: have the provider"] = sent{contentType: note.contentType, body: "{\"x\":\"\xb8\xb6\"}"}
+		}
+		for want, n := range cases {
+			refused(t, c, app, n, "notification_invalid")
+			assert.Contains(t, c.post(t, n).body, want)
+		}
+	})
 }

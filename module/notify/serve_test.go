@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -24,6 +23,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	_ "github.com/countersign/caddy-countersign/module/keysource/file"
+	"github.com/countersign/caddy-countersign/module/network/networktest"
 	_ "github.com/countersign/caddy-countersign/module/notify"
 	"github.com/countersign/caddy-countersign/module/problem"
 	_ "github.com/countersign/caddy-countersign/module/sandbox"
@@ -71,10 +71,7 @@ func adapt(c *running, site string) ([]byte, error) {
 // serve runs a site until the test ends.
 func serve(t *testing.T, site string, recipes ...string) *running {
 	t.Helper()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	address := free.Addr().String()
-	require.NoError(t, free.Close())
+	address := networktest.Address(t)
 	keys, err := filepath.Abs("../../keys-dev/merchant")
 	require.NoError(t, err)
 	c := &running{url: "http://" + address, address: address, keys: keys, log: filepath.Join(t.TempDir(), "log.json"), recipes: strings.Join(recipes, "")}
@@ -117,13 +114,16 @@ type entry struct {
 	Verdict        string   `json:"verdict"`
 }
 
-// audit are the audit entries so far.
+// audit returns the audit entries so far.
 func (c *running) audit(t *testing.T) []entry {
 	t.Helper()
 	text, err := os.ReadFile(c.log)
 	require.NoError(t, err)
 	var out []entry
 	for line := range bytes.Lines(text) {
+		if !bytes.HasSuffix(line, []byte("\n")) {
+			break // it is being written
+		}
 		var e entry
 		require.NoError(t, json.Unmarshal(line, &e))
 		if e.Logger == "http.countersign.audit" {
@@ -133,7 +133,7 @@ func (c *running) audit(t *testing.T) []entry {
 	return out
 }
 
-// outcomes are the outcomes of the audit entries so far.
+// outcomes returns the outcomes of the audit entries so far.
 func (c *running) outcomes(t *testing.T) []string {
 	t.Helper()
 	var out []string
@@ -144,7 +144,7 @@ func (c *running) outcomes(t *testing.T) []string {
 	return out
 }
 
-// logged is the whole log so far.
+// logged returns the whole log so far.
 func (c *running) logged(t *testing.T) string {
 	t.Helper()
 	text, err := os.ReadFile(c.log)
@@ -200,7 +200,7 @@ func (a *application) answers(answer http.HandlerFunc) {
 	a.answer = answer
 }
 
-// calls are the requests that have reached the application since the last time
+// calls returns the requests that have reached the application since the last time
 // that somebody asked.
 func (a *application) calls() []arrived {
 	a.mu.Lock()
@@ -210,7 +210,7 @@ func (a *application) calls() []arrived {
 	return out
 }
 
-// proxy is the site's line that puts the application behind.
+// proxy returns the site's line that puts the application behind.
 func (a *application) proxy() string {
 	return "\treverse_proxy " + strings.TrimPrefix(a.URL, "http://") + "\n"
 }
@@ -239,7 +239,7 @@ type got struct {
 	body   string
 }
 
-// code is the reason of a problem, which must be a proper one.
+// code returns the reason of a problem, which must be a proper one.
 func (g got) code(t *testing.T) string {
 	t.Helper()
 	if g.header.Get("Content-Type") != problem.ContentType {

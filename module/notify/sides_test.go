@@ -66,13 +66,13 @@ var sides = []side{
 	},
 }
 
-// genuine is a notification of the provider.
+// genuine returns a notification of the provider.
 func (s side) genuine(t *testing.T) sent {
 	t.Helper()
 	return s.sign(t, s.members)
 }
 
-// another is a genuine notification about another order.
+// another returns a genuine notification about another order.
 func (s side) another(t *testing.T, number string) sent {
 	t.Helper()
 	if s.name == "hbsk" {
@@ -81,12 +81,12 @@ func (s side) another(t *testing.T, number string) sent {
 	return s.sign(t, with(s.members, s.order, number))
 }
 
-// directive is the line of the Caddyfile, with options.
+// directive returns the line of the Caddyfile, with options.
 func (s side) directive(options string) string {
 	return "\tcountersign_notify " + s.name + " {\n\t\tkeys " + s.keys + "\n" + options + "\n\t}\n"
 }
 
-// acknowledgement is what the application says.
+// acknowledgement returns what the application says.
 func (s side) acknowledgement() string {
 	if s.ack != "" {
 		return s.ack

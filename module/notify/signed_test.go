@@ -26,7 +26,7 @@ import (
 
 type member struct{ name, value string }
 
-// with is a list of members in which one has another value; "" leaves it out.
+// with returns a list of members in which one has another value; "" leaves it out.
 func with(members []member, name, value string) []member {
 	out := slices.Clone(members)
 	for i := range out {
@@ -110,7 +110,7 @@ func hmacHex(secret, text string) string {
 
 const devKeys = "../../keys-dev/provider/"
 
-// easypay is a notification over one part, bizData or the older data.
+// easypay returns a notification over one part, bizData or the older data.
 func easypay(t *testing.T, part string, biz []member) sent {
 	t.Helper()
 	sig := signRSA(t, devKeys+"easypay/ORG000000000007/sign.pem", sorted(biz, "&"))

@@ -1,5 +1,5 @@
-// Package problem has every failure that a user of the sidecar can see: its
-// reason, its status, what it means for the payment, and its body (RFC 9457).
+// Package problem defines every failure that a user of the sidecar can see: its reason,
+// its status, its outcome for the payment, and its body (RFC 9457).
 package problem
 
 import (
@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/countersign/caddy-countersign/module/i18n"
@@ -65,7 +66,7 @@ const (
 )
 
 // The reasons of notifications, besides KeysUnavailable, StoreUnavailable and those for a
-// request that is no notification at all.
+// request that is not a notification at all.
 const (
 	NotificationSignatureInvalid Reason = "notification_signature_invalid"
 	NotificationStale            Reason = "notification_stale"
@@ -76,8 +77,8 @@ const (
 	ApplicationTimeout           Reason = "application_timeout"
 )
 
-// StatusClientGone is the status for a client that hung up. Nobody reads it but
-// the access log.
+// StatusClientGone is the status for a client that hung up. It appears only in the
+// access log.
 const StatusClientGone = 499
 
 type entry struct {
@@ -124,19 +125,19 @@ var table = map[Reason]entry{
 	ApplicationTimeout:           {http.StatusGatewayTimeout, "", i18n.T("The application did not answer in time")},
 }
 
-// Reasons are all reasons, in no order.
+// Reasons returns all reasons, in no order.
 func Reasons() []Reason {
 	return slices.Collect(maps.Keys(table))
 }
 
-// Status is the HTTP status that belongs to a reason.
+// Status returns the HTTP status that belongs to a reason.
 func (r Reason) Status() int { return table[r].status }
 
-// Outcome is what a reason means for the payment; "" for
+// Outcome returns what a reason means for the payment; "" for
 // those that only notifications have.
 func (r Reason) Outcome() Outcome { return table[r].outcome }
 
-// Title is what the reason means, as a short sentence in a language.
+// Title returns what the reason means, as a short sentence in a language.
 func (r Reason) Title(l i18n.Language) string { return table[r].title.In(l) }
 
 // Problem is one failure. It is an error, and the body of the answer.
@@ -155,12 +156,12 @@ type Problem struct {
 	// Allow are the methods that the answer to another one names. Default: POST.
 	Allow string
 
-	// What is known of an answer that cannot be trusted.
+	// Of an answer that was not verified.
 	UpstreamStatus      int
 	UpstreamContentType string
 	UpstreamCode        string // the provider's result code
 
-	// What became of the request that a duplicate repeats.
+	// The exchange of the first request with the same order, for DuplicateRequest.
 	FirstID      string
 	FirstOutcome string // "running" while it runs
 
@@ -168,23 +169,29 @@ type Problem struct {
 	cause error
 }
 
-// New describes a failure. The cause is for the log; it may be nil. It is kept
-// out of errors.Is and errors.As: a cause that happens to be a context error or
-// an HTTP handler's error would change what others make of the problem.
+// New describes a failure. The cause is for the log; it may be nil. errors.Is and
+// errors.As do not find it: Caddy and reverse_proxy would handle a problem differently
+// whose cause is a context error or an HTTP handler's error.
 func New(reason Reason, detail i18n.Text, cause error) *Problem {
 	return &Problem{Reason: reason, Detail: detail.In(i18n.English), text: detail, cause: cause}
 }
 
-// Text is the detail in every language.
+// Repeats reports whether the cause lies outside of the request and nothing was sent,
+// so that the problem repeats for every request while the cause lasts.
+func (p *Problem) Repeats() bool {
+	return p.Reason.Status() == http.StatusServiceUnavailable && (p.Notification || p.Outcome() == NotSent)
+}
+
+// Text returns the detail in every language.
 func (p *Problem) Text() i18n.Text { return p.text }
 
-// Error is the reason and the detail.
+// Error returns the reason and the detail.
 func (p *Problem) Error() string { return string(p.Reason) + ": " + p.Detail }
 
-// Cause is what led to the failure, or nil.
+// Cause returns what led to the failure, or nil.
 func (p *Problem) Cause() error { return p.cause }
 
-// Outcome is what the failure means for the payment, or "" for a notification.
+// Outcome returns what the failure means for the payment, or "" for a notification.
 func (p *Problem) Outcome() Outcome {
 	if p.Notification {
 		return ""
@@ -212,8 +219,19 @@ func (p *Problem) MarshalJSON() ([]byte, error) {
 		FirstOutcome        string  `json:"first_outcome,omitempty"`
 	}{
 		"urn:countersign:problem:" + string(p.Reason), p.Reason.Title(p.Language), p.Reason.Status(), p.text.In(p.Language), p.Reason, p.Outcome(), p.ID,
-		p.UpstreamStatus, p.UpstreamContentType, p.UpstreamCode, p.FirstID, p.FirstOutcome,
+		p.UpstreamStatus, p.UpstreamContentType, failureCode(p.UpstreamCode), p.FirstID, p.FirstOutcome,
 	})
+}
+
+// failureCode returns a provider's result code, or "" for one that reads as a success: no
+// member of a problem equals 0, "0" or "SUCCESS". The code of an answer that is not
+// trusted says nothing unless it is a failure.
+func failureCode(code string) string {
+	n, err := strconv.ParseFloat(code, 64)
+	if err == nil && n == 0 || strings.EqualFold(code, "success") {
+		return ""
+	}
+	return code
 }
 
 // ContentType is the media type of a problem's body.
@@ -222,12 +240,11 @@ const ContentType = "application/problem+json"
 // HeaderOutcome is the header that repeats the outcome.
 const HeaderOutcome = "Countersign-Outcome"
 
-// retryAfter is the Retry-After of every 503, in seconds: what is short of
-// something now usually has it a second later.
+// retryAfter is the Retry-After of every 503, in seconds.
 const retryAfter = "1"
 
-// Speak chooses the language of the answer: the one that the request's
-// Accept-Language prefers, or byDefault.
+// Speak sets the language of the answer: the one that the request's Accept-Language
+// prefers, or byDefault.
 func (p *Problem) Speak(header http.Header, byDefault i18n.Language) {
 	p.Language = i18n.Accepted(strings.Join(header["Accept-Language"], ","), byDefault)
 }

@@ -1,5 +1,5 @@
-// Package protocol finds the scheme of a name: a recipe of the configuration, a
-// recipe that ships, or a Go scheme that is registered as a Caddy module.
+// Package protocol finds a scheme by its name: a recipe of the configuration, a recipe
+// that ships, or a scheme written in Go that is registered as a Caddy module.
 package protocol
 
 import (
@@ -22,8 +22,8 @@ const Namespace = "countersign.schemes"
 // Recipes are the recipes of a configuration, by name.
 type Recipes map[string]recipe.Recipe
 
-// Configurable is a scheme that is written in Go. It is made by its Caddy module,
-// and then configured once.
+// Configurable is a scheme that is written in Go. Its Caddy module makes it, and
+// Configure is called once before its other methods.
 type Configurable interface {
 	caddy.Module
 	scheme.Scheme
@@ -31,7 +31,8 @@ type Configurable interface {
 	// Options are the scheme's options.
 	Options() []recipe.Option
 
-	// Configure takes the values of the options that are set.
+	// Configure sets the options to values. An option that settings lacks keeps its
+	// default.
 	Configure(settings recipe.Settings) error
 }
 
@@ -83,7 +84,7 @@ func (c *Config) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// Names are the names of all schemes.
+// Names returns the names of all schemes.
 func Names(own Recipes) []string {
 	names := slices.Concat(slices.Collect(maps.Keys(own)), providers.Names())
 	for _, info := range caddy.GetModules(Namespace) {
@@ -108,7 +109,7 @@ func goScheme(name string) Configurable {
 	return s
 }
 
-// find is the recipe or the Go scheme of a name.
+// find returns the recipe or the Go scheme of a name.
 func find(name string, own Recipes) (recipe.Recipe, Configurable, error) {
 	if r, ok := own[name]; ok {
 		return r, nil, nil
@@ -122,7 +123,7 @@ func find(name string, own Recipes) (recipe.Recipe, Configurable, error) {
 	return recipe.Recipe{}, nil, i18n.Errorf("unknown scheme %q; known are %s", name, strings.Join(Names(own), ", "))
 }
 
-// Options are the options of a scheme.
+// Options returns the options of a scheme.
 func Options(name string, own Recipes) ([]recipe.Option, error) {
 	r, s, err := find(name, own)
 	switch {

@@ -95,7 +95,7 @@ func (e *exchange) sealOther(t *testing.T) *scheme.Sealed {
 	return e.sealThis(t, o)
 }
 
-// answerOf is the peer's answer to a request, of another recipe's peer where peer is
+// answerOf returns the peer's answer to a request, of another recipe's peer where peer is
 // one.
 func (e *exchange) answerOf(t *testing.T, sealed *scheme.Sealed, peer *recipe.Peer) *message.Message {
 	t.Helper()
@@ -123,7 +123,7 @@ func (e *exchange) attackAnswer(t *testing.T) {
 	}
 }
 
-// notificationOf is a notification of the peer with these members.
+// notificationOf returns a notification of the peer with these members.
 func (e *exchange) notificationOf(t *testing.T, peer *recipe.Peer, id string) *message.Message {
 	t.Helper()
 	to := message.New(message.Notification)
@@ -162,7 +162,7 @@ var otherDigest = map[string]string{
 	"sha256": "md5", "sha1": "md5", "md5": "sha1", "sm2": "sm2-rs",
 }
 
-// weaker is the peer of the same recipe with another digest in its signatures. The
+// weaker returns the peer of the same recipe with another digest in its signatures. The
 // values of options stay what they are, so that one may have no such peer.
 func (e *exchange) weaker(t *testing.T) *recipe.Peer {
 	t.Helper()
@@ -185,7 +185,7 @@ func (e *exchange) weaker(t *testing.T) *recipe.Peer {
 	return peer
 }
 
-// edit is a copy of lines with other words.
+// edit returns a copy of lines with other words.
 func edit(lines []recipe.Line, change func(words []string) []string) []recipe.Line {
 	out := slices.Clone(lines)
 	for i := range out {
@@ -218,7 +218,7 @@ func TestEveryOrderOfLines(t *testing.T) {
 	assert.Greater(t, compiled, 20, "some orders are as good as the first")
 }
 
-// shuffle is a copy of lines in another order, those of blocks too. The lines of a
+// shuffle returns a copy of lines in another order, those of blocks too. The lines of a
 // text are its steps, which stand in their order.
 func shuffle(lines []recipe.Line, random *rand.Rand) []recipe.Line {
 	out := slices.Clone(lines)
@@ -281,7 +281,7 @@ func (e *exchange) another(t *testing.T, p *recipe.Program) {
 	}
 }
 
-// withoutFresh is the payload of a message without what is another in each: strings
+// withoutFresh returns the payload of a message without what is another in each: strings
 // that are long.
 func withoutFresh(v *scheme.Verified) string {
 	if v.Body() == nil {

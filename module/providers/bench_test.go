@@ -1,6 +1,7 @@
 package providers_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -11,7 +12,14 @@ import (
 
 // BenchmarkExchange is what an exchange costs without its connections: sealing
 // a sample request and opening an answer to it.
-func BenchmarkExchange(b *testing.B) {
+func BenchmarkExchange(b *testing.B) { benchmarkExchange(b, "") }
+
+// BenchmarkExchangeKiB is the same with bodies of about one KiB, most of it one value.
+func BenchmarkExchangeKiB(b *testing.B) { benchmarkExchange(b, strings.Repeat("分账0", 100)) }
+
+// benchmarkExchange seals and opens the samples, with a text in front of their free text.
+func benchmarkExchange(b *testing.B, pad string) {
+	pads := strings.NewReplacer(`:"remark`, `:"`+pad+"remark", `:\"remark`, `:\"`+pad+"remark", `"x&`, `"`+pad+"x&")
 	for _, p := range five {
 		name := p.name
 		if p.algorithm.IsRSA() {
@@ -21,8 +29,8 @@ func BenchmarkExchange(b *testing.B) {
 			s := providertest.Configure(b, p.name, p.settings...)
 			set := providertest.Merchant(b, p.reference)
 			signer := providertest.Signer{Scheme: s, Algorithm: p.algorithm, Keys: providertest.Provider(b, p.reference)}
-			answer := []byte(signer.JSON(b, message.Answer, p.answer))
-			request := []byte(p.request)
+			answer := []byte(signer.JSON(b, message.Answer, pads.Replace(p.answer)))
+			request := []byte(pads.Replace(p.request))
 			b.ReportAllocs()
 			for b.Loop() {
 				plain, err := body.Parse(request)

@@ -153,7 +153,7 @@ func (p provider) isForm(t *testing.T) bool {
 	return p.scheme(t).IsForm()
 }
 
-// signedNotification is the genuine notification, as JSON or as a form.
+// signedNotification returns the genuine notification, as JSON or as a form.
 func (p provider) signedNotification(t *testing.T, text string) providertest.Notification {
 	t.Helper()
 	signer := providertest.Signer{Scheme: p.scheme(t), Algorithm: p.notificationAlgorithm, Keys: providertest.Provider(t, p.reference)}

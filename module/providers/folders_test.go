@@ -42,8 +42,12 @@ func TestFolders(t *testing.T) {
 			assert.NotEmpty(t, note, "what the proof is")
 			messages, err := filepath.Glob(filepath.Join(name, "messages", "*.http"))
 			require.NoError(t, err)
+			messages = slices.DeleteFunc(messages, func(file string) bool { return strings.HasPrefix(filepath.Base(file), "made-") })
 			if proof == "vector" || proof == "genuine" {
-				assert.True(t, len(messages) > 0 || slices.Contains([]string{"easypay", "jeepay"}, name), "a message that proves it; easypay and jeepay have theirs in testdata")
+				assert.NotEmpty(t, messages, "a message that proves it")
+			}
+			for option := range providers.Tries(name) {
+				assert.Contains(t, p.OptionNames(), option)
 			}
 			text, err := os.ReadFile(filepath.Join(name, "recipe.caddyfile"))
 			require.NoError(t, err)
@@ -74,7 +78,13 @@ func TestFolders(t *testing.T) {
 			lines := strings.SplitN(explained, "\n", 3)
 			assert.Regexp(t, han, lines[0])
 			assert.Regexp(t, latin, lines[1])
-			for _, role := range rolesOf(t, p) {
+			roles := rolesOf(t, p)
+			if slices.Contains(p.OptionNames(), "encrypt") {
+				encrypting, err := recipe.Compile(name, r, recipe.Settings{"encrypt": {"probe"}})
+				require.NoError(t, err)
+				roles = append(roles, rolesOf(t, encrypting)...)
+			}
+			for _, role := range roles {
 				made := role == keys.Sign && strings.Contains(explained, "\n#   caddy countersign keys new ")
 				assert.True(t, made || regexp.MustCompile(`keys import --role `+string(role)+`[ @]`).MatchString(explained), "how the role %s gets into the key set", role)
 			}
@@ -84,17 +94,19 @@ func TestFolders(t *testing.T) {
 	}
 }
 
-// rolesOf are the roles that requests, answers and notifications may need.
+// rolesOf returns the roles that requests, answers and notifications may need.
 func rolesOf(t *testing.T, p *recipe.Program) []keys.Role {
 	t.Helper()
 	d := p.Describe()
 	roles := slices.Clone(d.Encryption)
 	if d.Request != nil {
-		empty, err := body.Parse([]byte("{}"))
-		require.NoError(t, err)
-		m := message.New(message.Request)
-		m.SetPayload(empty)
-		roles = append(roles, d.Needs(m)...)
+		for _, text := range []string{"{}", `{"probe":"1","data":{"probe":"1"}}`} {
+			payload, err := body.Parse([]byte(text))
+			require.NoError(t, err)
+			m := message.New(message.Request)
+			m.SetPayload(payload)
+			roles = append(roles, d.Needs(m)...)
+		}
 	}
 	if d.Notification != nil {
 		roles = append(roles, d.Notification.Roles...)

@@ -127,7 +127,7 @@ func TestANotificationThatHoldsAnotherMember(t *testing.T) {
 	})
 }
 
-// after is what stands behind the value that is replaced, where its member has
+// after returns what stands behind the value that is replaced, where its member has
 // the same name.
 func after(p provider) string {
 	switch p.name {

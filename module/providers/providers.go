@@ -4,7 +4,7 @@ package providers
 
 import (
 	"embed"
-	"fmt"
+	"encoding/json"
 	"io/fs"
 	"path"
 	"slices"
@@ -13,10 +13,13 @@ import (
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/recipe"
 )
 
-//go:embed */recipe.caddyfile
+// Of a few dozen kilobytes: recipe test runs the messages from the binary too.
+//
+//go:embed */recipe.caddyfile */tries.json */messages */keys
 var files embed.FS
 
 var load = sync.OnceValues(func() (map[string]recipe.Recipe, error) {
@@ -36,7 +39,7 @@ var load = sync.OnceValues(func() (map[string]recipe.Recipe, error) {
 		}
 		for name, r := range recipes {
 			if folder := path.Dir(file); folder != name && !strings.HasPrefix(name, folder+"-") {
-				return nil, fmt.Errorf("%s: the recipe %s belongs into a folder of its name", file, name)
+				return nil, i18n.Errorf("%s: the recipe %s belongs into a folder of its name", file, name)
 			}
 			all[name] = r
 		}
@@ -44,11 +47,11 @@ var load = sync.OnceValues(func() (map[string]recipe.Recipe, error) {
 	return all, nil
 })
 
-// Parse reads recipe blocks.
+// Parse reads recipe blocks and returns them by name. file is the name for errors.
 func Parse(file string, text []byte) (map[string]recipe.Recipe, error) {
 	tokens, err := caddyfile.Tokenize(text, file)
 	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", file, err)
+		return nil, i18n.Errorf("reading %s: %w", file, err)
 	}
 	d := caddyfile.NewDispenser(tokens)
 	recipes := make(map[string]recipe.Recipe)
@@ -69,7 +72,7 @@ func Parse(file string, text []byte) (map[string]recipe.Recipe, error) {
 	return recipes, nil
 }
 
-// Find finds a recipe that ships.
+// Find returns the recipe that ships under a name, and whether there is one.
 func Find(name string) (recipe.Recipe, bool) {
 	all, err := load()
 	if err != nil {
@@ -79,7 +82,7 @@ func Find(name string) (recipe.Recipe, bool) {
 	return r, ok
 }
 
-// Text is the text of the file in which a recipe stands.
+// Text returns the text of the file in which a recipe stands.
 func Text(name string) (string, bool) {
 	r, ok := Find(name)
 	if !ok {
@@ -90,7 +93,43 @@ func Text(name string) (string, bool) {
 	return string(text), err == nil
 }
 
-// Names are the names of all recipes that ship, sorted.
+// Folder returns the folder of a recipe that ships: its recipe, and, where it has some, its
+// messages and the test keys that open them.
+func Folder(name string) (fs.FS, bool) {
+	r, ok := Find(name)
+	if !ok {
+		return nil, false
+	}
+	folder, err := fs.Sub(files, path.Dir(strings.SplitN(r.At, ":", 2)[0]))
+	return folder, err == nil
+}
+
+// Try is what is tried for an option that takes any text, where a message does not
+// verify: texts of gateways of the same family, or of others where the provider does not
+// publish its own. Besides are, for each of them, values that other options then need.
+type Try struct {
+	Values  []string            `json:"values"`
+	Besides map[string][]string `json:"besides"`
+}
+
+// Tries returns those of a recipe, by its options.
+func Tries(name string) map[string]Try {
+	folder, ok := Folder(name)
+	if !ok {
+		return nil
+	}
+	text, err := fs.ReadFile(folder, "tries.json")
+	if err != nil {
+		return nil // few have some
+	}
+	tries := make(map[string]Try)
+	if err := json.Unmarshal(text, &tries); err != nil {
+		panic("providers: the tries of " + name + ": " + err.Error()) // a test reads them all
+	}
+	return tries
+}
+
+// Names returns the names of all recipes that ship, sorted.
 func Names() []string {
 	all, err := load()
 	if err != nil {

@@ -59,7 +59,7 @@ func recipeTable(t *testing.T) string {
 	return out.String()
 }
 
-// covered is what a signature covers, for people: the members' last names.
+// covered returns what a signature covers, for people: the members' last names.
 func covered(d *scheme.Direction) string {
 	switch {
 	case d == nil:

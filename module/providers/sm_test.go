@@ -41,7 +41,7 @@ func newPair(t *testing.T) pair {
 
 func public(key gm.PrivateKey) *ecdsa.PublicKey { return key.Public().(*ecdsa.PublicKey) }
 
-// set is the merchant's key set, with a secret where one is given.
+// set returns the merchant's key set, with a secret where one is given.
 func (p pair) set(t *testing.T, secret string) *keys.Set {
 	t.Helper()
 	private, err := gm.MarshalPrivateKey(p.ours)

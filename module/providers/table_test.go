@@ -243,8 +243,8 @@ func TestThePartThatIsSignedHasTheWrongType(t *testing.T) {
 	})
 }
 
-// ambiguous is the reason for which a value that holds "&name=" of another signed
-// member is refused. hbsk's message is no sorted string: inside of the JSON in
+// ambiguous returns the reason for which a value that holds "&name=" of another signed
+// member is refused. hbsk's message is not a sorted string: inside of the JSON in
 // data such a text cannot be mistaken, and is let through.
 func (p provider) ambiguous() scheme.Reason {
 	if p.name == "hbsk" {
@@ -267,7 +267,7 @@ func TestAValueThatHoldsAnotherMember(t *testing.T) {
 		_, err = p.open(t, p.sign(t, inject("noSuchMember")))
 		assert.NoError(t, err, "a value may hold an address with a query")
 		_, err = p.open(t, providertest.WithSign(t, inject(p.signedMember), "00"))
-		assert.Equal(t, scheme.BadSignature, scheme.ReasonOf(err), "a forged one is told to be forged")
+		assert.Equal(t, scheme.BadSignature, scheme.ReasonOf(err), "the error says that it is forged")
 
 		// The provider parses the request's JSON, not its string: the request
 		// in the table holds such a value and is sealed.

@@ -60,7 +60,7 @@ func TestExchangesAreKeptApart(t *testing.T) {
 	group.Wait()
 }
 
-// orderID is the text that names the order in the request and in the answer.
+// orderID returns the text that names the order in the request and in the answer.
 func (p provider) orderID() string {
 	return strings.Trim(p.order[strings.LastIndex(p.order, ":")+1:], `\"`)
 }

@@ -14,21 +14,20 @@ import (
 	"github.com/countersign/caddy-countersign/module/problem"
 )
 
-// The bounds of signing with private keys that are held in memory: as many at
-// once as there are processors, so many waiting for each of them, and each no
-// longer than this. What is beyond is refused at once: a request that waits until
-// its client has given up costs a signature that nobody uses.
+// The bounds of signing with private keys in memory: as many signatures at once as
+// there are processors, a number of waiting requests for each, and the longest wait. A
+// request beyond them is refused at once: one that waits until its client has given up
+// costs a signature that nobody uses.
 const (
 	waitingPerProcessor = 64
 	longestWait         = time.Second
 )
 
-// signers are the places where private keys compute. They are shared by all
-// handlers of the process.
+// signers limits the signatures that are computed at once, in all handlers of the
+// process together.
 var signers = newAdmission(runtime.GOMAXPROCS(0))
 
-// admission lets a bounded number of requests compute at once, in the order in
-// which they come.
+// admission is a semaphore with a bounded queue, in the order in which requests arrive.
 type admission struct {
 	places  *semaphore.Weighted
 	waiting atomic.Int64
@@ -39,7 +38,7 @@ func newAdmission(places int) *admission {
 	return &admission{places: semaphore.NewWeighted(int64(places)), most: int64(places) * waitingPerProcessor}
 }
 
-// acquire waits for a place. The function that it returns gives it back.
+// acquire acquires the semaphore. The function that it returns releases it.
 func (a *admission) acquire(ctx context.Context) (release func(), p *problem.Problem) {
 	if !a.places.TryAcquire(1) {
 		if a.waiting.Add(1) > a.most {
@@ -68,13 +67,16 @@ func left() *problem.Problem {
 	return problem.New(problem.Overloaded, i18n.T("the client went away before the request was signed; it was not sent"), nil)
 }
 
-// acquire waits until the request may be signed. What another machine signs, or a
-// shared secret, does not wait. A client that is gone is not signed for; one that has
-// closed its side for writing may still read, and is, but does not wait.
+// acquire waits until the request may be signed. A request that a remote key or a
+// shared secret signs does not wait. A request whose client has gone is not signed. A
+// client that has closed its sending side may still read: its request is signed.
 func (e *exchange) acquire(ctx context.Context, roles []keys.Role) (release func(), p *problem.Problem) {
 	release = func() {}
 	if slices.Contains(roles, keys.Sign) && (e.keys.Sign == nil || !e.keys.Sign.Remote) {
-		if release, p = signers.acquire(ctx); p != nil {
+		if p = e.patiently(ctx, func(ctx context.Context) (p *problem.Problem) {
+			release, p = signers.acquire(ctx)
+			return p
+		}); p != nil {
 			return nil, p
 		}
 	}

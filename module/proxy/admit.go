@@ -7,12 +7,14 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/inbound"
 	"github.com/countersign/caddy-countersign/module/message"
 	"github.com/countersign/caddy-countersign/module/problem"
+	"github.com/countersign/caddy-countersign/module/wire"
 )
 
 // admit checks a request as far as it can be checked without keys, and reads it.
@@ -45,8 +47,16 @@ func (t *Transport) admit(r *http.Request) (*message.Message, *problem.Problem) 
 		switch {
 		case len(bytes.TrimSpace(raw)) == 0:
 			detail = i18n.T("the request body is empty")
-		case body.LooksLikeGBK(raw):
+		case body.LooksLikeGzip(raw):
+			detail = i18n.T("the request body is compressed with gzip: have the application send it as it is")
+		case body.LooksLikeUTF16(raw):
+			detail = i18n.T("the request body is UTF-16, not UTF-8: have the application write UTF-8 (in .NET Encoding.UTF8, not Encoding.Unicode)")
+		case format.LooksLikeGBK(raw) && t.rules.Request.Format.Options.Charset != "":
+			detail = i18n.T("the request body is not UTF-8; it looks like GBK: say so in the Content-Type, as in %s, or convert it to UTF-8", t.rules.Request.Format.MediaType())
+		case format.LooksLikeGBK(raw):
 			detail = i18n.T("the request body is not UTF-8; it looks like GBK: convert it to UTF-8, the sidecar sends what the provider wants")
+		case !utf8.Valid(raw):
+			detail = i18n.T("the request body is not UTF-8 near byte %d: convert it to UTF-8, the sidecar sends what the provider wants", body.ValidUTF8(raw))
 		}
 		return nil, problem.New(problem.InvalidRequest, detail, nil)
 	}
@@ -54,8 +64,7 @@ func (t *Transport) admit(r *http.Request) (*message.Message, *problem.Problem) 
 	return m, nil
 }
 
-// readQuery takes the parameters of the query for the payload, where the provider
-// wants them there.
+// readQuery reads the payload from the query, if the scheme's requests have it there.
 func (t *Transport) readQuery(m *message.Message) *problem.Problem {
 	if t.rules.Request.Format.Kind != message.Query {
 		return nil
@@ -73,9 +82,8 @@ func hasBody(method string) bool {
 	return method == http.MethodPost || method == http.MethodPut || method == http.MethodPatch
 }
 
-// checkHead refuses what a web page could send without asking (cross-origin forms
-// and fetches carry Origin or Sec-Fetch-Site), methods that are not signed, and
-// encoded bodies.
+// checkHead refuses requests of web pages (cross-origin forms and fetches have Origin
+// or Sec-Fetch-Site), methods that are not signed, and bodies with a content coding.
 func (t *Transport) checkHead(r *http.Request) *problem.Problem {
 	if len(r.Header["Origin"]) > 0 || len(r.Header["Sec-Fetch-Site"]) > 0 {
 		return problem.New(problem.ForbiddenOrigin, i18n.T("the request has Origin or Sec-Fetch-Site and so comes from a web page; only applications may use the sidecar"), nil)
@@ -89,14 +97,14 @@ func (t *Transport) checkHead(r *http.Request) *problem.Problem {
 		return problem.New(problem.InvalidRequest, i18n.T("the request target must be a path"), nil)
 	}
 	for _, coding := range r.Header["Content-Encoding"] {
-		if !strings.EqualFold(strings.TrimSpace(coding), "identity") {
+		if name := strings.TrimSpace(coding); name != "" && !strings.EqualFold(name, "identity") {
 			return problem.New(problem.UnsupportedMediaType, i18n.T("the request has the Content-Encoding %s; leave it out, the body must not be encoded", shown(coding)), nil)
 		}
 	}
 	return nil
 }
 
-// pick is those of the headers that have one of the names.
+// pick returns those of the headers that have one of the names.
 func pick(header http.Header, names []string) http.Header {
 	picked := make(http.Header)
 	for _, name := range names {
@@ -107,20 +115,24 @@ func pick(header http.Header, names []string) http.Header {
 	return picked
 }
 
-// formatOf is the format of a request of the application: JSON, or the one in
+// formatOf returns the format of a request of the application: JSON, or the one in
 // which the provider wants it.
 func (t *Transport) formatOf(r *http.Request) (message.Format, *problem.Problem) {
 	types := r.Header["Content-Type"]
 	own := t.rules.Request.Format
-	own.Options.Charset = "" // from the application it is UTF-8
+	theirs := own.Options.Charset
+	own.Options.Charset = "" // from the application it is UTF-8, unless it says that it writes as the provider wants it
 	own.Wrap = nil
 	if len(types) == 1 {
 		media, params, err := mime.ParseMediaType(types[0])
 		charset := strings.ToLower(params["charset"])
+		if theirs != "" && (charset == theirs || charset == "gb2312" && theirs == "gbk") {
+			charset, own.Options.Charset = "", theirs
+		}
 		if err == nil && (charset == "" || charset == "utf-8" || charset == "utf8") {
 			switch {
 			case media == jsonType, strings.HasPrefix(media, "application/") && strings.HasSuffix(media, "+json"):
-				return message.Format{Kind: message.JSON}, nil
+				return message.Format{Kind: message.JSON, Options: wire.Options{Charset: own.Options.Charset}}, nil
 			case (own.Kind == message.Form || own.Kind == message.Query) && media == "application/x-www-form-urlencoded",
 				own.Kind == message.XML && (media == "text/xml" || media == "application/xml"),
 				own.Kind == message.Text && media == "text/plain":
@@ -128,18 +140,19 @@ func (t *Transport) formatOf(r *http.Request) (message.Format, *problem.Problem)
 			}
 		}
 	}
+	own.Options.Charset = ""
 	wanted := i18n.T(jsonType)
 	if !own.IsJSON() {
 		wanted = i18n.T("%s or %s", jsonType, own.MediaType())
 	}
 	detail := i18n.T("the request must have the Content-Type %v, in UTF-8; it has none", wanted)
-	if len(types) > 0 {
+	if strings.Join(types, "") != "" {
 		detail = i18n.T("the request must have the Content-Type %v, in UTF-8; it has %s", wanted, shown(strings.Join(types, ", ")))
 	}
 	return own, problem.New(problem.UnsupportedMediaType, detail, nil)
 }
 
-// shown is the value of a header for a person: printable, and cut.
+// shown returns the value of a header for a person: printable, and cut.
 func shown(text string) string { return body.ShowName([]byte(text)) }
 
 // headerName is a name that a header can have (RFC 9110, section 5.1).

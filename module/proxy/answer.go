@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/i18n"
@@ -22,13 +23,13 @@ import (
 	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
-// The headers that tell what was verified.
+// The headers that name what was verified.
 const (
 	headerVerified = "Countersign-Verified"
 	headerSigned   = "Countersign-Signed"
 )
 
-// jsonType is the media type of what goes out and of what comes back.
+// jsonType is the media type of requests and answers.
 const jsonType = "application/json"
 
 // reply is an answer as it came, not verified.
@@ -107,15 +108,21 @@ func (e *exchange) open() (result, *problem.Problem) {
 		return refuse(problem.ResponseInvalid, i18n.T("the provider redirects, which is never followed"), nil)
 	case rep.status < 200 || rep.status > 599:
 		return refuse(problem.ResponseInvalid, i18n.T("the provider's answer has a status that means nothing"), nil)
-	case unreadable != nil && body.LooksLikeGBK(rep.body):
+	case unreadable != nil && body.LooksLikeGzip(rep.body):
+		return refuse(problem.ResponseInvalid, i18n.T("the provider's answer is compressed with gzip, and no Content-Encoding says so: have the provider name it"), nil)
+	case unreadable != nil && body.LooksLikeUTF16(rep.body):
+		return refuse(problem.ResponseInvalid, i18n.T("the provider's answer is UTF-16, not UTF-8: have the provider send UTF-8"), nil)
+	case unreadable != nil && format.LooksLikeGBK(rep.body):
 		return refuse(problem.ResponseInvalid, i18n.T("the provider's answer is not UTF-8; it looks like GBK: have the provider send UTF-8, or say so in the recipe with receive … charset gbk"), nil)
+	case unreadable != nil && !utf8.Valid(rep.body):
+		return refuse(problem.ResponseInvalid, i18n.T("the provider's answer is not UTF-8 near byte %d: have the provider send UTF-8", body.ValidUTF8(rep.body)), nil)
 	case unreadable != nil:
 		return refuse(problem.ResponseInvalid, i18n.T("the provider's answer is refused: %v", unreadable), nil)
 	}
 	in := scheme.Incoming{Message: m, Keys: e.keys, Now: time.Now(), Request: e.sealed}
 	verified, err := scheme.Open(e.t.scheme, in)
 	if reason := scheme.ReasonOf(err); reason == scheme.BadSignature || reason == scheme.Decryption || reason == scheme.NeedsKeys {
-		// The provider may have rotated while the request was under way.
+		// The provider may have rotated its key since the request was sealed.
 		if newer := e.t.ring.Newer(e.keys); newer != nil {
 			in.Keys = newer
 			if again, err2 := scheme.Open(e.t.scheme, in); err2 == nil {
@@ -138,8 +145,8 @@ func (e *exchange) open() (result, *problem.Problem) {
 	return e.t.release(rep, verified), nil
 }
 
-// release makes of a verified answer what the application gets. There is no other
-// way to a result that is marked as verified.
+// release makes the application's answer of a verified one. No other function makes a
+// result that is marked as verified.
 func (t *Transport) release(rep *reply, v *scheme.Verified) result {
 	res := result{status: rep.status, body: v.Body(), contentType: jsonType, verified: true, signed: v.Part()}
 	if t.As == "wire" || t.As == "" && t.rules.Answer.Format.AsWire {
@@ -151,12 +158,13 @@ func (t *Transport) release(rep *reply, v *scheme.Verified) result {
 	return res
 }
 
-// unverified is an answer that the provider does not sign, as it came.
+// unverified returns an answer that the provider does not sign, as it came.
 func unverified(rep *reply) result {
 	return result{status: rep.status, body: bytes.TrimPrefix(rep.body, []byte("\ufeff")), contentType: jsonType}
 }
 
-// appendNew appends what is not there yet, to a new slice.
+// appendNew returns the elements of have and those of more that have lacks. It does not
+// change have.
 func appendNew(have, more []string) []string {
 	out := have[:len(have):len(have)]
 	for _, m := range more {
@@ -184,9 +192,9 @@ func openReason(err error) problem.Reason {
 
 var plainCode = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,32}$`)
 
-// describe adds to a problem what may be told of an answer that cannot be
-// trusted: its status, its media type, and the provider's result code, which is
-// how "wrong signature" from the provider is seen.
+// describe adds to a problem what may be shown of an answer that is not verified: its
+// status, its media type and the provider's result code. Operators see there that the
+// provider answers "wrong signature".
 func (rep *reply) describe(p *problem.Problem, m *message.Message, rules *scheme.Description) *problem.Problem {
 	p.UpstreamStatus, p.UpstreamContentType = rep.status, rep.contentType
 	if m.Payload == nil || rules.Result == nil {
@@ -198,11 +206,11 @@ func (rep *reply) describe(p *problem.Problem, m *message.Message, rules *scheme
 	return p
 }
 
-// plainType is a media type without digits: those that matter have none, and in
-// the others there could be somebody's number or a token.
+// plainType matches media types without digits: digits could be an order number or a
+// token, and no media type of an answer that occurs has one.
 var plainType = regexp.MustCompile(`^[a-z]+/[a-z.+-]{1,64}$`)
 
-// mediaType is the bare media type of a header, or "" if it is not well-formed.
+// mediaType returns the bare media type of a header, or "" if it is not well-formed.
 func mediaType(header string) string {
 	if header == jsonType {
 		return jsonType
@@ -214,8 +222,8 @@ func mediaType(header string) string {
 	return media
 }
 
-// response is the answer as it goes back. Of the provider's headers nothing is
-// taken: a JSON answer needs none of them.
+// response returns the answer as the application gets it. It has no header of the
+// provider's: a JSON answer needs none of them.
 func (res *result) response(r *http.Request) *http.Response {
 	header := http.Header{
 		"Content-Type":   {res.contentType},
@@ -231,7 +239,7 @@ func (res *result) response(r *http.Request) *http.Response {
 	return newResponse(r, res.status, header, res.body)
 }
 
-// problemResponse is a problem in the shape of an answer from upstream.
+// problemResponse returns a problem in the shape of an answer from upstream.
 func problemResponse(r *http.Request, p *problem.Problem) (*http.Response, error) {
 	text, err := json.Marshal(p)
 	if err != nil {

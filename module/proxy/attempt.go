@@ -14,10 +14,10 @@ import (
 	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
-// attempt is one sending of a sealed request, and its context. Of the request's
-// context it has Caddy's values only: no cancellation, so that a client that
-// hangs up leaves no payment without a verdict, and no trace hooks, through
-// which Caddy would hand on 1xx answers.
+// attempt is one try to send a sealed request, and its context. It has Caddy's values
+// of the request's context, and neither its cancellation nor its trace hooks: the
+// exchange ends with the provider's answer even if the client hangs up, and Caddy does
+// not pass on 1xx answers.
 type attempt struct {
 	context.Context // done at the timeout
 
@@ -48,7 +48,7 @@ func (a *attempt) begin(timer, request context.Context, sealed []byte) context.C
 	return httptrace.WithClientTrace(a, &a.trace)
 }
 
-// Value is the attempt itself, or a value of Caddy's from the request.
+// Value returns the attempt itself, or a value of Caddy's from the request.
 func (a *attempt) Value(key any) any {
 	switch key.(type) {
 	case attemptKey:
@@ -61,7 +61,7 @@ func (a *attempt) Value(key any) any {
 
 type attemptKey struct{}
 
-// unused says that nothing was written to the connection that the attempt had.
+// unused records that nothing was written to the connection of the attempt.
 func (a *attempt) unused() {
 	a.connected.Store(false)
 	a.http2.Store(false)
@@ -79,23 +79,23 @@ func (a *attempt) gotConn(info httptrace.GotConnInfo) {
 	}
 }
 
-// retire has the connection take no other request.
+// retire keeps the connection from being used for another request.
 func (a *attempt) retire(h *h2) {
 	if conn := a.conn.Load(); conn != nil {
 		h.retire(*conn)
 	}
 }
 
-// body is the sealed bytes. It has the very type for which Go's client puts them
-// into one write with the header.
+// body returns the sealed bytes, in a type that Go's client writes together with the
+// header, in one write.
 func (a *attempt) body() io.ReadCloser {
 	a.reader.Reset(a.sealed)
 	return io.NopCloser(&a.reader)
 }
 
-// again is the body once more. Go's HTTP/1 client asks for it only where an idle
-// connection turned out to be dead and nothing was written to it. Its HTTP/2
-// client also does after bytes were written.
+// again returns the body a second time. Go's HTTP/1 client calls it only if an idle
+// connection turned out to be dead and nothing was written to it. Its HTTP/2 client
+// also calls it after bytes were written.
 func (a *attempt) again() (io.ReadCloser, error) {
 	if a.http2.Load() {
 		return nil, i18n.Errorf("a request that was sent is not sent again")

@@ -110,8 +110,7 @@ func parseProblem(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	return handler, nil
 }
 
-// findsUpstreams reports whether the block reverse_proxy says where upstreams come
-// from.
+// findsUpstreams reports whether the block reverse_proxy has the option dynamic or to.
 func (p *parser) findsUpstreams() bool {
 	if p.proxy == nil {
 		return false
@@ -155,12 +154,12 @@ func (p *parser) parse(d *caddyfile.Dispenser, name string) error {
 			return err
 		}
 	}
-	// Mistakes that need all options together are known here as well.
+	// Errors that depend on several options are found here, too, with file and line.
 	if err := p.t.load(p.t.recipes); err != nil {
 		if strings.Contains(err.Error(), d.File()+":") {
 			return err
 		}
-		return i18n.Errorf("%w, at %s", err, p.t.Line)
+		return directive.WithPlace(err, p.t.Line)
 	}
 	return nil
 }
@@ -269,8 +268,8 @@ func (p *parser) http(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// proxyOf has reverse_proxy read its own block, with the upstreams put before
-// it, which stand where the directive does.
+// proxyOf parses the block reverse_proxy with Caddy's own parser, with the upstreams of
+// the directive before it.
 func (p *parser) proxyOf(h httpcaddyfile.Helper, upstreams []string, start caddyfile.Token) (*reverseproxy.Handler, error) {
 	var block []caddyfile.Token
 	if p.proxy != nil {
@@ -305,13 +304,14 @@ func (p *parser) proxyOf(h httpcaddyfile.Helper, upstreams []string, start caddy
 	return rp, nil
 }
 
-// named is a token of another text in the same place.
+// named returns a token of another text in the same place.
 func named(t caddyfile.Token, text string) caddyfile.Token {
 	t.Text = text
 	return t
 }
 
-// refuse refuses what would send a request twice or take it apart.
+// refuse refuses the options of reverse_proxy that would send a request twice or stream
+// it.
 func refuse(d *caddyfile.Dispenser) error {
 	d.Reset()
 	d.Next()
@@ -333,7 +333,8 @@ func refuse(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// foldTLS takes over what reverse_proxy made of https:// and h2c:// upstreams.
+// foldTLS copies the TLS options that reverse_proxy made of https:// and h2c://
+// upstreams into the transport.
 func foldTLS(t *Transport, rp *reverseproxy.Handler) error {
 	if len(rp.TransportRaw) == 0 {
 		return nil

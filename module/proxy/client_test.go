@@ -104,13 +104,11 @@ func TestClientGone(t *testing.T) {
 }
 
 // A client that closes its sending side with the last byte of its request, and reads
-// on, gets its answer. It does not wait for keys, as it may have gone for good: they
-// are loaded before.
+// on, gets its answer, also while the keys are still being loaded.
 func TestClientThatClosesItsSendingSideAtOnce(t *testing.T) {
 	d := newDouble(t)
 	s := startSidecar(t, d.Address, "")
-	s.ok(t, s.post(sample(t)))
-	for range 20 {
+	for range 21 {
 		conn := s.send(t, sample(t))
 		require.NoError(t, conn.(*net.TCPConn).CloseWrite())
 		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
@@ -123,6 +121,24 @@ func TestClientThatClosesItsSendingSideAtOnce(t *testing.T) {
 		_ = conn.Close()
 	}
 	assert.Equal(t, 21, d.Delivered())
+}
+
+// A client that announces too large a body and sends nothing of it gets its answer, and
+// the connection ends: the server reads some of a body before it answers, for which there
+// is no more time than for a whole one.
+func TestClientThatAnnouncesTooMuch(t *testing.T) {
+	t.Parallel()
+	s := startSidecar(t, newDouble(t).Address, "")
+	conn := dial(t, s.url)
+	_, err := fmt.Fprint(conn, "POST /easypay/ledger/mpos HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 99999999\r\n\r\n{")
+	require.NoError(t, err)
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	require.NoError(t, err)
+	assert.Equal(t, http.StatusRequestEntityTooLarge, res.StatusCode)
+	_, _ = io.Copy(io.Discard, res.Body)
+	_ = res.Body.Close()
+	_, err = conn.Read(make([]byte, 1))
+	require.Error(t, err)
 }
 
 // A client that hangs up before anything left is no client_gone: nothing was
@@ -229,6 +245,7 @@ func TestAClientThatLeavesBeforeTheKeysAreLoaded(t *testing.T) {
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	assert.Equal(t, "keys_unavailable", s.Logs.Audit(t, 1).String("outcome"))
 	close(keysCome)
+	s.Logs.Wait(t, 1, func(e testcaddy.Entry) bool { return e.String("msg") == "keys loaded" }) // until then the answer is a 503, at once
 	answer := testcaddy.Post(t, s.url, sample(t))
 	assert.Equal(t, 200, answer.Status, "%s", answer.Body)
 }

@@ -3,17 +3,18 @@ package proxy
 import (
 	"crypto/sha256"
 	"crypto/tls"
-	"fmt"
 	"os"
 	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 const (
-	// certLook is how often the files of a client certificate are looked at. They
-	// are taken up when two looks agree, so that none is used half-written.
+	// certLook is how often the files of a client certificate are read. They are used
+	// when two reads agree, so that a half-written file is not used.
 	certLook = time.Second
 
 	// certDrain is for how long after a change idle connections are closed: one that
@@ -21,9 +22,9 @@ const (
 	certDrain = time.Minute
 )
 
-// clientCert is the certificate for mTLS and its key, taken up anew when the files
-// change. Caddy reads them once, and a reload of an unchanged Caddyfile does not read
-// them again.
+// clientCert is the certificate for mTLS and its key, which are read again when the
+// files change. Caddy reads them once, and a reload of an unchanged Caddyfile does not
+// read them again.
 type clientCert struct {
 	certFile, keyFile string
 	transport         *Transport
@@ -36,8 +37,8 @@ type clientCert struct {
 	used, pending, refused [sha256.Size]byte // digests of both files, as they are used, were last seen, cannot be used
 }
 
-// watchClientCert has the connections to the provider show the certificate that the
-// files hold. It returns nil where http { tls_client_auth } names no files.
+// watchClientCert makes connections to the provider use the certificate that the files
+// hold now. It returns nil if http { tls_client_auth } names no files.
 func (t *Transport) watchClientCert() (*clientCert, error) {
 	config := t.HTTP.TLS
 	if config == nil || config.ClientCertificateFile == "" || t.HTTP.Transport.TLSClientConfig == nil {
@@ -51,7 +52,7 @@ func (t *Transport) watchClientCert() (*clientCert, error) {
 	}
 	cert, sum, err := c.read()
 	if err != nil {
-		return nil, fmt.Errorf("loading the client certificate: %w", err)
+		return nil, i18n.Errorf("loading the client certificate: %w", err)
 	}
 	c.current.Store(cert)
 	c.used, c.pending = sum, sum
@@ -59,8 +60,8 @@ func (t *Transport) watchClientCert() (*clientCert, error) {
 	return c, nil
 }
 
-// choose returns the certificate, or an empty one where the server accepts none like it,
-// as crypto/tls does by itself.
+// choose returns the certificate, or an empty one if the server does not accept its
+// type, as crypto/tls does.
 func (c *clientCert) choose(request *tls.CertificateRequestInfo) (*tls.Certificate, error) {
 	cert := c.current.Load()
 	if request.SupportsCertificate(cert) != nil {
@@ -90,8 +91,8 @@ func (c *clientCert) watch() {
 	}
 }
 
-// look takes the files up if they have changed, and reports whether it did. Files that
-// cannot be used leave the old certificate in use.
+// look uses the files if they have changed, and reports whether it did. If the files
+// cannot be used, the old certificate stays in use.
 func (c *clientCert) look() bool {
 	cert, sum, err := c.read()
 	still := sum == c.pending

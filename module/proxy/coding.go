@@ -28,8 +28,8 @@ var codings = map[string]func(io.Reader) (io.Reader, error){
 	"zstd":    unzstd,
 }
 
-// noCodings are content codings that no answer can be read with. Every other word,
-// such as UTF-8 or none, is no coding, and is passed over: the signature decides.
+// noCodings are content codings that are not undone. Every other word, such as UTF-8 or
+// none, is no coding and is ignored: the signature decides.
 var noCodings = []string{"compress", "x-compress"}
 
 // maxCodings is how many codings one answer may have.
@@ -64,7 +64,7 @@ func undo(body io.Reader, headers []string) (io.Reader, error) {
 	return text, nil
 }
 
-// source is a body that remembers the error that it ended with, io.EOF aside.
+// source is a body that stores the error with which it ended, except io.EOF.
 type source struct {
 	from io.Reader
 	err  error
@@ -78,8 +78,8 @@ func (s *source) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// codingError says that a body is not what its Content-Encoding says. A body that
-// ends too early is none: that is io.ErrUnexpectedEOF.
+// codingError says that a body is not in the coding of its Content-Encoding. For a body
+// that ends too early the error is io.ErrUnexpectedEOF instead.
 type codingError struct {
 	coding string
 	err    error
@@ -107,7 +107,8 @@ func (d *decoded) Read(p []byte) (int, error) {
 	return n, d.explain(err)
 }
 
-// explain tells an error of the body from one of the coding.
+// explain returns the error of the body if it has one, and otherwise wraps an error of
+// the coding.
 func (d *decoded) explain(err error) error {
 	var inner *codingError
 	switch {
@@ -144,14 +145,15 @@ func inflate(r io.Reader) (io.Reader, error) {
 	return flate.NewReader(from), nil
 }
 
-// gunzip undoes gzip. compress/gzip does not tell bytes behind the end, which make
-// an answer invalid, from an answer that broke off.
+// gunzip undoes gzip, member by member: compress/gzip alone returns the same error for
+// bytes after the end, which make an answer invalid, and for an answer that is
+// truncated.
 func gunzip(r io.Reader) (io.Reader, error) {
 	g := &members{from: bufio.NewReader(r)}
 	return g, g.next()
 }
 
-// members are those of a gzip file (RFC 1952, section 2.2).
+// members reads the members of a gzip file (RFC 1952, section 2.2).
 type members struct {
 	from   *bufio.Reader
 	member *gzip.Reader // the one that is read
@@ -172,7 +174,7 @@ func (g *members) Read(p []byte) (int, error) {
 	return n, g.next()
 }
 
-// next begins a member.
+// next reads the header of the next member.
 func (g *members) next() error {
 	if _, err := g.from.Peek(gzipHeader); err == io.EOF { //nolint:errorlint // Peek returns io.EOF itself
 		return gzip.ErrHeader

@@ -65,7 +65,7 @@ func TestDiagnosisInTheLog(t *testing.T) {
 			got := failed[before]
 			assert.Equal(t, "response_signature_invalid", got.String("reason"))
 			assert.Contains(t, got.String("diagnosis"), test.want)
-			assert.NotContains(t, string(answer.Body), "diagnosis", "the client is not told")
+			assert.NotContains(t, string(answer.Body), "diagnosis", "the client does not get it")
 		})
 	}
 	d.set(d.answering(func(c *testcaddy.Conn, _ []byte) { c.Answer(200, closing, []byte(`{"bizData":{}}`)) }))

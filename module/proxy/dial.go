@@ -11,13 +11,13 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 )
 
-// defaultDialDelay is how long one address of a name has before the next one is tried
-// beside it (RFC 8305), where http { dial_fallback_delay } does not say.
+// defaultDialDelay is how long one address of a name is tried before the next one is
+// tried as well (RFC 8305): the default of http { dial_fallback_delay }.
 const defaultDialDelay = 300 * time.Millisecond
 
-// dialer tries every address of a provider's name within dial_timeout. Go gives each
-// address two seconds before it tries the next, so that of 3 s two dead addresses leave
-// nothing to those that live.
+// dialer tries every address of a provider's name within dial_timeout. Go tries each
+// address for at least two seconds before the next, so that two dead addresses use up
+// the default of 3 s.
 type dialer struct {
 	dial     func(ctx context.Context, network, address string) (net.Conn, error) // one address
 	resolver *net.Resolver
@@ -25,7 +25,7 @@ type dialer struct {
 	delay    time.Duration
 }
 
-// dialEveryAddress has the connections to the provider be made by a dialer.
+// dialEveryAddress makes the transport dial with a dialer.
 func (t *Transport) dialEveryAddress() error {
 	base := t.HTTP.Transport
 	if t.HTTP.ProxyProtocol != "" { // the client is part of the address then
@@ -48,7 +48,7 @@ func (t *Transport) dialEveryAddress() error {
 	return nil
 }
 
-// resolverAt is a resolver that asks one of the servers that http { resolvers } names, as
+// resolverAt returns a resolver that asks one of the servers that http { resolvers } names, as
 // Caddy's does.
 func resolverAt(servers []string, timeout time.Duration) (*net.Resolver, error) {
 	addresses := make([]caddy.NetworkAddress, len(servers))
@@ -134,8 +134,8 @@ func (d *dialer) Dial(ctx context.Context, protocol, address string) (net.Conn, 
 	}
 }
 
-// alternate orders addresses so that those of both families take turns, the preferred one
-// first: a network may carry one of them only.
+// alternate orders addresses so that those of both families alternate, the preferred
+// family first: a network may support only one of them.
 func alternate(addresses []netip.Addr) []netip.Addr {
 	var preferred, others, all []netip.Addr
 	for _, a := range addresses {
@@ -153,8 +153,8 @@ func alternate(addresses []netip.Addr) []netip.Addr {
 	return all
 }
 
-// withoutUpstream is a context in which Caddy's transport does not find the upstream, so
-// that it dials the address that it is given.
+// withoutUpstream is a context in which Caddy's transport does not find the upstream,
+// so that it dials the given address.
 type withoutUpstream struct{ context.Context }
 
 func (c withoutUpstream) Value(key any) any {

@@ -48,7 +48,7 @@ func nameServer(t *testing.T, addresses ...[4]byte) string {
 	return conn.LocalAddr().String()
 }
 
-// dead is an address whose dials get no answer.
+// dead returns an address whose dials get no answer.
 func dead(t *testing.T, last byte, port int) [4]byte {
 	t.Helper()
 	address := [4]byte{127, 0, 0, last}

@@ -24,9 +24,9 @@ import (
 	"github.com/countersign/caddy-countersign/module/telemetry"
 )
 
-// exchange is one request of a client, through all tries, up to its end. It is
-// the context that reverse_proxy carries from the handler to the transport: the
-// client's, done when the client is gone, with the exchange in it.
+// exchange is the state of one request of a client, for all of its tries. It is also
+// the context that reverse_proxy passes from the handler to the transport: the client's
+// context, which ends when the client is gone, with the exchange as a value.
 type exchange struct {
 	context.Context
 
@@ -59,7 +59,7 @@ type exchange struct {
 
 type exchangeKey struct{}
 
-// Value is the exchange itself, or a value of the client's context.
+// Value returns the exchange itself, or a value of the client's context.
 func (e *exchange) Value(key any) any {
 	if key == (exchangeKey{}) {
 		return e
@@ -67,7 +67,7 @@ func (e *exchange) Value(key any) any {
 	return e.Context.Value(key)
 }
 
-// exchangeOf is the exchange that the handler has begun, or nil.
+// exchangeOf returns the exchange that the handler has begun, or nil.
 func exchangeOf(ctx context.Context) *exchange {
 	e, _ := ctx.Value(exchangeKey{}).(*exchange)
 	return e
@@ -108,9 +108,8 @@ func (e *exchange) prepare(r *http.Request) *problem.Problem {
 	return e.seal()
 }
 
-// findKeys resolves every role that the exchange may need, that of its answer
-// included: a key that is missing afterwards would leave a payment without a
-// verdict.
+// findKeys resolves every role that the exchange may need, those for its answer
+// included: if one were missing later, the answer to a payment could not be verified.
 func (e *exchange) findKeys(ctx context.Context, roles []keys.Role) *problem.Problem {
 	reference, ok := e.t.reference.Resolve(func(member string) (string, bool) {
 		if e.plain.Payload == nil {
@@ -126,11 +125,13 @@ func (e *exchange) findKeys(ctx context.Context, roles []keys.Role) *problem.Pro
 		return problem.New(problem.UnknownKeySet, i18n.T("the request names no key set: a member that stands in the key reference is missing or is no plain name"), nil)
 	}
 	e.entry.Reference = reference
-	set, p := inbound.FindKeys(ctx, e.t.meter, e.t.ring, reference, roles...)
-	if p != nil {
+	if p := e.patiently(ctx, func(ctx context.Context) (p *problem.Problem) {
+		e.keys, p = inbound.FindKeys(ctx, e.t.meter, e.t.ring, reference, roles...)
+		return p
+	}); p != nil {
 		return p
 	}
-	e.keys = set
+	set := e.keys
 	if err := e.t.rules.CheckKinds(set); err != nil {
 		return problem.New(problem.KeysUnavailable, i18n.Of(err), nil)
 	}
@@ -186,7 +187,7 @@ func sealProblem(err error) *problem.Problem {
 	}
 }
 
-// intend writes the audit entry that stands before the first byte leaves, once.
+// intend writes the audit entry before the first byte is sent, once.
 func (e *exchange) intend() *problem.Problem {
 	if e.intended {
 		return nil
@@ -206,7 +207,7 @@ func (e *exchange) end(outcome string, p *problem.Problem) {
 	}
 	e.ended = true
 	if p != nil {
-		if p.ID != e.id { // else others may read it by now
+		if p.ID != e.id { // otherwise another goroutine may read it already
 			p.ID = e.id
 		}
 		outcome = string(p.Reason)
@@ -242,8 +243,15 @@ func (e *exchange) end(outcome string, p *problem.Problem) {
 	if p.Reason.Status() >= http.StatusInternalServerError {
 		level = zap.ErrorLevel
 	}
+	held := zap.Skip()
+	if p.Repeats() {
+		var ok bool
+		if held, ok = e.t.held.Admit(telemetry.Alike(string(p.Reason), p.Detail, p.Cause()), time.Now()); !ok {
+			return
+		}
+	}
 	if c := e.t.logger.Check(level, "exchange failed"); c != nil {
-		c.Write(zap.String("id", e.id), zap.String("profile", e.t.Profile), zap.String("reference", e.entry.Reference),
+		c.Write(held, zap.String("id", e.id), zap.String("profile", e.t.Profile), zap.String("reference", e.entry.Reference),
 			zap.String("reason", string(p.Reason)), zap.String("outcome", string(p.Outcome())), zap.String("detail", p.Detail),
 			zap.NamedError("cause", p.Cause()), diagnosis.Field(e.diagnosis))
 	}
@@ -265,8 +273,18 @@ func (e *exchange) forClient(p *problem.Problem) *problem.Problem {
 	return gone
 }
 
-// mayRead reports whether a client whose connection is at its end may still read:
-// over HTTP/1.1 it can close one side alone.
+// patiently calls wait, and calls it again without the client's context if that has
+// ended and the client may have closed its sending side only.
+func (e *exchange) patiently(ctx context.Context, wait func(context.Context) *problem.Problem) *problem.Problem {
+	p := wait(ctx)
+	if p != nil && ctx.Err() != nil && e.mayRead() {
+		return wait(context.WithoutCancel(ctx))
+	}
+	return p
+}
+
+// mayRead reports whether a client that has closed its sending side may still read:
+// with HTTP/1.1 it can close one side alone.
 func (e *exchange) mayRead() bool {
 	conn, ok := e.Value(connKey{}).(net.Conn)
 	return e.http1 && !(ok && network.IsReset(conn))
@@ -274,7 +292,7 @@ func (e *exchange) mayRead() bool {
 
 type connKey struct{}
 
-// keepConn has a server's requests know their connection.
+// keepConn puts the connection of each request of a server into its context.
 func keepConn(server *caddyhttp.Server) {
 	server.RegisterConnContext(func(ctx context.Context, conn net.Conn) context.Context {
 		return context.WithValue(ctx, connKey{}, conn)

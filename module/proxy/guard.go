@@ -57,9 +57,9 @@ func unclean(r *http.Request) bool {
 	return changes(r.URL)
 }
 
-// caller is who has authenticated, or "": the user of basic_auth, or the subject of
-// the client's certificate. One that nobody has verified, as the modes request and
-// require of client_auth take it, names nobody: anyone can make it.
+// caller returns the authenticated client, or "": the user of basic_auth, or the
+// subject of the client's certificate. A certificate that was not verified (the modes
+// request and require of client_auth) does not count: anyone can make one.
 func caller(r *http.Request) string {
 	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	if !ok {
@@ -75,8 +75,8 @@ func caller(r *http.Request) string {
 	return subject
 }
 
-// done tells the guardrails what became of the request. Only what was surely not
-// sent is given back.
+// done ends the reservations of the guardrails. A reservation is given back only if the
+// request was certainly not sent.
 func (e *exchange) done(p *problem.Problem, outcome string) {
 	if e.grant == nil {
 		return

@@ -17,7 +17,7 @@ import (
 	_ "github.com/countersign/caddy-countersign/module/stores/redis"
 )
 
-// order is the sample with an order number and amounts of its own.
+// order returns the sample with an order number and amounts of its own.
 func order(t testing.TB, trace, one, two string) []byte {
 	t.Helper()
 	text := replaceOnce(t, sample(t), "ORG0000720220224055510123456", trace)
@@ -136,7 +136,7 @@ func TestReservationsFollowTheOutcome(t *testing.T) {
 	}
 }
 
-// faulty is a provider whose answer has a fault.
+// faulty returns a provider whose answer has a fault.
 func faulty(d *double, fault provider.Fault) func(*testcaddy.Conn) {
 	return func(c *testcaddy.Conn) {
 		if r := c.Request(); r != nil {
@@ -145,8 +145,8 @@ func faulty(d *double, fault provider.Fault) func(*testcaddy.Conn) {
 	}
 }
 
-// While the first is under way the second is told so; and a refusal gives back what
-// rules before it have reserved.
+// While the first is under way the second is refused with running; and a refusal gives
+// back what rules before it have reserved.
 func TestARunningOrder(t *testing.T) {
 	d := newDouble(t)
 	arrived, answer := make(chan struct{}), make(chan struct{})

@@ -22,11 +22,11 @@ func init() {
 // Handler checks and seals a request before it runs a reverse_proxy with the
 // transport countersign, and answers failures with a problem body.
 //
-// The checks come first because reverse_proxy counts every error of a transport
-// against the upstream: a malformed request must not take the provider out of
-// service for everyone.
+// The checks come first because reverse_proxy counts every error of a transport against
+// the upstream: a malformed request must not make the upstream unavailable for all
+// clients.
 type Handler struct {
-	// The reverse_proxy, whose transport must be countersign.
+	// The reverse_proxy handler. Its transport must be countersign. Required.
 	ProxyRaw json.RawMessage `json:"reverse_proxy" caddy:"namespace=http.handlers inline_key=handler"`
 
 	proxy     *reverseproxy.Handler
@@ -63,8 +63,8 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	return keepConnOnce(ctx)
 }
 
-// keepConnOnce is keepConn for the server that the handler is provisioned for, once
-// for all of its handlers.
+// keepConnOnce calls keepConn for the server that the handler is provisioned for, once
+// for all handlers of the server.
 func keepConnOnce(ctx caddy.Context) error {
 	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	if !ok {
@@ -83,10 +83,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	var p *problem.Problem
 	whole := inbound.LimitBodyTime(w, r)
 	e.plain, p = h.transport.admit(r)
-	whole()
-	if p != nil {
+	if p != nil { // what is left of the body has no more time: the server reads some of it before it answers
 		return e.answer(w, r, p)
 	}
+	whole()
 	e.entry.RequestBytes = len(e.plain.Wire)
 	if h.transport.MaxInFlight > 0 { // a body that stalls has no place
 		defer h.transport.inFlight.Add(-1)

@@ -35,7 +35,7 @@ const (
 	protoH2C = "unencrypted_http2"
 )
 
-// serveHTTP2 has a transport's connections that speak HTTP/2 be served here.
+// serveHTTP2 makes a transport use h2 for its connections that speak HTTP/2.
 func serveHTTP2(base *http.Transport, timeout time.Duration) *h2 {
 	h := &h2{
 		transport: &http2.Transport{ //nolint:staticcheck // net/http has no connection of which one knows what a frame said
@@ -56,7 +56,7 @@ func serveHTTP2(base *http.Transport, timeout time.Duration) *h2 {
 	return h
 }
 
-// upgrade is asked for each new connection that speaks HTTP/2.
+// upgrade is called for each new connection that speaks HTTP/2.
 func (h *h2) upgrade(_ string, conn *tls.Conn) http.RoundTripper {
 	c := &h2Conn{h: h}
 	c.conn = &watchedTLS{Conn: conn, closed: c.forget, ended: make(chan struct{})}
@@ -115,11 +115,12 @@ func (c *h2Conn) RoundTrip(r *http.Request) (*http.Response, error) {
 	return nil, err
 }
 
-// alertWait is how long an alert may come after a request could not be written.
+// alertWait is how long refusal waits for an alert after a request could not be
+// written.
 const alertWait = 200 * time.Millisecond
 
-// refusal is the TLS alert by which the other side has ended the connection, if it
-// has: a write that fails hides it.
+// refusal returns the TLS alert with which the other side has ended the connection, or
+// nil. The error of a failed write does not have it.
 func (c *h2Conn) refusal(ctx context.Context, err error) error {
 	watched, ok := c.conn.(*watchedTLS)
 	if _, stream := errors.AsType[http2.StreamError](err); !ok || stream || ctx.Err() != nil {
@@ -136,7 +137,7 @@ func (c *h2Conn) refusal(ctx context.Context, err error) error {
 	return watched.err
 }
 
-// retire lets the exchanges on a connection end, and puts no more on it.
+// retire lets the exchanges on a connection end, and sends no more requests on it.
 func (c *h2Conn) retire() {
 	if c.retired.Swap(true) {
 		return
@@ -157,7 +158,7 @@ func (c *h2Conn) forget() {
 	delete(c.h.conns, c.conn)
 }
 
-// retire puts no more exchanges on a connection.
+// retire sends no more requests on a connection.
 func (h *h2) retire(conn net.Conn) {
 	if h == nil || conn == nil {
 		return
@@ -182,9 +183,9 @@ func (h *h2) close() {
 	}
 }
 
-// notProcessed says by which frame the provider said that it has not processed a
-// request, or "". The errors of the client have no names, but for the one of a
-// stream.
+// notProcessed returns the name of the frame with which the provider said that it has
+// not processed a request, or "". It compares texts, because most errors of the client
+// have no exported value.
 func notProcessed(err error) string {
 	if e, ok := errors.AsType[http2.StreamError](err); ok && e.Code == http2.ErrCodeRefusedStream {
 		return "REFUSED_STREAM"
@@ -199,7 +200,7 @@ func notProcessed(err error) string {
 	return ""
 }
 
-// unusable reports whether a connection took a request no more, of which nothing was
+// unusable reports whether a connection refused a request before anything of it was
 // written.
 func unusable(err error) bool {
 	text := err.Error()
@@ -214,7 +215,8 @@ func (e *notProcessedError) Error() string {
 	return "the provider said that it has not processed the request (HTTP/2 " + e.frame + ")"
 }
 
-// noConn has net/http take another connection: nothing was written to this one.
+// noConn makes net/http use another connection. It is returned only if nothing was
+// written.
 type noConn struct{}
 
 func (noConn) Error() string             { return "the connection takes no more requests" }
@@ -225,7 +227,7 @@ type failing struct{ err error }
 
 func (f failing) RoundTrip(*http.Request) (*http.Response, error) { return nil, f.err }
 
-// watchedTLS and watchedConn tell when a connection ends.
+// watchedTLS and watchedConn report when a connection ends.
 type watchedTLS struct {
 	*tls.Conn
 	closed func()

@@ -14,8 +14,8 @@ import (
 	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
-// inspection is what the inspector is to see of an exchange, while it runs. The
-// exchange has one only where the inspector keeps messages.
+// inspection collects what the inspector shows of an exchange. An exchange has one only
+// where the inspector keeps messages.
 type inspection struct {
 	bodies   recorder.Bodies
 	rehearse http.RoundTripper // in place of the upstream, or nil
@@ -37,7 +37,7 @@ func (e *exchange) inspect() {
 	}
 }
 
-// upstream is what answers the exchange.
+// upstream returns the transport that answers the exchange.
 func (e *exchange) upstream() http.RoundTripper {
 	if i := e.inspection; i != nil && i.rehearse != nil {
 		return i.rehearse
@@ -45,10 +45,10 @@ func (e *exchange) upstream() http.RoundTripper {
 	return e.t.HTTP
 }
 
-// rehearsalTime is how long a sandbox may take to answer somebody who waits for it.
+// rehearsalTime is the timeout of a sandbox that answers a request of the inspector.
 const rehearsalTime = 3 * time.Second
 
-// timeout is how long a whole try may take.
+// timeout returns how long a whole try may take.
 func (e *exchange) timeout() time.Duration {
 	if i := e.inspection; i != nil && i.rehearse != nil {
 		return min(rehearsalTime, time.Duration(e.t.Timeout))
@@ -56,7 +56,7 @@ func (e *exchange) timeout() time.Duration {
 	return time.Duration(e.t.Timeout)
 }
 
-// sees notes what leaves. The latest try counts.
+// sees records the sealed request. Of several tries the latest counts.
 func (i *inspection) sees(sealed *scheme.Sealed, host string) {
 	if i == nil {
 		return
@@ -68,21 +68,21 @@ func (i *inspection) sees(sealed *scheme.Sealed, host string) {
 	b.Encrypted = append(append([]body.Path(nil), sealed.Memory.Texts...), sealed.Memory.JSON...)
 }
 
-// reads notes an answer as it came.
+// reads records an answer as it was received.
 func (i *inspection) reads(m *message.Message) {
 	if i != nil {
 		i.bodies.Received = recorder.NewPart(m)
 	}
 }
 
-// opens notes an answer that has verified.
+// opens records a verified answer.
 func (i *inspection) opens(v *scheme.Verified) {
 	if i != nil {
 		i.bodies.Opened = v.Traces()
 	}
 }
 
-// hands notes what the application gets.
+// hands records the answer that the application gets.
 func (i *inspection) hands(res result) {
 	if i != nil {
 		m := message.New(message.Answer)

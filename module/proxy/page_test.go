@@ -14,7 +14,7 @@ import (
 	"github.com/countersign/caddy-countersign/module/internal/testcaddy"
 )
 
-// published is a file of what the provider has published.
+// published returns a file of what the provider has published.
 func published(t *testing.T, name string) []byte {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(testcaddy.Root(), "module", "providers", "testdata", filepath.FromSlash(name)))
@@ -92,7 +92,7 @@ func TestByteForByte(t *testing.T) {
 	assert.Equal(t, digestOf("n=20881234567890123456&oriOrgTrace=A/1.0&spaces=x&z=1.10"), s.Logs.Audit(t, 1).String("canonical_sha256"))
 }
 
-// signOdd is an answer in an odd spelling.
+// signOdd returns an answer in an odd spelling.
 func signOdd(t *testing.T, d *double) []byte {
 	t.Helper()
 	plain := signBizData(t, d.keys.Sign, map[string]string{"oriOrgTrace": "A/1.0", "n": "20881234567890123456", "x": "中", "y": "1.10"})

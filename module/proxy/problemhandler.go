@@ -19,10 +19,10 @@ func init() {
 	caddy.RegisterModule(new(ProblemHandler))
 }
 
-// ProblemHandler answers with the problem inside handle_errors. An error that
-// is no problem is left to the next handler. With a reason it makes a problem
-// itself, anywhere: a site that ends in unknown_route has no empty 200, which an
-// application could take for a payment.
+// ProblemHandler answers with the problem of an error inside handle_errors, and calls
+// the next handler for an error that is not a problem. With a reason it makes a problem
+// itself, in any route: a site that ends in unknown_route never answers with an empty
+// 200, which an application could take for a payment.
 type ProblemHandler struct {
 	// The reason of the problem that is made: "unknown_route" or "overloaded".
 	// Default: none, for handle_errors.
@@ -57,9 +57,9 @@ func (*ProblemHandler) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// ServeHTTP answers with the problem of the error that is being handled, also where
-// a reason is given: an exchange that may have been carried out must not turn into
-// an unknown_route, which says that nothing was sent.
+// ServeHTTP answers with the problem of the error that is being handled, even if a
+// reason is set: an exchange that may have been carried out must not become an
+// unknown_route, whose outcome is not_sent.
 func (h *ProblemHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	if err, ok := r.Context().Value(caddyhttp.ErrorCtxKey).(error); ok {
 		if p, ok := problem.As(err); ok {
@@ -80,11 +80,11 @@ func (h *ProblemHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, next 
 	return next.ServeHTTP(w, r)
 }
 
-// PassesOn reports whether it leaves a request that is no error to the next
-// handler.
+// PassesOn reports whether the handler calls the next one for a request without an
+// error.
 func (h *ProblemHandler) PassesOn() bool { return h.Reason == "" }
 
-// noUpstream is the problem where reverse_proxy found no upstream to ask, in
+// noUpstream returns the problem where reverse_proxy found no upstream to ask, in
 // the long form: the transport has no part in that. The error has no name.
 func noUpstream(err error) *problem.Problem {
 	failure, ok := errors.AsType[caddyhttp.HandlerError](err)

@@ -43,7 +43,12 @@ func TestRefusedRequests(t *testing.T) {
 		"null":             {`null`, nil, notSent("invalid_request", 400, "not a JSON object")},
 		"half of it":       {plain[:20], nil, notSent("invalid_request", 400, "not valid JSON")},
 		"two objects":      {plain + plain, nil, notSent("invalid_request", 400, "more after the object")},
+		"gzip, not said":   {"\x1f\x8b\x08\x00", nil, notSent("invalid_request", 400, "compressed with gzip")},
+		"UTF-16":           {"{\x00\"\x00b\x00\"\x00:\x001\x00}\x00", nil, notSent("invalid_request", 400, "is UTF-16, not UTF-8")},
+		"UTF-16 with BOM":  {"\xfe\xff\x00{\x00}", nil, notSent("invalid_request", 400, "is UTF-16, not UTF-8")},
 		"GBK":              {"{\"bizData\":{\"a\":\"\xd6\xd0\"}}", nil, notSent("invalid_request", 400, "looks like GBK")},
+		"Latin-1":          {"{\"bizData\":{\"a\":\"caf\xe9\"}}", nil, notSent("invalid_request", 400, "not UTF-8 near byte 20")},
+		"Big5":             {"{\"bizData\":{\"a\":\"\xb3\\\xa5\\\xbb\\\"}}", nil, notSent("invalid_request", 400, "not UTF-8")},
 		"a lone surrogate": {`{"bizData":{"a":"\ud800"}}`, nil, notSent("invalid_request", 400, "not valid JSON")},
 		"a member twice":   {`{"bizData":{"transAmt":"1","transAmt":"2"}}`, nil, notSent("invalid_request", 400, "the same member name twice")},
 		"a member twice in another spelling": {`{"bizData":{"transAmt":"1","transAm\u0074":"2"}}`, nil,
@@ -74,7 +79,8 @@ func TestRefusedRequests(t *testing.T) {
 		"DELETE": {"", []func(*http.Request){method(http.MethodDelete)}, notSent("method_not_allowed", 405, "POST")},
 		"PATCH":  {plain, []func(*http.Request){method(http.MethodPatch)}, notSent("method_not_allowed", 405, "POST")},
 
-		"no type":      {plain, []func(*http.Request){header("Content-Type", "")}, notSent("unsupported_media_type", 415, "application/json")},
+		"no type":      {plain, []func(*http.Request){func(r *http.Request) { r.Header.Del("Content-Type") }}, notSent("unsupported_media_type", 415, "it has none")},
+		"an empty one": {plain, []func(*http.Request){header("Content-Type", "")}, notSent("unsupported_media_type", 415, "it has none")},
 		"text":         {plain, []func(*http.Request){header("Content-Type", "text/plain")}, notSent("unsupported_media_type", 415, "application/json")},
 		"text/json":    {plain, []func(*http.Request){header("Content-Type", "text/json")}, notSent("unsupported_media_type", 415, "application/json")},
 		"a form":       {plain, []func(*http.Request){header("Content-Type", "application/x-www-form-urlencoded")}, notSent("unsupported_media_type", 415, "application/json")},
@@ -117,7 +123,7 @@ func gzipped(text string) string {
 	return out.String()
 }
 
-// padded is an object of exactly n bytes.
+// padded returns an object of exactly n bytes.
 func padded(object string, n int) string {
 	return strings.TrimSuffix(object, "}") + strings.Repeat(" ", n-len(object)) + "}"
 }

@@ -18,9 +18,9 @@ import (
 	"github.com/countersign/caddy-countersign/module/telemetry"
 )
 
-// RoundTrip is one try: it seals the request, sends it, and opens the answer.
-// An error that another try may mend, because no connection was had, is a
-// reverseproxy.DialError; every other error ends the exchange.
+// RoundTrip makes one try: it seals the request, sends it, and opens the answer. If no
+// connection was made, the error is a reverseproxy.DialError and reverse_proxy may try
+// again; every other error ends the exchange.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Context().Value(caddyhttp.VarsCtxKey) == nil {
 		return t.healthCheck(r)
@@ -78,7 +78,7 @@ func (e *exchange) try(r *http.Request) (*http.Response, error) {
 	return result.response(r), nil
 }
 
-// converse sends the sealed request, and makes of the answer what may be released.
+// converse sends the sealed request, and returns the answer that may be released.
 func (e *exchange) converse(r *http.Request) (result, *problem.Problem) {
 	start := time.Now()
 	timer, cancel := context.WithDeadline(context.Background(), start.Add(e.timeout()))
@@ -168,10 +168,10 @@ func (e *exchange) outgoing(ctx context.Context, r *http.Request) *http.Request 
 	return out
 }
 
-// blank is what all requests that leave have in common.
+// blank has the fields that all sealed requests have in common.
 var blank = &http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
 
-// aim settles where the request goes, which the signature may cover: a request
+// aim sets the host and path of the request, which the signature may cover: a request
 // that was sealed for another host or path is sealed again.
 func (e *exchange) aim(r *http.Request) {
 	m := *e.plain
@@ -188,7 +188,7 @@ func (e *exchange) aim(r *http.Request) {
 	e.plain = &m
 }
 
-// host is the Host that the provider sees: its own name, or what header_up says.
+// host returns the Host that the provider sees: its own name, or what header_up says.
 func (t *Transport) host(r *http.Request, info reverseproxy.DialInfo) string {
 	host := r.Host
 	if info.Address != "" {
@@ -202,7 +202,7 @@ func (t *Transport) host(r *http.Request, info reverseproxy.DialInfo) string {
 	return t.withoutPort(host)
 }
 
-// withoutPort is a host without the port that goes without saying.
+// withoutPort returns a host without the default port of its scheme.
 func (t *Transport) withoutPort(host string) string {
 	if t.TLSEnabled() {
 		return strings.TrimSuffix(host, ":443")
@@ -210,7 +210,7 @@ func (t *Transport) withoutPort(host string) string {
 	return strings.TrimSuffix(host, ":80")
 }
 
-// sendProblem says what a failed round trip means.
+// sendProblem returns the problem for the error of a round trip.
 func (e *exchange) sendProblem(ctx context.Context, err error) *problem.Problem {
 	if refused, ok := errors.AsType[*notProcessedError](err); ok && !e.attempt.answered.Load() {
 		e.sent = false // the provider has the bytes, and says that it has done nothing with them
@@ -250,8 +250,8 @@ func (e *exchange) fail(r *http.Request, p *problem.Problem) error {
 	return caddyhttp.HandlerError{Err: p, StatusCode: p.Reason.Status(), ID: p.ID}
 }
 
-// failDial is fail for a try that reached nobody. reverse_proxy may make another
-// one; the handler ends the exchange.
+// failDial returns the error of a try that made no connection. reverse_proxy may try
+// again; the handler ends the exchange.
 func (e *exchange) failDial(p *problem.Problem) error {
 	p.ID = e.id
 	return dialError{caddyhttp.HandlerError{Err: p, StatusCode: p.Reason.Status(), ID: p.ID}}
@@ -261,7 +261,7 @@ func (e *exchange) failDial(p *problem.Problem) error {
 // lets reverse_proxy try another upstream.
 type dialError struct{ caddyhttp.HandlerError }
 
-// Unwrap offers both.
+// Unwrap returns the problem and the DialError.
 func (e dialError) Unwrap() []error {
 	return []error{e.HandlerError, reverseproxy.NewDialError(i18n.Errorf("no connection to the provider"))}
 }

@@ -37,7 +37,7 @@ import (
 // organisation is the key set of the development keys.
 const organisation = "ORG000000000007"
 
-// sample is the page's sample request with orderSubDetails in plain.
+// sample returns the page's sample request with orderSubDetails in plain.
 func sample(t testing.TB) []byte {
 	t.Helper()
 	text, err := os.ReadFile("testdata/easypay.json")
@@ -45,7 +45,7 @@ func sample(t testing.TB) []byte {
 	return text
 }
 
-// providerKeys are the provider's side of the development keys.
+// providerKeys returns the provider's side of the development keys.
 func providerKeys(t testing.TB) provider.Keys {
 	t.Helper()
 	source := &file.Source{Dir: testcaddy.DevKeys("provider")}
@@ -58,7 +58,7 @@ func providerKeys(t testing.TB) provider.Keys {
 	return out
 }
 
-// easypayAnswer is what the provider makes of a request.
+// easypayAnswer returns what the provider makes of a request.
 func easypayAnswer(held provider.Keys, request *testcaddy.Received, fault provider.Fault) provider.Answer {
 	return easypay.New().Answer(provider.Request{
 		Path: request.Target, ContentType: request.Header.Get("Content-Type"), Body: request.Body,
@@ -105,7 +105,7 @@ func (d *double) answering(change func(c *testcaddy.Conn, genuine []byte)) func(
 	}
 }
 
-// sidecarText is a sidecar for easypay as a Caddyfile.
+// sidecarText returns a sidecar for easypay as a Caddyfile.
 func sidecarText(address, upstream, options string) string {
 	return `{
 	countersign {
@@ -171,7 +171,7 @@ type want struct {
 	status  int
 	outcome string
 
-	// With unverified: what is told of the answer.
+	// With unverified: the members about the answer.
 	upstreamStatus      int
 	upstreamContentType string
 	upstreamCode        string
@@ -186,6 +186,12 @@ func notSent(code string, status int, detail string) want {
 
 func unknown(code string, status int) want {
 	return want{code: code, status: status, outcome: "unknown"}
+}
+
+// saying is w with a part of the detail.
+func saying(w want, detail string) want {
+	w.detail = detail
+	return w
 }
 
 func unverified(code string, upstreamStatus int) want {
@@ -243,13 +249,13 @@ func checkProblem(t testing.TB, answer *testcaddy.Answer, w want) map[string]any
 	return p
 }
 
-// digestOf is a SHA-256 in hex.
+// digestOf returns a SHA-256 in hex.
 func digestOf(text string) string {
 	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:])
 }
 
-// spki is the fingerprint of a public key.
+// spki returns the fingerprint of a public key.
 func spki(t testing.TB, key *rsa.PublicKey) string {
 	t.Helper()
 	return keys.Fingerprint(key)
@@ -266,7 +272,7 @@ func bare64(text []byte) string { return base64.StdEncoding.EncodeToString(text)
 
 func lines(text ...string) string { return strings.Join(text, "\n\t\t\t") }
 
-// merchantKey is the merchant's own private key.
+// merchantKey returns the merchant's own private key.
 func merchantKey(t testing.TB) *keys.PrivateKey {
 	t.Helper()
 	set, err := (&file.Source{Dir: testcaddy.DevKeys("merchant")}).Load(t.Context(), "easypay/"+organisation, nil)
@@ -274,7 +280,7 @@ func merchantKey(t testing.TB) *keys.PrivateKey {
 	return set.Sign
 }
 
-// signBizData is a message with a signed bizData.
+// signBizData returns a message with a signed bizData.
 func signBizData(t testing.TB, key crypto.Signer, members map[string]string) []byte {
 	t.Helper()
 	names := slices.Sorted(maps.Keys(members))

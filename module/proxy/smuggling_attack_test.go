@@ -19,7 +19,7 @@ import (
 	"github.com/countersign/caddy-countersign/module/internal/testcaddy"
 )
 
-// openSidecar is a sidecar that serves whatever Host a request names.
+// openSidecar returns a sidecar that serves whatever Host a request names.
 func openSidecar(t *testing.T, upstream, global, options string) *sidecar {
 	t.Helper()
 	address := testcaddy.FreeAddress(t)
@@ -47,7 +47,7 @@ var plainHead = regexp.MustCompile(`^POST (/[!-~]*) HTTP/1\.1\r\n((?:(?:Host|Con
 
 // wellFormed checks the bytes of a request as the provider got them: one head,
 // with nothing in it that was not put there, and one body of the length that
-// was told, which verifies.
+// was announced, which verifies.
 func (d *double) wellFormed(t *testing.T, r *testcaddy.Received) {
 	t.Helper()
 	head, text, found := bytes.Cut(r.Raw, []byte("\r\n\r\n"))
@@ -319,7 +319,7 @@ func TestServerSideRequests(t *testing.T) {
 		assert.Equal(t, d.Address, r.Host)
 		assert.NotContains(t, r.Target, "/root")
 	}
-	assert.Empty(t, touched, "the sidecar went where it was told to")
+	assert.Empty(t, touched, "the sidecar connected to a host that a request names")
 }
 
 // TestHTTP2FromTheApplication speaks HTTP/2 to a sidecar that allows it without

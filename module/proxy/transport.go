@@ -1,6 +1,6 @@
-// Package proxy is the way of a request through Caddy: the handler that checks
-// it, the transport that seals it, sends it and opens the answer, and the
-// problems that both answer with.
+// Package proxy handles requests in Caddy: a handler that checks a request, a transport
+// that seals it, sends it and opens the answer, and a handler that answers errors with
+// problems.
 package proxy
 
 import (
@@ -41,15 +41,14 @@ const (
 	DefaultMaxResponseBody = 4 << 20
 )
 
-// Transport seals each request before it sends it, and verifies and opens the
-// answer before anybody sees it. Nothing unsigned leaves and nothing unverified
-// returns.
+// Transport seals each request before it sends it, and verifies and opens the answer
+// before it returns it. Nothing unsigned leaves and nothing unverified returns.
 //
-// Each try is sealed afresh. From the first byte on the exchange no longer
-// depends on the client: it runs on until the timeout, so that the log holds
-// the provider's verdict, and it is never sent again.
+// Each try is sealed anew. After the first byte was sent the exchange no longer depends
+// on the client: it goes on until the timeout, so that the audit log has the provider's
+// answer, and the request is never sent again.
 type Transport struct {
-	// The provider's scheme, with its options.
+	// The provider's scheme, with its options. Required.
 	Scheme protocol.Config `json:"scheme"`
 
 	// The name of the key source. Default: the source without a name.
@@ -62,52 +61,54 @@ type Transport struct {
 	// The name in logs and metrics. Default: the name of the scheme.
 	Profile string `json:"profile,omitempty"`
 
-	// How long one dial may take, to all addresses that a name has together, and one
-	// TLS handshake. Default: 3s.
+	// The time limit of a dial, for all addresses of a name together, and of a TLS
+	// handshake. Default: 3s.
 	DialTimeout caddy.Duration `json:"dial_timeout,omitempty"`
 
-	// How long a whole try may take: dial, send, answer. Default: 30s.
+	// The time limit of a try: dial, send, answer. Default: 30s.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 
 	// The largest request body in bytes. Default: 1 MiB.
 	MaxRequestBody int64 `json:"max_request_body,omitempty"`
 
-	// The largest answer in bytes, after gzip is undone. Default: 4 MiB.
+	// The largest answer in bytes, after content codings such as gzip are undone.
+	// Default: 4 MiB.
 	MaxResponseBody int64 `json:"max_response_body,omitempty"`
 
-	// What becomes of an answer without a signature: "reject" (default), or
-	// "pass", which lets it through with Countersign-Verified: false.
+	// Whether an answer without a signature is refused ("reject") or passed on with
+	// Countersign-Verified: false ("pass"). Default: reject.
 	UnsignedResponses string `json:"unsigned_responses,omitempty"`
 
-	// How many exchanges may be in flight at once. Beyond it a request is
-	// answered with "overloaded". Default: no limit.
+	// The largest number of exchanges at once. A request beyond it is answered with
+	// "overloaded". Default: no limit.
 	MaxInFlight int64 `json:"max_in_flight,omitempty"`
 
-	// The headers of the request that go to the provider besides Content-Type,
-	// Accept and User-Agent.
+	// The headers of the request that are sent to the provider besides Content-Type,
+	// Accept and User-Agent. Default: none.
 	ForwardHeaders []string `json:"forward_headers,omitempty"`
 
-	// Allows an upstream that is neither TLS nor on this machine: anybody on
-	// the way can read the requests, and change what is not signed.
+	// Allows an upstream without TLS on another machine: everybody on the network path
+	// can read the requests, and change what is not signed. Default: false.
 	AllowPlaintextUpstream bool `json:"allow_plaintext_upstream,omitempty"`
 
-	// Anything that Caddy's HTTP transport takes. Its versions are 1.1 by default. A
-	// client certificate is taken up when its files change.
+	// The options of Caddy's HTTP transport. Default of its versions: 1.1. The files of
+	// a client certificate are read again when they change.
 	HTTP *reverseproxy.HTTPTransport `json:"http,omitempty"`
 
-	// What a provider's old server needs of TLS: "1.0" (the versions 1.0 and
-	// 1.1), "rsa" (RSA key exchange), "3des". Default: none.
+	// The outdated parts of TLS that are allowed: "1.0" (the versions 1.0 and 1.1),
+	// "rsa" (RSA key exchange), "3des". Default: none.
 	LegacyTLS []string `json:"legacy_tls,omitempty"`
 
-	// What may be signed. Default: everything.
+	// The guardrails, which decide what is signed. Default: every request is signed.
 	Guard *guard.Guard `json:"guard,omitempty"`
 
-	// What the application gets of an answer that is no JSON: "wire" is what came.
-	// Default: JSON, unless the recipe says otherwise.
+	// What the application gets of an answer that is not JSON: "json", a JSON object of
+	// its members, or "wire", the body as it was received. Default: json, unless the
+	// recipe says otherwise.
 	As string `json:"as,omitempty"`
 
-	// Where the configuration stands, as file:line, for errors that only come
-	// up when it is provisioned.
+	// The place of the directive in the Caddyfile, as file:line, for errors of
+	// Provision. Default: none.
 	Line string `json:"line,omitempty"`
 
 	recipes   protocol.Recipes // of the configuration, while a Caddyfile is read
@@ -121,7 +122,8 @@ type Transport struct {
 	audit     *telemetry.Audit
 	logger    *zap.Logger
 	diagnoses *diagnosis.Log
-	hook      *recorder.Hook // of the inspector
+	held      telemetry.HeldBack // lines of the log
+	hook      *recorder.Hook     // of the inspector
 	inFlight  *atomic.Int64
 	warned    atomic.Bool // of development keys
 	forward   []string    // canonical names of all headers that are forwarded
@@ -140,22 +142,17 @@ func (*Transport) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// UnmarshalCaddyfile refuses the transport of a reverse_proxy: nothing would check
-// the request before it, and a malformed one would count against the provider.
+// UnmarshalCaddyfile returns an error: a reverse_proxy that names the transport has no
+// handler that checks requests first, and a malformed request would count against the
+// upstream.
 func (t *Transport) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the word "countersign"
 	return d.WrapErr(i18n.Errorf("transport countersign is the handler's own; write: countersign <scheme> <upstream> { … }, with what reverse_proxy takes in a block reverse_proxy { … }"))
 }
 
-// Provision sets up the transport. It asks no network.
+// Provision sets up the transport. It does not use the network.
 func (t *Transport) Provision(ctx caddy.Context) error {
-	if err := t.provision(ctx); err != nil {
-		if t.Line != "" {
-			return i18n.Errorf("%w, at %s", err, t.Line)
-		}
-		return err
-	}
-	return nil
+	return directive.WithPlace(t.provision(ctx), t.Line)
 }
 
 func (t *Transport) provision(ctx caddy.Context) error {
@@ -209,6 +206,7 @@ func (t *Transport) provision(ctx caddy.Context) error {
 	}
 	if t.HTTP.Transport != nil {
 		t.AllowLegacyTLS(t.HTTP.Transport)
+		network.NameProxyStatus(t.HTTP.Transport)
 		t.keepFromProxies()
 		if err := t.dialEveryAddress(); err != nil {
 			return i18n.Errorf("http { resolvers }: %w", err)
@@ -224,7 +222,7 @@ func (t *Transport) provision(ctx caddy.Context) error {
 	return nil
 }
 
-// AllowLegacyTLS allows a transport what legacy_tls says.
+// AllowLegacyTLS allows a transport the outdated parts of TLS that legacy_tls names.
 func (t *Transport) AllowLegacyTLS(base *http.Transport) {
 	if base.TLSClientConfig != nil {
 		network.Legacy(base.TLSClientConfig, t.LegacyTLS)
@@ -301,12 +299,8 @@ func (t *Transport) provisionKeys(ctx caddy.Context, a *app.App) error {
 	if t.Reference == "" {
 		return i18n.Errorf("countersign needs keys; add `keys <reference>`")
 	}
-	// {body.x} is for the request; everything else is known now.
-	text, err := caddy.NewReplacer().ReplaceOrErr(t.Reference, true, false)
-	if err != nil {
-		return i18n.Errorf("the key reference: %w", err)
-	}
-	if t.reference, err = keys.ParseTemplate(text); err != nil {
+	var err error
+	if t.reference, err = app.ParseReference(t.Reference); err != nil {
 		return err
 	}
 	var check func(*keys.Set)
@@ -317,7 +311,7 @@ func (t *Transport) provisionKeys(ctx caddy.Context, a *app.App) error {
 	return err
 }
 
-// Cleanup closes idle connections. Exchanges in flight keep what they hold.
+// Cleanup closes idle connections. Exchanges in flight go on.
 func (t *Transport) Cleanup() error {
 	if t.Guard != nil {
 		_ = t.Guard.Cleanup() // it has nothing that could fail
@@ -349,21 +343,21 @@ func (t *Transport) EnableH2C() error {
 	return t.HTTP.EnableH2C()
 }
 
-// OverrideHealthCheckScheme has health checks use TLS where requests do.
+// OverrideHealthCheckScheme makes health checks use TLS where requests do.
 func (t *Transport) OverrideHealthCheckScheme(base *url.URL, port string) {
 	t.HTTP.OverrideHealthCheckScheme(base, port)
 }
 
-// ProxyProtocolEnabled reports whether connections tell the provider's side
-// which client they are for, so that no two clients share one.
+// ProxyProtocolEnabled reports whether connections begin with the PROXY protocol, which
+// names the client, so that two clients do not share one.
 func (t *Transport) ProxyProtocolEnabled() bool {
 	return t.HTTP != nil && t.HTTP.ProxyProtocolEnabled()
 }
 
-// RequestHeaderOps has the provider see its own name as Host, whatever name
-// the client used for the sidecar, and before the header_up of the operator, who
-// may want another one. Without any header_up the transport does that by itself,
-// and spares reverse_proxy a copy of all headers.
+// RequestHeaderOps sets Host to the name of the upstream, whatever name the client used
+// for the sidecar. A header_up of the operator comes later and may set another one.
+// Without any header_up the transport sets Host itself, which saves reverse_proxy a
+// copy of all headers.
 func (t *Transport) RequestHeaderOps() *headers.HeaderOps {
 	if t.ownHost {
 		return nil
@@ -371,8 +365,8 @@ func (t *Transport) RequestHeaderOps() *headers.HeaderOps {
 	return &headers.HeaderOps{Set: http.Header{"Host": {"{http.reverse_proxy.upstream.hostport}"}}}
 }
 
-// DefaultBufferSizes has reverse_proxy keep the whole request, so that another
-// try has a body to seal.
+// DefaultBufferSizes makes reverse_proxy buffer the whole request, in bytes, so that
+// another try has a body to seal.
 func (t *Transport) DefaultBufferSizes() (request, response int64) {
 	if t.MaxRequestBody > 0 {
 		return t.MaxRequestBody + 1, 0

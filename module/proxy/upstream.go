@@ -18,7 +18,7 @@ import (
 	"github.com/countersign/caddy-countersign/module/network"
 )
 
-// parentProxy is the reverse_proxy that the module being provisioned is the
+// parentProxy returns the reverse_proxy that the module being provisioned is the
 // transport of, or nil.
 func parentProxy(ctx caddy.Context) *reverseproxy.Handler {
 	for _, m := range slices.Backward(ctx.Modules()) {
@@ -74,8 +74,8 @@ func (t *Transport) checkProxy(h *reverseproxy.Handler) error {
 	return nil
 }
 
-// checkHeaderDown refuses a header_down that says what only the verification of the
-// answer may say.
+// checkHeaderDown refuses a header_down that sets a Countersign-* header: only the
+// verification of the answer sets them.
 func checkHeaderDown(h *reverseproxy.Handler) error {
 	if h.Headers == nil || h.Headers.Response == nil || h.Headers.Response.HeaderOps == nil {
 		return nil
@@ -90,9 +90,8 @@ func checkHeaderDown(h *reverseproxy.Handler) error {
 	return nil
 }
 
-// encrypts reports whether a port is reached with TLS. The http block may except
-// ports from it (tls_except_ports); the empty port stands for one that is not
-// known yet.
+// encrypts reports whether connections to a port use TLS. The http block may except
+// ports (tls_except_ports); the empty port stands for one that is not known yet.
 func (t *Transport) encrypts(port string) bool {
 	return t.TLSEnabled() && (len(t.HTTP.TLS.ExceptPorts) == 0 || port != "" && !slices.Contains(t.HTTP.TLS.ExceptPorts, port))
 }
@@ -110,9 +109,9 @@ func (t *Transport) checkTry(info reverseproxy.DialInfo) error {
 	return plaintextError(info.Address)
 }
 
-// keepFromProxies has requests in plaintext go to the provider itself. An upstream on
-// this machine needs no TLS; a proxy between, be it one of the environment, would
-// read them.
+// keepFromProxies sends requests in plaintext directly to the upstream. An upstream on
+// this machine needs no TLS, but an HTTP proxy, such as that of the environment, would
+// read the requests.
 func (t *Transport) keepFromProxies() {
 	if t.AllowPlaintextUpstream {
 		return
@@ -127,7 +126,7 @@ func (t *Transport) keepFromProxies() {
 	}
 }
 
-// public reports whether a reverse_proxy has an upstream beyond this machine.
+// public reports whether a reverse_proxy has an upstream on another machine.
 func public(h *reverseproxy.Handler) bool {
 	if h == nil {
 		return false
@@ -138,8 +137,8 @@ func public(h *reverseproxy.Handler) bool {
 	})
 }
 
-// warnDevelopmentKeys says so in the log, once, when the throwaway keys of
-// keys-dev serve an upstream beyond this machine.
+// warnDevelopmentKeys logs a warning, once, if the throwaway keys of keys-dev are used
+// for an upstream on another machine.
 func (t *Transport) warnDevelopmentKeys(set *keys.Set) {
 	known := set.Sign != nil && devkeys.Known(set.Sign.Fingerprint) ||
 		set.Secret != nil && devkeys.Known(set.Secret.SHA256())

@@ -20,7 +20,7 @@ import (
 	"github.com/countersign/caddy-countersign/module/internal/testcaddy"
 )
 
-// full is a listener whose queue is full: a dial to it gets no answer.
+// full returns a listener whose queue is full: a dial to it gets no answer.
 func full(t *testing.T) string {
 	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)

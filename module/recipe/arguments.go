@@ -1,11 +1,11 @@
 package recipe
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // arguments are the words of a line that are still to be read.
@@ -17,7 +17,7 @@ type arguments struct {
 
 func (a *arguments) done() bool { return len(a.words) == 0 }
 
-// peek is the next word, or "".
+// peek returns the next word, or "".
 func (a *arguments) peek() string {
 	if a.done() {
 		return ""
@@ -44,10 +44,11 @@ func (a *arguments) nextRaw() string {
 	return word
 }
 
-// one takes the only word that is left.
-func (a *arguments) one(usage string) (string, error) {
+// one takes the only word that is left; usage is the error where there is none, or
+// several.
+func (a *arguments) one(usage string, args ...any) (string, error) {
 	if len(a.words) != 1 {
-		return "", a.line.errorf("%s", usage)
+		return "", a.line.errorf(usage, args...)
 	}
 	return a.next(), nil
 }
@@ -65,7 +66,7 @@ func (a *arguments) choice(of string, values ...string) (string, error) {
 func (a *arguments) names(of string, keywords []string) ([]string, error) {
 	var names []string
 	for !a.done() && !slices.Contains(keywords, a.peek()) {
-		names = append(names, a.next())
+		names = append(names, strings.ReplaceAll(a.next(), `\.`, ".")) // as in a path: a dot that belongs to a name
 	}
 	if len(names) == 0 {
 		return nil, a.line.errorf("%s takes at least one name", of)
@@ -90,10 +91,10 @@ func (a *arguments) listedBy() (string, error) {
 	if a.next() != "listed" || a.next() != "by" || a.done() {
 		return "", a.line.errorf("names is written: names listed by <member>")
 	}
-	return strings.TrimPrefix(a.next(), "body."), nil
+	return strings.ReplaceAll(strings.TrimPrefix(a.next(), "body."), `\.`, "."), nil
 }
 
-// unknown is the error for a word that a statement does not have.
+// unknown returns the error for a word that a statement does not have.
 func (a *arguments) unknown(statement, word string, known []string) error {
 	return a.line.errorf("%s does not have the word %q; it has %s", statement, word, strings.Join(known, ", "))
 }
@@ -102,7 +103,7 @@ func (a *arguments) unknown(statement, word string, known []string) error {
 func bodyPath(text string) (body.Path, error) {
 	rest, ok := strings.CutPrefix(text, "body.")
 	if !ok {
-		return nil, fmt.Errorf("%q is no member; members are written body.<path>", text)
+		return nil, i18n.Errorf("%q is no member; members are written body.<path>", text)
 	}
 	return body.ParsePath(rest)
 }
@@ -112,5 +113,5 @@ func (l Line) wrap(err error) error {
 	if err == nil || l.At == "" || strings.Contains(err.Error(), ", at ") {
 		return err
 	}
-	return fmt.Errorf("%w, at %s", err, l.At)
+	return i18n.Errorf("%w, at %s", err, l.At)
 }

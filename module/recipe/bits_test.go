@@ -78,7 +78,7 @@ func TestEveryBit(t *testing.T) {
 	}
 }
 
-// filled is a text with the signature in it.
+// filled returns a text with the signature in it.
 func filled(text, sign string) string {
 	out := ""
 	for i := 0; i < len(text); i++ {
@@ -96,7 +96,7 @@ func filled(text, sign string) string {
 	return out
 }
 
-// reading is what a value says, without the white space in it.
+// reading returns what a value says, without the white space in it.
 func reading(m body.Member) string {
 	if m.IsScalar() {
 		return string(m.Text())

@@ -9,7 +9,7 @@ import (
 )
 
 // sortedWords are the words behind the part of sorted and of values.
-var sortedWords = []string{"except", "only", "empty", "nested", "null", "booleans", "trim", "order", "pair", "join", "after", "names", "lists", "elements", "numbers", "of", "escape", "lengths"}
+var sortedWords = []string{"except", "only", "empty", "nested", "null", "booleans", "trim", "order", "pair", "join", "after", "names", "lists", "elements", "numbers", "of", "escape", "lengths", "with"}
 
 func (c *compiler) sorted(t *text, a *arguments) error {
 	part, err := c.part(a)
@@ -18,6 +18,7 @@ func (c *compiler) sorted(t *text, a *arguments) error {
 	}
 	s := &canonical.Sorted{}
 	var after template // with a secret in it
+	var with []template
 	for !a.done() {
 		switch word := a.next(); word {
 		case "except":
@@ -63,6 +64,14 @@ func (c *compiler) sorted(t *text, a *arguments) error {
 			} else {
 				s.After, err = a.separator(word)
 			}
+		case "with":
+			name, text := a.next(), a.nextRaw()
+			if name == "" || text == "" || strings.HasSuffix(name, "*") {
+				return a.line.errorf("with takes a member and a text, as in: with key {secret}")
+			}
+			var tpl template
+			tpl, err = c.parseTemplate(text, false)
+			s.With, with = append(s.With, canonical.With{Name: name}), append(with, tpl)
 		case "names":
 			if a.peek() == "upper" {
 				a.next()
@@ -81,29 +90,40 @@ func (c *compiler) sorted(t *text, a *arguments) error {
 		return a.line.errorf("sorted: %w", err)
 	}
 	t.build.part, t.build.append = part, s.Append
-	t.covers.addPart(part, s.Covers, named(s.Only, s.ListedBy)...)
-	if after != nil {
-		c.ofTemplate(t, after)
-		t.build.after = after
-		t.build.appendWith = func(e *env, members []body.Member) (canonical.Text, error) {
-			text, err := after.text(e)
-			if err != nil {
+	t.build.unnamed, t.build.inner = !writtenOut(s.Only), s.Nested == "recurse" || s.Nested == "flat"
+	t.covers.addPart(part, func(path ...string) bool {
+		return s.Covers(path...) && !slices.ContainsFunc(s.With, func(w canonical.With) bool { return w.Name == path[0] })
+	}, s.ListedBy, s.Only...)
+	if after == nil && len(with) == 0 {
+		return nil
+	}
+	c.ofTemplate(t, after)
+	for _, tpl := range with {
+		c.ofTemplate(t, tpl)
+	}
+	t.build.after = after
+	t.build.appendWith = func(e *env, members []body.Member) (canonical.Text, error) {
+		filled := *s
+		var err error
+		if after != nil {
+			if filled.After, err = after.text(e); err != nil {
 				return canonical.Text{}, err
 			}
-			filled := *s
-			filled.After = text
-			return filled.Append(nil, members)
 		}
+		filled.With = slices.Clone(s.With)
+		for i, tpl := range with {
+			if filled.With[i].Text, err = tpl.text(e); err != nil {
+				return canonical.Text{}, err
+			}
+		}
+		return filled.Append(nil, members)
 	}
 	return nil
 }
 
-// named are the members that a builder names, the one that lists others among them.
-func named(names []string, listedBy string) []string {
-	if listedBy == "" {
-		return names
-	}
-	return append(slices.Clone(names), listedBy)
+// writtenOut reports whether names say which members are read, each by its name.
+func writtenOut(names []string) bool {
+	return len(names) > 0 && !slices.ContainsFunc(names, func(name string) bool { return strings.Contains(name, "*") })
 }
 
 func (c *compiler) values(t *text, a *arguments) error {
@@ -172,7 +192,8 @@ func (c *compiler) values(t *text, a *arguments) error {
 		return a.line.errorf("values: %w", err)
 	}
 	t.build.part, t.build.append = part, v.Append
-	t.covers.addPart(part, v.Covers, named(slices.Concat(v.Names, v.Only), v.ListedBy)...)
+	t.build.unnamed, t.build.inner = !writtenOut(v.Names) && !writtenOut(v.Only), v.Nested == "recurse"
+	t.covers.addPart(part, v.Covers, v.ListedBy, slices.Concat(v.Names, v.Only)...)
 	if v.SecretName == "" {
 		return nil
 	}
@@ -240,8 +261,8 @@ func (c *compiler) json(t *text, a *arguments) error {
 	}
 	t.covers.addPart(part, func(path ...string) bool {
 		return j.Covers(path...) && !slices.ContainsFunc(added, func(w with) bool { return w.path.Covers(path) })
-	})
-	t.build.part, t.build.append, t.build.json = part, j.Append, true
+	}, "")
+	t.build.part, t.build.append, t.build.json, t.build.unnamed = part, j.Append, true, true
 	if len(added) > 0 {
 		t.build.append = nil
 		t.build.appendWith = func(e *env, members []body.Member) (canonical.Text, error) {
@@ -269,7 +290,7 @@ type with struct {
 	text template
 }
 
-// withInside are the members with a text at a path inside of one of them.
+// withInside returns the members with a text at a path inside of one of them.
 func withInside(members []body.Member, path body.Path, text string) ([]body.Member, error) {
 	raw := []byte("{")
 	for i, m := range members {

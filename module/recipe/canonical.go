@@ -6,7 +6,7 @@ import (
 	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
-// Canonical is the canonical string of a message on the wire, without secrets: of
+// Canonical returns the canonical string of a message on the wire, without secrets: of
 // the last signature of a request, which covers the most, or of the first one of an
 // answer or a notification. It neither verifies nor needs keys, unless a serial
 // number is signed. Its errors are *scheme.Error.

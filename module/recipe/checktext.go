@@ -7,7 +7,8 @@ import (
 	"github.com/countersign/caddy-countersign/module/message"
 )
 
-// checkText refuses a text whose signature anybody could make or extend.
+// checkText refuses a text whose signature could be made or extended without the
+// secret.
 func (c *compiler) checkText(s *signature, kind message.Kind) error {
 	t := s.text
 	if err := c.checkPlaceholders(s.line, t, kind); err != nil {
@@ -16,11 +17,8 @@ func (c *compiler) checkText(s *signature, kind message.Kind) error {
 	if !t.covers.anything(kind == message.Answer) {
 		return s.line.errorf("what is signed covers neither the body nor a member, the query or the URI: anybody could put the signature on another message")
 	}
-	if s.place.kind == "body" && slices.ContainsFunc(t.covers.parts, func(p coveredPart) bool { return p.inside == nil && slices.Equal(p.path, s.place.path) }) {
-		return s.line.errorf("what is signed holds the signature itself, %s, which is not known before it is made", s.place)
-	}
-	if s.line.Words[0] == "verify" && s.place.kind == "body" && !t.covers.bytes && t.covers.member(s.place.path) {
-		return s.line.errorf("what is signed holds the signature itself, %s, which is not known before it is made; leave it out, as in: sorted body except %s", s.place, s.place.path)
+	if err := c.checkHoldsItself(s); err != nil {
+		return err
 	}
 	if s.algorithm.Kind() != algorithm.Digest {
 		if s.algorithm.Kind() == algorithm.Public && c.exposed(t) {
@@ -41,8 +39,8 @@ func (c *compiler) checkText(s *signature, kind message.Kind) error {
 	return nil
 }
 
-// guarded reports whether a step refuses what an extension needs, and none behind
-// it adds what a message holds.
+// guarded reports whether a step refuses the bytes that a length extension needs, and
+// no later step adds a part of the message.
 func (t *text) guarded() bool {
 	guarded := false
 	for _, s := range t.steps {
@@ -51,8 +49,8 @@ func (t *text) guarded() bool {
 	return guarded
 }
 
-// ends reports whether a text begins, and whether it ends, with a secret. A text in
-// a text does what that text does.
+// ends reports whether a text begins, and whether it ends, with a secret, also through
+// a text that is filled into it.
 func (c *compiler) ends(t *text) (first, last bool) {
 	of := func(tpl template, front bool) bool {
 		if len(tpl) == 0 {
@@ -84,7 +82,7 @@ func (c *compiler) ends(t *text) (first, last bool) {
 	return first, last
 }
 
-// exposed reports whether a secret stands in a text that no digest hides.
+// exposed reports whether a text contains a secret outside of a digest.
 func (c *compiler) exposed(t *text) bool {
 	exposed := t.build.json && len(t.secrets) > 0 || c.exposes(t.build.template) || c.exposes(t.build.after) || c.exposes(t.build.listed)
 	for _, s := range t.steps {
@@ -96,8 +94,7 @@ func (c *compiler) exposed(t *text) bool {
 	return exposed
 }
 
-// exposes reports whether a template puts a secret that no digest hides where it
-// is filled in.
+// exposes reports whether a template contains a secret outside of a digest.
 func (c *compiler) exposes(t template) bool {
 	return slices.ContainsFunc(t, func(p part) bool {
 		return p.name == "secret" || p.name == "text" && c.texts[p.arg] != nil && c.exposed(c.texts[p.arg])

@@ -16,12 +16,13 @@ type compiler struct {
 	p         *Program
 	options   map[string]Option
 	settings  Settings
-	given     map[string]bool // options that the configuration sets, to whatever
+	given     map[string]bool // options that the configuration sets, to any value
 	textLines map[string]*Line
 	texts     map[string]*text
 	visiting  map[string]bool
-	wraps     bool // a payload travels as a field beside others
-	aimed     bool // a placeholder depends on where a request goes
+	wraps     bool            // a payload travels as a field beside others
+	aimed     bool            // a placeholder depends on where a request goes
+	parts     map[string]bool // that the block has cut out so far; nil outside of blocks
 }
 
 // Compile compiles a recipe. Settings are the values of its options; an option
@@ -43,8 +44,8 @@ func Compile(name string, r Recipe, settings Settings) (*Program, error) {
 	return c.p, nil
 }
 
-// setBy names the options of the configuration that a refused line depends on:
-// whoever set them has not written the recipe.
+// setBy adds to the error of a line the options of the configuration that it depends
+// on: the operator who set them may not have written the recipe.
 func (c *compiler) setBy(err error, settings Settings) string {
 	refused, ok := errors.AsType[*lineError](err)
 	if !ok {
@@ -73,7 +74,7 @@ func (c *compiler) setBy(err error, settings Settings) string {
 	return "; it depends on what is set for " + strings.Join(names, ", ")
 }
 
-// declare reads the options and settles their values.
+// declare reads the options and sets their values.
 func (c *compiler) declare(r Recipe, settings Settings) error {
 	options, err := r.Options()
 	if err != nil {
@@ -96,8 +97,8 @@ func (c *compiler) declare(r Recipe, settings Settings) error {
 	return nil
 }
 
-// kept are the lines that the options keep: those of a when whose option has one
-// of the values stand where the when stands.
+// kept returns the lines that apply for the values of the options. The lines of a when
+// replace it if its option has one of the values.
 func (c *compiler) kept(lines []Line) ([]Line, error) {
 	var out []Line
 	for _, l := range lines {
@@ -132,6 +133,12 @@ func (c *compiler) kept(lines []Line) ([]Line, error) {
 func (c *compiler) compile(r Recipe) error {
 	lines, err := c.kept(r.Lines)
 	if err != nil {
+		return err
+	}
+	if err := checkSecretPlaces(lines); err != nil {
+		return err
+	}
+	if err := blockLines(lines, onceInRecipe, []string{"text", "request", "answer", "notification"}); err != nil {
 		return err
 	}
 	for _, l := range r.Lines {
@@ -204,7 +211,7 @@ func (c *compiler) compileBlocks(r Recipe, blocks map[string]Line, texts map[str
 	return c.finish(r)
 }
 
-// text compiles a text by its name, those that it reads first.
+// text compiles a text by its name, after the texts that it reads.
 func (c *compiler) text(name string) (*text, error) {
 	if t := c.texts[name]; t != nil {
 		return t, nil
@@ -234,7 +241,7 @@ func (c *compiler) text(name string) (*text, error) {
 	return t, nil
 }
 
-// textsIn are the texts that a line names.
+// textsIn returns the texts that a line names.
 func textsIn(l Line) []string {
 	var names []string
 	for _, word := range l.Words {
@@ -253,7 +260,7 @@ func textsIn(l Line) []string {
 	return names
 }
 
-// textOf is the text that a statement names, or a template.
+// textOf returns the text that a statement names, or a template.
 func (c *compiler) textOf(l Line, word string) (*text, error) {
 	if c.textLines[word] != nil {
 		return c.text(word)

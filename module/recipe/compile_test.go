@@ -1,6 +1,7 @@
 package recipe
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -51,7 +52,7 @@ func (p *Program) read(t testing.TB, kind message.Kind, text string, header ...s
 	return m
 }
 
-// sum is what the peer would write as the first signature of a message.
+// sum returns what the peer would write as the first signature of a message.
 func (p *Program) sum(t testing.TB, m *message.Message, set *keys.Set) string {
 	t.Helper()
 	fresh := m.Fresh()
@@ -61,8 +62,9 @@ func (p *Program) sum(t testing.TB, m *message.Message, set *keys.Set) string {
 	require.NoError(t, err)
 	text := made.Text.Canonical
 	if made.Text.With != nil {
-		text, err = made.Text.With(set.NamedSecret)
+		head, tail, err := made.Text.With(set.NamedSecret)
 		require.NoError(t, err)
+		text = slices.Concat(head, tail)
 	}
 	return made.Encoding.Encode(made.Algorithm.Sum(set.Secret.Bytes(), text))
 }

@@ -1,11 +1,12 @@
 package recipe
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/countersign/caddy-countersign/module/algorithm"
 	"github.com/countersign/caddy-countersign/module/canonical"
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // compileText compiles the line of a text, with its block.
@@ -31,6 +32,9 @@ func (c *compiler) compileText(l Line) (*text, error) {
 	if err := c.builder(t, lines[0]); err != nil {
 		return nil, err
 	}
+	if len(lines) > maxSteps {
+		return nil, l.errorf("text %s has more than %d steps", name, maxSteps)
+	}
 	secretsBefore := len(t.secrets) > 0
 	for _, step := range lines[1:] {
 		s, err := c.change(t, step)
@@ -43,7 +47,7 @@ func (c *compiler) compileText(l Line) (*text, error) {
 	return t, t.checkSize()
 }
 
-// templateText is a text that is one template.
+// templateText returns a text that is one template.
 func (c *compiler) templateText(name string, l Line, text_ string) (*text, error) {
 	t := &text{name: name, line: l, tail: -1}
 	var err error
@@ -54,9 +58,12 @@ func (c *compiler) templateText(name string, l Line, text_ string) (*text, error
 	return t, t.checkSize()
 }
 
-// maxTexts is how many texts may be filled into one, so that a text of a text of
-// a text takes no time without end.
+// maxTexts bounds how many texts are filled into one, directly or through others, and
+// so the time.
 const maxTexts = 256
+
+// maxSteps is how many steps a text may have: each of them reads the whole of it.
+const maxSteps = 64
 
 func (t *text) checkSize() error {
 	if t.size > maxTexts {
@@ -65,7 +72,7 @@ func (t *text) checkSize() error {
 	return nil
 }
 
-// tailOf is the step from which on all steps append and before which no secret
+// tailOf returns the step from which on all steps append and before which no secret
 // stands.
 func (c *compiler) tailOf(t *text, before bool) int {
 	if before {
@@ -86,7 +93,7 @@ func (c *compiler) tailOf(t *text, before bool) int {
 	return tail
 }
 
-// ofTemplate notes what a template that is a part of the text covers and holds.
+// ofTemplate adds to the text what a template that is a part of it covers and contains.
 func (c *compiler) ofTemplate(t *text, from template) {
 	before := ""
 	for _, p := range from {
@@ -171,9 +178,9 @@ func (c *compiler) builder(t *text, l Line) error {
 //
 //	template <text> [must <name>] [string <name>] [digits <name>] [else <name> <value>...]
 //
-// Where the text comes from an option {name} is the member of that name, a scalar.
-// must: the text has to name it. string and digits: what it has to be. else: what
-// stands for it where the message has none; one that is not empty.
+// If the text comes from an option, {name} is the member of that name, a scalar. must:
+// the text has to contain it. string and digits: its type. else: a value that is not
+// empty, for a message without the member.
 func (c *compiler) optionTemplate(t *text, a *arguments) (err error) {
 	if a.done() {
 		return a.line.errorf("template takes one text, as in: template {option.message}")
@@ -229,7 +236,7 @@ func (c *compiler) optionTemplate(t *text, a *arguments) (err error) {
 	return nil
 }
 
-// rawPeek is the next word as it stands, or "".
+// rawPeek returns the next word as it stands, or "".
 func rawPeek(a *arguments) string {
 	if a.done() {
 		return ""
@@ -261,9 +268,12 @@ func (c *compiler) change(t *text, l Line) (change, error) {
 		return s, nil
 	case "md5", "sha1", "sha256", "sha384", "sha512", "sm3":
 		var name string
-		if name, err = a.one(words[0] + " takes the encoding of the digest: hex, hex-upper or base64"); err == nil {
+		if name, err = a.one("%s takes the encoding of the digest: hex, hex-upper or base64", words[0]); err == nil {
 			s.run, err = digestStep(words[0], name)
 			s.digest = true
+			if a, err := algorithm.Named(words[0]); err == nil && a.Weak() != "" { // what is signed is the digest
+				c.warn("text %s: %s", t.name, a.Weak())
+			}
 		}
 	case "url":
 		mode := "rfc3986"
@@ -296,7 +306,7 @@ func (c *compiler) change(t *text, l Line) (change, error) {
 		return s, l.errorf("unknown step %q; there are prepend, append, md5, sha1, sha256, sha384, sha512, sm3, url, lower, upper, charset, strip, replace and refuse extension", words[0])
 	}
 	if err == nil && !a.done() {
-		err = fmt.Errorf("%s does not take %q", words[0], a.next())
+		err = i18n.Errorf("%s does not take %q", words[0], a.next())
 	}
 	if err != nil {
 		return s, l.wrap(err)

@@ -48,7 +48,7 @@ func TestManyNestedMembers(t *testing.T) {
 	assert.Less(t, processorTime(t)-begin, 20*time.Second, "it was quadratic: half a minute on a machine that does nothing else")
 }
 
-// processorTime is what this process has computed so far: on a machine that is busy
+// processorTime returns what this process has computed so far: on a machine that is busy
 // with other things the time of day says nothing.
 func processorTime(t *testing.T) time.Duration {
 	t.Helper()

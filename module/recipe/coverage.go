@@ -9,8 +9,8 @@ import (
 	"github.com/countersign/caddy-countersign/module/message"
 )
 
-// coverage is what a text covers. It is known before there is a message, because
-// a recipe decides nothing by the message.
+// coverage is what a text covers. It is known when the recipe is compiled, because it
+// does not depend on the message.
 type coverage struct {
 	bytes   bool          // the bytes of the body
 	parts   []coveredPart // of the payload
@@ -18,6 +18,8 @@ type coverage struct {
 	fields  []coveredPart // of those beside a wrapped payload
 	headers []string      // canonical names of headers that are read, or Name.key for a part of one
 	queries []string      // names of parameters, "" for the whole query
+	cut     []string      // names of parts that split has cut out
+	params  []coveredPart // of the query, where a builder takes it
 	named   []string      // what name has, where the recipe says so
 }
 
@@ -27,6 +29,7 @@ type coveredPart struct {
 	inside func(path ...string) bool // what of the object at path; nil: path is a member, all of it
 	oneOf  bool                      // of several parts; textPart.choose refuses case variants
 	names  []string                  // of the members of the object that the text names, or none: it takes all
+	listed bool                      // a member of the message lists further names
 }
 
 func (c *coverage) add(other coverage) {
@@ -36,13 +39,15 @@ func (c *coverage) add(other coverage) {
 	c.parts = append(c.parts, other.parts...)
 	c.headers = append(c.headers, other.headers...)
 	c.queries = append(c.queries, other.queries...)
+	c.cut = append(c.cut, other.cut...)
+	c.params = append(c.params, other.params...)
 	c.named = append(c.named, other.named...)
 }
 
 // addPlaceholder adds what a placeholder covers.
 func (c *coverage) addPlaceholder(p part) {
 	if p.request {
-		return // it ties an answer to its request and covers nothing of the answer
+		return // it binds an answer to its request and covers nothing of the answer
 	}
 	switch p.name {
 	case "body":
@@ -52,6 +57,9 @@ func (c *coverage) addPlaceholder(p part) {
 			c.parts = append(c.parts, coveredPart{path: p.path})
 		}
 	case "header":
+		if p.arg == "Content-Length" { // where there is none it is that of the body
+			return
+		}
 		c.headers = append(c.headers, headerName(p.arg, p.key))
 	case "query":
 		c.uri = true
@@ -61,10 +69,16 @@ func (c *coverage) addPlaceholder(p part) {
 		c.queries = append(c.queries, "")
 	case "form":
 		c.fields = append(c.fields, coveredPart{path: body.Path{p.arg}})
+	case partKind:
+		c.cut = append(c.cut, p.arg)
 	}
 }
 
-func (c *coverage) addPart(p *textPart, inside func(path ...string) bool, names ...string) {
+func (c *coverage) addPart(p *textPart, inside func(path ...string) bool, listedBy string, names ...string) {
+	listed := listedBy != ""
+	if listed {
+		names = append(slices.Clone(names), listedBy)
+	}
 	switch p.kind {
 	case "body":
 		paths := p.paths
@@ -72,7 +86,7 @@ func (c *coverage) addPart(p *textPart, inside func(path ...string) bool, names 
 			paths = []body.Path{nil}
 		}
 		for _, path := range paths {
-			c.parts = append(c.parts, coveredPart{path, inside, len(paths) > 1, names})
+			c.parts = append(c.parts, coveredPart{path, inside, len(paths) > 1, names, listed})
 		}
 	case "header":
 		for _, name := range p.only {
@@ -80,8 +94,9 @@ func (c *coverage) addPart(p *textPart, inside func(path ...string) bool, names 
 		}
 	case "form":
 		c.fields = append(c.fields, coveredPart{inside: inside, names: names})
-	default: // the query; which of its parameters is not looked at
+	default: // the query
 		c.uri = true
+		c.params = append(c.params, coveredPart{inside: inside, names: names})
 	}
 }
 
@@ -99,7 +114,7 @@ func (c *coverage) anything(answer bool) bool {
 }
 
 // placeholder reports whether the text covers what stands for a placeholder that
-// is no member.
+// is not a member.
 func (c *coverage) placeholder(p part) bool {
 	switch {
 	case p.request:
@@ -110,6 +125,8 @@ func (c *coverage) placeholder(p part) bool {
 		return slices.Contains(c.queries, p.arg) || slices.Contains(c.queries, "")
 	case p.name == "form":
 		return c.bytes || c.field(p.arg)
+	case p.name == partKind:
+		return slices.Contains(c.cut, p.arg)
 	}
 	return false
 }
@@ -119,9 +136,8 @@ func (c *coverage) field(name string) bool {
 	return slices.ContainsFunc(c.fields, func(p coveredPart) bool { return p.covers(body.Path{name}) })
 }
 
-// timed reports whether a value with the time of a message is covered: all that
-// is filled into it. What nobody signs anybody may write, and a value that names
-// nothing of the message is no time of it.
+// timed reports whether everything is covered that is filled into a value with the time
+// of a message. It returns false for a value without a part of the message.
 func (c *coverage) timed(value template, member func(body.Path) bool) bool {
 	named := false
 	for _, p := range value {
@@ -182,7 +198,7 @@ type Signed struct {
 	Places                            []string // where the signatures stand, as body.sign
 }
 
-// Signed says what the signatures of a kind of messages cover.
+// Signed returns what the signatures of a kind of messages cover.
 func (p *Program) Signed(kind message.Kind) Signed {
 	var out Signed
 	var all []*signature
@@ -195,7 +211,13 @@ func (p *Program) Signed(kind message.Kind) Signed {
 		all = p.notification.verifies
 	}
 	for _, s := range all {
-		out.Places = append(out.Places, s.place.String())
+		place := s.place
+		if place.kind == partKind {
+			place = p.block(kind).sourceOf(place)
+		}
+		if place.kind != "" {
+			out.Places = append(out.Places, place.String())
+		}
 		out.add(p, s.text)
 	}
 	return out
@@ -231,7 +253,7 @@ func (s *Signed) add(p *Program, t *text) {
 	s.Params = slices.DeleteFunc(s.Params, func(name string) bool { return name == "" })
 }
 
-// reads are the members that are read by name.
+// reads returns the members that are read by name.
 func (c *coverage) reads() []body.Path {
 	var paths []body.Path
 	for _, p := range c.parts {
@@ -247,8 +269,8 @@ func (c *coverage) reads() []body.Path {
 	return paths
 }
 
-// mentions are the members that the text names, those with a * in their last name
-// and each of one-of among them.
+// mentions returns the members that the text names, including those with a * in their
+// last name and each one of one-of.
 func (c *coverage) mentions() []body.Path {
 	paths := c.reads()
 	for _, p := range c.parts {
@@ -268,7 +290,7 @@ func (p coveredPart) star() bool {
 	return len(p.path) > 0 && strings.Contains(p.path[len(p.path)-1], "*")
 }
 
-// name is what Countersign-Signed has for the text: "*" for the payload as a
+// name returns what Countersign-Signed has for the text: "*" for the payload as a
 // whole, otherwise its members. What is protocol alone, such as a time stamp, is
 // left out where something else is covered.
 func (c *coverage) name(protocol []body.Path) string {
@@ -280,16 +302,18 @@ func (c *coverage) name(protocol []body.Path) string {
 	}
 	var names, all []string
 	for _, p := range c.parts {
-		if len(p.path) == 0 {
-			return "*"
-		}
-		name := p.path.String()
-		if slices.Contains(all, name) {
-			continue
-		}
-		all = append(all, name)
-		if !slices.ContainsFunc(protocol, func(q body.Path) bool { return q.String() == name }) {
-			names = append(names, name)
+		for _, path := range p.covered() {
+			if len(path) == 0 {
+				return "*"
+			}
+			name := path.String()
+			if slices.Contains(all, name) {
+				continue
+			}
+			all = append(all, name)
+			if !slices.ContainsFunc(protocol, func(q body.Path) bool { return q.String() == name }) {
+				names = append(names, name)
+			}
 		}
 	}
 	if len(names) == 0 {
@@ -299,4 +323,17 @@ func (c *coverage) name(protocol []body.Path) string {
 		return "*"
 	}
 	return strings.Join(names, ",")
+}
+
+// covered are the members that the part stands for: the part itself, or those of it
+// that the text names.
+func (p coveredPart) covered() []body.Path {
+	if len(p.names) == 0 || p.listed {
+		return []body.Path{p.path}
+	}
+	all := make([]body.Path, len(p.names))
+	for i, name := range p.names {
+		all[i] = append(slices.Clone(p.path), name)
+	}
+	return all
 }

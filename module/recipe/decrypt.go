@@ -1,6 +1,7 @@
 package recipe
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -34,8 +35,17 @@ func (c *compiler) decrypt(b *incomingBlock, l Line) error {
 	if err := c.encryptionBlock(e); err != nil {
 		return err
 	}
+	if err := c.checkValue(l, slices.Concat(e.iv, e.nonce, e.aad), b.kind); err != nil {
+		return err
+	}
 	if l.Words[0] == "open" && e.envelope == nil {
 		return l.errorf("open needs to know how its key travels; add: wrap rsa-pkcs1 base64 body.encryptKey")
+	}
+	if e.plain {
+		all := b.covers()
+		if before || e.whole || slices.ContainsFunc(e.paths, func(path body.Path) bool { return !all.member(path) }) {
+			return l.errorf("plain object stands where a verify above covers the member: else anybody could send one that was never encrypted")
+		}
 	}
 	e.before = before
 	e.roles = e.decryptRoles()
@@ -44,6 +54,7 @@ func (c *compiler) decrypt(b *incomingBlock, l Line) error {
 	}
 	if before {
 		b.before = append(b.before, e)
+		b.stages = append(b.stages, stage{encryption: e})
 	} else {
 		b.after = append(b.after, e)
 	}
@@ -103,8 +114,8 @@ func (b *incomingBlock) decrypt(e *env, in *scheme.Incoming, d *encryption) erro
 	return scheme.DecryptionFailed()
 }
 
-// matched is the statement with the names that its patterns match in a message, as
-// body.*_response: exactly one member each, as where raw reads it.
+// matched returns the statement with its patterns, such as body.*_response, replaced by
+// the member that each matches in a message: exactly one, as with raw.
 func (e *encryption) matched(tree *body.Tree) (*encryption, error) {
 	if tree == nil || !slices.ContainsFunc(e.paths, isPattern) {
 		return e, nil
@@ -129,7 +140,7 @@ func isPattern(path body.Path) bool {
 	return len(path) > 0 && path[len(path)-1] != body.Any && strings.Contains(path[len(path)-1], "*")
 }
 
-// echoed is why an envelope may not open where its request is not known.
+// echoed is the hint for an envelope that does not open without its request.
 const echoed = "an echoed envelope opens only with the key of its request"
 
 // advice names the options that say how a provider encrypts.
@@ -186,13 +197,15 @@ func (e *encryption) texts(tree *body.Tree, key decrypter) ([]plaintext, error) 
 	var out []plaintext
 	var failed error
 	for _, path := range e.paths {
-		eachPath(tree, path, func(at body.Path, r body.Ref) {
+		eachPath(tree, path, func(outer body.Path, r body.Ref) {
 			m := r.Member()
 			if m.IsEmpty() || failed != nil {
 				return
 			}
 			if m.Kind() != body.String {
-				failed = errOpen
+				if _, object := m.Object(); !object || !e.plain {
+					failed = errOpen
+				}
 				return
 			}
 			ciphertext, err := e.encoding.Decode(m.Text())
@@ -205,14 +218,14 @@ func (e *encryption) texts(tree *body.Tree, key decrypter) ([]plaintext, error) 
 				failed = errOpen
 				return
 			}
-			out = append(out, plaintext{at, text})
+			out = append(out, plaintext{r.In(outer), text})
 		})
 	}
 	return out, failed
 }
 
-// place puts a plaintext where it belongs: as JSON or as a string, as the
-// application sent the same member. Where it sent none, an object or a list is
+// place writes a plaintext into the payload: as JSON or as a string, as the application
+// sent the same member. If the request did not have the member, an object or a list is
 // JSON and everything else a string.
 func (b *incomingBlock) place(e *env, in *scheme.Incoming, d *encryption, p plaintext) error {
 	memory := in.Memory()
@@ -255,7 +268,11 @@ func (b *incomingBlock) decryptWhole(e *env, in *scheme.Incoming, d *encryption)
 	if source == nil {
 		source = e.m.Wire
 	}
-	ciphertext, err := d.encoding.Decode([]byte(strings.TrimSpace(string(source))))
+	text := bytes.TrimSpace(source)
+	if n := len(text); n > 1 && text[0] == '"' && text[n-1] == '"' { // a JSON string: no encoding has quotes
+		text = text[1 : n-1]
+	}
+	ciphertext, err := d.encoding.Decode(text)
 	if err != nil || len(ciphertext) == 0 {
 		return scheme.DecryptionFailed()
 	}
@@ -268,8 +285,12 @@ func (b *incomingBlock) decryptWhole(e *env, in *scheme.Incoming, d *encryption)
 		if err != nil {
 			continue
 		}
-		o, err := b.format.Parse(text)
-		if err != nil {
+		var o *body.Object
+		if d.cut {
+			if !utf8.Valid(text) {
+				continue
+			}
+		} else if o, err = b.format.Parse(text); err != nil {
 			continue
 		}
 		e.m.SetPayload(o)

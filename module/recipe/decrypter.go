@@ -10,7 +10,7 @@ import (
 	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
-// errOpen is why something did not open. Its text is not shown.
+// errOpen is the error for a ciphertext that does not decrypt. Its text is not shown.
 var errOpen = i18n.Errorf("it does not open")
 
 // decrypter decrypts with one key.
@@ -19,7 +19,7 @@ type decrypter struct {
 	decrypt     func([]byte) ([]byte, error)
 }
 
-// decrypters are the functions that may decrypt a text, one for each key.
+// decrypters returns the functions that may decrypt a text, one for each key.
 func (e *encryption) decrypters(env *env, in *scheme.Incoming) ([]decrypter, error) {
 	p, err := e.fill(env)
 	if err != nil {
@@ -52,7 +52,7 @@ func (e *encryption) decrypters(env *env, in *scheme.Incoming) ([]decrypter, err
 	return all, nil
 }
 
-// opened are the decrypters of an envelope. One that echoes the request's is
+// opened returns the decrypters of an envelope. One that echoes the request's is
 // opened with the request's key.
 func (e *encryption) opened(env *env, in *scheme.Incoming, p cipher.Params) ([]decrypter, error) {
 	v := e.envelope
@@ -97,8 +97,8 @@ func (e *encryption) opened(env *env, in *scheme.Incoming, p cipher.Params) ([]d
 	return all, nil
 }
 
-// unwrap opens an envelope. The private key, which may be far away, is asked once
-// for all members and statements.
+// unwrap opens an envelope. The private key, which may be remote, is used once for all
+// members and statements.
 func (e *env) unwrap(private *keys.PrivateKey, c cipher.Cipher, wrapped []byte, p cipher.Params) func() ([]byte, error) {
 	name := c.Name() + " " + p.Order + " " + private.Fingerprint + " " + string(wrapped)
 	if e.unwrapped == nil {

@@ -28,8 +28,8 @@ func (c *compiler) requestDirection(b *requestBlock) *scheme.Direction {
 	return dir
 }
 
-// travelling are the members whose value travels as one text, so that what is in
-// them is covered where they are.
+// travelling returns the members whose value is sent as one text, so that a signature
+// over such a member covers everything in it.
 func (c *compiler) travelling(b *requestBlock) []body.Path {
 	paths := slices.Clone(b.strings)
 	for _, e := range b.encrypted {
@@ -59,8 +59,8 @@ func (c *compiler) coveredBy(all coverage, signs []*signature, travelling []body
 	}
 }
 
-// revealed reports whether the signatures cover a path of what is revealed: what
-// was decrypted is covered if what it was decrypted from is, wherever it was put.
+// revealed reports whether the signatures cover a path of the revealed payload: a
+// decrypted value is covered if its ciphertext is.
 func (b *incomingBlock) revealed(all *coverage, wire func(body.Path) bool) func(body.Path) bool {
 	if w := b.format.Wrap; w != nil && w.Field != "" && all.field(w.Field) || b.format.Wrap != nil && all.bytes {
 		wire = func(body.Path) bool { return true } // the payload as one text
@@ -132,13 +132,16 @@ func (c *compiler) unsignedRule(b *incomingBlock, rule *scheme.UnsignedRule) {
 	rule.Bears = func(m *message.Message) bool {
 		e := &env{m: m}
 		return slices.ContainsFunc(b.verifies, func(s *signature) bool {
+			if s.place.kind == partKind { // it may be in what is not cut yet
+				return true
+			}
 			values, err := s.place.values(m, e.fields())
 			return s.place.kind != "body" && (err != nil || len(values) > 0)
 		})
 	}
 }
 
-// Roles are all roles that the recipe may need, those of members that only some
+// Roles returns all roles that the recipe may need, those of members that only some
 // messages have among them.
 func (p *Program) Roles() []keys.Role {
 	var roles []keys.Role
@@ -172,7 +175,7 @@ func (p *Program) Roles() []keys.Role {
 	return unique(roles)
 }
 
-// SecretSizes are the lengths of the secrets that are keys of ciphers as they stand,
+// SecretSizes returns the lengths of the secrets that are keys of ciphers as they stand,
 // in bytes, where the cipher fixes it.
 func (p *Program) SecretSizes() map[keys.Role]int {
 	sizes := make(map[keys.Role]int)
@@ -195,7 +198,7 @@ func (p *Program) SecretSizes() map[keys.Role]int {
 	return sizes
 }
 
-// keyKinds are the kinds of keys that the statements need, by role: "RSA", "SM2",
+// keyKinds returns the kinds of keys that the statements need, by role: "RSA", "SM2",
 // "ECDSA" or "Ed25519".
 func (p *Program) keyKinds() map[keys.Role]string {
 	kinds := make(map[keys.Role]string)

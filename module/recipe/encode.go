@@ -39,7 +39,7 @@ func (c *compiler) encode(b *requestBlock, l Line) (func(*sealing) error, error)
 	if err != nil {
 		return nil, err
 	}
-	b.statements = append(b.statements, statement{encoded: &encoded{query, paths}})
+	b.statements = append(b.statements, statement{encoded: &encoded{query, paths, change}})
 	return func(s *sealing) error {
 		if query {
 			if err := s.encodeQuery(change); err != nil {
@@ -63,8 +63,19 @@ func (c *compiler) encode(b *requestBlock, l Line) (func(*sealing) error, error)
 
 // encoded is what encode has encoded.
 type encoded struct {
-	query bool
-	paths []body.Path
+	query  bool
+	paths  []body.Path
+	change canonical.Change
+}
+
+// plain returns what encode has encoded, of a text that encode could have written.
+func (e *encoded) plain(text string) (string, bool) {
+	plain, err := url.QueryUnescape(text)
+	if err != nil || !utf8.ValidString(plain) {
+		return "", false
+	}
+	again, err := e.change([]byte(plain))
+	return plain, err == nil && string(again) == text
 }
 
 // decode undoes encode, in a request that came in.
@@ -76,8 +87,8 @@ func (u *undoing) decode(e *encoded) error {
 			return invalid(err)
 		}
 		for _, p := range params {
-			text, err := url.QueryUnescape(p.Value)
-			if err != nil {
+			text, ok := e.plain(p.Value)
+			if !ok {
 				return refused
 			}
 			u.m.SetParam(p.Name, text)
@@ -93,8 +104,8 @@ func (u *undoing) decode(e *encoded) error {
 			if !m.IsScalar() || m.IsEmpty() {
 				return
 			}
-			text, err := url.QueryUnescape(string(m.Text()))
-			if err != nil || !utf8.ValidString(text) {
+			text, ok := e.plain(string(m.Text()))
+			if !ok {
 				failed = true
 				return
 			}

@@ -3,11 +3,11 @@ package recipe
 import (
 	"crypto"
 	"crypto/rsa"
-	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/cipher"
-	"github.com/countersign/caddy-countersign/module/encoding"
 	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/scheme"
@@ -30,10 +30,24 @@ func (c *compiler) encrypt(b *requestBlock, l Line) (func(*sealing) error, error
 	if err := c.encryptionBlock(e); err != nil {
 		return nil, err
 	}
+	if e.repeats() {
+		c.warn("%s %s: its nonce is the same for every request under the same key, so that two ciphertexts show their plaintexts; use iv prepended, or a fresh nonce such as {nonce.12}, if the provider takes it", l.Words[0], e.cipher.Name())
+	}
 	e.roles = []keys.Role{withID(e.role, e.id)}
 	b.encrypted = append(b.encrypted, e)
 	b.statements = append(b.statements, statement{encryption: e})
 	return func(s *sealing) error { return s.encrypt(e, nil) }, nil
+}
+
+// repeats reports whether a nonce of GCM has no part that differs for each request.
+func (e *encryption) repeats() bool {
+	from := e.nonce
+	if from == nil {
+		from = e.iv
+	}
+	return strings.HasSuffix(e.cipher.Name(), "-gcm") && !e.params.IVPrepended && !slices.ContainsFunc(from, func(p part) bool {
+		return p.name != "" && p.name != "secret"
+	})
 }
 
 // seal compiles "seal <member>|body... <cipher> <encoding> { wrap … }".
@@ -48,7 +62,7 @@ func (c *compiler) seal(b *requestBlock, l Line) (func(*sealing) error, error) {
 	if e.envelope == nil {
 		return nil, l.errorf("seal needs to know how its key travels; add: wrap rsa-pkcs1 base64 body.encryptKey")
 	}
-	e.roles = []keys.Role{withID(keys.Encrypt, e.envelope.id), keys.Decrypt} // an answer may come under an envelope of its own
+	e.roles = []keys.Role{withID(keys.Encrypt, e.envelope.id), keys.Decrypt} // an answer may have a new envelope
 	b.encrypted = append(b.encrypted, e)
 	b.statements = append(b.statements, statement{encryption: e})
 	return func(s *sealing) error { return s.seal(e) }, nil
@@ -66,9 +80,13 @@ func (e *encryption) fill(env *env) (cipher.Params, error) {
 			if err != nil {
 				return p, err
 			}
-			if v.to == &p.IV && e.ivHex {
-				if text, err = encoding.DecodeHex(text); err != nil {
-					return p, scheme.Failf(scheme.NeedsKeys, "the iv is not hexadecimal, which the recipe says it is")
+			if v.to == &p.IV && e.ivCoded {
+				text, err = e.ivCoding.Decode(text)
+				switch {
+				case err != nil && v.from.has("secret"):
+					return p, scheme.Failf(scheme.NeedsKeys, "the iv is not in %s, which the recipe says it is", e.ivCoding.Name())
+				case err != nil:
+					return p, errOpen
 				}
 			}
 			*v.to = text
@@ -80,7 +98,7 @@ func (e *encryption) fill(env *env) (cipher.Params, error) {
 	return p, nil
 }
 
-// symmetricKey is the key that the key set's secret stands for.
+// symmetricKey returns the key that is made of the key set's secret.
 func (e *encryption) symmetricKey(set *keys.Set) ([]byte, *keys.Secret, error) {
 	secret := set.NamedSecret(e.id)
 	if secret == nil {
@@ -122,20 +140,20 @@ func (s *sealing) encrypt(e *encryption, fresh []byte) error {
 	}
 	for _, path := range e.paths {
 		var failed error
-		eachPath(s.m.Payload, path, func(at body.Path, r body.Ref) {
+		eachPath(s.m.Payload, path, func(outer body.Path, r body.Ref) {
 			m := r.Member()
 			if m.IsEmpty() || failed != nil {
 				return
 			}
 			ciphertext, err := encrypt(m.Text())
 			if err != nil {
-				failed = scheme.Failf(scheme.Invalid, "encrypting %s: %w", body.ShowName(at.String()), err)
+				failed = scheme.Failf(scheme.Invalid, "encrypting %s: %w", body.ShowName(r.In(outer).String()), err)
 				return
 			}
 			if m.Kind() == body.String {
-				s.draft.Memory.Texts = append(s.draft.Memory.Texts, at)
+				s.draft.Memory.Texts = append(s.draft.Memory.Texts, r.In(outer))
 			} else {
-				s.draft.Memory.JSON = append(s.draft.Memory.JSON, at)
+				s.draft.Memory.JSON = append(s.draft.Memory.JSON, r.In(outer))
 			}
 			r.SetString([]byte(e.encoding.Encode(ciphertext)))
 		})
@@ -146,7 +164,7 @@ func (s *sealing) encrypt(e *encryption, fresh []byte) error {
 	return nil
 }
 
-// encrypter is the function that encrypts one text.
+// encrypter returns the function that encrypts one text.
 func (e *encryption) encrypter(s *sealing, p cipher.Params, fresh []byte) (func([]byte) ([]byte, error), error) {
 	if fresh != nil {
 		return func(text []byte) ([]byte, error) { return e.cipher.Encrypt(fresh, text, p) }, nil
@@ -179,17 +197,17 @@ func (e *encryption) encrypter(s *sealing, p cipher.Params, fresh []byte) (func(
 	}, nil
 }
 
-// public is the key that an asymmetric cipher encrypts for.
+// public returns the key that an asymmetric cipher encrypts for.
 func (e *encryption) public(set *keys.Set) (crypto.PublicKey, string, error) {
 	if e.role == keys.Verify {
 		if all := set.VerifyKeys(e.id); len(all) > 0 {
 			return all[0].Key, all[0].Fingerprint, nil
 		}
-		return nil, "", fmt.Errorf("%w", set.Need(withID(e.role, e.id)))
+		return nil, "", i18n.Errorf("%w", set.Need(withID(e.role, e.id)))
 	}
 	key := set.EncryptKey(e.id)
 	if key == nil {
-		return nil, "", fmt.Errorf("%w", set.Need(withID(keys.Encrypt, e.id)))
+		return nil, "", i18n.Errorf("%w", set.Need(withID(keys.Encrypt, e.id)))
 	}
 	return key.Key, key.Fingerprint, nil
 }

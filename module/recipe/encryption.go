@@ -20,8 +20,9 @@ type encryption struct {
 	encoding encoding.Encoding
 	params   cipher.Params // what does not depend on a message
 	iv       template
-	ivHex    bool // iv is written in hexadecimal
-	ivPad    int  // zeros are written behind a shorter iv
+	ivCoding encoding.Encoding // of iv, where it is written in one
+	ivCoded  bool
+	ivPad    int // zeros are written behind a shorter iv
 	nonce    template
 	aad      template
 	form     secretForm
@@ -29,6 +30,8 @@ type encryption struct {
 	id       string
 	into     *place
 	before   bool // before verify
+	cut      bool // a line below cuts or decrypts what it leaves
+	plain    bool // an object was not encrypted, and stays as it is
 
 	envelope *envelope // of seal and open
 	roles    []keys.Role
@@ -117,6 +120,10 @@ func (c *compiler) encryptionBlock(e *encryption) error {
 	var keyKind string
 	var keySize int
 	var prefix string
+	var secretLine *Line
+	if err := blockLines(lines, onceInStatement, nil); err != nil {
+		return err
+	}
 	for _, l := range lines {
 		words, err := c.words(l)
 		if err != nil {
@@ -135,22 +142,30 @@ func (c *compiler) encryptionBlock(e *encryption) error {
 				err = e.key(a)
 			}
 		case "padding":
-			e.params.Padding, err = a.choice("padding", cipher.PadPKCS7, cipher.PadZero, cipher.PadSpace, cipher.PadNone)
+			e.params.Padding, err = a.choice("padding", cipher.PadPKCS7, cipher.PadPKCS7Wide, cipher.PadZero, cipher.PadSpace, cipher.PadNone)
 		case "prefix":
+			if a.done() {
+				return l.errorf("prefix takes the text that stands before the key, as in: prefix \"01|\"")
+			}
 			prefix = unescape(a.next())
 		case "order":
 			e.params.Order, err = a.choice("order", "c1c3c2", "c1c2c3", "asn1")
 		case "iv":
 			switch a.peek() {
 			case "zero":
+				a.next()
+				if e.cipher.IVSize() == 0 {
+					return l.errorf("%s has no iv: remove it", e.cipher.Name())
+				}
 				e.params.IV = make([]byte, e.cipher.IVSize())
 			case "prepended":
-				e.params.IVPrepended = true
-			case "hex":
 				a.next()
-				e.ivHex = true
+				e.params.IVPrepended = true
+			case "hex", "base64", "base64url":
+				e.ivCoding, _ = encoding.Named(a.next())
+				e.ivCoded = true
 				if len(a.words) != 1 {
-					return l.errorf("iv hex takes one value, as in: iv hex {secret.iv}")
+					return l.errorf("iv %s takes one value, as in: iv hex {secret.iv}", e.ivCoding.Name())
 				}
 				e.iv, err = c.parseTemplate(a.nextRaw(), false)
 			default:
@@ -161,13 +176,28 @@ func (c *compiler) encryptionBlock(e *encryption) error {
 		case "aad":
 			e.aad, err = c.cipherValue(a)
 		case "secret", "derive":
+			secretLine = &l
 			err = e.form.read(words[0], a)
 		case "into":
+			if statement := e.line.Words[0]; statement != "decrypt" && statement != "open" {
+				return l.errorf("into belongs to decrypt and open; %s puts the ciphertext where the plaintext was", statement)
+			}
 			err = e.readInto(a)
+		case "plain":
+			if e.plain = true; len(words) != 2 || words[1] != "object" || e.line.Words[0] != "decrypt" && e.line.Words[0] != "open" {
+				return l.errorf("plain belongs to decrypt and open, and is written: plain object")
+			}
+			a.next()
 		case "wrap":
+			if statement := e.line.Words[0]; statement != "seal" && statement != "open" {
+				return l.errorf("wrap belongs to seal and open, which use a fresh key; %s uses one of the key set", statement)
+			}
 			err = e.wrap(a)
 		default:
-			return l.errorf("unknown word %q behind %s; there are key, padding, prefix, order, iv, nonce, aad, secret, derive, into and wrap", words[0], e.line.Words[0])
+			return l.errorf("unknown word %q behind %s; there are key, padding, prefix, order, iv, nonce, aad, secret, derive, into, plain and wrap", words[0], e.line.Words[0])
+		}
+		if err == nil && !a.done() {
+			err = l.errorf("%s does not take %q", words[0], a.next())
 		}
 		if err != nil {
 			return err
@@ -175,6 +205,9 @@ func (c *compiler) encryptionBlock(e *encryption) error {
 	}
 	if e.envelope != nil && e.envelope.place.kind == "body" && contains(e.paths, e.envelope.place.path) {
 		return e.line.errorf("%s names %s, in which its key travels; name a member that holds plaintext", e.line.Words[0], e.envelope.place)
+	}
+	if secretLine != nil && (e.envelope != nil || e.cipher.Kind() != cipher.Symmetric) {
+		return secretLine.errorf("%s belongs to a shared secret, and %s %s uses none: remove it", secretLine.Words[0], e.line.Words[0], e.cipher.Name())
 	}
 	if e.envelope != nil {
 		e.envelope.prefix = prefix
@@ -188,7 +221,29 @@ func (c *compiler) encryptionBlock(e *encryption) error {
 	} else if keyKind != "" || prefix != "" {
 		return e.line.errorf("key ascii, key bytes and prefix belong to a fresh key, which seal and open have")
 	}
+	if err := e.checkKeySize(); err != nil {
+		return err
+	}
 	return e.check()
+}
+
+// checkKeySize refuses a fresh or a derived key that the cipher does not take: no
+// request could leave.
+func (e *encryption) checkKeySize() error {
+	n, word := e.form.size(), "derive"
+	if e.envelope != nil {
+		n, word = e.envelope.size, "key "+e.envelope.kind
+	}
+	if e.cipher.Kind() != cipher.Symmetric || n == 0 || e.cipher.TakesKey(n) {
+		return nil
+	}
+	var sizes []string
+	for size := range 65 {
+		if e.cipher.TakesKey(size) {
+			sizes = append(sizes, strconv.Itoa(size))
+		}
+	}
+	return e.line.errorf("%s makes a key of %d bytes, and %s takes one of %s", word, n, e.cipher.Name(), strings.Join(sizes, ", "))
 }
 
 // check refuses options that the cipher does not have.
@@ -208,6 +263,29 @@ func (e *encryption) check() error {
 	}
 	if e.cipher.IVSize() > 0 && e.iv == nil && e.nonce == nil && e.params.IV == nil && !e.params.IVPrepended {
 		return e.line.errorf("%s needs an iv or a nonce; add: iv prepended, iv zero, iv <value> or nonce <value>", e.cipher.Name())
+	}
+	return e.checkIVSize()
+}
+
+// checkIVSize refuses an iv or a nonce that is known now and that the cipher does not
+// take.
+func (e *encryption) checkIVSize() error {
+	size := e.cipher.IVSize()
+	if text, known := e.iv.known(); known && e.iv != nil && size > 0 {
+		n := len(text)
+		if e.ivCoded {
+			raw, err := e.ivCoding.Decode([]byte(text))
+			if err != nil {
+				return e.line.errorf("the iv is not %s", e.ivCoding.Name())
+			}
+			n = len(raw)
+		}
+		if n = max(n, e.ivPad); n != size {
+			return e.line.errorf("the iv has %d bytes, and %s takes one of %d", n, e.cipher.Name(), size)
+		}
+	}
+	if text, known := e.nonce.known(); known && e.nonce != nil && len(text) < size {
+		return e.line.errorf("the nonce has %d bytes, and %s takes one of %d or more", len(text), e.cipher.Name(), size)
 	}
 	return nil
 }
@@ -277,6 +355,9 @@ func (e *encryption) wrap(a *arguments) (err error) {
 	}
 	if v.place, err = parsePlace(a.next()); err != nil {
 		return a.line.errorf("%w", err)
+	}
+	if v.place.kind == partKind && e.line.Words[0] == "seal" {
+		return a.line.errorf("%s is cut out of what came in, and a request has none", v.place)
 	}
 	if a.peek() == "key" {
 		a.next()

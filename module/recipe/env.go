@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -15,8 +16,8 @@ import (
 	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
-// env is what placeholders are filled in from: a message, the keys, the time, and
-// what is fresh for each attempt.
+// env has the values of placeholders: a message, the keys, the time, and the nonces of
+// each attempt.
 type env struct {
 	p       *Program
 	m       *message.Message
@@ -31,13 +32,14 @@ type env struct {
 	unwrapped map[string]func() ([]byte, error) // envelopes that were opened, by key and text
 	fresh     map[string]string                 // nonces of this attempt
 	signature string                            // behind "as" only
+	signing   bool                              // a text that is signed is made, and not another value
 	peer      bool                              // the keys are the provider's: sign is what the merchant calls verify
 
 	secrets  scheme.Secrets // what stands for {secret} and {secret.name}; nil: the key set's
 	redacted bool           // {secret} is written as itself
 }
 
-// fillIn sets what secrets are replaced by, until the function that it returns is called.
+// fillIn sets the replacement of secrets until the function that it returns is called.
 func (e *env) fillIn(secrets scheme.Secrets, redacted bool) (done func()) {
 	before, beforeRedacted := e.secrets, e.redacted
 	e.secrets, e.redacted = secrets, redacted
@@ -69,11 +71,19 @@ func (e *env) append(dst []byte, p part) ([]byte, error) {
 		if p.arg == "" {
 			return append(dst, e.m.Query...), nil
 		}
-		value, _, err := e.m.Param(p.arg)
+		value, ok, err := e.m.Param(p.arg)
+		if !ok && err == nil {
+			err = e.missing("parameter", p.arg)
+		}
 		return append(dst, value...), invalid(err)
 	case "form":
-		m, _ := e.fields().Get(body.Path{p.arg})
+		m, ok := e.fields().Get(body.Path{p.arg})
+		if !ok {
+			return dst, e.missing("field", p.arg)
+		}
 		return appendText(dst, m), nil
+	case partKind:
+		return append(dst, e.m.Parts[p.arg]...), nil
 	case "method":
 		return append(dst, e.m.Method...), nil
 	case "path":
@@ -105,7 +115,7 @@ func (e *env) append(dst []byte, p part) ([]byte, error) {
 	return nil, i18n.Errorf("placeholder {%s} has no value", p.name)
 }
 
-// fields are the fields beside a wrapped payload, or where nothing is wrapped the
+// fields returns the fields beside a wrapped payload, or where nothing is wrapped the
 // payload itself.
 func (e *env) fields() *body.Tree {
 	switch {
@@ -177,7 +187,7 @@ func (e *env) appendBare(dst []byte, p part) ([]byte, error) {
 	return dst, nil
 }
 
-// orSet says which option would add a member, if there is one.
+// orSet returns a hint that names the option that would add a member, or "".
 func (p *Program) orSet(path body.Path) string {
 	for option, adds := range p.identities {
 		if slices.Equal(adds, path) {
@@ -206,6 +216,13 @@ func appendText(dst []byte, m body.Member) []byte {
 func (e *env) appendHeader(dst []byte, p part) ([]byte, error) {
 	if p.key == "" {
 		value, err := e.m.HeaderValue(p.arg)
+		if p.arg == "Content-Length" && value == "" && err == nil { // sent in pieces
+			text, err := e.append(nil, part{name: "body"})
+			return strconv.AppendInt(dst, int64(len(text)), 10), err
+		}
+		if err == nil && len(e.m.Header.Values(p.arg)) == 0 && (p.arg != "Content-Type" || e.m.Payload != nil) { // without a body there is no type
+			err = e.missing("header", p.arg)
+		}
 		return append(dst, value...), invalid(err)
 	}
 	values, err := e.m.HeaderPart(p.arg, p.key)
@@ -215,9 +232,18 @@ func (e *env) appendHeader(dst []byte, p part) ([]byte, error) {
 	case len(values) > 1:
 		return nil, scheme.Failf(scheme.Invalid, "the header %s has %s twice", p.arg, p.key)
 	case len(values) == 0:
-		return dst, nil
+		return dst, e.missing("header", headerName(p.arg, p.key))
 	}
 	return append(dst, values[0]...), nil
+}
+
+// missing refuses a request without something that is signed. An answer or a
+// notification has the empty text there, and its signature decides.
+func (e *env) missing(what, name string) error {
+	if !e.signing || e.m.Kind != message.Request {
+		return nil
+	}
+	return scheme.Failf(scheme.Invalid, "the request needs the %s %s, which is signed", what, name)
 }
 
 // invalid makes of an error that a message caused one with the reason Invalid.
@@ -270,7 +296,7 @@ func (e *env) appendSecret(dst []byte, p part) ([]byte, error) {
 	return append(dst, secret.Bytes()...), nil
 }
 
-// secretMark is the mark that stands for a secret while a redacted text is built.
+// secretMark returns the mark that stands for a secret while a redacted text is built.
 func secretMark(name string) string { return "zq9" + hex.EncodeToString([]byte(name)) + "x9qz" }
 
 // restorePlaceholders replaces the marks by {secret} or {secret.name}.

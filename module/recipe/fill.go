@@ -1,12 +1,13 @@
 package recipe
 
 import (
-	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
-// words are the words of a line with options filled in. A word that is no more
+// words returns the words of a line with options filled in. A word that is no more
 // than a list option stands for its values; see also parseTemplate, which fills
 // options into templates.
 func (c *compiler) words(l Line) ([]string, error) {
@@ -21,7 +22,7 @@ func (c *compiler) words(l Line) ([]string, error) {
 	return out, nil
 }
 
-// spread is a line with a word that is no more than a list option replaced by its
+// spread returns a line with a word that is only a list option replaced by its
 // values.
 func (c *compiler) spread(l Line) Line {
 	var words []string
@@ -69,8 +70,8 @@ func optionIn(word string) (string, bool) {
 	return name, ok
 }
 
-// fill fills options into a word that is no template. What a value holds is not
-// looked at again.
+// fill fills options into a word that is not a template. Placeholders in a value are not
+// replaced.
 func (c *compiler) fill(word string) (string, error) {
 	var filled strings.Builder
 	for {
@@ -80,11 +81,11 @@ func (c *compiler) fill(word string) (string, error) {
 			return filled.String() + word, nil
 		}
 		if _, known := c.options[name]; !known {
-			return "", fmt.Errorf("{option.%s}: the recipe has no option %s; add: option %s", name, name, name)
+			return "", i18n.Errorf("{option.%s}: the recipe has no option %s; add: option %s", name, name, name)
 		}
 		value := strings.Join(c.settings[name], ",")
 		if strings.Contains(value, "{option.") {
-			return "", fmt.Errorf("the value of the option %s holds the name of an option", name)
+			return "", i18n.Errorf("the value of the option %s holds the name of an option", name)
 		}
 		filled.WriteString(before + value)
 		word = behind

@@ -6,6 +6,7 @@ import (
 
 	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/keys"
+	"github.com/countersign/caddy-countersign/module/message"
 )
 
 // finish fills in the description, once all blocks are compiled.
@@ -29,6 +30,11 @@ func (c *compiler) finish(r Recipe) error {
 	}
 	if p.answer != nil {
 		d.Answer = c.direction(p.answer)
+		for _, path := range d.Match {
+			if !d.Answer.Covers(path) {
+				return p.answer.line.errorf("match body.%s: no signature of the answer covers it, so that anybody could write there what the request has; match a member that is signed", path)
+			}
+		}
 		d.Answer.Reads = append(d.Answer.Reads, d.Match...)
 		if d.Result != nil {
 			d.Answer.Reads = append(d.Answer.Reads, d.Result)
@@ -54,7 +60,17 @@ func (c *compiler) finish(r Recipe) error {
 		c.warn("%s", strings.TrimSpace("how this provider signs is a guess; "+p.proofNote))
 	}
 	d.Warnings = p.warnings
+	p.decisive = map[message.Kind][]string{message.Answer: lastNames(d.Match), message.Notification: lastNames(d.Notify.Identity)}
 	return nil
+}
+
+// lastNames returns the name at the end of each path.
+func lastNames(paths []body.Path) []string {
+	names := make([]string, len(paths))
+	for i, path := range paths {
+		names[i] = path[len(path)-1]
+	}
+	return names
 }
 
 // imply adds to an answer what undoes the encryption of the same members of the

@@ -15,12 +15,18 @@ func readFormat(f *message.Format, a *arguments) (err error) {
 	for !a.done() {
 		switch word := a.next(); word {
 		case "root":
+			if f.Kind != message.XML && f.Kind != message.Text {
+				return a.line.errorf("root belongs to XML, and to a text, whose member it names; %s has none", f.Kind)
+			}
 			if f.Options.Root = a.next(); f.Options.Root == "" {
 				return a.line.errorf("root takes a name, as in: send xml root xml")
 			}
 		case "charset":
 			f.Options.Charset = strings.ToLower(a.next())
 		case "cdata":
+			if f.Kind != message.XML {
+				return a.line.errorf("cdata belongs to XML, as in: send xml cdata")
+			}
 			f.Options.CDATA = true
 		case "nested":
 			if f.Kind != message.XML {
@@ -33,6 +39,9 @@ func readFormat(f *message.Format, a *arguments) (err error) {
 			}
 			f.Options.Raw = true
 		case "as":
+			if a.line.Words[0] == "send" {
+				return a.line.errorf("as wire belongs to receive: the application gets what came")
+			}
 			if a.next() != "wire" {
 				return a.line.errorf("as is followed by wire: the application gets what came")
 			}
@@ -59,8 +68,8 @@ func (c *compiler) wrapping(l Line) (*message.Wrap, error) {
 		return &message.Wrap{}, nil
 	}
 	w := &message.Wrap{}
-	if w.Kind, err = a.choice(words[0], message.Form, message.JSON); err != nil {
-		return nil, err
+	if w.Kind = a.next(); w.Kind != message.Form && w.Kind != message.JSON {
+		return nil, l.errorf("%s takes one of form, json, url, not %q; behind form and json stands the field", words[0], w.Kind)
 	}
 	if w.Field = a.next(); w.Field == "" {
 		return nil, l.errorf("%s %s takes the field that holds the payload, as in: %s form TradeInfo", words[0], w.Kind, words[0])

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// header compiles a line that is no block.
+// header compiles a line that is not a block.
 func (c *compiler) header(l Line) error {
 	words, err := c.words(l)
 	if err != nil {
@@ -30,6 +30,9 @@ func (c *compiler) header(l Line) error {
 		if !slices.Contains(proofs, args[0]) {
 			return l.errorf("proof takes one of %s, not %q", strings.Join(proofs, ", "), args[0])
 		}
+		if len(args) > 2 {
+			return l.errorf("proof takes a word and one note; put the note in quotes")
+		}
 		c.p.proof, c.p.proofNote = args[0], strings.Join(args[1:], " ")
 	case "methods":
 		c.p.methods = nil
@@ -43,9 +46,9 @@ func (c *compiler) header(l Line) error {
 	return nil
 }
 
-// proofs say how sure a rule is: a message that the provider itself made
-// verifies; an official vector does; two independent clients agree; the
-// documentation says so; or it is a guess.
+// proofs are the kinds of evidence for a rule, the best first: a genuine message of the
+// provider verifies; an official vector verifies; two independent clients agree; the
+// documentation says so; a guess.
 var proofs = []string{"genuine", "vector", "clients", "documentation", "guess"}
 
 var httpMethods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}

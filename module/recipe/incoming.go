@@ -10,13 +10,14 @@ import (
 	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
-// incomingBlock is how an answer or a notification is opened.
+// incomingBlock is a compiled block of answers or notifications.
 type incomingBlock struct {
 	line     Line
 	kind     message.Kind
 	format   message.Format
 	zone     *time.Location
-	before   []*encryption // decrypted before the signature is verified
+	stages   []stage       // what is cut and decrypted before the signature is verified
+	before   []*encryption // those of them that decrypt
 	verifies []*signature
 	after    []*encryption
 	single   []body.Path // lists that hold exactly one element
@@ -35,6 +36,9 @@ func (c *compiler) incomingBlock(l Line, kind message.Kind) error {
 	}
 	lines, err := c.kept(l.Block)
 	if err != nil {
+		return err
+	}
+	if err := blockLines(lines, onceInIncoming, blocksInIncoming); err != nil {
 		return err
 	}
 	for _, line := range lines { // they count wherever they stand
@@ -58,11 +62,14 @@ func (c *compiler) incomingBlock(l Line, kind message.Kind) error {
 			return err
 		}
 	}
+	c.parts = make(map[string]bool)
+	defer func() { c.parts = nil }()
 	for _, line := range lines {
 		if err := c.incomingLine(b, line); err != nil {
 			return err
 		}
 	}
+	b.readLast()
 	if len(b.verifies) == 0 {
 		return l.errorf("%s has no verify: anybody could send one; add: verify body.sign <algorithm> <encoding> <text>", kind)
 	}
@@ -70,7 +77,7 @@ func (c *compiler) incomingBlock(l Line, kind message.Kind) error {
 	return c.checkFresh(b)
 }
 
-// covers is what the signatures cover together: each of them must verify.
+// covers returns what the signatures cover together: each of them must verify.
 func (b *incomingBlock) covers() *coverage {
 	var all coverage
 	for _, s := range b.verifies {
@@ -79,7 +86,7 @@ func (b *incomingBlock) covers() *coverage {
 	return &all
 }
 
-// checkFresh refuses a time that nobody has signed.
+// checkFresh refuses a time that no signature covers.
 func (c *compiler) checkFresh(b *incomingBlock) error {
 	all := b.covers()
 	for _, s := range b.verifies {
@@ -101,6 +108,8 @@ func (c *compiler) incomingLine(b *incomingBlock, l Line) error {
 		return c.verify(b, l)
 	case "decrypt", "open":
 		return c.decrypt(b, l)
+	case "split":
+		return c.split(b, l)
 	case "match", "result", "unsigned":
 		if b.kind != message.Answer {
 			return l.errorf("%s belongs to answers", word)
@@ -112,15 +121,23 @@ func (c *compiler) incomingLine(b *incomingBlock, l Line) error {
 		}
 		return c.notificationLine(b, l, &d.Notify)
 	default:
-		return l.errorf("unknown word %q in %s; there are receive, unwrap, verify, decrypt, open, zone, warn, and for answers match, result and unsigned, for notifications ack, time, single and identity", word, b.kind)
+		return l.errorf("unknown word %q in %s; there are receive, unwrap, split, verify, decrypt, open, zone, warn, and for answers match, result and unsigned, for notifications ack, time, single and identity", word, b.kind)
 	}
 }
 
-// signatures says what the signatures cover. Where the protocol signs the plaintext,
-// it is decrypted first; nothing of it is released before it has verified.
+// signatures returns the signatures with what they cover. If the protocol signs the
+// plaintext, the message is decrypted first; nothing of it is released before it has
+// verified.
 func (b *incomingBlock) signatures(e *env, in *scheme.Incoming) ([]scheme.Signature, error) {
-	for _, d := range b.before {
-		if err := b.decrypt(e, in, d); err != nil {
+	e.m.Parts = make(map[string]string)
+	for _, at := range b.stages {
+		var err error
+		if at.split != nil {
+			err = at.split.run(e, b)
+		} else {
+			err = b.decrypt(e, in, at.encryption)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -153,13 +170,21 @@ func (b *incomingBlock) signatures(e *env, in *scheme.Incoming) ([]scheme.Signat
 	return signatures, nil
 }
 
-// reveal decrypts what is encrypted, and makes JSON again of what the request
-// made strings of.
+// reveal decrypts the encrypted members, and turns members that the request sent as
+// strings of JSON back into JSON.
 func (b *incomingBlock) reveal(e *env, in *scheme.Incoming) error {
+	for _, s := range b.verifies {
+		if err := s.text.checkTwins(e); err != nil {
+			return err
+		}
+	}
 	for _, d := range b.after {
 		if err := b.decrypt(e, in, d); err != nil {
 			return err
 		}
+	}
+	if err := b.unstring(e, in); err != nil {
+		return err
 	}
 	if b.kind == message.Answer && e.m.Payload != nil {
 		for _, path := range e.p.held { // JSON that two readers may read in two ways does not reach an application
@@ -172,5 +197,5 @@ func (b *incomingBlock) reveal(e *env, in *scheme.Incoming) error {
 			}
 		}
 	}
-	return b.unstring(e, in)
+	return nil
 }

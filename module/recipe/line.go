@@ -13,20 +13,23 @@ import (
 // Line is one line of a recipe: its words, and the lines of the block that it
 // opens.
 type Line struct {
+	// The words of the line, the first of which names the statement. Required.
 	Words []string `json:"words"`
-	Block []Line   `json:"block,omitempty"`
 
-	// Where the line stands, as file:line, for errors.
+	// The lines of the block, for a statement with one. Default: none.
+	Block []Line `json:"block,omitempty"`
+
+	// The place of the line, as file:line, for errors. Default: its place in the JSON.
 	At string `json:"at,omitempty"`
 }
 
 // Recipe is a provider's protocol as a list of lines, which the package
 // documentation describes.
 type Recipe struct {
-	// The lines of the recipe, in their order.
+	// The lines of the recipe, in their order. Required.
 	Lines []Line `json:"lines"`
 
-	// Where the recipe stands, as file:line, for errors.
+	// The place of the recipe, as file:line, for errors. Default: none.
 	At string `json:"at,omitempty"`
 }
 
@@ -45,31 +48,31 @@ const (
 func (r *Recipe) UnmarshalCaddyfile(d *caddyfile.Dispenser) (name string, err error) {
 	r.At = where(d)
 	if !d.NextArg() || d.Val() == "" {
-		return "", d.Err("recipe needs a name, as in: recipe acme { … }")
+		return "", d.WrapErr(i18n.Errorf("recipe needs a name, as in: recipe acme { … }"))
 	}
 	name = d.Val()
-	if !isName(name) {
-		return "", d.Errf("the name of a recipe is made of lower-case letters, digits and hyphens, not %q", name)
+	if err := CheckName(name); err != nil {
+		return "", d.WrapErr(err)
 	}
 	if d.NextArg() {
-		return "", d.Errf("recipe takes one name; %q is too much", d.Val())
+		return "", d.WrapErr(i18n.Errorf("recipe takes one name; %q is too much", d.Val()))
 	}
 	left := MaxLines
 	r.Lines, err = readBlock(d, &left, 0)
 	if err == nil && len(r.Lines) == 0 {
-		err = fmt.Errorf("the recipe %s is empty; it needs at least one of the blocks request, answer and notification, at %s", name, r.At)
+		err = i18n.Errorf("the recipe %s is empty; it needs at least one of the blocks request, answer and notification, at %s", name, r.At)
 	}
 	return name, err
 }
 
 func readBlock(d *caddyfile.Dispenser, left *int, depth int) ([]Line, error) {
 	if depth > maxNesting {
-		return nil, d.Err("the blocks of a recipe nest too deep")
+		return nil, d.WrapErr(i18n.Errorf("the blocks of a recipe nest too deep"))
 	}
 	var lines []Line
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		if *left--; *left < 0 {
-			return nil, d.Errf("a recipe has at most %d lines", MaxLines)
+			return nil, d.WrapErr(i18n.Errorf("a recipe has at most %d lines", MaxLines))
 		}
 		line := Line{Words: []string{d.Val()}, At: where(d)}
 		line.Words = append(line.Words, d.RemainingArgs()...)
@@ -103,7 +106,7 @@ func (e *lineError) Error() string {
 	return e.In(i18n.Current())
 }
 
-// In is the error in a language.
+// In returns the error in a language.
 func (e *lineError) In(l i18n.Language) string {
 	if e.line.At == "" {
 		return i18n.In(l, e.err)
@@ -111,12 +114,12 @@ func (e *lineError) In(l i18n.Language) string {
 	return i18n.T("%w, at %s", e.err, e.line.At).In(l)
 }
 
-// Unwrap is the error.
+// Unwrap returns the error.
 func (e *lineError) Unwrap() error { return e.err }
 
 // errorf makes an error that names the place of the line.
 func (l Line) errorf(format string, args ...any) error {
-	return &lineError{l, fmt.Errorf(format, args...)}
+	return &lineError{l, i18n.Errorf(format, args...)}
 }
 
 // wraps reports whether a line wraps or unwraps a payload in a field.
@@ -131,8 +134,8 @@ func (r Recipe) wraps() bool {
 }
 
 // mentions reports whether a line of the recipe other than that of the declaration
-// names something: in lines that the options drop too, so that what other values
-// of the options need is not called unused.
+// names something: also in lines that the values of the options drop, so that an option
+// that only those lines use does not count as unused.
 func (r Recipe) mentions(word, placeholder string, declaration *Line) bool {
 	var in func(lines []Line) bool
 	in = func(lines []Line) bool {

@@ -65,3 +65,51 @@ func TestMatchOfWhatIsDecrypted(t *testing.T) {
 		})
 	}
 }
+
+// Without a member that decides whose message it is a text may still hold it, in the
+// value before it: what was signed as order=1 is refused where order is looked for.
+func TestTheDecisiveMemberIsNotMovedIntoAnother(t *testing.T) {
+	set := shared("0123456789abcdef0123456789abcdef")
+	p := mustCompile(t, `text all {
+		sorted body except sign
+	}
+	text capitals {
+		sorted body except sign order name-fold names upper
+	}
+	request {
+		sign body.sign hmac-sha256 hex all
+	}
+	answer {
+		verify body.sign hmac-sha256 hex all
+		match body.order
+	}
+	notification {
+		verify body.sign hmac-sha256 hex capitals
+		identity body.order
+	}`)
+	sealed, err := p.seal(t, set, `{"order":"1","note":"a&order=2"}`)
+	require.NoError(t, err, "a request is the application's own")
+	for text, want := range map[string]scheme.Reason{
+		`{"note":"a","order":"1"}`:    0,
+		`{"note":"a"}`:                0,
+		`{"note":"a&other=1"}`:        0,
+		`{"note":"a&order=1"}`:        scheme.Ambiguous,
+		`{"note":"a&ORDER=1"}`:        0,
+		`{"note":"a&x=1&order=1"}`:    scheme.Ambiguous,
+		`{"note":"a","x":"&order=1"}`: scheme.Ambiguous,
+	} {
+		sum := p.sum(t, p.read(t, message.Answer, text), set)
+		m := p.read(t, message.Answer, text[:len(text)-1]+`,"sign":"`+sum+`"}`)
+		_, err := scheme.Open(p, scheme.Incoming{Message: m, Keys: set, Now: testTime, Request: sealed})
+		assert.Equal(t, want, scheme.ReasonOf(err), "%s: %v", text, err)
+	}
+	for text, want := range map[string]scheme.Reason{
+		`{"note":"a","order":"1"}`: 0,
+		`{"note":"a&ORDER=1"}`:     scheme.Ambiguous,
+	} {
+		sum := p.sum(t, p.read(t, message.Notification, text), set)
+		m := p.read(t, message.Notification, text[:len(text)-1]+`,"sign":"`+sum+`"}`)
+		_, err := scheme.Open(p, scheme.Incoming{Message: m, Keys: set, Now: testTime})
+		assert.Equal(t, want, scheme.ReasonOf(err), "%s: %v", text, err)
+	}
+}

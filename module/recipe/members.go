@@ -8,8 +8,8 @@ import (
 	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
-// string compiles "string <member>...": objects and lists go out as strings that
-// hold their text. What is a string, a number or a boolean stays.
+// string compiles "string <member>...": objects and lists are sent as strings that hold
+// their text. Strings, numbers and booleans are not changed.
 func (c *compiler) string(b *requestBlock, l Line) (func(*sealing) error, error) {
 	if len(l.Words) < 2 || len(l.Block) > 0 {
 		return nil, l.errorf("string takes members, as in: string body.biz_content")
@@ -55,8 +55,11 @@ func (c *compiler) check(l Line) (func(*sealing) error, error) {
 			if m, ok := s.m.Payload.Get(path); !path.HasAny() && (!ok || m.IsEmpty()) {
 				return scheme.Failf(scheme.Invalid, "the request needs the member %s", path)
 			}
+			if (kind == "string" || kind == "object") && contains(s.draft.Memory.Strings, path) {
+				continue // the text of JSON that was parsed with the body
+			}
 			var refused error
-			eachPath(s.m.Payload, path, func(at body.Path, r body.Ref) {
+			eachPath(s.m.Payload, path, func(outer body.Path, r body.Ref) {
 				m := r.Member()
 				isString, isObject := m.Kind() == body.String, m.Kind() == body.Obj
 				wrong := map[string]bool{"string": !isString, "object": !isString && !isObject, "scalar": !m.IsScalar(), "no-object": isObject}[kind]
@@ -64,10 +67,10 @@ func (c *compiler) check(l Line) (func(*sealing) error, error) {
 				case refused != nil:
 				case isString && kind != "scalar" && kind != "no-object":
 					if err := body.Valid(m.Text()); err != nil && !errors.Is(err, body.ErrSyntax) {
-						refused = scheme.Failf(scheme.Invalid, "the JSON in the member %s is refused: %w", body.ShowName(at.String()), err)
+						refused = scheme.Failf(scheme.Invalid, "the JSON in the member %s is refused: %w", body.ShowName(r.In(outer).String()), err)
 					}
 				case wrong:
-					refused = scheme.Failf(scheme.Invalid, "the member %s has a type that is not signed; give it as a string", body.ShowName(at.String()))
+					refused = scheme.Failf(scheme.Invalid, "the member %s has a type that is not signed; give it as a string", body.ShowName(r.In(outer).String()))
 				}
 			})
 			if refused != nil {
@@ -79,10 +82,10 @@ func (c *compiler) check(l Line) (func(*sealing) error, error) {
 }
 
 func (s *sealing) stringify(path body.Path) {
-	eachPath(s.m.Payload, path, func(at body.Path, r body.Ref) {
+	eachPath(s.m.Payload, path, func(outer body.Path, r body.Ref) {
 		if m := r.Member(); !m.IsScalar() {
 			r.SetString(m.Raw())
-			s.draft.Memory.Strings = append(s.draft.Memory.Strings, at)
+			s.draft.Memory.Strings = append(s.draft.Memory.Strings, r.In(outer))
 		}
 	})
 }
@@ -102,10 +105,10 @@ func (c *compiler) paths(l Line, words []string) ([]body.Path, error) {
 	return paths, nil
 }
 
-// eachPath calls do for each value that a path names, with its own path.
-func eachPath(tree *body.Tree, path body.Path, do func(at body.Path, r body.Ref)) {
-	tree.Walk(path, func(at body.Path, r body.Ref) bool {
-		do(at, r)
+// eachPath calls do for each value that a path names, with the path of what holds it.
+func eachPath(tree *body.Tree, path body.Path, do func(outer body.Path, r body.Ref)) {
+	tree.Walk(path, func(outer body.Path, r body.Ref) bool {
+		do(outer, r)
 		return true
 	})
 }

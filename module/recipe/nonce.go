@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// nonce is a fresh text, the same for the same placeholder in one attempt.
+// nonce returns a fresh text, the same for the same placeholder in one attempt.
 func (e *env) nonce(p part) string {
 	name := p.name + "." + p.arg
 	if text, ok := e.fresh[name]; ok {

@@ -21,6 +21,9 @@ func (c *compiler) notificationLine(b *incomingBlock, l Line, rule *scheme.Notif
 		if len(words) > 1 && words[1] == "sign" {
 			return c.ackSign(l, rule)
 		}
+		if len(l.Block) > 0 {
+			return l.errorf("ack takes no block, unless it is: ack sign")
+		}
 		if len(words) < 2 || len(words) > 4 || len(words) == 4 && (words[2] != "ignore" || words[3] != "case") || len(words) == 3 {
 			return l.errorf(`ack takes one text, as in: ack success, or: ack success ignore case`)
 		}
@@ -39,12 +42,21 @@ func (c *compiler) notificationLine(b *incomingBlock, l Line, rule *scheme.Notif
 		if err := c.noSecret(l, value); err != nil {
 			return err
 		}
+		if err := c.checkValue(l, value, message.Notification); err != nil {
+			return err
+		}
 		b.time = value
 		layout := words[2]
 		b.stamp = &freshness{value: value, layout: layout}
 		rule.Time = func(v *scheme.Verified) (time.Time, bool) {
 			m := v.Message()
 			e := &env{p: c.p, m: &m, zone: b.zone}
+			m.Parts = make(map[string]string)
+			for _, s := range b.splits() {
+				if s.run(e, b) != nil {
+					return time.Time{}, false
+				}
+			}
 			text, err := value.text(e)
 			if err != nil {
 				return time.Time{}, false
@@ -101,9 +113,9 @@ func (c *compiler) ackSign(l Line, rule *scheme.NotifyRule) error {
 	return nil
 }
 
-// flat refuses an acknowledgement that holds an object or a list, be it in a string.
-// Its text is made by the rule of requests, and no guardrail looks at it: whoever
-// answers notifications must not have an order signed as one.
+// flat refuses an acknowledgement with an object or a list, also as a string. It is
+// signed by the rule of requests, without guardrails: an application that answers
+// notifications must not get an order signed that way.
 func flat(ack *body.Tree) error {
 	if ack == nil {
 		return nil
@@ -117,7 +129,7 @@ func flat(ack *body.Tree) error {
 	return nil
 }
 
-// notification fills in what is known of notifications.
+// notification sets the part of the description that is about notifications.
 func (c *compiler) notification(b *incomingBlock) error {
 	d := &c.p.description
 	d.Notification = c.direction(b)
@@ -128,7 +140,7 @@ func (c *compiler) notification(b *incomingBlock) error {
 		rule.Methods = []string{"POST", "GET"}
 	}
 	if b.time != nil && !b.covers().timed(b.time, d.Notification.Covers) {
-		rule.Time = nil // anybody could edit it, so that a window would not help
+		rule.Time = nil // no signature covers it, so that a window would not help
 	}
 	for _, path := range rule.Identity {
 		if !d.Notification.Covers(path) {

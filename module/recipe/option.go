@@ -12,7 +12,7 @@ import (
 type Option struct {
 	Name    string
 	Values  []string // one of these; empty: any text
-	Default []string // what it is unless it is set
+	Default []string // its values if the configuration sets none
 	List    bool     // takes several texts
 	At      string
 }
@@ -56,7 +56,7 @@ var reserved = []string{
 	"as", "window", "ack", "once", "expect", "match", "name",
 }
 
-// Check reports why values cannot be the option's, or nil.
+// Check returns an error if the option cannot have the values.
 func (o Option) Check(values []string) error {
 	if len(values) == 0 && o.List {
 		return i18n.Errorf("%s needs at least one value", o.Name)
@@ -84,7 +84,7 @@ type Settings map[string][]string
 // matchOption is the option that every recipe with an answer has.
 var matchOption = Option{Name: "match", Values: []string{"on", "off"}, Default: []string{"on"}}
 
-// Options are the options that a recipe declares, match among them if it has an
+// Options returns the options that a recipe declares, match among them if it has an
 // answer that is matched.
 func (r Recipe) Options() ([]Option, error) {
 	var options []Option

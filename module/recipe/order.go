@@ -7,8 +7,7 @@ import (
 )
 
 // aboveSign refuses a line that writes what a signature above it covers: the message
-// would leave with another value than the one that was signed, or with one that nobody
-// signed.
+// would be sent with a value other than the signed one.
 func (b *requestBlock) aboveSign(l Line, p place) error {
 	for _, s := range b.signs {
 		if s.text.covers.place(p) || b.inQuery() && s.text.covers.uri && p.kind == "body" {
@@ -32,6 +31,8 @@ func (c *coverage) place(p place) bool {
 		return slices.Contains(c.headers, p.name)
 	case "query":
 		return slices.Contains(c.queries, p.name) || slices.Contains(c.queries, "")
+	case partKind:
+		return slices.Contains(c.cut, p.name)
 	default:
 		return c.field(p.name)
 	}
@@ -40,14 +41,22 @@ func (c *coverage) place(p place) bool {
 // checkPlaceholders refuses placeholders that have no value in a message of the kind,
 // also in the texts that are filled into the text.
 func (c *compiler) checkPlaceholders(l Line, t *text, kind message.Kind) error {
-	for _, p := range t.parts {
+	if template(t.parts).has("signature") {
+		return l.errorf("{signature} stands only behind as")
+	}
+	return c.checkValue(l, t.parts, kind)
+}
+
+// checkValue refuses placeholders of a value that a message of the kind does not have.
+func (c *compiler) checkValue(l Line, value template, kind message.Kind) error {
+	for _, p := range value {
 		switch {
-		case p.name == "signature":
-			return l.errorf("{signature} stands only behind as")
 		case p.name == "status" && !p.request && kind != message.Answer:
 			return l.errorf("{status} is of an answer, and a %s has none; leave it out", kind)
 		case p.request && kind != message.Answer:
 			return l.errorf("{request.…} stands in an answer, and this is a %s; write the placeholder without request", kind)
+		case p.name == partKind && !c.parts[p.arg]:
+			return l.errorf("{part.%s}: no split above has cut it out of a %s", p.arg, kind)
 		case p.name == "text" && c.texts[p.arg] != nil:
 			if err := c.checkPlaceholders(l, c.texts[p.arg], kind); err != nil {
 				return err

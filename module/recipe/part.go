@@ -52,7 +52,7 @@ func (c *compiler) part(a *arguments) (*textPart, error) {
 	return nil, a.line.errorf("%q is no part of a message; it is body, body.<path>, query, form, header or one-of", first)
 }
 
-// members are the members of the part.
+// members returns the members of the part.
 func (p *textPart) members(e *env) ([]body.Member, error) {
 	switch p.kind {
 	case "body":
@@ -116,8 +116,8 @@ func (p *textPart) ofPayload(e *env) ([]body.Member, error) {
 }
 
 // choose returns the one of the paths that the message has. A message with several of
-// them, compared without regard to case, is refused as an attack: an application may
-// read the one that is not signed.
+// them, compared without regard to case, is refused: an application could read the one
+// that is not signed.
 func (p *textPart) choose(m *message.Message) (body.Path, error) {
 	if len(p.paths) == 1 {
 		return p.paths[0], nil
@@ -151,7 +151,7 @@ func pathList(paths []body.Path) string {
 	return strings.Join(names, ", ")
 }
 
-// rawMember is a member's bytes as they stand on the wire. A name that ends in *
+// rawMember returns a member's bytes as they stand on the wire. A name that ends in *
 // or begins with it must match exactly one member.
 func rawMember(e *env, path body.Path) ([]byte, error) {
 	if e.m.Payload == nil {
@@ -196,7 +196,7 @@ func matchOne(tree *body.Tree, path body.Path) (body.Path, error) {
 	return found, nil
 }
 
-// headerNames are the names with each that ends in * replaced by the headers of the
+// headerNames returns the names with each that ends in * replaced by the headers of the
 // message that it stands for, written as the name is.
 func (e *env) headerNames(names []string) []string {
 	if !slices.ContainsFunc(names, func(name string) bool { return strings.HasSuffix(name, "*") }) {

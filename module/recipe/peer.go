@@ -13,18 +13,18 @@ import (
 	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
-// Peer is the provider's side of a recipe: it opens what the recipe seals, and
-// seals what the recipe opens. It is made from the same recipe, so that it shows
-// whether an application works with it, and never whether the rule is right. Its
-// key sets are the provider's: the role verify holds the merchant's public key,
-// and the role sign the provider's private one.
+// Peer is the provider's side of a recipe: it opens what the recipe seals, and seals
+// what the recipe opens. It is made from the same recipe: it shows whether an
+// application works with the recipe, and not whether the recipe is right. Its key sets
+// are the provider's: the role verify holds the merchant's public key, and the role
+// sign the provider's private one.
 type Peer struct {
 	p     *Program
-	known map[string]bool // fresh placeholders that a request tells
+	known map[string]bool // fresh placeholders whose values a request has
 }
 
-// Peer is the provider's side of the recipe. It fails where no provider could play
-// it: where a request does not tell what its signature covers, or two signatures
+// Peer returns the provider's side of the recipe. It returns an error where no provider
+// could verify: a request lacks a value that its signature covers, or two signatures
 // cover each other.
 func (p *Program) Peer() (*Peer, error) {
 	r := &Peer{p: p, known: make(map[string]bool)}
@@ -55,12 +55,12 @@ func (p *Program) Peer() (*Peer, error) {
 	return r, nil
 }
 
-// isFresh reports whether a placeholder is another one in each request.
+// isFresh reports whether a placeholder has another value in each request.
 func isFresh(p part) bool {
 	return !p.request && (p.name == "time" || p.name == "nonce" || p.name == "uuid")
 }
 
-// binds are the templates from which a request tells what is fresh in it.
+// binds returns the templates from which the fresh values of a request are read.
 func (s statement) binds() []template {
 	switch {
 	case s.sign != nil && s.sign.as != nil:
@@ -71,7 +71,7 @@ func (s statement) binds() []template {
 	return nil
 }
 
-// placeholders are all placeholders of a text, those of the texts in it too.
+// placeholders returns all placeholders of a text, those of the texts in it too.
 func (p *Program) placeholders(t *text) []part {
 	var all []part
 	for _, part := range t.parts {
@@ -84,7 +84,7 @@ func (p *Program) placeholders(t *text) []part {
 	return all
 }
 
-// flat is a template with the texts in it that are templates themselves.
+// flat returns a template with the texts in it that are templates themselves.
 func (p *Program) flat(tpl template) template {
 	var out template
 	for _, part := range tpl {
@@ -103,7 +103,7 @@ func (p *Program) flat(tpl template) template {
 
 // Received is a request that has verified at the peer.
 type Received struct {
-	// Plain are its members, decrypted, without the signature. It is nil where the
+	// Plain is the payload, decrypted and without the signature. It is nil if the
 	// request has no body.
 	Plain *body.Object
 
@@ -111,9 +111,9 @@ type Received struct {
 	zone *time.Location
 }
 
-// Receive verifies and decrypts a request as the provider would. It undoes the
-// recipe's statements from the last to the first. Its errors are *scheme.Error; what
-// is returned beside one serves to answer the request, and has no members.
+// Receive verifies and decrypts a request as the provider would. It undoes the recipe's
+// statements from the last to the first. Its errors are *scheme.Error. With an error it
+// also returns a Received without members, to answer the request.
 func (r *Peer) Receive(m *message.Message, set *keys.Set, now time.Time) (*Received, error) {
 	b := r.p.request
 	if b == nil {
@@ -148,7 +148,7 @@ func (r *Peer) Receive(m *message.Message, set *keys.Set, now time.Time) (*Recei
 	return received, nil
 }
 
-// VerifyRequest is Receive for who wants the members alone.
+// VerifyRequest does what Receive does, and returns only the members, as JSON.
 func (p *Program) VerifyRequest(m *message.Message, set *keys.Set, now time.Time) (plain []byte, err error) {
 	r, err := p.Peer()
 	if err != nil {
@@ -161,7 +161,7 @@ func (p *Program) VerifyRequest(m *message.Message, set *keys.Set, now time.Time
 	return received.Plain.Source(), nil
 }
 
-// undoing is a request on its way through the peer.
+// undoing is the state of Receive for one request.
 type undoing struct {
 	*env
 	in     *scheme.Incoming
@@ -219,7 +219,7 @@ func (u *undoing) verify(s *signature) error {
 	return scheme.Verify(*u.in, made)
 }
 
-// payload are the bytes that the recipe has signed as {body}.
+// payload returns the bytes that the recipe has signed as {body}.
 func (u *undoing) payload() ([]byte, error) {
 	switch {
 	case u.edited && u.m.Payload != nil:
@@ -232,7 +232,7 @@ func (u *undoing) payload() ([]byte, error) {
 	return u.m.Wire, nil
 }
 
-// token compares what a request sends of a secret.
+// token compares a secret that a request sends with the key set's.
 func (u *undoing) token(t *assignment) error {
 	want, err := t.value.text(u.env)
 	if err != nil {
@@ -249,7 +249,7 @@ func (u *undoing) token(t *assignment) error {
 	return nil
 }
 
-// textAt is what stands at a place of the request, and whether there is something.
+// textAt returns what stands at a place of the request, and whether there is something.
 func (u *undoing) textAt(p place) (string, bool) {
 	tree, path := u.m.Payload, p.path
 	switch p.kind {
@@ -272,9 +272,9 @@ func (u *undoing) textAt(p place) (string, bool) {
 	return string(m.Text()), true
 }
 
-// bindAll learns what is fresh in the request: from what signatures are written
-// into, from what the recipe sets, and last from what it sets by default, where
-// the application may have put something else.
+// bindAll reads the fresh values of the request: from the places of signatures, from
+// targets of set, and last from targets of default, where the application may have
+// given another value.
 func (u *undoing) bindAll() error {
 	for _, s := range u.block.statements {
 		switch {
@@ -331,9 +331,9 @@ func (u *undoing) bindSign(s *signature, text string) (string, error) {
 	return signature, nil
 }
 
-// bind reads a text that a template has made: it returns what stands for
-// {signature}, and has e know what stands for times, nonces and serials. A
-// placeholder ends where the literal text behind it begins.
+// bind parses a text that a template has made: it returns the value of {signature}, and
+// stores the values of times, nonces and serials in e. A placeholder ends where the
+// literal text after it begins.
 func bind(t template, text string, e *env) (signature string, ok bool) {
 	for i, p := range t {
 		if p.name == "" {
@@ -368,7 +368,7 @@ func bind(t template, text string, e *env) (signature string, ok bool) {
 	return signature, text == ""
 }
 
-// mirrored is what one side calls a key of the other.
+// mirrored returns what one side calls a key of the other.
 func mirrored(role keys.Role) keys.Role {
 	switch role {
 	case keys.Sign:
@@ -383,7 +383,7 @@ func mirrored(role keys.Role) keys.Role {
 	return role
 }
 
-// mirror is an encryption as the other side undoes it, or does what is undone here.
+// mirror returns an encryption as the other side undoes it, or does what is undone here.
 func mirror(e *encryption) *encryption {
 	other := *e
 	other.role = mirrored(e.role)

@@ -8,19 +8,18 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/hex"
-	"errors"
-	"fmt"
 	"sync"
 
 	"github.com/countersign/caddy-countersign/module/algorithm"
 	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/gm"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
-// Fault is what goes wrong with a message that a peer sends. In every other
-// respect the message is valid.
+// Fault is a fault of a message that a peer sends. In every other respect the message
+// is valid.
 type Fault string
 
 // The faults.
@@ -55,13 +54,13 @@ func (o *outgoing) signature(s *signature) (string, error) {
 	}
 	raw, err := s.encoding.Decode([]byte(text))
 	if err != nil || len(raw) == 0 {
-		return "", errors.New("the signature does not decode")
+		return "", i18n.Errorf("the signature does not decode")
 	}
 	raw[len(raw)-1] ^= 1
 	return s.encoding.Encode(raw), nil
 }
 
-// wrongKeys is the set with another key in the place of the one that signs.
+// wrongKeys returns the set with another key in the place of the one that signs.
 func wrongKeys(set *keys.Set, s *signature) (*keys.Set, error) {
 	wrong := *set
 	if s.algorithm.Kind() != algorithm.Public {
@@ -85,7 +84,7 @@ func wrongKeys(set *keys.Set, s *signature) (*keys.Set, error) {
 	}
 	stranger, err := strangers[key.Kind]()
 	if err != nil {
-		return nil, fmt.Errorf("making a wrong key: %w", err)
+		return nil, i18n.Errorf("making a wrong key: %w", err)
 	}
 	other := *key
 	other.Signer = stranger
@@ -229,8 +228,7 @@ func (o *outgoing) tamperRest(s *signature) bool {
 	return false
 }
 
-// another is a value of the same type and nearly the same look that is certainly
-// not the same.
+// another returns a different value of the same type and a similar form.
 func another(m body.Member) []byte {
 	text := string(m.Text())
 	if m.Kind() != body.String && m.Kind() != body.Number {

@@ -10,9 +10,9 @@ import (
 	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
-// complete makes up what the signatures, the ciphers and the checks of the other
-// side read and the payload does not have: time stamps, nonces, serials, the
-// members that are named. What is there stays.
+// complete adds the values that the signatures, the ciphers and the checks of the other
+// side read and the payload lacks: time stamps, nonces, serials, named members. It
+// changes no value that exists.
 func (o *outgoing) complete() error {
 	if o.m.Payload == nil {
 		o.m.SetPayload(emptyObject())
@@ -28,6 +28,12 @@ func (o *outgoing) complete() error {
 	for _, e := range slices.Concat(b.before, b.after) {
 		if err := o.completeInto(e); err != nil {
 			return err
+		}
+		if len(e.iv) == 1 && e.iv[0].name == partKind {
+			o.m.Parts[e.iv[0].arg] = nonceOf(e.cipher.IVSize())
+			if e.ivCoded {
+				o.m.Parts[e.iv[0].arg] = e.ivCoding.Encode([]byte(nonceOf(e.cipher.IVSize())))
+			}
 		}
 	}
 	for _, s := range b.verifies {
@@ -108,8 +114,7 @@ func (o *outgoing) completeMembers(t *text) error {
 	return nil
 }
 
-// homes are the objects of the payload that a text covers, of several that may
-// stand for one another the first.
+// homes returns the objects of the payload that a text covers; of one-of the first.
 func (o *outgoing) homes(t *text) []body.Path { return o.p.homes(t) }
 
 func (p *Program) homes(t *text) []body.Path {
@@ -130,7 +135,7 @@ func (p *Program) homes(t *text) []body.Path {
 	return paths
 }
 
-// stampAll puts the time to where it is read from.
+// stampAll writes the time to every place from which it is read.
 func (o *outgoing) stampAll(f *freshness) error {
 	if len(f.value) != 1 {
 		return nil // it is read from several parts, which the payload must have
@@ -148,7 +153,12 @@ func (o *outgoing) completePlaceholder(p part) error {
 		p.name == "form" && (o.block.format.Wrap != nil && o.block.format.Wrap.Field == p.arg || o.isPlace("form", p.arg)),
 		p.name == "body" && (p.path == nil || o.isSignature(p.path)):
 		return nil // written later, by the signature or the field itself
-	case p.name == "header", p.name == "form", p.name == "query" && p.arg != "":
+	case p.name == partKind && o.isPlace(partKind, p.arg),
+		p.name == "header" && (o.isJoined(p.arg) || p.arg == "Content-Length"):
+		return nil
+	case p.name == "header" && p.arg == "Content-Type":
+		return o.giveIfAbsent(p, o.block.format.MediaType(), false)
+	case p.name == "header", p.name == "form", p.name == partKind, p.name == "query" && p.arg != "":
 		return o.giveIfAbsent(p, nonceOf(16), false)
 	case p.name == "body" && p.kind == "digits":
 		return o.giveIfAbsent(p, strconv.FormatInt(o.now.Unix(), 10), true)
@@ -172,8 +182,8 @@ func (o *outgoing) isPlace(kind, name string) bool {
 	})
 }
 
-// giveIfAbsent puts a text to where a placeholder reads it, unless there is
-// something.
+// giveIfAbsent writes a text to the place that a placeholder reads, unless the place
+// has a value.
 func (o *outgoing) giveIfAbsent(p part, text string, number bool) error {
 	switch p.name {
 	case "header":
@@ -194,6 +204,11 @@ func (o *outgoing) giveIfAbsent(p part, text string, number bool) error {
 		}
 		o.m.SetParam(p.arg, text)
 		return nil
+	case partKind:
+		if o.m.Parts[p.arg] == "" {
+			o.m.Parts[p.arg] = text
+		}
+		return nil
 	case "form":
 		if _, ok := o.fields().Get(body.Path{p.arg}); ok {
 			return nil
@@ -212,8 +227,8 @@ func (o *outgoing) giveIfAbsent(p part, text string, number bool) error {
 	return nil
 }
 
-// ensure sets a value, and makes what leads to it: a list where the path goes on
-// with 0, and objects otherwise.
+// ensure sets a value and makes the missing parts of its path: a list where the next
+// name is 0, and objects otherwise.
 func ensure(tree *body.Tree, path body.Path, raw []byte) error {
 	have := 0
 	for have < len(path)-1 {
@@ -233,7 +248,7 @@ func ensure(tree *body.Tree, path body.Path, raw []byte) error {
 	return tree.Set(path[:have+1], raw)
 }
 
-// nameOf is the name of a member, or the index of an element.
+// nameOf returns the name of a member, or the index of an element.
 func nameOf(tree *body.Tree, i int, m body.Member) string {
 	if tree.IsList() {
 		return strconv.Itoa(i)
@@ -241,5 +256,5 @@ func nameOf(tree *body.Tree, i int, m body.Member) string {
 	return string(m.Name())
 }
 
-// nonceOf is a fresh text of n letters and digits.
+// nonceOf returns a fresh text of n letters and digits.
 func nonceOf(n int) string { return fresh(part{name: "nonce", n: n}) }

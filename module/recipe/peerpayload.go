@@ -3,22 +3,23 @@ package recipe
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/message"
 	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
-// Marker is the member by which a payload says that a sandbox has made it up from
-// the recipe. It also keeps an answer from being the request sent back.
+// Marker is the member that marks a payload that a sandbox has made from the recipe. It
+// also makes an answer differ from the request, so that it is not refused as a
+// reflection.
 const Marker = "countersign_sandbox"
 
-// Default is the payload of a peer that nobody has given a template: the members of
-// the request and a result, which says why a request was refused.
+// Default returns the payload of a peer without a template: the members of the request
+// and a result. refusal is the error with which the request was refused, or nil.
 func (r *Peer) Default(kind message.Kind, to *Received, refusal error) *body.Object {
 	b := r.p.answer
 	if kind == message.Notification {
@@ -46,7 +47,11 @@ func (r *Peer) Default(kind message.Kind, to *Received, refusal error) *body.Obj
 		set(r.result(refusal == nil))
 	}
 	if refusal != nil {
-		set(append(slices.Clone(home), "message"), body.AppendQuote(nil, strings.ToValidUTF8(refusal.Error(), "?")))
+		text := strings.ToValidUTF8(refusal.Error(), "?")
+		if b != nil && b.format.Options.Raw { // which has no way to write them
+			text = rawLetters.Replace(text)
+		}
+		set(append(slices.Clone(home), "message"), body.AppendQuote(nil, text))
 	}
 	o, err := body.Parse(payload.Text())
 	if err != nil {
@@ -71,7 +76,7 @@ func (r *Peer) repeats(b *incomingBlock, name string) bool {
 	})
 }
 
-// written is a member as the format has it: what is no JSON has texts only.
+// written returns a member as the format has it: what is not JSON has texts only.
 func (r *Peer) written(b *incomingBlock, m body.Member) []byte {
 	if b == nil || b.format.IsJSON() || b.format.Kind == "" || b.format.Kind == message.JSON || m.IsScalar() {
 		return m.Raw()
@@ -79,7 +84,7 @@ func (r *Peer) written(b *incomingBlock, m body.Member) []byte {
 	return body.AppendQuote(nil, m.Compact())
 }
 
-// home is the object of the payload that the signatures cover, or nil where it is
+// home returns the object of the payload that the signatures cover, or nil where it is
 // the payload itself.
 func (r *Peer) home(b *incomingBlock) body.Path {
 	if b == nil {
@@ -93,12 +98,12 @@ func (r *Peer) home(b *incomingBlock) body.Path {
 	return nil
 }
 
-// result is the member that tells the provider's verdict, and what it says.
+// result returns the member with the provider's result, and its value.
 func (r *Peer) result(ok bool) (body.Path, []byte) {
 	d := r.p.description
 	word := map[bool]string{true: "SUCCESS", false: "FAIL"}[ok]
 	switch {
-	case d.Unsigned != nil && len(d.Unsigned.Member) > 1: // errors stand in an object of their own
+	case d.Unsigned != nil && len(d.Unsigned.Member) > 1: // errors are in a separate object
 	case d.Unsigned != nil && ok:
 		return d.Unsigned.Member, numberOrText(d.Unsigned.Token)
 	case d.Unsigned != nil:
@@ -116,20 +121,20 @@ func numberOrText(token string) []byte {
 	return body.AppendQuote(nil, token)
 }
 
-// Template is the payload of a peer as an operator writes it: a JSON object in
-// whose texts placeholders stand.
+// Template is the payload of a peer as an operator writes it: a JSON object whose texts
+// may have placeholders.
 type Template struct {
 	object *body.Object
 	texts  map[string]template // by the text as it stands
 }
 
-// ParseTemplate reads a template. In its texts stand placeholders such as
-// {body.order}, {time.unix} and {nonce.16}. A text that is {body.x} alone is that
-// member of the request as it stands, a number a number.
+// ParseTemplate reads a template. Its texts may have placeholders such as {body.order},
+// {time.unix} and {nonce.16}. A text that is only {body.x} becomes that member of the
+// request with its JSON type.
 func (r *Peer) ParseTemplate(text string) (*Template, error) {
 	o, err := body.Parse([]byte(text))
 	if err != nil {
-		return nil, fmt.Errorf("the template is no JSON object: %w", err)
+		return nil, i18n.Errorf("the template is no JSON object: %w", err)
 	}
 	t := &Template{object: o, texts: make(map[string]template)}
 	c := &compiler{p: r.p}
@@ -139,11 +144,11 @@ func (r *Peer) ParseTemplate(text string) (*Template, error) {
 		case m.Kind() == body.String:
 			tpl, err := c.parseTemplate(string(m.Text()), false)
 			if err != nil {
-				return fmt.Errorf("the template's text %q: %w", m.Text(), err)
+				return i18n.Errorf("the template's text %q: %w", m.Text(), err)
 			}
 			for _, p := range tpl {
 				if !slices.Contains([]string{"", "body", "header", "query", "method", "path", "time", "nonce", "uuid"}, p.name) || p.request {
-					return fmt.Errorf("the template's text %q: a template of the sandbox has {body…}, {header…}, {query…}, {method}, {path}, {time…}, {nonce…} and {uuid}", m.Text())
+					return i18n.Errorf("the template's text %q: a template of the sandbox has {body…}, {header…}, {query…}, {method}, {path}, {time…}, {nonce…} and {uuid}", m.Text())
 				}
 			}
 			t.texts[string(m.Text())] = tpl
@@ -179,8 +184,8 @@ func eachInside(m body.Member, do func(body.Member) error) error {
 	return failed
 }
 
-// Fill is the template with what a request has. A member that the request does not
-// have is null, or within a text nothing.
+// Fill returns the template with the values of a request. A member that the request
+// lacks becomes null, or the empty text within a longer text.
 func (r *Peer) Fill(t *Template, to *Received, now time.Time) (*body.Object, error) {
 	m := message.New(message.Answer) // of which a member may be missing
 	if to != nil {
@@ -232,3 +237,6 @@ func (t *Template) fill(tree *body.Tree, e *env) error {
 	}
 	return nil
 }
+
+// rawLetters replaces what separates or groups in a form that is not URL-encoded.
+var rawLetters = strings.NewReplacer("&", "and", "{", "(", "}", ")", "[", "(", "]", ")")

@@ -6,8 +6,8 @@ import (
 	"github.com/countersign/caddy-countersign/module/body"
 )
 
-// Sample is a request as an application may post it: a few members, and those that
-// the recipe names.
+// Sample returns a request as an application may post it: an example of frequent
+// members, and the members that the recipe names.
 func (r *Peer) Sample() *body.Object {
 	tree := emptyTree()
 	set := func(path body.Path, raw string) {

@@ -3,6 +3,7 @@ package recipe
 import (
 	"cmp"
 	"encoding/pem"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -13,7 +14,7 @@ import (
 	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
-// Sending is what a peer sends with.
+// Sending has the keys, the time and the fault with which a peer sends.
 type Sending struct {
 	Keys   *keys.Set
 	Now    time.Time
@@ -48,7 +49,7 @@ func (r *Peer) Notification(to *message.Message, payload *body.Object, with Send
 	return r.seal(r.p.notification, m, nil, with)
 }
 
-// seal does what the block undoes, in the opposite order.
+// seal carries out the inverse of the block's lines, in the opposite order.
 func (r *Peer) seal(b *incomingBlock, m *message.Message, to *Received, with Sending) (*message.Message, error) {
 	order, err := b.signingOrder(r.p)
 	if err != nil {
@@ -63,6 +64,8 @@ func (r *Peer) seal(b *incomingBlock, m *message.Message, to *Received, with Sen
 	if b.format.Wrap != nil && b.format.Wrap.Kind != "" {
 		m.Form = emptyTree()
 	}
+	m.Parts = make(map[string]string)
+	s.setType()
 	out := &outgoing{sealing: s, block: b, fault: with.Fault}
 	steps := []func() error{
 		out.complete,
@@ -70,7 +73,7 @@ func (r *Peer) seal(b *incomingBlock, m *message.Message, to *Received, with Sen
 		func() error { return out.encryptAll(b.after) },
 		func() error { return out.signAll(order) },
 		out.tamper,
-		func() error { return out.encryptAll(b.before) },
+		out.undoStages,
 		s.finish,
 	}
 	for _, step := range steps {
@@ -111,8 +114,8 @@ func (o *outgoing) encryptAll(all []*encryption) error {
 	return nil
 }
 
-// outOf moves the plaintext from where it is decrypted to, to where the ciphertext
-// stands.
+// outOf moves the plaintext from the member into which it is decrypted to the member
+// with the ciphertext.
 func (o *outgoing) outOf(e *encryption) error {
 	if o.m.Payload == nil || len(e.paths) != 1 {
 		return nil
@@ -143,7 +146,7 @@ func (o *outgoing) outOf(e *encryption) error {
 	return ensure(o.m.Payload, at, plain)
 }
 
-// signingOrder are the signatures of the block, those that another one covers
+// signingOrder returns the signatures of the block, those that another one covers
 // first.
 func (b *incomingBlock) signingOrder(p *Program) ([]*signature, error) {
 	left := slices.Clone(b.verifies)
@@ -188,6 +191,9 @@ func (p *Program) coversPlace(t *text, at place) bool {
 // signAll makes the signatures and puts them where the other side reads them.
 func (o *outgoing) signAll(order []*signature) error {
 	for _, s := range order {
+		if err := o.joinAll(); err != nil {
+			return err
+		}
 		if err := o.wrap(); err != nil {
 			return err
 		}
@@ -216,6 +222,9 @@ func (o *outgoing) place(p place, text string) error {
 	switch {
 	case p.key != "":
 		return o.addPart(p.name, p.key, text)
+	case p.kind == partKind:
+		o.m.Parts[p.name] = text
+		return nil
 	case p.kind == "body":
 		if o.m.Payload == nil {
 			o.m.SetPayload(emptyObject())
@@ -243,7 +252,7 @@ func (o *outgoing) addPart(header, key, value string) error {
 	return nil
 }
 
-// certificate is the certificate that stands beside the peer's own key, as PEM.
+// certificate returns the certificate that stands beside the peer's own key, as PEM.
 func (o *outgoing) certificate(s *signature) (string, error) {
 	key := o.keys.SignKey(s.id)
 	if key == nil || key.Certificate == nil {
@@ -252,9 +261,9 @@ func (o *outgoing) certificate(s *signature) (string, error) {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: key.Certificate})), nil
 }
 
-// Acknowledged returns nil where what the application has answered to a
-// notification stops the provider from sending it again, and otherwise why not.
-func (r *Peer) Acknowledged(status int, answer []byte, set *keys.Set, now time.Time) error {
+// Acknowledged returns nil if the application's answer acknowledges a notification, so
+// that the provider does not send it again, and otherwise an error with the reason.
+func (r *Peer) Acknowledged(status int, header http.Header, answer []byte, set *keys.Set, now time.Time) error {
 	rule := r.p.description.Notify
 	if status/100 != 2 {
 		return scheme.Failf(scheme.Invalid, "the status is %d", status)
@@ -267,7 +276,7 @@ func (r *Peer) Acknowledged(status int, answer []byte, set *keys.Set, now time.T
 		return nil
 	}
 	m := message.New(message.Request)
-	m.Wire = answer
+	m.Wire, m.Header = answer, header.Clone()
 	o, err := body.Parse(answer)
 	if err != nil {
 		return scheme.Failf(scheme.Invalid, "the acknowledgement is no JSON object, in which its signature stands")

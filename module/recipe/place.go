@@ -11,15 +11,15 @@ import (
 
 // place is a target or a source: a part of a message.
 type place struct {
-	kind string // "body", "header", "query" or "form"
+	kind string // "body", "header", "query", "form" or "part"
 	path body.Path
 	name string
 	key  string // of a header's part
 	text string // of String, or ""
 }
 
-// parsePlace reads body.<path>, header.<Name>, header.<Name>.<key>, query.<name>
-// or form.<name>.
+// parsePlace reads body.<path>, header.<Name>, header.<Name>.<key>, query.<name>,
+// form.<name> or part.<name>.
 func parsePlace(text string) (p place, err error) {
 	kind, rest, _ := strings.Cut(text, ".")
 	p = place{kind: kind, name: rest}
@@ -35,10 +35,10 @@ func parsePlace(text string) (p place, err error) {
 			p.name = textproto.CanonicalMIMEHeaderKey(p.name)
 			return p, nil
 		}
-	case kind == "query", kind == "form":
+	case kind == "query", kind == "form", kind == partKind:
 		return p, nil
 	}
-	return p, i18n.Errorf("%q is no part of a message; it is body.<path>, header.<Name>, query.<name> or form.<name>", text)
+	return p, i18n.Errorf("%q is no part of a message; it is body.<path>, header.<Name>, query.<name>, form.<name>, or behind split part.<name>", text)
 }
 
 func isHeaderName(name string) bool {
@@ -51,7 +51,7 @@ func isHeaderName(name string) bool {
 	return name != ""
 }
 
-// String is the place as parsePlace reads it.
+// String returns the place as parsePlace reads it.
 func (p place) String() string {
 	switch {
 	case p.text != "":
@@ -64,7 +64,7 @@ func (p place) String() string {
 	return p.kind + "." + p.name
 }
 
-// values are what a message has at the place: none where there is nothing, null
+// values returns what a message has at the place: none where there is nothing, null
 // or an empty text.
 func (p place) values(m *message.Message, form *body.Tree) ([]string, error) {
 	switch p.kind {
@@ -75,6 +75,11 @@ func (p place) values(m *message.Message, form *body.Tree) ([]string, error) {
 		return member(m.Payload, p.path)
 	case "form":
 		return member(form, body.Path{p.name})
+	case partKind:
+		if value := m.Parts[p.name]; value != "" {
+			return []string{value}, nil
+		}
+		return nil, nil
 	case "header":
 		if p.key != "" {
 			return m.HeaderPart(p.name, p.key)
@@ -93,7 +98,7 @@ func (p place) values(m *message.Message, form *body.Tree) ([]string, error) {
 	}
 }
 
-// member is the text of a string in a tree.
+// member returns the text of a string in a tree.
 func member(tree *body.Tree, path body.Path) ([]string, error) {
 	if tree == nil {
 		return nil, nil

@@ -1,10 +1,10 @@
 // Package recipe compiles recipes: descriptions of a provider's protocol in about
 // twenty lines of Caddyfile.
 //
-// A recipe is a list of lines that are carried out in their order. It has no
-// loops and no expressions, and nothing is decided by a message, so that what
-// each signature covers is known when the recipe is loaded. [Compile] makes of a
-// recipe a [Program], which is a [scheme.Scheme].
+// A recipe is a list of lines that are carried out in their order. It has no loops and
+// no expressions, and no line depends on the content of a message, so that the coverage
+// of each signature is known when the recipe is loaded. [Compile] compiles a recipe to
+// a [Program], which is a [scheme.Scheme].
 package recipe
 
 import (
@@ -35,22 +35,27 @@ type Program struct {
 	answer       *incomingBlock
 	notification *incomingBlock
 
+	// decisive are the names of the members that say whose message it is: those of
+	// match, and of identity.
+	decisive map[message.Kind][]string
+
 	description scheme.Description
 }
 
-// Title is the recipe's title.
+// Title returns the recipe's title.
 func (p *Program) Title() string { return p.title }
 
-// Proof is how sure the rule is, and a note on it.
+// Proof returns the evidence for the rule (genuine, vector, clients, documentation or
+// guess), and a note on it.
 func (p *Program) Proof() (proof, note string) { return p.proof, p.proofNote }
 
-// Sources are where the rule was read.
+// Sources returns the documents from which the rule was taken.
 func (p *Program) Sources() []string { return p.sources }
 
-// Options are the recipe's options.
+// Options returns the recipe's options.
 func (p *Program) Options() []Option { return p.options }
 
-// OptionNames are the names of the options.
+// OptionNames returns the names of the options.
 func (p *Program) OptionNames() []string {
 	names := make([]string, len(p.options))
 	for i, o := range p.options {
@@ -84,7 +89,7 @@ func (p *Program) Reveal(in *scheme.Incoming) error {
 	return b.reveal(p.incoming(in), in)
 }
 
-// block is the block for answers or for notifications.
+// block returns the block for answers or for notifications.
 func (p *Program) block(kind message.Kind) *incomingBlock {
 	if kind == message.Notification {
 		return p.notification
@@ -92,7 +97,7 @@ func (p *Program) block(kind message.Kind) *incomingBlock {
 	return p.answer
 }
 
-// incoming is the environment of a message that came in.
+// incoming returns the environment of a message that came in.
 func (p *Program) incoming(in *scheme.Incoming) *env {
 	m := in.Message
 	e := &env{p: p, m: m, keys: in.Keys, now: in.Now, zone: p.block(m.Kind).zone}
@@ -102,7 +107,7 @@ func (p *Program) incoming(in *scheme.Incoming) *env {
 	return e
 }
 
-// needs are the roles that the exchange of a request may need.
+// needs returns the roles that the exchange of a request may need.
 func (p *Program) needs(m *message.Message) []keys.Role {
 	roles := slices.Clone(p.description.Request.Roles)
 	if p.description.Answer != nil {
@@ -117,7 +122,7 @@ func (p *Program) needs(m *message.Message) []keys.Role {
 	return unique(roles)
 }
 
-// unique are the roles, each once, in their order.
+// unique returns the roles, each once, in their order.
 func unique(roles []keys.Role) []keys.Role {
 	var out []keys.Role
 	for _, role := range roles {

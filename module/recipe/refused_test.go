@@ -8,9 +8,11 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
-// verifyOf is a recipe with one verify.
+// verifyOf returns a recipe with one verify.
 func verifyOf(block, algorithm, steps, behind string) string {
 	return "text signed {\n" + steps + "\n}\n" + block + " {\nverify header.X-Sign " + algorithm + " hex signed" + behind + "\n}"
 }
@@ -54,7 +56,7 @@ func TestUnsafeTextsAreRefused(t *testing.T) {
 		"a digest at the end":     verifyOf("notification", "md5", "sorted body\nprepend {secret}\nmd5 hex", ""),
 		"a text at the end":       "text inner \"{body.a}{secret}\"\n" + verifyOf("notification", "md5", "\"{secret}{text.inner}\"", ""),
 		"a signed time":           verifyOf("notification", "hmac-sha256", "\"{header.X-Sign.t}.{body}\"", " {\nfresh {header.X-Sign.t} unix 5m\n}"),
-		"a part of a signed one":  verifyOf("notification", "hmac-sha256", "\"{header.X-Sign}.{body}\"", " {\nfresh {header.X-Sign.t} unix 5m\n}"),
+		"a part of a signed one":  verifyOf("notification", "hmac-sha256", "\"{header.X-Time}.{body}\"", " {\nfresh {header.X-Time.t} unix 5m\n}"),
 		"a member":                verifyOf("answer", "hmac-sha256", "sorted body", " {\nfresh {body.time} unix 5m\n}"),
 		"a parameter":             verifyOf("notification", "hmac-sha256", "\"{uri}{body}\"", " {\nfresh {query.t} unix 5m\n}"),
 		"a header of several":     verifyOf("notification", "hmac-sha256", "sorted header only x-time\nappend {body}", " {\nfresh {header.X-Time} unix 5m\n}"),
@@ -85,6 +87,25 @@ func TestARecipeEnds(t *testing.T) {
 	p, err := compiled("option a default x\noption b default y\nnotification {\nverify body.sign{option.a}ion.b} hmac-sha256 hex `{body.{option.b}}`\n}", Settings{"a": {"{opt"}})
 	if err == nil {
 		assert.Equal(t, "body.sign{option.b}", p.notification.verifies[0].place.String(), "a value is not read again")
+	}
+}
+
+// A text that grows with each of its steps, or names the body again and again, is
+// refused before it takes the memory.
+func TestATextIsBounded(t *testing.T) {
+	_, err := compiled(withText("sorted body\n"+strings.Repeat("url\n", 64)), nil)
+	require.ErrorContains(t, err, "has more than 64 steps")
+	assert.Contains(t, err.Error(), "Testfile:")
+	body := `{"a":"` + strings.Repeat("%", 1<<20) + `"}`
+	for name, steps := range map[string]string{
+		"escaped again and again": "sorted body\n" + strings.Repeat("url\n", 63),
+		"the body in it":          "`" + strings.Repeat("{body}", 100) + "`",
+		"the body behind it":      "sorted body\n" + strings.Repeat("append `{body}{body}`\n", 50),
+	} {
+		p := mustCompile(t, "text t {\n"+steps+"\n}\nrequest {\nsign header.X hmac-sha256 hex t\n}")
+		_, err := p.seal(t, shared("s"), body)
+		require.ErrorContains(t, err, "longer than 67108864 bytes", name)
+		assert.Equal(t, scheme.Invalid, scheme.ReasonOf(err), name)
 	}
 }
 

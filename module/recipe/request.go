@@ -1,14 +1,17 @@
 package recipe
 
 import (
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/message"
 	"github.com/countersign/caddy-countersign/module/scheme"
+	"github.com/countersign/caddy-countersign/module/wire"
 )
 
-// requestBlock is how a request is completed.
+// requestBlock is a compiled block of requests.
 type requestBlock struct {
 	line      Line
 	format    message.Format
@@ -39,15 +42,16 @@ type assignment struct {
 	isDefault bool
 }
 
-// sealing is one request on its way out.
+// sealing is the state of Complete for one request.
 type sealing struct {
 	env
 	block *requestBlock
 	draft *scheme.Draft
 	whole []byte // the payload, once it is encrypted as a whole
+	typed bool   // a line has set the Content-Type, and not the format
 }
 
-// inQuery reports whether the payload is what leaves as the query.
+// inQuery reports whether the payload is sent as the query.
 func (b *requestBlock) inQuery() bool {
 	return b.format.Kind == message.Query && b.format.Wrap == nil
 }
@@ -59,12 +63,54 @@ func (s *sealing) run() error {
 	if s.block.format.Wrap != nil {
 		s.m.Form = emptyTree()
 	}
+	s.setType()
+	query := s.m.Query
 	for _, step := range s.block.steps {
 		if err := step(s); err != nil {
 			return invalid(err)
 		}
 	}
-	return s.finish()
+	if err := s.finish(); err != nil {
+		return err
+	}
+	return s.apart(query)
+}
+
+// apart refuses a parameter of the application's query if a field of the form has that
+// name and another value: some servers take the one, which is not signed, and some the
+// other.
+func (s *sealing) apart(query string) error {
+	fields := s.m.Payload
+	if s.block.format.Wrap != nil {
+		fields = s.m.Form
+	}
+	if query == "" || fields == nil || s.block.inQuery() || !strings.HasPrefix(s.block.format.MediaType(), "application/x-www-form-urlencoded") {
+		return nil
+	}
+	texts := make(map[string]string)
+	for _, m := range fields.Members() {
+		texts[wire.PHPName(string(m.Name()))] = string(m.Text())
+	}
+	for piece := range strings.SplitSeq(query, "&") {
+		name, value, _ := strings.Cut(piece, "=")
+		name, err := url.QueryUnescape(name)
+		if err != nil {
+			continue
+		}
+		text, ok := texts[wire.PHPName(name)]
+		if value, err := url.QueryUnescape(value); ok && (err != nil || value != text) {
+			return scheme.Failf(scheme.Ambiguous, "the request has %s in the form and, with another value, in the query; give it in one of them", body.ShowName(name))
+		}
+	}
+	return nil
+}
+
+// setType sets the Content-Type of the format, before a line may set another one and a
+// text may read it.
+func (s *sealing) setType() {
+	if s.m.Payload != nil && !s.block.inQuery() {
+		s.m.Header.Set("Content-Type", s.block.format.MediaType())
+	}
 }
 
 // finish writes the body or the query that leaves.
@@ -88,11 +134,10 @@ func (s *sealing) finish() error {
 		}
 	}
 	s.m.Wire = payload
-	s.m.Header.Set("Content-Type", f.MediaType())
 	return nil
 }
 
-// payload is the payload as it leaves, without the fields beside it.
+// payload returns the payload as it leaves, without the fields beside it.
 func (s *sealing) payload() ([]byte, error) {
 	if s.whole != nil {
 		return s.whole, nil
@@ -127,6 +172,9 @@ func (c *compiler) requestBlock(l Line) error {
 	c.p.request = b
 	lines, err := c.kept(l.Block)
 	if err != nil {
+		return err
+	}
+	if err := blockLines(lines, onceInRequest, blocksInRequest); err != nil {
 		return err
 	}
 	for _, line := range lines { // they count wherever they stand

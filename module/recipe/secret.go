@@ -11,11 +11,10 @@ import (
 	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
-// secretForm is how a secret is written, and what becomes of it before it is a
-// key.
+// secretForm says how a secret is encoded, and how a key is derived from it.
 type secretForm struct {
 	decode string // "hex", "base64" or "" for its bytes
-	prefix string // that a console writes before it, and which is no part of it
+	prefix string // that a console writes before it, and which is not part of it
 	digest func([]byte) []byte
 	encode *encoding.Encoding // of the digest; nil is raw
 }
@@ -48,7 +47,20 @@ func (f *secretForm) read(word string, a *arguments) (err error) {
 	return nil
 }
 
-// derive is the key that a secret stands for, or nil for the secret's own bytes.
+// size returns the length of the derived key in bytes, or 0 if it depends on the
+// secret.
+func (f secretForm) size() int {
+	if f.digest == nil {
+		return 0
+	}
+	key := f.digest(nil)
+	if f.encode != nil {
+		return len(f.encode.Encode(key))
+	}
+	return len(key)
+}
+
+// derive returns the key that a secret stands for, or nil for the secret's own bytes.
 func (f secretForm) derive() func([]byte) ([]byte, error) {
 	if f.decode == "" && f.digest == nil {
 		return nil

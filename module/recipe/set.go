@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/message"
 	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
@@ -14,7 +15,7 @@ import (
 //	default <target> <value> [number]
 //	set <target> <value> [number]
 //
-// With number the value goes out as a number, and not as a string that holds one.
+// With number the value is sent as a JSON number instead of a string.
 func (c *compiler) set(b *requestBlock, l Line) (func(*sealing) error, error) {
 	number := len(l.Words) == 4 && l.Words[3] == "number"
 	if len(l.Words) != 3 && !number || len(l.Block) > 0 {
@@ -41,6 +42,9 @@ func (c *compiler) set(b *requestBlock, l Line) (func(*sealing) error, error) {
 		return nil, l.errorf("%w", err)
 	}
 	if err := c.noSecret(l, value); err != nil {
+		return nil, err
+	}
+	if err := c.checkValue(l, value, message.Request); err != nil {
 		return nil, err
 	}
 	if p.kind == "body" && !value.has("body") {
@@ -75,6 +79,8 @@ func (c *compiler) target(b *requestBlock, l Line, word string) (place, error) {
 	switch {
 	case err != nil:
 		return p, l.errorf("%w", err)
+	case p.kind == partKind:
+		return p, l.errorf("%s is cut out of what came in, and is no target; set the whole, with placeholders for its parts", p)
 	case p.key != "":
 		return p, l.errorf("%s is a part of a header; a request sets the whole header, with as `…`", p)
 	case p.kind == "body" && p.path.HasAny():
@@ -93,8 +99,7 @@ func (c *compiler) target(b *requestBlock, l Line, word string) (place, error) {
 // twice.
 var forbiddenHeaders = []string{"Host", "Connection", "Content-Length", "Transfer-Encoding", "Trailer", "Upgrade", "Te", "Content-Encoding", "Idempotency-Key", "X-Idempotency-Key"}
 
-// noSecret refuses {secret} and {signature} where they would leave, or stay, in
-// plain.
+// noSecret refuses {secret} and {signature} in values that are sent or stored in plain.
 func (c *compiler) noSecret(l Line, t template) error {
 	if t.has("secret") {
 		return l.errorf("{secret} stands only in texts that are digested, and in token, which sends it: %s would send it by the way", l.Words[0])
@@ -142,7 +147,7 @@ func (c *compiler) remove(b *requestBlock, l Line) (func(*sealing) error, error)
 func (s *sealing) given(p place) (bool, error) {
 	switch p.kind {
 	case "header":
-		return s.m.Header.Get(p.name) != "", nil
+		return s.m.Header.Get(p.name) != "" && (p.name != "Content-Type" || s.typed), nil
 	case "query":
 		value, _, err := s.m.Param(p.name)
 		return value != "", err
@@ -165,8 +170,11 @@ func (s *sealing) put(p place, value string, number bool) error {
 			return scheme.Failf(scheme.Invalid, "a value for the header %s holds a line break or NUL", p.name)
 		}
 		s.m.Header.Set(p.name, value)
+		s.typed = s.typed || p.name == "Content-Type"
 	case "query":
 		s.m.SetParam(p.name, value)
+	case partKind: // of a peer
+		s.m.Parts[p.name] = value
 	default:
 		tree := s.m.Payload
 		path := p.path
@@ -176,14 +184,14 @@ func (s *sealing) put(p place, value string, number bool) error {
 		if tree == nil {
 			return scheme.Failf(scheme.Invalid, "the request has no body, to which %s belongs", p)
 		}
-		raw := []byte(value)
-		if !number || body.Valid(raw) != nil {
-			if !utf8.ValidString(value) {
-				return scheme.Failf(scheme.Invalid, "a value for %s is not UTF-8", p)
-			}
-			raw = body.AppendQuote(nil, value)
+		if !utf8.ValidString(value) {
+			return scheme.Failf(scheme.Invalid, "a value for %s is not UTF-8", p)
 		}
-		if err := tree.Set(path, raw); err != nil {
+		set := tree.SetString
+		if number && body.Valid([]byte(value)) == nil {
+			set = func(path body.Path, value string) error { return tree.Set(path, []byte(value)) }
+		}
+		if err := set(path, value); err != nil {
 			return scheme.Failf(scheme.Invalid, "setting %s: %w", p, err)
 		}
 	}

@@ -1,6 +1,7 @@
 package recipe
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,6 +20,7 @@ type signature struct {
 	algorithm algorithm.Algorithm
 	encoding  encoding.Encoding
 	text      *text
+	or        *text    // of verify: the text of some of the provider's messages, or nil
 	as        template // how it is written, or nil: alone
 	asBase64  bool     // and that in Base64
 	several   string   // separates what a verified place holds
@@ -63,6 +65,9 @@ func (c *compiler) signatureLine(l Line, kind message.Kind) (*signature, []strin
 	if s.place, err = parsePlace(words[1]); err != nil {
 		return nil, nil, l.errorf("%w", err)
 	}
+	if s.place.kind == partKind && !c.parts[s.place.name] {
+		return nil, nil, l.errorf("no split above has cut out %s", s.place)
+	}
 	if s.place.kind == "body" && s.place.path.HasAny() {
 		return nil, nil, l.errorf("%s names several members; a signature stands in one", s.place)
 	}
@@ -97,6 +102,9 @@ func (c *compiler) sign(b *requestBlock, l Line) (func(*sealing) error, error) {
 		return nil, err
 	}
 	if err := c.signatureBlock(s); err != nil {
+		return nil, err
+	}
+	if err := c.checkValue(l, slices.Concat(s.as, s.uid), message.Request); err != nil {
 		return nil, err
 	}
 	if err := b.aboveSign(l, s.place); err != nil {
@@ -140,6 +148,8 @@ func (s *sealing) sign(statement *signature) error {
 	if err := s.wrap(); err != nil {
 		return err
 	}
+	s.signing = true
+	defer func() { s.signing = false }()
 	made, err := statement.make(&s.env)
 	if err != nil {
 		return err
@@ -162,7 +172,7 @@ func (s *sealing) sign(statement *signature) error {
 	return s.put(statement.place, text, false)
 }
 
-// make is the signature, with what it covers in this message.
+// make returns the signature, with what it covers in this message.
 func (s *signature) make(e *env) (scheme.Signature, error) {
 	if e.fresh == nil {
 		e.fresh = make(map[string]string) // one map for all texts of an attempt
@@ -202,6 +212,9 @@ func (c *compiler) signatureBlock(s *signature) error {
 	if err != nil {
 		return err
 	}
+	if err := blockLines(lines, onceInStatement, nil); err != nil {
+		return err
+	}
 	for _, l := range lines {
 		words, err := c.words(l)
 		if err != nil {
@@ -214,6 +227,9 @@ func (c *compiler) signatureBlock(s *signature) error {
 		case "uid":
 			err = c.uid(s, a)
 		case "secret", "derive":
+			if s.algorithm.Kind() == algorithm.Public {
+				return l.errorf("%s belongs to a shared secret, and %s has a pair of keys: remove it", words[0], s.algorithm.Name())
+			}
 			err = s.form.read(words[0], a)
 		case "several":
 			if !verify || len(a.words) != 1 {

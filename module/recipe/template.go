@@ -2,7 +2,6 @@ package recipe
 
 import (
 	"bytes"
-	"fmt"
 	"net/textproto"
 	"slices"
 	"strconv"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/scheme"
 )
@@ -57,7 +57,7 @@ func (c *compiler) parseTemplate(text string, fromOption bool) (template, error)
 		case '\\':
 			i++
 			if i == len(text) {
-				return nil, fmt.Errorf(`the text ends in a single \; write \\`)
+				return nil, i18n.Errorf(`the text ends in a single \; write \\`)
 			}
 			switch text[i] {
 			case 'n':
@@ -69,12 +69,12 @@ func (c *compiler) parseTemplate(text string, fromOption bool) (template, error)
 			case '\\', '{', '}', '"':
 				literal.WriteByte(text[i])
 			default:
-				return nil, fmt.Errorf(`unknown escape \%c; there are \n, \t, \r, \\, \{ and \}`, text[i])
+				return nil, i18n.Errorf(`unknown escape \%c; there are \n, \t, \r, \\, \{ and \}`, text[i])
 			}
 		case '{':
 			end := strings.IndexByte(text[i:], '}')
 			if end < 0 {
-				return nil, fmt.Errorf(`a { has no }; a literal brace is written \{`)
+				return nil, i18n.Errorf(`a { has no }; a literal brace is written \{`)
 			}
 			p, err := c.placeholder(text[i+1:i+end], fromOption)
 			if err != nil {
@@ -89,7 +89,7 @@ func (c *compiler) parseTemplate(text string, fromOption bool) (template, error)
 			i += end
 		case '}':
 			if fromOption {
-				return nil, fmt.Errorf(`a } stands without its {; a literal brace is written \}`)
+				return nil, i18n.Errorf(`a } stands without its {; a literal brace is written \}`)
 			}
 			literal.WriteByte(ch)
 		default:
@@ -106,15 +106,22 @@ func isLayout(text string) bool {
 	return time.Date(1999, time.November, 30, 22, 58, 59, 987654321, time.UTC).Format(text) != text
 }
 
+// bareNames are the placeholders without a dot. In a text that an option gives any other
+// name without a dot is a member's.
+var bareNames = []string{"body", "secret", "query", "method", "path", "uri", "host", "url", "status", "uuid", "signature"}
+
 // placeholder reads the name between two braces.
 func (c *compiler) placeholder(name string, fromOption bool) (part, error) {
-	unknown := fmt.Errorf(`unknown placeholder {%s}; see the list in the documentation of recipes, and write a literal brace as \{`, name)
+	unknown := i18n.Errorf(`unknown placeholder {%s}; see the list in the documentation of recipes, and write a literal brace as \{`, name)
 	head, rest, dotted := strings.Cut(name, ".")
-	if !dotted && fromOption && head != "body" && head != "secret" {
+	if !dotted && fromOption && !slices.Contains(bareNames, head) {
 		if strings.Contains(head, "{") {
 			return part{}, unknown
 		}
 		return part{name: "body", path: body.Path{head}, bare: true}, nil
+	}
+	if dotted && head != "time" && (rest == "" || strings.HasSuffix(rest, ".")) {
+		return part{}, unknown
 	}
 	p := part{name: head, arg: rest}
 	switch head {
@@ -124,7 +131,7 @@ func (c *compiler) placeholder(name string, fromOption bool) (part, error) {
 		}
 		path, err := body.ParsePath(rest)
 		if err != nil || path.HasAny() {
-			return p, fmt.Errorf("{%s} names no single member", name)
+			return p, i18n.Errorf("{%s} names no single member", name)
 		}
 		p.path = path
 	case "header":
@@ -144,6 +151,13 @@ func (c *compiler) placeholder(name string, fromOption bool) (part, error) {
 		if rest == "" {
 			return p, unknown
 		}
+	case partKind:
+		if rest == "" {
+			return p, unknown
+		}
+		if c.parts != nil && !c.parts[rest] {
+			return p, i18n.Errorf("{%s}: no split above has cut out part.%s", name, rest)
+		}
 	case "request":
 		inner, err := c.placeholder(rest, false)
 		if err != nil || inner.request || !slices.Contains([]string{"body", "header", "query", "method", "path", "uri", "host", "url", "form"}, inner.name) {
@@ -153,24 +167,24 @@ func (c *compiler) placeholder(name string, fromOption bool) (part, error) {
 		return inner, nil
 	case "time":
 		if rest != "unix" && rest != "unix_ms" && !isLayout(rest) {
-			return p, fmt.Errorf("{%s} is no time; write {time.unix}, {time.unix_ms}, or Go's reference time as in {time.2006-01-02 15:04:05}", name)
+			return p, i18n.Errorf("{%s} is no time; write {time.unix}, {time.unix_ms}, or Go's reference time as in {time.2006-01-02 15:04:05}", name)
 		}
 	case "nonce":
 		length, format, hasFormat := strings.Cut(rest, ".")
 		n, err := strconv.Atoi(length)
 		if err != nil || n < 1 || n > maxNonce || hasFormat && format != "hex" {
-			return p, fmt.Errorf("{%s} is no nonce; write {nonce.32} or {nonce.32.hex}, up to %d characters", name, maxNonce)
+			return p, i18n.Errorf("{%s} is no nonce; write {nonce.32} or {nonce.32.hex}, up to %d characters", name, maxNonce)
 		}
 		p.n, p.hex = n, hasFormat
 	case "option":
 		o, ok := c.options[rest]
 		if !ok {
-			return p, fmt.Errorf("{%s}: the recipe has no option %s; add: option %s", name, rest, rest)
+			return p, i18n.Errorf("{%s}: the recipe has no option %s; add: option %s", name, rest, rest)
 		}
 		return part{literal: strings.Join(c.settings[o.Name], ",")}, nil
 	case "text":
 		if c.textLines[rest] == nil {
-			return p, fmt.Errorf("{%s}: the recipe has no text %s", name, rest)
+			return p, i18n.Errorf("{%s}: the recipe has no text %s", name, rest)
 		}
 	case "sign", "verify", "encrypt":
 		if rest != "serial" && rest != "serial.decimal" {
@@ -193,6 +207,18 @@ func (c *compiler) unset(text string) bool {
 	return false
 }
 
+// known returns a template's text where no placeholder stands in it.
+func (t template) known() (string, bool) {
+	var text strings.Builder
+	for _, p := range t {
+		if p.name != "" {
+			return "", false
+		}
+		text.WriteString(p.literal)
+	}
+	return text.String(), true
+}
+
 // has reports whether a placeholder of that name stands in the template.
 func (t template) has(name string) bool {
 	return slices.ContainsFunc(t, func(p part) bool { return p.name == name })
@@ -209,11 +235,14 @@ func (t template) appendTo(dst []byte, e *env) ([]byte, error) {
 		if dst, err = e.append(dst, p); err != nil {
 			return nil, err
 		}
+		if len(dst) > maxMade {
+			return nil, errMade
+		}
 	}
 	return dst, nil
 }
 
-// text is the template with its placeholders filled in.
+// text returns the template with its placeholders filled in.
 func (t template) text(e *env) (string, error) {
 	text, err := t.appendTo(make([]byte, 0, 64), e)
 	return string(text), err
@@ -281,7 +310,7 @@ func parseTime(text, layout string, zone *time.Location) (time.Time, bool) {
 	return t, err == nil
 }
 
-// secretName is the role of a placeholder {secret} or {secret.name}.
+// secretName returns the role of a placeholder {secret} or {secret.name}.
 func (p part) secretName() keys.Role {
 	if p.arg == "" {
 		return keys.SharedSecret

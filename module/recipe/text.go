@@ -9,6 +9,7 @@ import (
 	"github.com/countersign/caddy-countersign/module/canonical"
 	"github.com/countersign/caddy-countersign/module/encoding"
 	"github.com/countersign/caddy-countersign/module/i18n"
+	"github.com/countersign/caddy-countersign/module/message"
 	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
@@ -37,6 +38,8 @@ type builder struct {
 	listed     template                                                    // of values: the secret, where the message's list says
 	raw        body.Path
 	json       bool
+	unnamed    bool // it reads members that it does not name
+	inner      bool // it reads the members of objects in objects as well
 }
 
 // change is a step that changes a text.
@@ -44,7 +47,7 @@ type change struct {
 	run      canonical.Change
 	template template // of prepend and append
 	prepend  bool
-	digest   bool // what was before cannot be told from what it has made
+	digest   bool // its result does not reveal its input
 	guard    bool // refuse extension
 	fold     bool // lower, upper
 	loose    bool // replace, strip: some characters do not count
@@ -62,7 +65,8 @@ func (t *text) append(dst []byte, e *env) ([]byte, error) {
 	return append(dst, made...), err
 }
 
-// run makes the text up to a step. Ambiguous is why it can be read in two ways.
+// run makes the text up to a step. ambiguous is an error if the text can be read in two
+// ways, or nil.
 func (t *text) run(e *env, steps int) (made []byte, ambiguous, err error) {
 	made, ambiguous, err = t.build.run(e)
 	if err != nil {
@@ -76,10 +80,19 @@ func (t *text) run(e *env, steps int) (made []byte, ambiguous, err error) {
 	return made, ambiguous, nil
 }
 
+// maxMade bounds a text and a value, in bytes: a recipe that names the body again and
+// again, or escapes what it has escaped, takes no memory without end.
+const maxMade = 64 << 20
+
+var errMade = scheme.Failf(scheme.Invalid, "a text that the recipe makes of the message is longer than %d bytes", maxMade)
+
 func (s change) apply(made []byte, e *env) ([]byte, error) {
 	switch {
 	case s.run != nil:
 		made, err := s.run(made)
+		if len(made) > maxMade {
+			return nil, errMade
+		}
 		return made, invalid(err)
 	case s.prepend:
 		head, err := s.template.appendTo(nil, e)
@@ -95,7 +108,7 @@ func (b builder) run(e *env) (made []byte, ambiguous, err error) {
 		made, err = rawMember(e, b.raw)
 		return made, nil, err
 	case b.part == nil:
-		made, err = b.template.appendTo(nil, e)
+		made, err = b.template.appendTo(make([]byte, 0, e.size()+tailSpace), e)
 		return made, b.ambiguous(e), err
 	}
 	members, err := b.part.members(e)
@@ -111,12 +124,15 @@ func (b builder) run(e *env) (made []byte, ambiguous, err error) {
 	if err != nil && len(b.part.paths) == 1 {
 		err = i18n.Errorf("in %s: %w", b.part.paths[0], err)
 	}
-	return text.Bytes, text.Ambiguous, invalid(err)
+	if e.m.Kind != message.Request { // which is the application's own
+		ambiguous = text.Ambiguous(e.p.decisive[e.m.Kind]...)
+	}
+	return text.Bytes, ambiguous, invalid(err)
 }
 
-// ambiguous is why a template that reads name={body.x}&… can be read in two ways.
-// A value that is JSON as a whole cannot be mistaken: what stands before and
-// after a part of it is no JSON.
+// ambiguous returns an error if a template with name={body.x}&… can be read in two
+// ways, or nil. A value that is JSON as a whole is not ambiguous: no part of it with
+// text before and after is JSON.
 func (b builder) ambiguous(e *env) error {
 	if len(b.ambig) == 0 || e.m.Payload == nil {
 		return nil
@@ -134,7 +150,7 @@ func (b builder) ambiguous(e *env) error {
 	return canonical.Ambiguous(pairs)
 }
 
-// signed is what a signature covers.
+// signed returns what a signature covers.
 func (t *text) signed(e *env) (text scheme.Text, ambiguous, err error) {
 	if len(t.secrets) == 0 {
 		made, ambiguous, err := t.run(e, len(t.steps))
@@ -150,21 +166,31 @@ func (t *text) signed(e *env) (text scheme.Text, ambiguous, err error) {
 	base = slices.Clip(base)
 	redacted := func() ([]byte, error) {
 		defer e.fillIn(nil, true)()
-		made, err := t.finish(base, e)
-		return restorePlaceholders(made, t.secrets), err
+		tail, err := t.end(e)
+		return restorePlaceholders(slices.Concat(base, tail), t.secrets), err
 	}
-	return scheme.Text{Canonical: base, Redacted: redacted, With: func(secrets scheme.Secrets) ([]byte, error) {
+	return scheme.Text{Canonical: base, Redacted: redacted, With: func(secrets scheme.Secrets) (text, tail []byte, err error) {
 		defer e.fillIn(secrets, false)()
-		return t.finish(base, e)
+		tail, err = t.end(e)
+		return base, tail, err
 	}}, ambiguous, nil
 }
 
-// tailSpace is room for what most recipes append: "&key=" and a secret.
+// size is about how long a text with the whole payload in it is.
+func (e *env) size() int {
+	if e.m.Payload == nil {
+		return 0
+	}
+	return e.m.Payload.Size()
+}
+
+// tailSpace is the space in bytes that is reserved for what most recipes append:
+// "&key=" and a secret.
 const tailSpace = 96
 
-// finish carries out the steps from the tail on.
-func (t *text) finish(base []byte, e *env) ([]byte, error) {
-	made := append(make([]byte, 0, len(base)+tailSpace), base...)
+// end is what the steps from the tail on append.
+func (t *text) end(e *env) ([]byte, error) {
+	made := make([]byte, 0, tailSpace)
 	var err error
 	for _, s := range t.steps[t.tail:] {
 		if made, err = s.apply(made, e); err != nil {
@@ -190,10 +216,10 @@ func (t *text) signedAnywhere(e *env) (text scheme.Text, ambiguous, err error) {
 			canonicalString = bytes.TrimSuffix(canonicalString, []byte("{secret}"))
 		}
 	}
-	return scheme.Text{Canonical: canonicalString, Redacted: func() ([]byte, error) { return redacted, nil }, With: func(secrets scheme.Secrets) ([]byte, error) {
+	return scheme.Text{Canonical: canonicalString, Redacted: func() ([]byte, error) { return redacted, nil }, With: func(secrets scheme.Secrets) (text, tail []byte, err error) {
 		defer e.fillIn(secrets, false)()
-		made, _, err := t.run(e, len(t.steps))
-		return made, err
+		text, _, err = t.run(e, len(t.steps))
+		return text, nil, err
 	}}, ambiguous, nil
 }
 

@@ -2,6 +2,7 @@ package recipe
 
 import (
 	"github.com/countersign/caddy-countersign/module/keys"
+	"github.com/countersign/caddy-countersign/module/message"
 )
 
 // token compiles "token <target> <value>", the one statement that sends a secret.
@@ -22,6 +23,9 @@ func (c *compiler) token(b *requestBlock, l Line) (func(*sealing) error, error) 
 	}
 	if value.has("signature") {
 		return nil, l.errorf("{signature} stands only behind as")
+	}
+	if err := c.checkValue(l, value, message.Request); err != nil {
+		return nil, err
 	}
 	if err := b.aboveSign(l, p); err != nil {
 		return nil, err
@@ -53,7 +57,7 @@ func (c *compiler) token(b *requestBlock, l Line) (func(*sealing) error, error) 
 	}, nil
 }
 
-// tokenRoles are the roles that tokens need.
+// tokenRoles returns the roles that tokens need.
 func (b *requestBlock) tokenRoles(c *compiler) []keys.Role {
 	var roles []keys.Role
 	for _, l := range b.line.Block {

@@ -54,7 +54,7 @@ func TestAnExemptionIsNoWayAround(t *testing.T) {
 	}
 }
 
-// Where all members are signed any could be left over; the author is told.
+// Where all members are signed any of them could be left over: the recipe is warned of.
 func TestAnExemptionBesideASignatureOverAll(t *testing.T) {
 	p := mustCompile(t, "answer {\nverify body.sign hmac-sha256 hex `{body.a}`\nunsigned error body.code 0\n}")
 	assert.NotContains(t, strings.Join(p.description.Warnings, "\n"), "unsigned error")

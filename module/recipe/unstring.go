@@ -10,10 +10,9 @@ import (
 	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
-// unstring makes JSON again of members that the application gave as JSON and that
-// went out as strings, where the answer has them as strings that hold an object,
-// a list or null. An answer may have such a member beside the others that are
-// signed.
+// unstring turns members of the answer that are strings with an object, a list or null
+// into JSON, if the application sent the same members as JSON and they were sent as
+// strings. Such a member may also be at another place among the signed members.
 func (b *incomingBlock) unstring(e *env, in *scheme.Incoming) error {
 	if e.m.Payload == nil {
 		return nil
@@ -38,8 +37,11 @@ func (b *incomingBlock) unstring(e *env, in *scheme.Incoming) error {
 	}
 	for _, key := range slices.Sorted(maps.Keys(parents)) {
 		var failed error
-		eachPath(e.m.Payload, append(slices.Clone(parents[key]), body.Any), func(at body.Path, r body.Ref) {
-			if failed == nil && names[key][at[len(at)-1]] && e.p.description.Answer.Covers(at) {
+		eachPath(e.m.Payload, append(slices.Clone(parents[key]), body.Any), func(outer body.Path, r body.Ref) {
+			if failed != nil || r.Member().Kind() != body.String {
+				return
+			}
+			if at := r.In(outer); names[key][at[len(at)-1]] && e.p.description.Answer.Covers(at) {
 				failed = unstring(at, r)
 			}
 		})
@@ -50,7 +52,7 @@ func (b *incomingBlock) unstring(e *env, in *scheme.Incoming) error {
 	return nil
 }
 
-// parts are the objects that the signatures cover.
+// parts returns the objects that the signatures cover.
 func (b *incomingBlock) parts() []body.Path {
 	var paths []body.Path
 	for _, s := range b.verifies {
@@ -64,11 +66,7 @@ func (b *incomingBlock) parts() []body.Path {
 }
 
 func unstring(at body.Path, r body.Ref) error {
-	m := r.Member()
-	if m.Kind() != body.String {
-		return nil
-	}
-	text := m.Text()
+	text := r.Member().Text()
 	if start := strings.TrimLeft(string(text[:min(len(text), 32)]), " \t\r\n"); start == "" || !strings.ContainsAny(start[:1], "{[n") {
 		return nil
 	}

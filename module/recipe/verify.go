@@ -22,6 +22,9 @@ func (c *compiler) verify(b *incomingBlock, l Line) error {
 	if err != nil {
 		return err
 	}
+	if rest, err = c.orText(s, l, rest); err != nil {
+		return err
+	}
 	if err := c.written(s, l, rest); err != nil {
 		return err
 	}
@@ -34,7 +37,10 @@ func (c *compiler) verify(b *incomingBlock, l Line) error {
 		}
 	}
 	b.verifies = append(b.verifies, s)
-	return c.signatureBlock(s)
+	if err := c.signatureBlock(s); err != nil {
+		return err
+	}
+	return c.checkValue(l, slices.Concat(s.key, s.uid, s.freshValue()), b.kind)
 }
 
 // verifyLine compiles certificate, subject and fresh.
@@ -102,7 +108,7 @@ func checkLayout(l Line, layout string) error {
 	return nil
 }
 
-// incoming is the signature of a message that came in: one of the values at its
+// incoming returns the signature of a message that came in: one of the values at its
 // place.
 func (s *signature) incoming(e *env, values []string) (scheme.Signature, error) {
 	if values = s.split(values); len(values) > maxSignatures {
@@ -116,6 +122,9 @@ func (s *signature) incoming(e *env, values []string) (scheme.Signature, error) 
 		return made, err
 	}
 	made.Values = values
+	if s.or != nil {
+		made.Or = s.other(e)
+	}
 	if f := e.p.block(e.m.Kind).format.Kind; s.place.kind == "body" && (f == message.Form || f == message.Query) && s.encoding.Name() == "base64" {
 		for i, value := range values { // Base64 has no blank: a sender left a + unescaped, which a form reads as one
 			made.Values[i] = strings.ReplaceAll(value, " ", "+")
@@ -151,10 +160,11 @@ func (s *signature) incoming(e *env, values []string) (scheme.Signature, error) 
 	return made, nil
 }
 
-// maxSignatures bounds the work for a message: each is computed for each key.
+// maxSignatures bounds the work for a message: each signature is verified with each
+// key.
 const maxSignatures = 16
 
-// split are the signatures in what stands at the place of one. Those that are written
+// split returns the signatures in what stands at the place of one. Those that are written
 // otherwise, such as those of another version, are left out.
 func (s *signature) split(values []string) []string {
 	if s.several != "" {
@@ -176,7 +186,7 @@ func (s *signature) split(values []string) []string {
 	return found
 }
 
-// roles are the roles that a signature needs.
+// roles returns the roles that a signature needs.
 func (s *signature) roles(kind message.Kind) []keys.Role {
 	var roles []keys.Role
 	role := keys.SharedSecret
@@ -200,7 +210,7 @@ func (s *signature) roles(kind message.Kind) []keys.Role {
 	return append(roles, role)
 }
 
-// reads are the members that the statement reads by name.
+// reads returns the members that the statement reads by name.
 func (s *signature) reads() []body.Path {
 	paths := s.text.covers.reads()
 	if s.place.kind == "body" {

@@ -1,13 +1,12 @@
 package sandbox
 
 import (
-	"fmt"
-
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/countersign/caddy-countersign/module/app"
+	"github.com/countersign/caddy-countersign/module/directive"
 	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/protocol"
 )
@@ -31,7 +30,7 @@ func init() {
 //	}
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the word "countersign_sandbox"
-	h.Line = fmt.Sprintf("%s:%d", d.File(), d.Line())
+	h.Line = directive.Where(d)
 	if !d.AllArgs(&h.Scheme) {
 		return d.WrapErr(i18n.Errorf("countersign_sandbox takes a scheme, such as easypay, or a recipe; caddy countersign recipe list shows those that ship"))
 	}
@@ -84,7 +83,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return i18n.Errorf("countersign_sandbox %s needs keys; add: keys <reference>, at %s", h.Scheme, h.Line)
 	}
 	if _, err := h.newPlayer(h.recipes); err != nil {
-		return i18n.Errorf("%w, at %s", err, h.Line)
+		return directive.WithPlace(err, h.Line)
 	}
 	return nil
 }

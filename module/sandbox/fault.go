@@ -18,7 +18,7 @@ const slowest = time.Minute
 // faults are the names of all faults, as the query parameter fault has them.
 var faults = []string{"bad_signature", "wrong_key", "tampered", "unsigned", "mismatch", "truncated", "reset", "slow", "http_500", "not_json"}
 
-// fault is what goes wrong with one answer.
+// fault is the fault of one answer.
 type fault struct {
 	name      string
 	ofMessage provider.Fault // the provider's part of it
@@ -74,7 +74,7 @@ func (f fault) write(w http.ResponseWriter, r *http.Request, answer provider.Ans
 	return err
 }
 
-// reset has the client see a connection reset, after the request was read.
+// reset resets the connection after the request was read.
 func reset(w http.ResponseWriter) error {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {

@@ -21,8 +21,7 @@ import (
 // take minutes and hours.
 var pauses = []time.Duration{100 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second, 4 * time.Second}
 
-// maxPending is how many notifications are being sent at once; more are
-// dropped, as a sandbox may.
+// maxPending is how many notifications are sent at once. The sandbox drops more.
 const maxPending = 256
 
 // notifier sends notifications until they are acknowledged.
@@ -70,8 +69,8 @@ func (n *notifier) send(notification provider.Notification) {
 				return
 			case <-time.After(pause):
 			}
-			status, answer, err := n.post(notification)
-			acknowledged := err == nil && notification.Acknowledged(status, answer)
+			status, header, answer, err := n.post(notification)
+			acknowledged := err == nil && notification.Stops(status, header, answer)
 			n.logger.Info("notification sent", zap.Int("try", i+1), zap.Bool("acknowledged", acknowledged), zap.Error(err))
 			if acknowledged {
 				return
@@ -81,24 +80,24 @@ func (n *notifier) send(notification provider.Notification) {
 }
 
 // post sends a notification once and returns what the merchant answers.
-func (n *notifier) post(notification provider.Notification) (status int, answer []byte, err error) {
+func (n *notifier) post(notification provider.Notification) (status int, header http.Header, answer []byte, err error) {
 	to := *n.target
 	if notification.Query != "" {
 		to.RawQuery = notification.Query
 	}
 	req, err := http.NewRequestWithContext(n.ctx, http.MethodPost, to.String(), bytes.NewReader(notification.Body))
 	if err != nil {
-		return 0, nil, err
+		return 0, nil, nil, err
 	}
 	maps.Copy(req.Header, notification.Header)
 	req.Header.Set("Content-Type", notification.ContentType)
 	res, err := n.client.Do(req)
 	if err != nil {
-		return 0, nil, network.Describe(err)
+		return 0, nil, nil, network.Describe(err)
 	}
 	defer res.Body.Close() //nolint:errcheck // it was only read
 	if answer, err = io.ReadAll(io.LimitReader(res.Body, 64<<10)); err != nil {
-		return 0, nil, network.Describe(err)
+		return 0, nil, nil, network.Describe(err)
 	}
-	return res.StatusCode, answer, nil
+	return res.StatusCode, res.Header, answer, nil
 }

@@ -27,7 +27,8 @@ var providers = map[string]func() provider.Provider{
 	"hongwen": func() provider.Provider { return hongwen.New() },
 }
 
-// services are what stands in the paths of each provider's interfaces.
+// services are the parts of a path by which the requests of each provider are
+// recognized.
 var services = map[string]string{
 	"easypay": "/ledger/", "jeepay": "/api/", "hbsk": "/share/", "hkrt": "/delay-ledger/", "hongwen": "/gateway.do",
 }
@@ -41,7 +42,8 @@ type player interface {
 	// accepts reports whether the provider has requests of a method.
 	accepts(method string) bool
 
-	// refuses says why a request is none of the provider's, with the status, or "".
+	// refuses returns why a request is not one of the provider's, with the status, or
+	// "".
 	refuses(r *http.Request) (status int, why string)
 
 	// member is a member of the request that is a text.
@@ -60,7 +62,7 @@ type question struct {
 	now     time.Time
 }
 
-// newPlayer finds who plays the scheme.
+// newPlayer returns the provider of the scheme.
 func (h *Handler) newPlayer(own protocol.Recipes) (player, error) {
 	make, ok := providers[h.Scheme]
 	if !ok {
@@ -104,7 +106,7 @@ func (p *byHand) play(q *question) provider.Answer {
 	})
 }
 
-// providerKeys hands out a set in the standard library's terms.
+// providerKeys returns a key set in types of the standard library.
 func providerKeys(set *keys.Set) provider.Keys {
 	var out provider.Keys
 	if set.Sign != nil {

@@ -98,7 +98,7 @@ func (f *fromRecipe) refuses(r *http.Request) (status int, why string) {
 	return 0, ""
 }
 
-// message is the request as it came, with the path that it had when it left.
+// message returns the request as it came, with the path that it had when it left.
 func (q *question) message() *message.Message {
 	r := q.request
 	m := message.New(message.Request)
@@ -192,13 +192,13 @@ func (f *fromRecipe) notificationFor(q *question, received *recipe.Received, giv
 	set := q.keys
 	return &provider.Notification{
 		ContentType: m.Header.Get("Content-Type"), Header: m.Header, Query: m.Query, Body: m.Wire,
-		Acknowledged: func(status int, answer []byte) bool {
-			return f.peer.Acknowledged(status, answer, set, q.now) == nil
+		Signed: func(status int, header http.Header, answer []byte) bool {
+			return f.peer.Acknowledged(status, header, answer, set, q.now) == nil
 		},
 	}, nil
 }
 
-// sent is what came of a notification that somebody has asked for.
+// sent is the result of a notification that a client has requested.
 type sent struct {
 	Status       int    `json:"status"`
 	Answer       string `json:"answer"`
@@ -206,8 +206,8 @@ type sent struct {
 	Error        string `json:"error,omitempty"`
 }
 
-// serveTrigger sends a notification once, with the members of the body, and says
-// what came of it.
+// serveTrigger sends a notification once, with the members of the body, and answers
+// with the result.
 func (h *Handler) serveTrigger(w http.ResponseWriter, f *fromRecipe, q *question, fault fault) (err error) {
 	refuse := func(err error) error {
 		http.Error(w, err.Error(), http.StatusBadRequest)
@@ -230,11 +230,11 @@ func (h *Handler) serveTrigger(w http.ResponseWriter, f *fromRecipe, q *question
 		return refuse(i18n.Errorf("the notification could not be made: %w", err))
 	}
 	var result sent
-	status, answer, err := h.notifier.post(*n)
+	status, header, answer, err := h.notifier.post(*n)
 	if err != nil {
 		result.Error = err.Error()
 	} else {
-		result = sent{Status: status, Answer: string(answer), Acknowledged: n.Acknowledged(status, answer)}
+		result = sent{Status: status, Answer: string(answer), Acknowledged: n.Stops(status, header, answer)}
 	}
 	w.Header().Set("Content-Type", "application/json")
 	enc := json.NewEncoder(w)

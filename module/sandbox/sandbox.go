@@ -1,6 +1,6 @@
-// Package sandbox plays the payment providers, for trying out, for tests and
-// for rehearsing failures. The providers themselves are in package provider;
-// here is what puts them on a socket.
+// Package sandbox plays the payment providers, for trials, for tests and for rehearsals
+// of failures. The providers are in package provider; this package serves them over
+// HTTP.
 package sandbox
 
 import (
@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/countersign/caddy-countersign/module/app"
+	"github.com/countersign/caddy-countersign/module/directive"
 	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/protocol"
@@ -35,21 +36,23 @@ const maxBody = 16 << 20
 // and answers signed. Five providers are written by hand; every other one is
 // played from its recipe.
 //
-// The query parameter fault picks one thing that goes wrong: bad_signature,
-// wrong_key, tampered, unsigned, mismatch (the answer is not genuine, or not to
-// this request); truncated, reset, slow (the connection fails; slow waits until
-// the client is gone, 60 s at most, or for the duration in the parameter
-// delay); http_500 (a signed answer with status 500); not_json (an HTML page).
+// The query parameter fault names one fault of the answer: bad_signature, wrong_key,
+// tampered, unsigned, mismatch (the answer is not genuine, or not to this request);
+// truncated, reset, slow (the connection fails; slow waits until the client is gone, 60
+// s at most, or for the duration in the parameter delay); http_500 (a signed answer
+// with status 500); not_json (an HTML page).
 //
-// GET on any path that ends in /received shows the last request as it came and
-// what the provider made of it. POST on any path that ends in /send-notification
-// sends a notification with the members of the body, once, and says what came of
-// it; that is for recipes.
+// GET on any path that ends in /received shows the last request as it was received, and
+// what the provider verified and decrypted. POST on any path that ends in
+// /send-notification sends a notification with the members of the body, once, and
+// answers with the result; only a sandbox of a recipe has it.
 type Handler struct {
-	// The name of the provider's scheme: one of the five, or a recipe. Required.
+	// The name of the provider's scheme: one of the five, or that of a recipe.
+	// Required.
 	Scheme string `json:"scheme"`
 
-	// The options of the recipe, as the sidecar has them.
+	// The options of the recipe, equal to those of the sidecar. Default: those of the
+	// recipe.
 	Options recipe.Settings `json:"options,omitempty"`
 
 	// The name of the key source. Default: the source without a name.
@@ -60,22 +63,23 @@ type Handler struct {
 	// member x of the request. Required.
 	Reference string `json:"reference"`
 
-	// Where the notification goes that belongs to each successful exchange. It
-	// is sent several times, until it is acknowledged. Default: nowhere.
+	// The URL to which the notification of each successful exchange is sent. It is sent
+	// several times, until it is acknowledged. Default: none is sent.
 	Notify string `json:"notify,omitempty"`
 
-	// What a sandbox that is played from a recipe answers to a request that it
-	// accepts, before it is encrypted and signed: a JSON object. In its texts stand
-	// {body.x}, {header.X}, {query.x}, {method}, {path}, {time.unix}, {nonce.16} and
-	// {uuid}; a text that is {body.x} alone is the member as it stands. Default: the
+	// The answer of a recipe's sandbox to a request that it accepts, before encryption
+	// and signature: a JSON object. Its texts may have the placeholders {body.x},
+	// {header.X}, {query.x}, {method}, {path}, {time.unix}, {nonce.16} and {uuid}; a
+	// text that is only {body.x} becomes the member with its JSON type. Default: the
 	// members of the request and a result.
 	Answer string `json:"answer,omitempty"`
 
-	// The same for the notification.
+	// The notification of a recipe's sandbox, in the same form as the answer. Default:
+	// the members of the request and a result.
 	Notification string `json:"notification,omitempty"`
 
-	// Where the configuration stands, as file:line, for errors that only come
-	// up when it is provisioned.
+	// The place of the directive in the Caddyfile, as file:line, for errors of
+	// Provision. Default: none.
 	Line string `json:"line,omitempty"`
 
 	player    player
@@ -97,13 +101,7 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 
 // Provision finds the provider and its keys.
 func (h *Handler) Provision(ctx caddy.Context) error {
-	if err := h.provision(ctx); err != nil {
-		if h.Line != "" {
-			return i18n.Errorf("%w, at %s", err, h.Line)
-		}
-		return err
-	}
-	return nil
+	return directive.WithPlace(h.provision(ctx), h.Line)
 }
 
 func (h *Handler) provision(ctx caddy.Context) (err error) {
@@ -121,12 +119,7 @@ func (h *Handler) provision(ctx caddy.Context) (err error) {
 	if h.Reference == "" {
 		return i18n.Errorf("countersign_sandbox needs keys; add: keys <reference>")
 	}
-	// {body.x} is for the request; everything else is known now.
-	reference, err := caddy.NewReplacer().ReplaceOrErr(h.Reference, true, false)
-	if err != nil {
-		return i18n.Errorf("the key reference: %w", err)
-	}
-	if h.reference, err = keys.ParseTemplate(reference); err != nil {
+	if h.reference, err = app.ParseReference(h.Reference); err != nil {
 		return err
 	}
 	if h.ring, err = a.Use(h.Source, h.reference, nil, nil); err != nil {
@@ -188,7 +181,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.
 	return fault.write(w, r, answer)
 }
 
-// answer is ServeHTTP for the inspector, which asks a sandbox without a server.
+// answer does what ServeHTTP does, for the inspector, which calls a sandbox without a
+// server.
 func (h *Handler) answer(w http.ResponseWriter, r *http.Request) {
 	if err := h.ServeHTTP(w, r, nil); err != nil {
 		http.Error(w, "the sandbox could not answer", http.StatusInternalServerError)

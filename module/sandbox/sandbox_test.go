@@ -87,7 +87,7 @@ func TestCircle(t *testing.T) {
 	assert.Equal(t, "北京烤鸭一只,送货上门", got.BizData.OrderSubDetails[0]["body"])
 }
 
-// Each fault, through the sidecar: what the application is told.
+// Each fault, through the sidecar: what the application gets.
 func TestFaults(t *testing.T) {
 	c := start(t, "")
 	for fault, want := range map[string]struct {

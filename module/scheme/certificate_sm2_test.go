@@ -19,7 +19,7 @@ import (
 )
 
 // issue makes a certificate of a new SM2 key.
-func issue(t *testing.T, name string, ca bool, issuer *smx509.Certificate, signer *sm2.PrivateKey) (*smx509.Certificate, *sm2.PrivateKey, []byte) {
+func issue(t *testing.T, name string, ca bool, issuer *smx509.Certificate, signer *sm2.PrivateKey, change ...func(*smx509.Certificate)) (*smx509.Certificate, *sm2.PrivateKey, []byte) {
 	t.Helper()
 	key, err := sm2.GenerateKey(rand.Reader)
 	require.NoError(t, err)
@@ -27,6 +27,9 @@ func issue(t *testing.T, name string, ca bool, issuer *smx509.Certificate, signe
 		SerialNumber: big.NewInt(7), Subject: pkix.Name{CommonName: name},
 		NotBefore: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), NotAfter: time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC),
 		IsCA: ca, BasicConstraintsValid: true,
+	}
+	for _, c := range change {
+		c(template)
 	}
 	if issuer == nil {
 		issuer, signer = template, key
@@ -86,4 +89,38 @@ func TestSM2CertificateInAMessage(t *testing.T) {
 		}
 	}
 	assert.Len(t, set(rootDER, leaf).VerifyKeys(""), 1, "the issuer of a chain does not verify in the leaf's place")
+}
+
+// Behind a certificate of an SM2 key its authorities may stand. One with limits that
+// the message's certificate does not keep issues nothing.
+func TestSM2ChainInAMessage(t *testing.T) {
+	root, rootKey, rootDER := issue(t, "root", true, nil, nil)
+	set, err := keys.Parse("bank", "1", keys.Material{keys.Verify: {Text: asPEM(rootDER)}})
+	require.NoError(t, err)
+	now := time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)
+	for name, c := range map[string]struct {
+		change func(*smx509.Certificate)
+		want   Reason
+	}{
+		"an authority":        {func(*smx509.Certificate) {}, 0},
+		"that is none":        {func(c *smx509.Certificate) { c.IsCA = false }, BadSignature},
+		"that signs no other": {func(c *smx509.Certificate) { c.KeyUsage = smx509.KeyUsageDigitalSignature }, BadSignature},
+		"that has ended":      {func(c *smx509.Certificate) { c.NotAfter = now.AddDate(0, -1, 0) }, BadSignature},
+		"with an extension that must be understood": {func(c *smx509.Certificate) {
+			c.ExtraExtensions = []pkix.Extension{{Id: []int{1, 2, 156, 1}, Critical: true, Value: []byte{5, 0}}}
+		}, BadSignature},
+		"for other names": {func(c *smx509.Certificate) {
+			c.PermittedDNSDomainsCritical, c.PermittedDNSDomains = true, []string{"a.example"}
+		}, BadSignature},
+	} {
+		between, betweenKey, betweenDER := issue(t, "between", true, root, rootKey, c.change)
+		_, _, leaf := issue(t, "bank", false, between, betweenKey, func(c *smx509.Certificate) { c.DNSNames = []string{"b.example"} })
+		_, _, err := (&Certificate{Text: append(asPEM(leaf), asPEM(betweenDER)...)}).verify(set, now)
+		assert.Equal(t, c.want, ReasonOf(err), "%s: %v", name, err)
+	}
+	short, shortKey, shortDER := issue(t, "short", true, root, rootKey, func(c *smx509.Certificate) { c.MaxPathLen, c.MaxPathLenZero = 0, true })
+	between, betweenKey, betweenDER := issue(t, "between", true, short, shortKey)
+	_, _, leaf := issue(t, "bank", false, between, betweenKey)
+	_, _, err = (&Certificate{Text: append(append(asPEM(leaf), asPEM(betweenDER)...), asPEM(shortDER)...)}).verify(set, now)
+	assert.Equal(t, BadSignature, ReasonOf(err), "more authorities than one of them allows: %v", err)
 }

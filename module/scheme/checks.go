@@ -2,7 +2,6 @@ package scheme
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"regexp"
 	"slices"
 	"strings"
@@ -22,9 +21,8 @@ func (in *Incoming) checkReflection(s Signature, sum []byte) error {
 	if in.Request == nil || s.Algorithm.Kind() == algorithm.Public {
 		return nil
 	}
-	digest := sha256.Sum256(s.Text.Canonical)
 	for _, made := range in.Request.made {
-		if made.symmetric() && (made.digest == digest || bytes.Equal(made.sum, sum)) {
+		if made.symmetric() && (bytes.Equal(made.signature.Text.Canonical, s.Text.Canonical) || bytes.Equal(made.sum, sum)) {
 			return Failf(BadSignature, "the signature is the one of the request itself, sent back")
 		}
 	}
@@ -48,8 +46,9 @@ func checkCaseVariants(m *message.Message, reads []body.Path) error {
 				tree = tree.At(path[i : i+1])
 				continue
 			}
+			want := []byte(name)
 			for _, member := range tree.Members() {
-				if other := string(member.Name()); other != name && strings.EqualFold(other, name) {
+				if other := member.Name(); bytes.EqualFold(other, want) && !bytes.Equal(other, want) {
 					return Failf(Ambiguous, "the message can be read in two ways: there is another member %s in other letters", path[:i+1])
 				}
 			}

@@ -57,13 +57,13 @@ func ReasonOf(err error) Reason {
 	return 0
 }
 
-// signingFailed is the Error for a signature that could not be made. The cause,
+// signingFailed returns the Error for a signature that could not be made. The cause,
 // which names the key, is for the log.
 func signingFailed(cause error) *Error {
 	return &Error{Signing, i18n.T("the request could not be signed; the log says which key failed"), cause}
 }
 
-// signatureInvalid is the Error for a signature over a part of a message that
+// signatureInvalid returns the Error for a signature over a part of a message that
 // does not verify.
 func signatureInvalid(part string) *Error {
 	if part == "*" || part == "" {
@@ -80,7 +80,7 @@ var errDecryption = &Error{Reason: Decryption, Detail: i18n.T("the encrypted mem
 // same for every cause.
 func DecryptionFailed() *Error { return errDecryption }
 
-// panicked is the Error for a Scheme that panicked with p. The text of p is quoted only
+// panicked returns the Error for a Scheme that panicked with p. The text of p is quoted only
 // if it is an error of the Go runtime: other values may hold a part of the message.
 func panicked(reason Reason, detail i18n.Text, p any) *Error {
 	cause := fmt.Errorf("the scheme has panicked with a %T", p)

@@ -34,7 +34,7 @@ func (g *guest) Covers(in *scheme.Incoming) ([]scheme.Signature, error) {
 
 var now = time.Date(2026, 11, 26, 13, 14, 15, 0, time.UTC)
 
-// honest is a guest that keeps the rules.
+// honest returns a guest that keeps the rules.
 func honest() *guest {
 	direction := &scheme.Direction{Part: "*", Reads: []body.Path{{"sign"}}, Signed: func(path body.Path) bool { return path[0] != "sign" }}
 	d := &scheme.Description{
@@ -68,7 +68,7 @@ func named(name string) algorithm.Algorithm {
 	return a
 }
 
-// signature is what the honest guest says of a message.
+// signature returns what the honest guest says of a message.
 func signature(m *message.Message) scheme.Signature {
 	hex, err := encoding.Named("hex")
 	if err != nil {
@@ -80,7 +80,7 @@ func signature(m *message.Message) scheme.Signature {
 	}
 	s := scheme.Signature{
 		Algorithm: named("hmac-sha256"), Encoding: hex, Where: "body.sign",
-		Text: scheme.Text{Canonical: text.Bytes}, Ambiguous: text.Ambiguous,
+		Text: scheme.Text{Canonical: text.Bytes}, Ambiguous: text.Ambiguous(),
 	}
 	if sign, ok := m.Payload.Get(body.Path{"sign"}); ok {
 		s.Values = []string{string(sign.Text())}
@@ -93,7 +93,7 @@ func secret(text string) *keys.Set {
 	return &keys.Set{Reference: "test", Secret: s, VerifySecrets: []*keys.Secret{s}}
 }
 
-// read is a message with a JSON body.
+// read returns a message with a JSON body.
 func read(t testing.TB, kind message.Kind, text string) *message.Message {
 	t.Helper()
 	m := message.New(kind)
@@ -102,7 +102,7 @@ func read(t testing.TB, kind message.Kind, text string) *message.Message {
 	return m
 }
 
-// signed is a message that the peer has signed.
+// signed returns a message that the peer has signed.
 func signed(t testing.TB, kind message.Kind, set *keys.Set, members string) *message.Message {
 	t.Helper()
 	m := read(t, kind, "{"+members+"}")

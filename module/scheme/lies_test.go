@@ -34,7 +34,7 @@ func TestAGuestThatLies(t *testing.T) {
 			}
 		}
 	}
-	digest := func(with func(scheme.Secrets) ([]byte, error)) func(*guest) {
+	digest := func(with func(scheme.Secrets) (text, tail []byte, err error)) func(*guest) {
 		return after(func(_ *scheme.Incoming, s *scheme.Signature) {
 			s.Algorithm = named("md5")
 			s.Text.With = with
@@ -61,10 +61,15 @@ func TestAGuestThatLies(t *testing.T) {
 		"no value":                {genuine, after(func(_ *scheme.Incoming, s *scheme.Signature) { s.Values = nil }), scheme.Unsigned},
 		"values that are empty":   {genuine, after(func(_ *scheme.Incoming, s *scheme.Signature) { s.Values = []string{"", ""} }), scheme.Unsigned},
 		"a digest of no secret":   {plain, digest(nil), scheme.Invalid},
-		"a digest of another one": {plain, digest(func(scheme.Secrets) ([]byte, error) { return []byte("order=1&paid=true"), nil }), scheme.Invalid},
+		"a digest of another one": {plain, digest(func(scheme.Secrets) ([]byte, []byte, error) { return []byte("order=1&paid=true"), nil, nil }), scheme.Invalid},
+		"a digest of no secret, cut by one": {plain, digest(func(secrets scheme.Secrets) ([]byte, []byte, error) {
+			text := []byte("order=1&paid=true")
+			cut := len(secrets("").Bytes()) % 13
+			return text[:cut], text[cut:], nil
+		}), scheme.Invalid},
 		"a digest, a secret that it has brought": {plain, after(func(_ *scheme.Incoming, s *scheme.Signature) {
 			s.Algorithm = named("sha256")
-			s.Text.With = func(scheme.Secrets) ([]byte, error) { return append(s.Text.Canonical, "theirs"...), nil }
+			s.Text.With = func(scheme.Secrets) ([]byte, []byte, error) { return s.Text.Canonical, []byte("theirs"), nil }
 			s.Values = []string{s.Encoding.Encode(s.Algorithm.Sum(nil, append(s.Text.Canonical, "theirs"...)))}
 		}), scheme.Invalid},
 		"an empty key": {plain, after(func(_ *scheme.Incoming, s *scheme.Signature) {

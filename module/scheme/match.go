@@ -32,23 +32,30 @@ func (o *opening) checkMatch(answer *message.Message, encrypted []body.Path) err
 }
 
 // RequestValue returns the value that a request has for a member of Match, and whether
-// there is one. inside is Description.Inside.
+// there is one: at the same path, at the top level, or in a member that goes out as a
+// string. inside is Description.Inside.
 func RequestValue(request *body.Tree, path body.Path, inside []body.Path) (body.Member, bool) {
-	for _, candidate := range requestPaths(path, inside) {
-		if want, ok := scalar(request, candidate); ok {
+	if want, ok := scalar(request, path); ok {
+		return want, true
+	}
+	name := path[len(path)-1:]
+	if want, ok := scalar(request, name); ok {
+		return want, true
+	}
+	for _, wrapped := range inside {
+		if want, ok := scalar(request, slices.Concat(wrapped, name)); ok {
 			return want, true
 		}
 	}
 	return body.Member{}, false
 }
 
-// requestPaths are the paths at which a request may have the member that an answer has
-// at path: the same path, the top level, and members that go out as strings.
-func requestPaths(path body.Path, inside []body.Path) []body.Path {
-	name := path[len(path)-1]
-	paths := []body.Path{path, {name}}
-	for _, wrapped := range inside {
-		paths = append(paths, append(append(body.Path{}, wrapped...), name))
+// asked returns where RequestValue looks for the members of match: at their paths, and at
+// the top level.
+func asked(match []body.Path) []body.Path {
+	paths := slices.Clone(match)
+	for _, path := range match {
+		paths = append(paths, path[len(path)-1:])
 	}
 	return paths
 }

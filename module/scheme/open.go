@@ -41,8 +41,8 @@ func (in *Incoming) Memory() Memory {
 	return in.Request.Memory
 }
 
-// Note records a sentence that says what was left undone because the request of the
-// message is not known.
+// Note records a sentence for people that names the step that was skipped because the
+// request of the message is not known.
 func (in *Incoming) Note(text string) { in.note = text }
 
 // Open verifies a message, and then decrypts and unwraps it. Its errors are
@@ -63,7 +63,6 @@ func Open(s Scheme, in Incoming) (verified *Verified, err error) {
 		return nil, err
 	}
 	o := &opening{in: in, d: d, direction: direction}
-	o.in.Message = in.Message.Fresh()
 	switch exempt, err := o.exempt(); {
 	case err != nil:
 		return nil, err
@@ -106,7 +105,7 @@ type opening struct {
 	used      []string // fingerprints of the signatures' keys
 }
 
-// untrusted is a copy of the caller's arguments for the Scheme, which may change it.
+// untrusted returns a copy of the caller's arguments for the Scheme, which may change it.
 func (o *opening) untrusted() Incoming {
 	untrusted := o.in
 	untrusted.Message = o.in.Message.Fresh()
@@ -127,14 +126,15 @@ func (o *opening) verify(signatures []Signature) error {
 	if len(signatures) == 0 {
 		return Failf(Unsigned, "the scheme names no signature of the message")
 	}
-	o.v = &Verified{signatures: signatures, part: o.direction.Part, covers: o.direction.Signed}
+	o.v = &Verified{signatures: signatures, part: o.direction.Part, covers: o.direction.Signed, sealed: o.direction.Format.Sealed}
 	var parts []string
 	sums := make([][]byte, len(signatures))
-	for i, signature := range signatures {
-		fingerprint, sum, err := o.in.verify(signature)
+	for i := range signatures {
+		fingerprint, sum, err := o.in.verify(&signatures[i])
 		if err != nil {
 			return err
 		}
+		signature := signatures[i]
 		sums[i] = sum
 		o.used = append(o.used, fingerprint)
 		if signature.Part != "" && !slices.Contains(parts, signature.Part) {
@@ -165,6 +165,7 @@ func (o *opening) reveal(untrusted *Incoming) error {
 	came := o.in.Message
 	m.Kind, m.Method, m.Scheme, m.Host, m.Path, m.Query = came.Kind, came.Method, came.Scheme, came.Host, came.Path, came.Query
 	m.Status, m.Header, m.Wire = came.Status, came.Header, came.Wire
+	m.Parts = nil
 	if err := o.checkMatch(&m, nil); err != nil {
 		return err
 	}

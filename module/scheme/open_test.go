@@ -24,7 +24,7 @@ func TestReflection(t *testing.T) {
 		"another canonical string of the same text": func(in *scheme.Incoming) ([]scheme.Signature, error) {
 			s := signature(in.Message)
 			whole := s.Text.Canonical
-			s.Text = scheme.Text{Canonical: whole[:5], With: func(scheme.Secrets) ([]byte, error) { return whole, nil }}
+			s.Text = scheme.Text{Canonical: whole[:5], With: func(scheme.Secrets) ([]byte, []byte, error) { return whole[:9], whole[9:], nil }}
 			return []scheme.Signature{s}, nil
 		},
 	} {

@@ -162,10 +162,11 @@ type Text struct {
 	// who compare texts. It is nil where the text is the canonical string.
 	Redacted func() ([]byte, error)
 
-	// With returns the text that is digested, with secrets from its argument. It is nil
-	// where the text is the canonical string. The text of a plain digest must depend on
-	// a secret.
-	With func(secrets Secrets) ([]byte, error)
+	// With returns the text that is digested, with secrets from its argument, in two
+	// pieces that stand one behind the other: text may be Canonical, so that a large one
+	// is not copied for the secret behind it. With is nil where the text is the canonical
+	// string. The text of a plain digest must depend on a secret.
+	With func(secrets Secrets) (text, tail []byte, err error)
 }
 
 // Secrets returns the secret with a name, "" for the role secret, or nil if there is
@@ -202,6 +203,10 @@ type Signature struct {
 	// verify, and its time stamp.
 	Values []string
 	Fresh  *Freshness
+
+	// Or, if set, builds an alternative text: the provider signs some of its messages
+	// over that one. It covers every member that Text covers.
+	Or func() (Text, error)
 
 	// Certificate, if set, is used instead of a key of the role.
 	Certificate *Certificate

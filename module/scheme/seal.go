@@ -3,7 +3,6 @@ package scheme
 import (
 	"bytes"
 	"crypto/rand"
-	"crypto/sha256"
 	"maps"
 	"slices"
 	"sync"
@@ -38,7 +37,7 @@ type Draft struct {
 	tokens       int
 }
 
-// keys is the key set that signs.
+// keys returns the key set that signs.
 func (d *Draft) keys() *keys.Set {
 	if d.set != nil {
 		return d.set
@@ -68,9 +67,8 @@ type Envelope struct {
 // made is a signature that was made.
 type made struct {
 	signature   Signature
-	fingerprint string            // of the key
-	digest      [sha256.Size]byte // of the canonical string
-	sum         []byte            // the signature
+	fingerprint string // of the key
+	sum         []byte // the signature
 }
 
 // symmetric reports whether the signature is made with a shared secret, so that the peer
@@ -122,6 +120,9 @@ func Seal(s Scheme, request Request) (sealed *Sealed, err error) {
 		return nil, Failf(Invalid, "%s serves notifications only; it has no requests", description.Name)
 	}
 	d := &Draft{Message: request.Message.Fresh(), Keys: request.Keys, Now: request.Now, set: request.Keys}
+	if err := checkCaseVariants(request.Message, asked(description.Match)); err != nil {
+		return nil, err
+	}
 	if err := s.Complete(d); err != nil {
 		return nil, err
 	}
@@ -146,7 +147,7 @@ func (d *Draft) Sign(s Signature) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	d.made = append(d.made, made{s, fingerprint, sha256.Sum256(s.Text.Canonical), raw})
+	d.made = append(d.made, made{s, fingerprint, raw})
 	d.fingerprints = append(d.fingerprints, fingerprint)
 	return s.Encoding.Encode(raw), nil
 }
@@ -192,7 +193,7 @@ func sign(set *keys.Set, s Signature) (raw []byte, fingerprint string, err error
 		if key == nil {
 			return nil, "", Failf(NeedsKeys, "the key set has no key sign@%s", s.Key)
 		}
-		text, err := s.Text.with(set.NamedSecret)
+		text, err := s.Text.whole(set.NamedSecret)
 		if err != nil {
 			return nil, "", err
 		}
@@ -220,30 +221,30 @@ func sign(set *keys.Set, s Signature) (raw []byte, fingerprint string, err error
 
 // sum computes the digest or the MAC with the candidate's secret.
 func (c candidate) sum(set *keys.Set, s Signature, charset func([]byte) []byte) ([]byte, error) {
-	text, err := s.Text.with(c.secrets(set))
+	text, tail, err := s.Text.with(c.secrets(set))
 	if err != nil {
 		return nil, err
 	}
-	defer s.Text.wipe(text)
+	defer s.Text.wipe(text, tail)
 	var key []byte
 	if s.Algorithm.Kind() == algorithm.MAC {
 		if key, err = s.key(c.secret); err != nil {
 			return nil, err
 		}
-	} else if err := s.Text.keyed(text); err != nil {
+	} else if err := s.Text.keyed(text, tail); err != nil {
 		return nil, err
 	}
 	if charset != nil {
-		text = charset(text)
+		text, tail = charset(slices.Concat(text, tail)), nil
 	}
-	sum := s.Algorithm.Sum(key, text)
+	sum := s.Algorithm.Sum(key, text, tail)
 	if len(sum) == 0 {
 		return nil, Failf(Invalid, "the scheme names no algorithm for %s", s.Where)
 	}
 	return sum, nil
 }
 
-// secrets are those of a set, with the candidate in place of the plain secret.
+// secrets returns those of a set, with the candidate in place of the plain secret.
 func (c candidate) secrets(set *keys.Set) Secrets {
 	return func(name string) *keys.Secret {
 		if name == "" {
@@ -274,11 +275,11 @@ var probe = sync.OnceValue(func() *keys.Secret { return keys.NewSecret([]byte(ra
 
 // keyed refuses the text of a plain digest if it does not depend on a secret: anybody
 // could make such a digest.
-func (t Text) keyed(text []byte) error {
+func (t Text) keyed(text, tail []byte) error {
 	same := t.With == nil
 	if !same {
-		other, err := t.With(func(string) *keys.Secret { return probe() })
-		same = err == nil && bytes.Equal(other, text)
+		other, otherTail, err := t.With(func(string) *keys.Secret { return probe() })
+		same = err == nil && equal(other, otherTail, text, tail)
 	}
 	if same {
 		return Failf(Invalid, "what the scheme digests holds no secret, so that anybody could make the signature")
@@ -311,16 +312,36 @@ func (t Text) redacted() []byte {
 	return text
 }
 
-func (t Text) with(secrets Secrets) ([]byte, error) {
+// equal reports whether two texts in two pieces each are the same. First pieces that
+// are one slice are not read.
+func equal(a, aTail, b, bTail []byte) bool {
+	if len(a) == len(b) {
+		return bytes.Equal(a, b) && bytes.Equal(aTail, bTail)
+	}
+	return bytes.Equal(slices.Concat(a, aTail), slices.Concat(b, bTail))
+}
+
+func (t Text) with(secrets Secrets) (text, tail []byte, err error) {
 	if t.With == nil {
-		return t.Canonical, nil
+		return t.Canonical, nil, nil
 	}
 	return t.With(secrets)
 }
 
-// wipe overwrites a text with a secret in it, once it has been digested.
-func (t Text) wipe(text []byte) {
+// whole is with in one piece.
+func (t Text) whole(secrets Secrets) ([]byte, error) {
+	text, tail, err := t.with(secrets)
+	if err != nil || len(tail) == 0 {
+		return text, err
+	}
+	return slices.Concat(text, tail), nil
+}
+
+// wipe overwrites the pieces of a text with a secret in them, once they have been
+// digested.
+func (t Text) wipe(text, tail []byte) {
 	if t.With != nil && len(text) > 0 && (len(t.Canonical) == 0 || &text[0] != &t.Canonical[0]) {
 		clear(text)
 	}
+	clear(tail)
 }

@@ -14,15 +14,15 @@ type Trace struct {
 	Digest      [sha256.Size]byte // SHA-256 of the canonical string, without secrets
 }
 
-func traceOf(s Signature, fingerprint string, digest [sha256.Size]byte) Trace {
-	return Trace{Digest: digest, Where: s.Where, Algorithm: s.Algorithm.Name(), Encoding: s.Encoding.Name(), Part: s.Part, Fingerprint: fingerprint, Text: s.Text.redacted()}
+func traceOf(s Signature, fingerprint string) Trace {
+	return Trace{Digest: sha256.Sum256(s.Text.Canonical), Where: s.Where, Algorithm: s.Algorithm.Name(), Encoding: s.Encoding.Name(), Part: s.Part, Fingerprint: fingerprint, Text: s.Text.redacted()}
 }
 
 // Traces returns the signatures of a request in the order in which they were made.
 func (s *Sealed) Traces() []Trace {
 	traces := make([]Trace, len(s.made))
 	for i, m := range s.made {
-		traces[i] = traceOf(m.signature, m.fingerprint, m.digest)
+		traces[i] = traceOf(m.signature, m.fingerprint)
 	}
 	return traces
 }
@@ -31,7 +31,7 @@ func (s *Sealed) Traces() []Trace {
 func (v *Verified) Traces() []Trace {
 	traces := make([]Trace, len(v.signatures))
 	for i, s := range v.signatures {
-		traces[i] = traceOf(s, v.fingerprints[i], sha256.Sum256(s.Text.Canonical))
+		traces[i] = traceOf(s, v.fingerprints[i])
 	}
 	return traces
 }

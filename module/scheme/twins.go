@@ -24,67 +24,122 @@ func checkEmptyTwins(m *message.Message, signed func(body.Path) bool) error {
 }
 
 func emptyTwins(members []body.Member, signed func(body.Path) bool) error {
-	w := twins{signed: signed}
-	names := make(map[string]named, len(members))
+	w := twins{signed: signed, names: make([]named, 0, len(members)+8)}
 	for _, member := range members {
-		if w.meet(names, string(member.Name()), member.IsEmpty()); !member.IsScalar() {
+		w.names = append(w.names, named{member.Name(), member.IsEmpty()})
+		if !member.IsScalar() {
 			inner := member.Stream()
-			w.path = append(w.path, string(member.Name()))
-			w.walk(&inner)
-			w.path = w.path[:0]
+			w.inside(step{name: member.Name()}, &inner)
 		}
 	}
+	w.compare(0)
 	return w.err
 }
 
 // twins looks for empty twins, in one pass over the message.
 type twins struct {
 	signed func(body.Path) bool
-	path   body.Path
+	path   []step
+	names  []named // of the object that is read, behind those of the objects around it
 	err    error
 }
 
-// named is a member that was met under a folded name.
-type named struct {
-	name  string
-	empty bool
+// step leads to a member of an object, or to an element of a list, which has no name.
+type step struct {
+	name  []byte
+	index int
 }
 
-func (w *twins) meet(names map[string]named, name string, empty bool) {
-	folded := fold(name)
-	twin, ok := names[folded]
-	if ok && (empty || twin.empty) && w.err == nil && (w.signed(append(slices.Clone(w.path), name)) || w.signed(append(slices.Clone(w.path), twin.name))) {
-		w.err = Failf(Ambiguous, "the message can be read in two ways: there is another member %s in other letters", body.ShowName(name))
-	}
-	names[folded] = named{name, empty}
+// named is a member.
+type named struct {
+	name  []byte
+	empty bool
 }
 
 // walk reads the next value of a stream.
 func (w *twins) walk(s *body.Stream) {
-	depth := len(w.path)
 	switch s.Kind() {
 	case body.Obj:
-		names := make(map[string]named)
+		outer := len(w.names)
 		for name := range s.Members() {
 			empty := false
 			if kind := s.Kind(); kind == body.Obj || kind == body.Array {
-				w.path = append(w.path, string(name))
-				w.walk(s)
-				w.path = w.path[:depth]
+				w.inside(step{name: name}, s)
 			} else {
 				empty = s.Value().IsEmpty()
 			}
-			w.meet(names, string(name), empty)
+			w.names = append(w.names, named{name, empty})
 		}
+		w.compare(outer)
 	case body.Array:
 		for i := range s.Elements() {
-			w.path = append(w.path, strconv.Itoa(i))
-			w.walk(s)
-			w.path = w.path[:depth]
+			w.inside(step{index: i}, s)
 		}
 	default:
 		s.Value()
 	}
+}
+
+// inside reads the next value of a stream, to which a step leads.
+func (w *twins) inside(at step, s *body.Stream) {
+	w.path = append(w.path, at)
+	w.walk(s)
+	w.path = w.path[:len(w.path)-1]
+}
+
+// searched is the number of members up to which each empty one is compared with all
+// others: a map of their names would cost more than it saves.
+const searched = 24
+
+// compare looks for twins among the names from outer on, and forgets them.
+func (w *twins) compare(outer int) {
+	names := w.names[outer:]
+	w.names = w.names[:outer]
+	if !slices.ContainsFunc(names, func(n named) bool { return n.empty }) {
+		return
+	}
+	if len(names) > searched {
+		w.compareMany(names)
+		return
+	}
+	for i, twin := range names {
+		for _, other := range names[i+1:] {
+			if (twin.empty || other.empty) && bytes.EqualFold(twin.name, other.name) {
+				w.met(twin, other)
+			}
+		}
+	}
+}
+
+func (w *twins) compareMany(names []named) {
+	met := make(map[string]named, len(names))
+	for _, n := range names {
+		folded := fold(string(n.name))
+		if twin, ok := met[folded]; ok && (n.empty || twin.empty) {
+			w.met(twin, n)
+		}
+		met[folded] = n
+	}
+}
+
+// met refuses two twins if one of them is signed.
+func (w *twins) met(twin, other named) {
+	if w.err == nil && (w.signed(w.at(other)) || w.signed(w.at(twin))) {
+		w.err = Failf(Ambiguous, "the message can be read in two ways: there is another member %s in other letters", body.ShowName(other.name))
+	}
+}
+
+// at returns the path of a member of the object that is read.
+func (w *twins) at(n named) body.Path {
+	path := make(body.Path, 0, len(w.path)+1)
+	for _, s := range w.path {
+		if s.name == nil {
+			path = append(path, strconv.Itoa(s.index))
+		} else {
+			path = append(path, string(s.name))
+		}
+	}
+	return append(path, string(n.name))
 }
 
 // fold returns the same text for names that strings.EqualFold takes for equal.

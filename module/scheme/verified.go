@@ -19,6 +19,7 @@ type Verified struct {
 	fingerprints []string
 	part         string
 	unsigned     bool
+	sealed       bool // the payload was encrypted as a whole
 	note         string
 	covers       func(body.Path) bool
 }
@@ -34,7 +35,7 @@ func (v *Verified) Body() []byte {
 
 // Revealed reports whether something in the payload was decrypted or unwrapped.
 func (v *Verified) Revealed() bool {
-	return v.message.Payload != nil && (v.message.Payload.Edited() || v.message.Inner != nil && v.message.Form == nil)
+	return v.message.Payload != nil && (v.sealed || v.message.Payload.Edited() || v.message.Inner != nil && v.message.Form == nil)
 }
 
 // Identity returns the SHA-256 by which a repeated notification is recognised. It is
@@ -78,7 +79,7 @@ func (v *Verified) Identity(rule NotifyRule) [sha256.Size]byte {
 	return [sha256.Size]byte(h.Sum(nil))
 }
 
-// signedMembers are the names and values of the members that the signatures cover,
+// signedMembers returns the names and values of the members that the signatures cover,
 // as they are after decryption, sorted, so that their order does not matter.
 func (v *Verified) signedMembers(except []string) []string {
 	if v.message.Payload == nil || v.covers == nil {
@@ -186,10 +187,10 @@ func (v *Verified) Fingerprints() []string { return v.fingerprints }
 // Part returns what the signatures cover: "*", or names of members.
 func (v *Verified) Part() string { return v.part }
 
-// IsUnsigned says that the provider's own rule lets this answer be without a
+// IsUnsigned reports whether the provider's rule allows this answer to have no
 // signature. Nothing in it was verified, decrypted or unwrapped.
 func (v *Verified) IsUnsigned() bool { return v.unsigned }
 
-// Note returns a sentence that says what was left undone because the request of the
-// message is not known, or "".
+// Note returns the sentence that Incoming.Note has recorded: the step that was skipped
+// because the request of the message is not known. It returns "" if there is none.
 func (v *Verified) Note() string { return v.note }

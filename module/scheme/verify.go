@@ -18,13 +18,14 @@ const maxValues = 16
 // Verify checks one signature of a message and its age. It returns no content: it is for
 // a recipe's peer, which plays the provider.
 func Verify(in Incoming, s Signature) error {
-	_, _, err := in.verify(s)
+	_, _, err := in.verify(&s)
 	return err
 }
 
 // verify checks one signature and returns the fingerprint of the key that made it, and
-// the bytes of the signature.
-func (in *Incoming) verify(s Signature) (fingerprint string, raw []byte, err error) {
+// the bytes of the signature. Where it is over the other text, that is the signature's
+// text from then on.
+func (in *Incoming) verify(s *Signature) (fingerprint string, raw []byte, err error) {
 	found, escaped := 0, false
 	var raws [][]byte
 	for _, value := range s.Values {
@@ -44,23 +45,44 @@ func (in *Incoming) verify(s Signature) (fingerprint string, raw []byte, err err
 	if found == 0 {
 		return "", nil, Failf(Unsigned, "the message has no %s", strings.TrimPrefix(s.Where, "body."))
 	}
-	candidates, err := in.candidates(s)
+	candidates, err := in.candidates(*s)
 	if err != nil {
 		return "", nil, err
 	}
+	fingerprint, raw, err = in.madeBy(candidates, *s, raws)
+	if err == nil && raw == nil && s.Or != nil {
+		other := *s
+		if other.Text, err = s.Or(); err == nil {
+			fingerprint, raw, err = in.madeBy(candidates, other, raws)
+		}
+		if raw != nil {
+			s.Text = other.Text
+		}
+	}
+	if err != nil {
+		return "", nil, err
+	}
+	if raw != nil {
+		return fingerprint, raw, in.checkFresh(s.Fresh)
+	}
+	if escaped {
+		return "", nil, Failf(BadSignature, "the signature is percent-encoded where it is read: the sender has escaped it twice")
+	}
+	return "", nil, signatureInvalid(s.Part)
+}
+
+// madeBy returns which of the keys has made which of the signatures; without one raw is nil.
+func (in *Incoming) madeBy(candidates []candidate, s Signature, raws [][]byte) (fingerprint string, raw []byte, err error) {
 	for _, c := range candidates {
 		verifies, err := c.verifier(in, s)
 		if err != nil {
 			return "", nil, err
 		}
 		if i := slices.IndexFunc(raws, verifies); i >= 0 {
-			return c.fingerprint, raws[i], in.checkFresh(s.Fresh)
+			return c.fingerprint, raws[i], nil
 		}
 	}
-	if escaped {
-		return "", nil, Failf(BadSignature, "the signature is percent-encoded where it is read: the sender has escaped it twice")
-	}
-	return "", nil, signatureInvalid(s.Part)
+	return "", nil, nil
 }
 
 // percent matches an escape. No encoding of a signature has a percent sign.
@@ -80,7 +102,7 @@ func (c candidate) verifier(in *Incoming, s Signature) (func(raw []byte) bool, e
 		sum, err := c.sum(in.Keys, s, in.Charset)
 		return func(raw []byte) bool { return subtle.ConstantTimeCompare(sum, raw) == 1 }, err
 	}
-	text, err := s.Text.with(in.Keys.NamedSecret)
+	text, err := s.Text.whole(in.Keys.NamedSecret)
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +112,7 @@ func (c candidate) verifier(in *Incoming, s Signature) (func(raw []byte) bool, e
 	return func(raw []byte) bool { return s.Algorithm.Verify(c.public, text, raw, s.Options) }, nil
 }
 
-// candidates are the keys that may have made a signature.
+// candidates returns the keys that may have made a signature.
 func (in *Incoming) candidates(s Signature) ([]candidate, error) {
 	if s.Algorithm.Kind() != algorithm.Public {
 		return in.secrets(s)
@@ -119,7 +141,7 @@ func (in *Incoming) candidates(s Signature) ([]candidate, error) {
 	}
 }
 
-// secrets are the shared secrets that may have made a signature, verify_secret included.
+// secrets returns the shared secrets that may have made a signature, verify_secret included.
 func (in *Incoming) secrets(s Signature) ([]candidate, error) {
 	var found []candidate
 	for _, secret := range in.Keys.Secrets(s.Key) {

@@ -7,13 +7,12 @@ import (
 	"github.com/countersign/caddy-countersign/module/guard/decimal"
 )
 
-// Ledger is a store that also counts what was spent and remembers which orders
-// were sent, for the guardrails budget and unique. Replicas that share it never
-// exceed a budget together.
+// Ledger is a store that also counts amounts and remembers orders, for the guardrails
+// budget and unique. Replicas that share it do not exceed a budget together.
 //
-// A reservation whose process died stays until it expires. Every error means
-// that nothing was reserved as far as the caller is concerned: the store itself
-// tries to undo what may have been done. No error may hold a password.
+// A reservation whose process died stays until it expires. After an error the caller
+// has no reservation: the store itself tries to undo what may have been done. No error
+// may hold a password.
 type Ledger interface {
 	Store
 
@@ -37,19 +36,19 @@ type Ledger interface {
 	Leave(ctx context.Context, key, id, outcome string) error
 }
 
-// Prober is a store that can be asked whether it will do what is asked of it.
+// Prober is a store that can check whether it supports all methods of its interface.
 // The error says what is missing.
 type Prober interface {
 	Probe(ctx context.Context) error
 }
 
-// Remote is a store that says whether it lies beyond this machine.
+// Remote is a store that may be on another machine.
 type Remote interface {
 	Remote() bool
 }
 
-// Forgetter is a store that can say what would make it forget, in the words of a
-// warning; "" where nothing does. It may use the network.
+// Forgetter is a store that may lose entries. Forgets returns a warning that says when,
+// or "" if it does not. It may use the network.
 type Forgetter interface {
 	Forgets(ctx context.Context) string
 }
@@ -64,6 +63,6 @@ type First struct {
 // has died.
 const OutcomeRunning = "running"
 
-// WindowParts is in how many parts a window is counted: a reservation expires
-// with the part that it was made in.
+// WindowParts is the number of parts in which a window is counted: a reservation
+// expires together with the part in which it was made.
 const WindowParts = 64

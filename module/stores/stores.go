@@ -1,16 +1,15 @@
-// Package stores says what a store is: a Caddy module in the namespace
+// Package stores defines the interface of a store: a Caddy module in the namespace
 // countersign.stores that remembers which notifications the application has
-// acknowledged, and which ones it is being asked about right now. Its
-// subpackages are the stores.
+// acknowledged, and which ones it is handling now. Its subpackages are the stores.
 //
 // # Protocol
 //
-// Whoever wants to hand over a notification claims its key first. One claim
-// holds at a time, over all replicas that share the store. Who holds it calls
-// the application, and then either finishes the claim with the application's
-// answer, which the store keeps and gives to every later claim, or releases it,
-// so that the next one calls the application again. A claim that its holder
-// never gives back, because the process died, ends with its lease.
+// A handler claims the key of a notification before it calls the application. A key has
+// one claim at a time, for all replicas that share the store. The owner of the claim
+// calls the application. Then it either finishes the claim with the application's
+// answer, which the store keeps and returns to every later claim, or releases it, so
+// that the next claim calls the application again. The claim of a process that died
+// ends with its lease.
 package stores
 
 import (
@@ -23,7 +22,7 @@ import (
 // Namespace is where stores register as Caddy modules, by their names.
 const Namespace = "countersign.stores"
 
-// State is what a store knows of a key.
+// State is the state of a key in a store.
 type State int
 
 // The states.
@@ -33,20 +32,20 @@ const (
 	Remembered                  // it was finished; its answer is there
 )
 
-// Answer is what the application acknowledged a notification with.
+// Answer is the application's acknowledgement of a notification.
 type Answer struct {
 	Status      int    `json:"status"`
 	ContentType string `json:"content_type,omitempty"`
 	Body        []byte `json:"body,omitempty"`
 }
 
-// Store remembers notifications by their keys. It is used by many goroutines
-// at once, also while a reload of the configuration cleans it up: a claim that
-// is held then must still come to its end.
+// Store remembers notifications by their keys. It is used by many goroutines at once,
+// also while a reload of the configuration calls its Cleanup: a claim that exists then
+// must still be finished.
 //
-// A store must ask no network while it is provisioned. Every error means that
-// nothing is known, and keeps the application from being called. No error may
-// hold a password.
+// A store must not use the network in Provision. After an error the state of the key is
+// not known, and the handler does not call the application. No error may hold a
+// password.
 type Store interface {
 	caddy.Module
 
@@ -56,7 +55,7 @@ type Store interface {
 	// not be changed. One call of Finish or Release ends a claim.
 	Claim(ctx context.Context, key, owner string, lease time.Duration) (State, *Answer, error)
 
-	// Finish keeps the answer for so long, whatever the key held before.
+	// Finish keeps the answer for the time keep, whatever the state of the key was.
 	Finish(ctx context.Context, key, owner string, answer *Answer, keep time.Duration) error
 
 	// Release gives back a claim that owner holds. It does nothing if owner

@@ -18,7 +18,7 @@ const (
 // Refreshed counts one refresh of the keys of a source.
 func Refreshed(source, outcome string) { refreshes.WithLabelValues(source, outcome).Inc() }
 
-// Aged is what has an age: the keys of a source.
+// Aged is a source whose keys have an age.
 type Aged interface{ Age() time.Duration }
 
 // ageCollector computes ages when metrics are scraped: a gauge that is set at each

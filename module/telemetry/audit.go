@@ -2,7 +2,6 @@ package telemetry
 
 import (
 	"errors"
-	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -10,6 +9,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/telemetry/auditchain"
 )
 
@@ -33,13 +33,13 @@ const OutcomeIntent = "intent"
 const requiredWait = 2 * time.Second
 
 // errNoLog says that no log of the configuration takes audit entries.
-var errNoLog = errors.New("no log takes entries of " + AuditLogger + " at level info")
+var errNoLog = i18n.Errorf("no log takes entries of %s at level info", AuditLogger)
 
-// audit lends its ID to the name of the audit logger; it is not registered as a
-// module.
+// audit is the module whose ID becomes the name of the audit logger. It is not
+// registered.
 type audit struct{}
 
-// CaddyModule returns what names the logger.
+// CaddyModule returns the ID that names the logger.
 func (audit) CaddyModule() caddy.ModuleInfo { return caddy.ModuleInfo{ID: AuditLogger} }
 
 // Audit is the audit log of a configuration. Its entries wait in a queue of
@@ -66,7 +66,7 @@ func OpenAudit(ctx caddy.Context, config *AuditConfig) (*Audit, error) {
 		a.config = *config
 	}
 	if a.config.Queue < 0 {
-		return nil, errors.New("audit: queue must be positive")
+		return nil, i18n.Errorf("audit: queue must be positive")
 	}
 	if a.config.Queue == 0 {
 		a.config.Queue = DefaultQueue
@@ -113,7 +113,7 @@ func (a *Audit) Intent(e *Entry) error {
 		return nil
 	}
 	if err := a.put(&intent, MessageIntent, requiredWait); err != nil {
-		return fmt.Errorf("writing the audit entry: %w", err)
+		return i18n.Errorf("writing the audit entry: %w", err)
 	}
 	return nil
 }

@@ -11,26 +11,26 @@ import (
 
 // AuditConfig is how audit entries are written.
 type AuditConfig struct {
-	// Writes an entry before the first byte of a request leaves, so that a
-	// process that is killed leaves a trace. Its message and its outcome are
-	// "intent". Default: one entry, when the exchange has ended.
+	// Writes an entry before the first byte of a request is sent, so that the log shows
+	// a request during which the process was killed. Its message and its outcome are
+	// "intent". Default: false, one entry when the exchange has ended.
 	Intent bool `json:"intent,omitempty"`
 
-	// Sends nothing whose entry could not be written: the request is answered
-	// with audit_unavailable. It includes intent. Default: a log that stalls or
-	// fails holds no payment.
+	// Sends a request only after its entry was written, and otherwise answers
+	// audit_unavailable. It includes intent. Default: false, a log that stalls or fails
+	// delays no payment.
 	Required bool `json:"required,omitempty"`
 
-	// The number of entries that wait at most to be written. Entries beyond it
-	// are lost, counted and reported on standard error. Default: 10000.
+	// The largest number of entries that wait to be written. Entries beyond it are
+	// lost, counted and reported on standard error. Default: 10000.
 	Queue int `json:"queue,omitempty"`
 
 	// Gives each entry seq, prev and hash, so that `caddy countersign audit
 	// verify` finds entries that are missing or were changed. Default: none.
 	Chain *ChainConfig `json:"chain,omitempty"`
 
-	// Where the block stands, as file:line, for errors that only come up when it
-	// is provisioned.
+	// The place of the block in the Caddyfile, as file:line, for errors of Provision.
+	// Default: none.
 	Line string `json:"line,omitempty"`
 }
 
@@ -44,9 +44,8 @@ type ChainConfig struct {
 	// minute and at stop. Default: no checkpoints.
 	Reference string `json:"reference,omitempty"`
 
-	// The file that keeps the end of the chain over restarts. Each process
-	// needs one of its own. Default: countersign/audit-chain in Caddy's data
-	// directory.
+	// The file that stores the end of the chain over restarts. No two processes can
+	// share a file. Default: countersign/audit-chain in Caddy's data directory.
 	State string `json:"state,omitempty"`
 }
 

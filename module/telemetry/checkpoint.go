@@ -58,8 +58,8 @@ func (a *Audit) Start(signer Signer, logger *zap.Logger) error {
 	return nil
 }
 
-// Stop waits until the queue is written, and signs a last checkpoint. It takes
-// at most a few seconds. Exchanges that are still in flight are logged after it.
+// Stop waits until the queue is written, and signs a last checkpoint. It takes at most
+// four times stopWait. Exchanges that are still in flight are logged after it.
 func (a *Audit) Stop() {
 	if a == nil {
 		return
@@ -76,7 +76,7 @@ func (a *Audit) Stop() {
 	}
 }
 
-// checkpoints signs the head of a chain from time to time.
+// checkpoints signs the head of a chain every checkpointEvery.
 type checkpoints struct {
 	audit  *Audit
 	chain  *auditchain.Chain

@@ -14,10 +14,10 @@ import (
 // a request can be as long as its body.
 const maxText = 1024
 
-// NewLogger is ctx.Logger for modules that log on the path of a payment: entries
-// wait in a queue and are written by a goroutine of their own, so that a log
-// that stalls holds nothing up. An entry that is lost is reported on standard
-// error. Texts in fields are cut to 1 KiB.
+// NewLogger returns ctx.Logger() with a queue, for modules that log while they handle a
+// payment: a goroutine writes the entries, so that a log that stalls delays no payment.
+// An entry that is lost is reported on standard error. Texts in fields are cut to 1
+// KiB.
 func NewLogger(ctx caddy.Context) *zap.Logger { return queued(ctx.Logger(), patience) }
 
 // queued puts a queue in front of a logger's core. A caller waits for its entry
@@ -36,13 +36,13 @@ type queuedCore struct {
 	wait  time.Duration
 }
 
-// With returns a core with fields of its own and the same queue.
+// With returns a core with further fields and the same queue.
 func (c *queuedCore) With(fields []zapcore.Field) zapcore.Core {
 	return &queuedCore{Core: c.Core.With(snapshot(fields)), queue: c.queue, wait: c.wait}
 }
 
-// Check leaves the decision, which depends on the names of loggers as well, to
-// the core behind, once the entry is written.
+// Check accepts every entry of an enabled level. The inner core, whose decision also
+// depends on the logger's name, is asked when the entry is written.
 func (c *queuedCore) Check(entry zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore.CheckedEntry {
 	if c.Enabled(entry.Level) {
 		return checked.AddCore(entry, c)
@@ -91,7 +91,7 @@ func cut(text string) string {
 // writeRecord writes a record to its core.
 func writeRecord(r *record) error { return writeTo(r.core, r.entry, r.fields) }
 
-// writeTo writes an entry to the parts of a core that want it, and returns
+// writeTo writes an entry to the parts of a core whose Check accepts it, and returns
 // their error. zapcore.Core.Write alone would write to all parts.
 func writeTo(core zapcore.Core, entry zapcore.Entry, fields []zapcore.Field) error {
 	checked := core.Check(entry, nil)
@@ -108,7 +108,7 @@ func writeTo(core zapcore.Core, entry zapcore.Entry, fields []zapcore.Field) err
 	return nil
 }
 
-// failureText takes what zap reports of a failed write.
+// failureText collects the text that zap reports about a failed write.
 type failureText []byte
 
 // Write appends to the text.

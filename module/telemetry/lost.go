@@ -25,8 +25,8 @@ type report struct {
 	written chan struct{} // closed when the report and those before it are written, or nil
 }
 
-// reporter writes reports to standard error in a goroutine of its own, since
-// standard error may be what has stalled.
+// reporter writes reports to standard error in a separate goroutine, because standard
+// error may be the log that has stalled.
 type reporter struct {
 	start   sync.Once
 	reports chan report
@@ -101,7 +101,7 @@ func reportLost(r *record, err error) {
 	losses.add(out)
 }
 
-// recordID is the id of the exchange that a record is about, or "".
+// recordID returns the id of the exchange that a record is about, or "".
 func recordID(r *record) string {
 	if r.audit != nil {
 		return r.audit.ID

@@ -21,7 +21,7 @@ type Meter struct {
 	attributes         trace.SpanStartEventOption
 }
 
-// Exchanges is the meter of the exchanges of a scheme and profile.
+// Exchanges returns the meter of the exchanges of a scheme and profile.
 func Exchanges(scheme, profile string) *Meter {
 	m := newMeter(exchanges, scheme, profile, "ok", "unsigned")
 	for _, reason := range problem.Reasons() {
@@ -35,7 +35,7 @@ func Exchanges(scheme, profile string) *Meter {
 	return m
 }
 
-// Notifications is the meter of the notifications of a scheme and profile.
+// Notifications returns the meter of the notifications of a scheme and profile.
 func Notifications(scheme, profile string) *Meter {
 	m := newMeter(notifications, scheme, profile, "ok", "repeated", string(problem.KeysUnavailable), string(problem.StoreUnavailable))
 	for _, reason := range problem.Reasons() {

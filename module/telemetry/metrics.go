@@ -1,8 +1,8 @@
-// Package telemetry has the metrics, the audit log, the spans and the events of
+// Package telemetry implements the metrics, the audit log, the spans and the events of
 // the sidecar. None of them holds a value of a body or a key.
 //
-// Loggers of this package put a queue in front of Caddy's, so that a log that
-// stalls or fails holds no payment; see Audit and NewLogger.
+// Loggers of this package put a queue in front of Caddy's, so that a log that stalls or
+// fails delays no payment; see Audit and NewLogger.
 package telemetry
 
 import (
@@ -68,7 +68,8 @@ func Register(registry prometheus.Registerer) error {
 	return nil
 }
 
-// Arithmetic says what computes with RSA private keys.
+// Arithmetic sets the metric that names the implementation that computes with RSA
+// private keys.
 func Arithmetic(implementation string) { arithmetic.WithLabelValues(implementation).Set(1) }
 
 // GuardRule makes the counter of a rule, with the value zero.

@@ -1,36 +1,37 @@
 package telemetry
 
 import (
-	"errors"
 	"sync"
 	"time"
 
 	"go.uber.org/zap/zapcore"
+
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 const (
 	// DefaultQueue is the number of log entries that wait at most to be written.
 	DefaultQueue = 10000
 
-	// patience is how long an exchange waits for its entry to be written. A log
-	// that works writes within microseconds, so that the entry stands before the
-	// answer is released; a log that has stalled for longer is not waited for.
+	// patience is how long an exchange waits until its entry is written. A log that
+	// works takes microseconds, so that the entry is written before the answer is
+	// released; an exchange does not wait for a log that has stalled for longer.
 	patience = 50 * time.Millisecond
 )
 
 // The reasons for which an entry is lost.
 var (
-	errQueueFull = errors.New("the queue is full")
-	errStalled   = errors.New("the log does not take entries")
-	errEnded     = errors.New("the log did not take it before the process ended")
+	errQueueFull = i18n.Errorf("the queue is full")
+	errStalled   = i18n.Errorf("the log does not take entries")
+	errEnded     = i18n.Errorf("the log did not take it before the process ended")
 )
 
 // queue holds log entries until they are written. Writing may block without
 // end, on a full pipe or a connection whose peer does not read; adding to the
 // queue never does.
 //
-// The goroutine that writes lives as long as there are entries. So a queue needs
-// no closing: an exchange that outlives its configuration is still logged.
+// The goroutine that writes ends when the queue is empty. So a queue needs no Close,
+// and an exchange that outlives its configuration is still logged.
 type queue struct {
 	size  int                 // entries that wait at most, besides the one that is written
 	write func(*record) error // writes one entry; may block

@@ -48,7 +48,7 @@ func (s *sink) core(level zapcore.Level) zapcore.Core {
 	return zapcore.NewCore(zapcore.NewJSONEncoder(zapcore.EncoderConfig{MessageKey: "msg"}), zapcore.AddSync(s), level)
 }
 
-// auditTo is an audit log that writes to a sink.
+// auditTo returns an audit log that writes to a sink.
 func auditTo(t *testing.T, s *sink, config AuditConfig) *Audit {
 	t.Helper()
 	a, err := OpenAudit(caddy.Context{}, &config)

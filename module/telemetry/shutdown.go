@@ -15,9 +15,8 @@ const stalledExit = 10 * time.Second
 
 var shutdownOnce sync.Once
 
-// GuardShutdown has SIGTERM end the process although Caddy's own log has
-// stalled. Caddy logs a line before it stops anything, and would wait for that
-// line for good.
+// GuardShutdown makes SIGTERM end the process even if Caddy's own log has stalled.
+// Caddy logs a line before it stops anything, and would wait for that line for ever.
 func GuardShutdown() {
 	shutdownOnce.Do(func() {
 		terminated := make(chan os.Signal, 1)

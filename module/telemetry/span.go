@@ -18,13 +18,13 @@ const (
 	SpanOpen     = "countersign.open"
 )
 
-// Traced reports whether Caddy's tracing follows a request.
+// Traced reports whether Caddy's tracing records a request.
 func Traced(ctx context.Context) bool { return trace.SpanFromContext(ctx).IsRecording() }
 
-// Span starts a span for a stage under the span of the request, where Caddy's
-// tracing made one, and returns what ends it. The outcome is "" or "ok" for
-// success and otherwise the code of the problem. A span has the scheme, the
-// profile and the outcome, and nothing of the message or of the key.
+// Span starts a span for a stage under the span of the request, if Caddy's tracing made
+// one, and returns the function that ends it. The outcome is "" or "ok" for success and
+// otherwise the code of the problem. A span has the scheme, the profile and the
+// outcome, and nothing of the message or of the key.
 func (m *Meter) Span(ctx context.Context, name string) func(outcome string) {
 	parent := trace.SpanFromContext(ctx)
 	if !parent.IsRecording() {

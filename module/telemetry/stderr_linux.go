@@ -8,11 +8,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Standard error is where Caddy logs by default. If it is a pipe that nobody
-// reads, every write to it blocks for good: those of Caddy's own loggers, on the
-// path of a payment and in the shutdown, as well. So a pipe is opened anew as a
-// description of its own that does not block, to which writes can have a
-// deadline. That of other processes stays as it is.
+// Standard error is where Caddy logs by default. If it is a pipe that nobody reads,
+// every write to it blocks for good: those of Caddy's own loggers, on the path of a
+// payment and in the shutdown, as well. So a pipe is opened anew as a description of
+// its own that does not block, to which writes can have a deadline. The description
+// that other processes share is not changed.
 
 const (
 	stderrCheck    = 250 * time.Millisecond // between two looks at the pipe
@@ -32,13 +32,19 @@ func init() {
 		return // it belongs to another user, or nobody has it open for reading
 	}
 	stderrPipe, os.Stderr = file, file
+	if len(os.Args) > 1 && os.Args[1] == "run" {
+		// The pipe may be full already, left so by a process before this one: then
+		// Caddy's first line, before any configuration, would wait for good.
+		GuardStderr()
+		GuardShutdown()
+	}
 }
 
 var stderrOnce sync.Once
 
-// GuardStderr begins to look after standard error, if it is a pipe: while it is
-// full for longer than half a second, what is written to it is dropped. Further
-// calls make sure that it does not block after Caddy has used its descriptor.
+// GuardStderr keeps standard error from blocking, if it is a pipe: when the pipe has
+// been full for half a second, writes to it are dropped. Caddy's use of the descriptor
+// makes it blocking again, which further calls undo.
 func GuardStderr() {
 	if stderrPipe == nil {
 		return
@@ -47,7 +53,7 @@ func GuardStderr() {
 	stderrOnce.Do(func() { go guardPipe(stderrPipe) })
 }
 
-// guardPipe has writes fail while a pipe is full.
+// guardPipe makes writes fail while a pipe is full.
 func guardPipe(pipe *os.File) {
 	var full time.Time // since when; zero if it is not
 	failing := false

@@ -6,11 +6,11 @@ import (
 	"log"
 )
 
-// GuardStandardLog keeps the bytes of a provider's answer out of the standard
-// library's log, which Caddy puts into its own. Where an answer is longer than
-// it said, net/http's client finds the rest on the idle connection and logs it
-// as it is ("Unsolicited response received on idle HTTP channel starting with
-// ..."); that cannot be turned off.
+// GuardStandardLog keeps the bytes of a provider's answer out of the standard library's
+// log, which Caddy writes into its own. If an answer is longer than its Content-Length,
+// net/http's client reads the rest on the idle connection and logs it ("Unsolicited
+// response received on idle HTTP channel starting with ..."); that cannot be turned
+// off.
 //
 // Caddy sets the output of that log anew with some configurations, so this is
 // called before every use of the client. It costs next to nothing.

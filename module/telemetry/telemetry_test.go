@@ -30,7 +30,7 @@ func newAge(seconds int) *fixedAge {
 	return &age
 }
 
-// gather is what a registry shows of one family.
+// gather returns what a registry shows of one family.
 func gather(t *testing.T, name string) []*dto.Metric {
 	t.Helper()
 	registry := prometheus.NewRegistry()

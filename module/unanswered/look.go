@@ -9,7 +9,8 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 )
 
-// sights is what the routes of a server say of the requests that they are for.
+// sights says whether the routes of a server sign or take notifications, and which
+// hosts and paths they match.
 type sights struct {
 	concerned    bool // it signs, or takes notifications
 	hosts, paths []string
@@ -93,7 +94,7 @@ func (s *sights) addPaths(patterns []string) {
 	}
 }
 
-// idOf is the name of a module.
+// idOf returns the name of a module.
 func idOf(of any) string {
 	if m, ok := of.(caddy.Module); ok {
 		return string(m.CaddyModule().ID)

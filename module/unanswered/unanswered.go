@@ -1,10 +1,11 @@
 // Package unanswered finds the requests that a configuration answers with an empty
-// 200, which is Caddy's own end of a site. An application takes such an answer for
+// 200, which is Caddy's own end of a site, or with another success that says nothing.
+// An application takes such an answer for
 // a payment, and a provider takes it for the acknowledgement of a notification.
 //
-// It runs made-up requests through the routes of the configuration. Of the handlers
-// only those run that cannot reach beyond the process; the others are known to
-// answer or to pass on.
+// It runs made-up requests through the routes of the configuration. Only handlers
+// without effects outside of the process run; of the others it is known whether they
+// answer or call the next handler.
 package unanswered
 
 import (
@@ -19,7 +20,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// Request is a request that ends in an empty 200.
+// Request is a request that ends in a success without a body.
 type Request struct {
 	Server string   // its name in the configuration
 	Listen []string // where the server listens
@@ -28,7 +29,7 @@ type Request struct {
 	Path   string
 }
 
-// String is the request as a person writes it.
+// String returns the request as a person writes it.
 func (r Request) String() string {
 	if r.Host == "" {
 		return r.Method + " " + r.Path + " without Host"
@@ -36,9 +37,9 @@ func (r Request) String() string {
 	return r.Method + " " + r.Host + r.Path
 }
 
-// What the reports say.
+// The texts of the findings.
 const (
-	Reason = "a request that no route takes ends in an empty 200, which an application takes for a payment and a provider for an acknowledgement"
+	Reason = "a request that no route takes ends in an empty 200, or another success without a body, which an application takes for a payment and a provider for an acknowledgement"
 	Advice = "give the port a site without a host name (:8080 { … }) that ends in: handle { countersign_problem unknown_route }"
 )
 
@@ -69,7 +70,7 @@ func Find(app *caddyhttp.App) []Request {
 	return found
 }
 
-// first is the first of the probes that ends in an empty 200, or nil.
+// first returns the first of the probes that ends in a success without a body, or nil.
 func first(server *caddyhttp.Server, known sights) *Request {
 	probes := 0
 	for _, host := range append([]string{madeUpHost, "localhost", ""}, known.hosts...) {
@@ -92,11 +93,11 @@ func first(server *caddyhttp.Server, known sights) *Request {
 
 type probeKey struct{}
 
-// IsProbe reports whether a request is one of the made-up ones. A matcher that
-// asks somebody else says no to it.
+// IsProbe reports whether a request is one of the made-up ones. A matcher that would
+// use the network must not match it.
 func IsProbe(ctx context.Context) bool { return ctx.Value(probeKey{}) != nil }
 
-// probe is a made-up request, as a server prepares it.
+// probe returns a made-up request, as a server prepares it.
 func probe(server *caddyhttp.Server, method, host, path string) *http.Request {
 	r := &http.Request{
 		Method: method, URL: &url.URL{Path: path}, RequestURI: path, Host: host,

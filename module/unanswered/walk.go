@@ -15,7 +15,8 @@ type walk struct {
 	server       *caddyhttp.Server
 	fromProvider bool // every address of a client matches
 	notification bool // it has passed countersign_notify, which answers 502 where nobody does
-	silent       bool // it ends in an empty 200
+	failed       bool // the routes for errors have it
+	silent       bool // it ends in a success without a body
 	groups       map[string]bool
 	depth        int
 }
@@ -23,22 +24,35 @@ type walk struct {
 // errAnswered ends a walk at a handler that answers.
 var errAnswered = errors.New("answered")
 
-// run reports whether the request ends in an empty 200.
+// errProblem is what countersign_problem fails with, for the routes for errors.
+var errProblem = errors.New("unknown_route")
+
+// run reports whether the request ends in a success without a body.
 func (w *walk) run(r *http.Request) (silent bool) {
-	defer func() { // of a matcher or a handler: that is no empty 200
+	defer func() { // of a matcher or a handler: that is not such an end
 		if recover() != nil {
 			silent = false
 		}
 	}()
 	w.groups = make(map[string]bool)
-	_ = w.compile(w.server.Routes, w.end()).ServeHTTP(httptest.NewRecorder(), r)
+	err := w.compile(w.server.Routes, w.end()).ServeHTTP(httptest.NewRecorder(), r)
+	if err != nil && !errors.Is(err, errAnswered) && w.server.Errors != nil {
+		_ = w.handleError(w.server.Errors.Routes, r, err)
+	}
 	return w.silent && !w.notification
 }
 
-// end is Caddy's own end of the routes.
+// handleError has the routes for errors answer one, which may make a success of it.
+func (w *walk) handleError(routes caddyhttp.RouteList, r *http.Request, err error) error {
+	w.failed, w.groups = true, make(map[string]bool)
+	return w.compile(routes, w.end()).ServeHTTP(httptest.NewRecorder(), w.server.Errors.WithError(r, err))
+}
+
+// end is Caddy's own end of the routes. That of the routes for errors is the status of
+// the error.
 func (w *walk) end() caddyhttp.Handler {
 	return caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error {
-		w.silent = true
+		w.silent = w.silent || !w.failed
 		return nil
 	})
 }
@@ -100,12 +114,16 @@ func (w *walk) matches(sets caddyhttp.MatcherSets, r *http.Request) (bool, error
 // maxDepth bounds named routes that invoke one another.
 const maxDepth = 50
 
-// handler is a handler, or what stands for it: it answers, or it passes on.
+// handler returns a handler, or a substitute that answers or calls the next one.
 func (w *walk) handler(h caddyhttp.MiddlewareHandler, next caddyhttp.Handler) caddyhttp.Handler {
 	return caddyhttp.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) error {
 		switch h := h.(type) {
 		case *caddyhttp.Subroute:
-			return w.compile(h.Routes, next).ServeHTTP(rw, r)
+			err := w.compile(h.Routes, next).ServeHTTP(rw, r)
+			if err != nil && !errors.Is(err, errAnswered) && h.Errors != nil && !w.failed {
+				return w.handleError(h.Errors.Routes, r, err)
+			}
+			return err
 		case *caddyhttp.Invoke:
 			route, ok := w.server.NamedRoutes[h.Name]
 			if w.depth++; !ok || w.depth > maxDepth {
@@ -114,30 +132,37 @@ func (w *walk) handler(h caddyhttp.MiddlewareHandler, next caddyhttp.Handler) ca
 			return w.route(*route, next).ServeHTTP(rw, r)
 		case *caddyhttp.StaticResponse:
 			return w.respond(h, r, next)
+		case caddyhttp.StaticError:
+			return h.ServeHTTP(rw, r, next)
+		case *caddyhttp.StaticError:
+			return h.ServeHTTP(rw, r, next)
 		case *reverseproxy.Handler:
 			return w.authorized(h, next).ServeHTTP(rw, r)
 		case interface{ PassesOn() bool }:
 			if h.PassesOn() {
 				return next.ServeHTTP(rw, r)
 			}
-			return errAnswered
+			if w.failed {
+				return errAnswered
+			}
+			return caddyhttp.Error(http.StatusNotFound, errProblem)
 		}
 		switch idOf(h) {
-		case "http.handlers.rewrite", "http.handlers.vars", "http.handlers.map": // later matchers see what they change
+		case "http.handlers.rewrite", "http.handlers.vars", "http.handlers.map": // they change what later matchers read
 			return h.ServeHTTP(rw, r, next)
 		case "http.handlers.countersign_notify":
 			w.notification = true
 			return next.ServeHTTP(rw, r)
 		case "http.handlers.headers", "http.handlers.encode", "http.handlers.templates", "http.handlers.tracing",
 			"http.handlers.log_append", "http.handlers.request_body", "http.handlers.intercept", "http.handlers.push", "http.handlers.copy_response_headers",
-			"http.handlers.authentication": // who may use the sidecar must not get an empty 200 either
+			"http.handlers.authentication": // an authenticated client must not get an empty 200 either
 			return next.ServeHTTP(rw, r)
 		}
 		return errAnswered
 	})
 }
 
-// respond runs a handler that answers by itself.
+// respond runs static_response.
 func (w *walk) respond(h *caddyhttp.StaticResponse, r *http.Request, next caddyhttp.Handler) error {
 	if h.Abort {
 		return errAnswered
@@ -146,7 +171,7 @@ func (w *walk) respond(h *caddyhttp.StaticResponse, r *http.Request, next caddyh
 	if err := h.ServeHTTP(answer, r, next); err != nil {
 		return err
 	}
-	w.silent = w.silent || answer.Code == http.StatusOK && answer.Body.Len() == 0
+	w.silent = w.silent || answer.Code/100 == 2 && answer.Body.Len() == 0
 	return errAnswered
 }
 

@@ -2,12 +2,18 @@ package wire
 
 import (
 	"bytes"
+	"iter"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/i18n"
 )
+
+// maxFields is how many fields a form may have. Reading a million costs half a second,
+// before anything is verified, and forms of payments have some dozen; PHP takes 1000.
+const maxFields = 10000
 
 // ParseForm reads a form (application/x-www-form-urlencoded) or a query string:
 // + is a blank, a blank that is not escaped stays. A piece without = is a name
@@ -24,7 +30,17 @@ func ParseForm(raw []byte, o Options) ([]byte, error) {
 	if o.Raw {
 		raw = bytes.TrimSuffix(raw, []byte("&"))
 	}
-	for piece := range bytes.SplitSeq(raw, []byte("&")) {
+	if bytes.Count(raw, []byte("&")) > maxFields {
+		return nil, i18n.Errorf("the form has more than %d fields: %w", maxFields, ErrSyntax)
+	}
+	pieces := bytes.SplitSeq(raw, []byte("&"))
+	if o.Raw {
+		var err error
+		if pieces, err = rawPieces(raw); err != nil {
+			return nil, err
+		}
+	}
+	for piece := range pieces {
 		if len(piece) == 0 && (!o.Raw || len(raw) == 0) {
 			continue
 		}
@@ -49,6 +65,34 @@ func ParseForm(raw []byte, o Options) ([]byte, error) {
 	return out.end(), nil
 }
 
+// rawPieces returns the fields of a raw form. In a value { and [ hold what is behind them
+// together up to } and ], as in UnionPay's reserved={a=1&b=2}; they do not nest.
+func rawPieces(raw []byte) (iter.Seq[[]byte], error) {
+	var pieces [][]byte
+	from, inValue, end := 0, false, byte(0)
+	for i, c := range raw {
+		switch {
+		case end != 0:
+			if c == end {
+				end = 0
+			}
+		case c == '&':
+			pieces = append(pieces, raw[from:i])
+			from, inValue = i+1, false
+		case !inValue:
+			inValue = c == '='
+		case c == '{':
+			end = '}'
+		case c == '[':
+			end = ']'
+		}
+	}
+	if end != 0 {
+		return nil, i18n.Errorf("the form has a value whose { or [ has no end: %w", ErrSyntax)
+	}
+	return slices.Values(append(pieces, raw[from:])), nil
+}
+
 // formText decodes a name or a value.
 func (o Options) formText(text []byte) ([]byte, error) {
 	if !o.Raw {
@@ -64,11 +108,20 @@ func (o Options) formText(text []byte) ([]byte, error) {
 	return o.decode(text)
 }
 
+// PHPName returns the name under which PHP knows the field called name: it reads a.b and
+// "a b" as a_b, and a[] and a[x] as a.
+func PHPName(name string) string {
+	name, _, _ = strings.Cut(name, "[")
+	return phpLetters.Replace(name)
+}
+
+var phpLetters = strings.NewReplacer(".", "_", " ", "_")
+
 // phpNames are the names of a form as PHP reads them, and whether each is an
 // array.
 type phpNames map[string]bool
 
-// check refuses a name that PHP cannot tell from an earlier one.
+// check refuses a name that is equal to an earlier one in PHP.
 func (p phpNames) check(name string) error {
 	if name == "" {
 		return i18n.Errorf("a field has no name: %w", ErrSyntax)
@@ -76,8 +129,7 @@ func (p phpNames) check(name string) error {
 	if strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
 		return i18n.Errorf("field %s: white space or a control character in a name: %w", body.ShowName(name), ErrSyntax)
 	}
-	base, _, isArray := strings.Cut(name, "[")
-	base = strings.ReplaceAll(base, ".", "_")
+	base, isArray := PHPName(name), strings.Contains(name, "[")
 	wasArray, seen := p[base]
 	if seen && !(isArray && wasArray) {
 		return i18n.Errorf("field %s, as some servers read names: %w", body.ShowName(name), ErrDuplicate)
@@ -87,11 +139,15 @@ func (p phpNames) check(name string) error {
 }
 
 // FormatForm writes members as a form, or as a query string. A member that is
-// null is left out. In a raw form a name holds neither & nor =, and a value
-// no &.
+// null is left out. Names that ParseForm refuses are refused. In a raw form a name holds
+// neither & nor =, and a value no & outside of braces.
 func FormatForm(members []body.Member, o Options) ([]byte, error) {
 	var out []byte
+	php := make(phpNames)
 	err := fields(members, func(name, value []byte) error {
+		if err := php.check(string(name)); err != nil {
+			return err
+		}
 		wireName, err := o.encode(name, name)
 		if err != nil {
 			return err
@@ -108,11 +164,24 @@ func FormatForm(members []body.Member, o Options) ([]byte, error) {
 			out = append(out, url.QueryEscape(string(wireValue))...)
 			return nil
 		}
-		if bytes.ContainsAny(wireName, "&=") || bytes.IndexByte(wireValue, '&') >= 0 {
+		if bytes.ContainsAny(wireName, "&=") || !isRawValue(wireValue) {
 			return i18n.Errorf("field %s holds a separator: %w", body.ShowName(name), ErrWrite)
 		}
 		out = append(append(append(out, wireName...), '='), wireValue...)
 		return nil
 	})
 	return out, err
+}
+
+// isRawValue reports whether a raw form with the value is read as it was written.
+func isRawValue(value []byte) bool {
+	pieces, err := rawPieces(append([]byte("n="), value...))
+	if err != nil {
+		return false
+	}
+	n := 0
+	for range pieces {
+		n++
+	}
+	return n == 1
 }

@@ -52,7 +52,7 @@ type Options struct {
 	CDATA bool
 }
 
-// Check reports a charset or root that is not known or not possible.
+// Check returns an error for an unknown charset, or for a root that is not a name.
 func (o Options) Check() error {
 	if _, err := o.charset(); err != nil {
 		return err

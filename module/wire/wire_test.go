@@ -36,9 +36,12 @@ func TestParse(t *testing.T) {
 		"form, quotes":                {ParseForm, Options{}, `a="\%0a`, `{"a":"\"\\\n"}`},
 		"form in GBK":                 {ParseForm, Options{Charset: "gbk"}, "a=%D6%D0&b=\xd6\xd0", `{"a":"中","b":"中"}`},
 		"raw form":                    {ParseForm, Options{Raw: true}, "a=x+y%20=;&b={c=1}&c=", `{"a":"x+y%20=;","b":"{c=1}","c":""}`},
+		"raw form, & in braces":       {ParseForm, Options{Raw: true}, "r={a=b&c=d}&s=[x&y]z&t=1{}&u=}", `{"r":"{a=b&c=d}","s":"[x&y]z","t":"1{}","u":"}"}`},
+		"raw form, braces in braces":  {ParseForm, Options{Raw: true}, "r={[a={b&c=d]&e}&s={&]}", `{"r":"{[a={b&c=d]&e}","s":"{&]}"}`},
+		"raw form, braces in a name":  {ParseForm, Options{Raw: true}, "{a=1&b}=2", `{"{a":"1","b}":"2"}`},
 		"raw form that ends in &":     {ParseForm, Options{Raw: true}, "a=1&", `{"a":"1"}`},
 		"raw form, nothing":           {ParseForm, Options{Raw: true}, "", `{}`},
-		"XML":                         {ParseXML, Options{}, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<xml a=\"1\">\n <b>1</b><a><![CDATA[<x> ]]>&amp;&#65;</a><c/> </xml>\n", `{"b":"1","a":"<x> &A","c":""}`},
+		"XML":                         {ParseXML, Options{}, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<xml xmlns=\"urn:x\">\n <b>1</b><a><![CDATA[<x> ]]>&amp;&#65;</a><c/> </xml>\n", `{"b":"1","a":"<x> &A","c":""}`},
 		"XML, blanks stay":            {ParseXML, Options{}, "<x><a> 1\n</a></x>", `{"a":" 1\n"}`},
 		"XML, the root":               {ParseXML, Options{Root: "ap"}, "<ap></ap>", `{}`},
 		"XML that says GBK":           {ParseXML, Options{Charset: "gbk"}, "<?xml version='1.0' encoding='GBK'?><x><a>\xd6\xd0</a></x>", `{"a":"中"}`},
@@ -77,10 +80,14 @@ func TestParseRefuses(t *testing.T) {
 		"form, no name":              {ParseForm, Options{}, "=1", ErrSyntax, "no name"},
 		"form, an escape":            {ParseForm, Options{}, "a=SECRET%zz", ErrSyntax, "field a is not well formed"},
 		"form, a semicolon":          {ParseForm, Options{}, "a=1;b=2", ErrSyntax, "semicolon"},
+		"form, too many fields":      {ParseForm, Options{}, strings.Repeat("m=&", 10001), ErrSyntax, "more than 10000 fields"},
+		"form, too many of nothing":  {ParseForm, Options{}, strings.Repeat("&", 10001), ErrSyntax, "more than 10000 fields"},
 		"form, GBK":                  {ParseForm, Options{}, "a=%D6%D0", ErrCharset, "field a is not UTF-8; it looks like GBK"},
 		"form, nothing known":        {ParseForm, Options{}, "a=%FF", ErrCharset, "field a is not UTF-8: "},
 		"form, not GBK":              {ParseForm, Options{Charset: "gbk"}, "a=%FF", ErrCharset, "not valid gbk"},
 		"raw form, & in a value":     {ParseForm, Options{Raw: true}, "a=SECRET&SECRET&b=1", ErrSyntax, "without ="},
+		"raw form, no closing brace": {ParseForm, Options{Raw: true}, "a={SECRET&b=1", ErrSyntax, "has no end"},
+		"raw form, & behind braces":  {ParseForm, Options{Raw: true}, "a={x}&SECRET&b=1", ErrSyntax, "without ="},
 		"raw form, an empty piece":   {ParseForm, Options{Raw: true}, "a=1&&b=1", ErrSyntax, "without ="},
 		"XML, twice":                 {ParseXML, Options{}, "<x><a>1</a><a>1</a></x>", ErrDuplicate, "field a"},
 		"XML, nested":                {ParseXML, Options{}, "<x><a><b>1</b></a></x>", ErrNested, "element a"},
@@ -124,13 +131,14 @@ func TestFormat(t *testing.T) {
 		options    Options
 		text, want string
 	}{
-		"form":         {FormatForm, Options{}, `{"b":1.00,"a":"x y&=+中","c":"","d":null,"e":true}`, "b=1.00&a=x+y%26%3D%2B%E4%B8%AD&c=&e=true"},
-		"form in GBK":  {FormatForm, Options{Charset: "gbk"}, `{"a":"中"}`, "a=%D6%D0"},
-		"raw form":     {FormatForm, Options{Raw: true}, `{"b":"x=+ %","a":"中"}`, "b=x=+ %&a=中"},
-		"XML":          {FormatXML, Options{}, `{"b":1,"a":"<&>\r\n\"'","c":"","d":null}`, "<xml><b>1</b><a>&lt;&amp;&gt;&#13;\n&quot;&apos;</a><c></c></xml>"},
-		"XML in CDATA": {FormatXML, Options{CDATA: true, Root: "ap"}, `{"a":"<]]>","b":"\r"}`, "<ap><a><![CDATA[<]]]]><![CDATA[>]]></a><b>&#13;</b></ap>"},
-		"XML in GBK":   {FormatXML, Options{Charset: "gbk"}, `{"a":"中"}`, "<?xml version=\"1.0\" encoding=\"GBK\"?><xml><a>\xd6\xd0</a></xml>"},
-		"text":         {FormatText, Options{}, `{"text":"a\nb"}`, "a\nb"},
+		"form":                  {FormatForm, Options{}, `{"b":1.00,"a":"x y&=+中","c":"","d":null,"e":true}`, "b=1.00&a=x+y%26%3D%2B%E4%B8%AD&c=&e=true"},
+		"form in GBK":           {FormatForm, Options{Charset: "gbk"}, `{"a":"中"}`, "a=%D6%D0"},
+		"raw form":              {FormatForm, Options{Raw: true}, `{"b":"x=+ %","a":"中"}`, "b=x=+ %&a=中"},
+		"raw form, & in braces": {FormatForm, Options{Raw: true}, `{"b":"{x=1&y=2}","a":"]"}`, "b={x=1&y=2}&a=]"},
+		"XML":                   {FormatXML, Options{}, `{"b":1,"a":"<&>\r\n\"'","c":"","d":null}`, "<xml><b>1</b><a>&lt;&amp;&gt;&#13;\n&quot;&apos;</a><c></c></xml>"},
+		"XML in CDATA":          {FormatXML, Options{CDATA: true, Root: "ap"}, `{"a":"<]]>","b":"\r"}`, "<ap><a><![CDATA[<]]]]><![CDATA[>]]></a><b>&#13;</b></ap>"},
+		"XML in GBK":            {FormatXML, Options{Charset: "gbk"}, `{"a":"中"}`, "<?xml version=\"1.0\" encoding=\"GBK\"?><xml><a>\xd6\xd0</a></xml>"},
+		"text":                  {FormatText, Options{}, `{"text":"a\nb"}`, "a\nb"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := c.format(members(t, c.text), c.options)
@@ -150,6 +158,8 @@ func TestFormatRefuses(t *testing.T) {
 		"form, nested":                      {FormatForm, Options{}, `{"a":{"b":"SECRET"}}`, ErrNested},
 		"form, no GBK":                      {FormatForm, Options{Charset: "gbk"}, `{"a":"SECRET😀"}`, ErrCharset},
 		"raw form, a separator in a value":  {FormatForm, Options{Raw: true}, `{"a":"SECRET&b=1"}`, ErrWrite},
+		"raw form, an open brace":           {FormatForm, Options{Raw: true}, `{"a":"{SECRET"}`, ErrWrite},
+		"raw form, & behind braces":         {FormatForm, Options{Raw: true}, `{"a":"{x}&SECRET=1"}`, ErrWrite},
 		"raw form, a separator in a name":   {FormatForm, Options{Raw: true}, `{"a=":"SECRET"}`, ErrWrite},
 		"XML, a list":                       {FormatXML, Options{}, `{"a":["SECRET"]}`, ErrNested},
 		"XML, a name":                       {FormatXML, Options{}, `{"a b":"SECRET"}`, ErrWrite},
@@ -237,4 +247,17 @@ func FuzzFormat(f *testing.F) {
 			require.Equal(t, string(want.end()), string(got), "%q", written)
 		}
 	})
+}
+
+// What nobody signs is not dropped without a word. Namespaces say nothing.
+func TestAttributesOfTheRootAreRefused(t *testing.T) {
+	for _, text := range []string{`<x a="1"><b>1</b></x>`, `<x n:a="1"><b>1</b></x>`, `<x version="1.0"/>`} {
+		_, err := ParseXML([]byte(text), Options{})
+		require.ErrorIs(t, err, ErrSyntax, text)
+		assert.ErrorContains(t, err, "element x has attributes", text)
+	}
+	for _, text := range []string{`<x xmlns="urn:a"><b>1</b></x>`, `<x xmlns:n="urn:a" xsi:schemaLocation="urn:b"><b>1</b></x>`} {
+		_, err := ParseXML([]byte(text), Options{})
+		assert.NoError(t, err, text)
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -17,8 +18,8 @@ import (
 // CDATA only, each of which becomes a member. The text of an element is taken
 // as it is, blanks included. Refused are elements in elements, text beside
 // them, comments, processing instructions, DTDs, entities other than XML's own
-// five, attributes of elements other than the root (the root's mean nothing)
-// and names with a colon. With o.Nested elements stand in elements, see treeReader.
+// five, attributes (but for namespaces of the root, which mean nothing here) and
+// names with a colon. With o.Nested elements stand in elements, see treeReader.
 func ParseXML(raw []byte, o Options) ([]byte, error) {
 	text, err := o.decode(raw)
 	if err != nil {
@@ -104,10 +105,17 @@ func (r *xmlReader) start(t xml.StartElement) error {
 		r.inField, r.field, r.value = true, t.Name.Local, r.value[:0]
 	case r.root != "" && r.root != t.Name.Local:
 		return i18n.Errorf("the root of the XML is not %s: %w", r.root, ErrSyntax)
+	case slices.ContainsFunc(t.Attr, isNoNamespace):
+		return i18n.Errorf("element %s has attributes, which nothing signs: %w", body.ShowName(t.Name.Local), ErrSyntax)
 	default:
 		r.begun, r.inRoot, r.root = true, true, t.Name.Local
 	}
 	return nil
+}
+
+// isNoNamespace reports whether an attribute says something about the message.
+func isNoNamespace(a xml.Attr) bool {
+	return a.Name.Space != "xmlns" && a.Name.Space != "xsi" && (a.Name.Space != "" || a.Name.Local != "xmlns")
 }
 
 func (r *xmlReader) close(name xml.Name) error {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // maxXMLDepth bounds how deep elements nest.
@@ -38,7 +39,7 @@ func parseXMLTree(text []byte, o Options) ([]byte, error) {
 				return nil, r.refuse("there is more behind the root")
 			}
 			if o.Root != "" && o.Root != xmlName(t.Name) {
-				return nil, fmt.Errorf("the root of the XML is not %s: %w", o.Root, ErrSyntax)
+				return nil, i18n.Errorf("the root of the XML is not %s: %w", o.Root, ErrSyntax)
 			}
 			rooted = true
 			if err := r.element(t, 0); err != nil {
@@ -69,7 +70,7 @@ func (r *treeReader) element(start xml.StartElement, depth int) error {
 	seen := make(map[string]bool)
 	name := func(text string) error {
 		if seen[text] {
-			return fmt.Errorf("field %s: %w", body.ShowName(text), ErrDuplicate)
+			return i18n.Errorf("field %s: %w", body.ShowName(text), ErrDuplicate)
 		}
 		r.out = append(r.out, ",{"[btoi(len(seen) == 0)])
 		seen[text] = true
@@ -123,7 +124,7 @@ func (r *treeReader) element(start xml.StartElement, depth int) error {
 }
 
 func (r *treeReader) refuse(why string) error {
-	return fmt.Errorf("the XML is %w near byte %d: %s", ErrSyntax, r.d.InputOffset(), why)
+	return i18n.Errorf("the XML is %w near byte %d: %s", ErrSyntax, r.d.InputOffset(), why)
 }
 
 func btoi(b bool) int {
@@ -143,16 +144,16 @@ func xmlName(n xml.Name) string {
 // writeXMLTree writes an element, with what parseXMLTree makes of one.
 func writeXMLTree(out *bytes.Buffer, name string, members []body.Member, depth int, o Options) error {
 	if depth == maxXMLDepth {
-		return fmt.Errorf("field %s: its elements nest too deep: %w", body.ShowName(name), ErrWrite)
+		return i18n.Errorf("field %s: its elements nest too deep: %w", body.ShowName(name), ErrWrite)
 	}
 	if !isPrefixedName(name) {
-		return fmt.Errorf("field %s has no name that XML can have: %w", body.ShowName(name), ErrWrite)
+		return i18n.Errorf("field %s has no name that XML can have: %w", body.ShowName(name), ErrWrite)
 	}
 	fmt.Fprintf(out, "<%s", name)
 	for _, m := range members {
 		if attribute, ok := strings.CutPrefix(string(m.Name()), "@"); ok {
 			if !isPrefixedName(attribute) || !m.IsScalar() || !isXMLText(m.Text()) {
-				return fmt.Errorf("attribute %s cannot be written: %w", body.ShowName(attribute), ErrWrite)
+				return i18n.Errorf("attribute %s cannot be written: %w", body.ShowName(attribute), ErrWrite)
 			}
 			value, err := o.encode(m.Name(), []byte(xmlEscapes.Replace(string(m.Text()))))
 			if err != nil {
@@ -167,17 +168,17 @@ func writeXMLTree(out *bytes.Buffer, name string, members []body.Member, depth i
 		switch {
 		case strings.HasPrefix(child, "@") || m.IsNull():
 		case m.Kind() == body.Array:
-			return fmt.Errorf("member %s: %w", body.ShowName(child), ErrNested)
+			return i18n.Errorf("member %s: %w", body.ShowName(child), ErrNested)
 		case !m.IsScalar():
 			inner, ok := m.Object()
 			if !ok {
-				return fmt.Errorf("member %s: %w", body.ShowName(child), ErrNested)
+				return i18n.Errorf("member %s: %w", body.ShowName(child), ErrNested)
 			}
 			if err := writeXMLTree(out, child, inner.Members(), depth+1, o); err != nil {
 				return err
 			}
 		case !isXMLText(m.Text()) || child != "#text" && !isPrefixedName(child):
-			return fmt.Errorf("field %s cannot be written: %w", body.ShowName(child), ErrWrite)
+			return i18n.Errorf("field %s cannot be written: %w", body.ShowName(child), ErrWrite)
 		default:
 			value, err := o.encode(m.Name(), o.xmlText(m.Text()))
 			if err != nil {

@@ -150,7 +150,7 @@ func list(ctx context.Context) ([]target, error) {
 
 var counts = regexp.MustCompile(`execs: (\d+) .*new interesting: (\d+)`)
 
-// progress are the numbers in the last line that has them.
+// progress returns the numbers in the last line that has them.
 func progress(out []byte) (execs, fresh string) {
 	all := counts.FindAllSubmatch(out, -1)
 	if len(all) == 0 {

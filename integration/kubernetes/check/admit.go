@@ -1,8 +1,8 @@
-// Package check asks of the manifests of integration/kubernetes what the API
-// server would ask, without a cluster: it builds them with kustomize, decodes
-// them strictly, sets the defaults and runs the API server's own validation and
-// Pod Security "restricted". It is a Go module of its own, so that none of
-// Kubernetes reaches the product's go.mod.
+// Package check asks of the manifests of integration/kubernetes what the API server
+// would ask, without a cluster: it builds them with kustomize, decodes them strictly,
+// sets the defaults and runs the API server's own validation and Pod Security
+// "restricted". It is a separate Go module, so that none of Kubernetes reaches the
+// product's go.mod.
 package check
 
 import (

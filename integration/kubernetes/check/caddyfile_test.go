@@ -14,7 +14,7 @@ import (
 
 // caddy runs the image's binary on the files of a ConfigMap, in their folder, as
 // the pod does.
-func caddy(t *testing.T, command string, files map[string][]byte) (string, error) {
+func caddy(t *testing.T, command string, files map[string][]byte, env ...string) (string, error) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("compiles Caddy, which takes minutes the first time")
@@ -25,7 +25,7 @@ func caddy(t *testing.T, command string, files map[string][]byte) (string, error
 	}
 	run := exec.Command(builtBinary(t), command, "--config", filepath.Join(dir, "Caddyfile"))
 	run.Dir = dir
-	run.Env = []string{"HOME=" + dir}
+	run.Env = append([]string{"HOME=" + dir}, env...)
 	var said lockedBuffer
 	run.Stderr = &said
 	output, err := run.Output()
@@ -104,7 +104,14 @@ func TestTheFiguresFit(t *testing.T) {
 	const caddyItself, copies = 64 << 20, 3
 	for _, dir := range everyBuild {
 		t.Run(filepath.Base(dir), func(t *testing.T) {
-			text, err := caddy(t, "adapt", configFiles(t, dir))
+			var env []string // the Caddyfile reads it
+			for _, pod := range workloads(t, dir) {
+				for _, e := range pod.Spec.InitContainers[0].Env {
+					env = append(env, e.Name+"="+e.Value)
+				}
+				break // it is the same in each
+			}
+			text, err := caddy(t, "adapt", configFiles(t, dir), env...)
 			require.NoError(t, err, text)
 			var adapted config
 			require.NoError(t, json.Unmarshal([]byte(text), &adapted))

@@ -16,7 +16,7 @@ import (
 const ledger = "testdata/ledger"
 
 // everyBuild is what ships, and a fixture for the kinds that the examples lack.
-var everyBuild = []string{"../example", "../example-secret", ledger}
+var everyBuild = []string{"../example", "../example-secret", "../example-small", ledger}
 
 func build(t *testing.T, dir string) []Manifest {
 	t.Helper()
@@ -181,6 +181,7 @@ func TestTheApplicationStaysAsItWas(t *testing.T) {
 	for with, without := range map[string]string{
 		"../example":        "../example/application",
 		"../example-secret": "../example/application",
+		"../example-small":  "../example/application",
 	} {
 		before := workloads(t, without)
 		for kind, pod := range workloads(t, with) {

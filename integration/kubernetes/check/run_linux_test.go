@@ -23,7 +23,7 @@ const (
 	requests = "http://127.0.0.1:8180"
 )
 
-// configFiles are the files of the ConfigMap of a build.
+// configFiles returns the files of the ConfigMap of a build.
 func configFiles(t *testing.T, dir string) map[string][]byte {
 	t.Helper()
 	var config corev1.ConfigMap

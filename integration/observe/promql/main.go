@@ -1,7 +1,7 @@
-// Command promql says what Prometheus and Grafana would make of scrapes of the
-// sidecar: it evaluates alert rules and the queries of a dashboard with
-// Prometheus' own engine. It is a module of its own, so that nothing of
-// Prometheus' server reaches the product.
+// Command promql says what Prometheus and Grafana would make of scrapes of the sidecar:
+// it evaluates alert rules and the queries of a dashboard with Prometheus' own engine.
+// It is a separate Go module, so that nothing of Prometheus' server reaches the
+// product.
 //
 // It reads a Question from standard input and writes an Answer.
 package main

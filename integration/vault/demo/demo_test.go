@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -18,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/countersign/caddy-countersign/integration/vault/vaulttest"
+	"github.com/countersign/caddy-countersign/module/network/networktest"
 )
 
 const repository = "../../.."
@@ -49,9 +49,9 @@ func TestTheDemonstration(t *testing.T) {
 	name := filepath.Join(repository, "caddyfiles", "vault.Caddyfile")
 	text, err := os.ReadFile(name)
 	require.NoError(t, err)
-	sidecar, watching := freePort(t), freePort(t)
+	sidecar, watching := ":"+networktest.Port(t), ":"+networktest.Port(t)
 	changed := strings.NewReplacer(
-		":8080", sidecar, ":8081", watching, ":9090", freePort(t), "keys-dev", filepath.Join(repository, "keys-dev"),
+		":8080", sidecar, ":8081", watching, ":9090", ":"+networktest.Port(t), "keys-dev", filepath.Join(repository, "keys-dev"),
 	).Replace(string(text))
 	t.Setenv("VAULT_ADDR", "")
 	t.Setenv("VAULT_LOGIN", "")
@@ -91,14 +91,4 @@ func TestTheDemonstration(t *testing.T) {
 	code, answer = jeepay()
 	assert.Equal(t, http.StatusOK, code, answer)
 	assert.Equal(t, http.StatusOK, status("/livez"))
-}
-
-// freePort is a port on which nobody listens, as ":1234".
-func freePort(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer listener.Close()
-	address := listener.Addr().String()
-	return address[strings.LastIndexByte(address, ':'):]
 }

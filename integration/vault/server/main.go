@@ -2,9 +2,9 @@
 // own core, storage and HTTP handler with just the secret engines and login
 // methods that the sidecar uses (kv, transit, approle, kubernetes, token).
 //
-// It is a module of its own, so that none of Vault's server, which is under
-// the Business Source License, reaches the module that the product is built
-// from. See README.md.
+// It is a separate Go module, so that none of Vault's server, which is under the
+// Business Source License, reaches the module that the product is built from. See
+// README.md.
 package main
 
 import (

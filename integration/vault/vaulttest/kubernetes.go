@@ -37,8 +37,8 @@ type review struct {
 	expires   time.Time
 }
 
-// EnableKubernetes enables the login method at its usual mount (kubernetes),
-// with a stand-in for the API server that ends with Close.
+// EnableKubernetes enables the login method at its default mount (kubernetes), with a
+// stand-in for the API server that ends with Close.
 func (s *Server) EnableKubernetes() (*Kubernetes, error) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {

@@ -26,7 +26,7 @@ type Tokens struct {
 	Period time.Duration
 }
 
-// role is the form in which the login methods take it.
+// role returns the form in which the login methods take it.
 func (o Tokens) role() map[string]any {
 	return map[string]any{
 		"token_policies": o.Policies,
@@ -113,8 +113,8 @@ type AppRole struct {
 	server *Server
 }
 
-// CreateAppRole makes a role at the method's usual mount (approle) and writes
-// its role id and a secret id to files in dir.
+// CreateAppRole makes a role at the method's default mount (approle) and writes its
+// role id and a secret id to files in dir.
 func (s *Server) CreateAppRole(name, dir string, o Tokens) (*AppRole, error) {
 	if err := s.enableAuth("approle"); err != nil {
 		return nil, err

@@ -2,7 +2,7 @@
 // the demonstration, fills it, and breaks it.
 //
 // A test asks for one with Start or, if it seals, stops or freezes the
-// server, with StartOwn; programs that are no tests use New. Which server
+// server, with StartOwn; programs that are not tests use New. Which server
 // that is depends on the machine:
 //
 //   - VAULT_ADDR and VAULT_TOKEN name one that runs already. It is used by
@@ -161,7 +161,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	return s, nil
 }
 
-// begin is the first start of a server on new storage.
+// begin returns the first start of a server on new storage.
 func (s *Server) begin(ctx context.Context, o Options) (err error) {
 	if s.layout.address = o.Address; o.Address == "" {
 		if s.layout.address, err = freeAddress(); err != nil {
@@ -237,7 +237,7 @@ func NewClient(url, caFile, token string) (*api.Client, error) {
 // Client returns the client that the methods of s use: it has the root token.
 func (s *Server) Client() *api.Client { return s.client }
 
-// External tells whether the server is one that VAULT_ADDR names.
+// External reports whether VAULT_ADDR names the server.
 func (s *Server) External() bool { return s.layout.dir == "" }
 
 // LogFile is where the server writes its own log, empty if it is external.

@@ -7,14 +7,14 @@ import (
 	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
-// Cause is what a difference probably comes from.
+// Cause is the probable cause of a difference.
 type Cause struct {
 	Name   i18n.Text // in two or three words, such as "number re-formatted"
-	Words  i18n.Text // what is seen in which of the strings
+	Words  i18n.Text // the difference in words
 	Advice i18n.Text // what to do
 
-	// Secret says that their string may go on with the secret from the byte
-	// where they part, so that the rest is not to be shown.
+	// Secret says that their string may have the secret after the first different byte,
+	// so that the rest must not be shown.
 	Secret bool
 
 	inside bool // it is in a member, not at an end of the string
@@ -26,11 +26,11 @@ var (
 	adviceServer   = i18n.T("it is on the provider's side: send them this page")
 )
 
-// shortestSecret is the length in bytes from which what follows our string is
-// taken for a secret and not for the rest of a value.
+// shortestSecret is the length in bytes from which a text that follows our string
+// counts as a secret, and not as the rest of a value.
 const shortestSecret = 8
 
-// wholeCause is a cause that explains every difference of two strings.
+// wholeCause returns a cause that explains every difference of two strings.
 func wholeCause(ours, theirs string) (Cause, bool) {
 	if cause, ok := endCause(ours, theirs); ok {
 		return cause, true
@@ -42,7 +42,7 @@ func wholeCause(ours, theirs string) (Cause, bool) {
 	return Cause{}, false
 }
 
-// endCause is a cause at an end of the strings.
+// endCause returns a cause at an end of the strings.
 func endCause(ours, theirs string) (Cause, bool) {
 	if rest, ok := strings.CutPrefix(theirs, ours); ok {
 		if name := ending(rest); !name.IsZero() {
@@ -84,7 +84,7 @@ func ending(rest string) i18n.Text {
 	}
 }
 
-// orderCause is the cause where both strings have the same pieces.
+// orderCause returns the cause where both strings have the same pieces.
 func orderCause(ours, theirs []piece) Cause {
 	c := Cause{Name: i18n.T("order"), Words: i18n.T("both have the same members, in another order: %s, %s", sorting(i18n.T("ours"), ours), sorting(i18n.T("theirs"), theirs)), Advice: adviceServer}
 	if !isSorted(theirs, bytewise) && !isSorted(theirs, foldwise) {
@@ -112,7 +112,7 @@ func foldwise(a, b piece) int {
 
 func isSorted(pieces []piece, by func(a, b piece) int) bool { return slices.IsSortedFunc(pieces, by) }
 
-// cause is the probable cause of one member's difference.
+// cause returns the probable cause of one member's difference.
 func (s step) cause() Cause {
 	switch {
 	case s.theirs == nil:

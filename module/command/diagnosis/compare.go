@@ -38,7 +38,7 @@ func Compare(ours, theirs []byte) *Difference {
 	d := &Difference{At: parting(ours, theirs)}
 	a, b := split(ours), split(theirs)
 	steps := align(a, b)
-	// What holds for the whole string explains every member of it.
+	// A cause for the whole string explains the difference of every member.
 	if cause, ok := wholeCause(string(ours), string(theirs)); ok {
 		d.Cause = cause
 		if cause.inside {
@@ -61,8 +61,8 @@ func Compare(ours, theirs []byte) *Difference {
 	return d
 }
 
-// parting is where two texts begin to differ, at the beginning of a character
-// of both.
+// parting returns where two texts begin to differ, at the beginning of a character of
+// both.
 func parting(a, b []byte) int {
 	i := 0
 	for i < len(a) && i < len(b) && a[i] == b[i] {
@@ -152,7 +152,8 @@ func align(a, b []piece) []step {
 			}
 			a, b = a[1:], b[1:]
 		default:
-			// One side lacks what the other has here, or it stands elsewhere.
+			// One side lacks the member that the other has here, or has it at another
+			// place.
 			inB, inA := find(b, a[0].name), find(a, b[0].name)
 			switch {
 			case inB < 0 && inA < 0 && a[0].value == b[0].value && a[0].value != "":

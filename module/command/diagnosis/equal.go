@@ -7,7 +7,7 @@ import (
 	"github.com/countersign/caddy-countersign/module/message"
 )
 
-// WouldEqual are the smallest sets of settings with which our canonical string
+// WouldEqual returns the smallest sets of settings with which our canonical string
 // of a message would be theirs.
 func WouldEqual(r Recipe, m *message.Message, theirs []byte) []Variation {
 	var found []Variation

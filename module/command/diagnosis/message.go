@@ -41,8 +41,8 @@ var (
 )
 
 // Split reads a file as `curl -i` shows a message, with a request line or a status
-// line, headers and an empty line, or a body alone. Whole reports whether it was
-// more than a body.
+// line, headers and an empty line, or a body alone. whole is true if it was more than a
+// body.
 func Split(kind message.Kind, text []byte) (m *message.Message, whole bool, err error) {
 	m = message.New(kind)
 	m.Scheme, m.Method, m.Path, m.Status = "https", http.MethodPost, "/", http.StatusOK
@@ -109,8 +109,8 @@ func Read(s scheme.Scheme, kind message.Kind, text []byte) (*message.Message, er
 	return m, nil
 }
 
-// ReadPlain reads a request as an application posts it: JSON, or the format in
-// which it travels. Whole reports whether the file was more than a body.
+// ReadPlain reads a request as an application posts it: JSON, or the format in which it
+// travels. whole is true if the file was more than a body.
 func ReadPlain(s scheme.Scheme, text []byte) (m *message.Message, whole bool, err error) {
 	if m, whole, err = Split(message.Request, text); err != nil {
 		return nil, whole, err
@@ -140,7 +140,7 @@ func ReadPlain(s scheme.Scheme, text []byte) (m *message.Message, whole bool, er
 	return m, whole, nil
 }
 
-// name is a kind as --as calls it.
+// name returns a kind as --as calls it.
 func name(kind message.Kind) string {
 	if kind == message.Answer {
 		return "response"
@@ -148,7 +148,7 @@ func name(kind message.Kind) string {
 	return string(kind)
 }
 
-// hint says what a text that is no JSON may be.
+// hint says what a text that is not JSON may be.
 func hint(text []byte) string {
 	switch decoded, err := simplifiedchinese.GBK.NewDecoder().Bytes(text); {
 	case len(bytes.TrimSpace(text)) == 0:
@@ -180,7 +180,7 @@ func readForm(scheme string, m *message.Message) error {
 	return nil
 }
 
-// Member is the text of a member, for {body.x} in a reference.
+// Member returns the text of a member, for {body.x} in a reference.
 func Member(m *message.Message, name string) (string, bool) {
 	if m.Payload == nil {
 		return "", false
@@ -192,8 +192,8 @@ func Member(m *message.Message, name string) (string, bool) {
 	return string(found.Text()), true
 }
 
-// SealRoles are the roles that sealing a request cannot do without, of those that
-// its whole exchange needs.
+// SealRoles returns the roles that sealing a request needs, of those that its whole
+// exchange needs.
 func SealRoles(s scheme.Scheme, request *message.Message) []keys.Role {
 	return slices.DeleteFunc(slices.Clone(s.Describe().Needs(request)), func(r keys.Role) bool {
 		plain, _ := r.Split()
@@ -207,7 +207,7 @@ func Open(s scheme.Scheme, m *message.Message, set *keys.Set, at time.Time, char
 	return scheme.Open(s, scheme.Incoming{Message: m, Keys: set, Now: at, Charset: charset})
 }
 
-// Canonical is our canonical string of a message on the wire, without secrets.
+// Canonical returns our canonical string of a message on the wire, without secrets.
 func Canonical(s scheme.Scheme, m *message.Message) ([]byte, error) {
 	c, ok := s.(interface {
 		Canonical(m *message.Message) ([]byte, error)

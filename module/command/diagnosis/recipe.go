@@ -1,8 +1,8 @@
-// Package diagnosis finds out why a signature fails: it opens a message with
-// other options and keys than those configured, and compares our canonical
-// string with the provider's.
+// Package diagnosis finds why a signature fails: it opens a message with options and
+// keys other than the configured ones, and compares our canonical string with the
+// provider's.
 //
-// Nothing here decides whether a message is genuine. It names what an operator
+// It does not decide whether a message is genuine. It names settings that an operator
 // may want to change.
 package diagnosis
 
@@ -21,7 +21,7 @@ type Setting struct {
 	Option, Value string
 }
 
-// String is the setting as it is given on the command line.
+// String returns the setting as it is given on the command line.
 func (s Setting) String() string {
 	text := s.Option + "=" + s.Value
 	if strings.ContainsAny(text, " \t\n\"'$&|;<>(){}*?#~`\\!") {
@@ -46,7 +46,7 @@ type Recipe struct {
 	Own      protocol.Recipes // that do not ship
 }
 
-// Options are the options of the scheme.
+// Options returns the options of the scheme.
 func (r Recipe) Options() ([]recipe.Option, error) { return protocol.Options(r.Scheme, r.Own) }
 
 // Configure makes the scheme, with instead in place of the settings for the same

@@ -13,8 +13,8 @@ import (
 // around is how many characters are shown on either side of a difference.
 const around = 32
 
-// Sides shows two strings around their first difference: what stands before it in
-// both, and how each goes on. A secret that theirs goes on with is not shown.
+// Sides returns the text of two strings around their first difference: what both have
+// before it, and the rest of each. A secret in the rest of theirs is not shown.
 func Sides(d *Difference, ours, theirs []byte) (before, restOfOurs, restOfTheirs string) {
 	restOfTheirs = head(masked(ours, theirs, d.At))
 	if d.Cause.Secret {
@@ -25,8 +25,8 @@ func Sides(d *Difference, ours, theirs []byte) (before, restOfOurs, restOfTheirs
 
 var secretAtEnd = regexp.MustCompile(`(?:^|&)key=([^&]*)$`)
 
-// masked is what theirs goes on with, without the secret that support likes to
-// leave at its end.
+// masked returns the rest of theirs, without the secret that strings from a provider's
+// support often end with.
 func masked(ours, theirs []byte, from int) []byte {
 	at := secretAtEnd.FindSubmatchIndex(theirs)
 	if at == nil || at[2] < from || bytes.Contains(ours, []byte("key=")) {
@@ -35,7 +35,7 @@ func masked(ours, theirs []byte, from int) []byte {
 	return slices.Concat(theirs[from:at[2]], []byte(i18n.Sprintf("(not shown)")))
 }
 
-// tail is the end of what both strings have in common, made visible.
+// tail returns the end of what both strings have in common, made visible.
 func tail(text []byte) string {
 	at := len(text)
 	for range around {
@@ -49,8 +49,8 @@ func tail(text []byte) string {
 	return shown
 }
 
-// head is the beginning of what a string goes on with, made visible, or a word
-// for its end.
+// head returns the beginning of the rest of a string, made visible, or a word for its
+// end.
 func head(text []byte) string {
 	if len(text) == 0 {
 		return i18n.Sprintf("⟨end⟩")

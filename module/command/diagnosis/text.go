@@ -15,7 +15,7 @@ import (
 	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
-// habit is something that programs do to text. Undo takes it back.
+// habit is a change that programs make to text. Undo reverts it.
 type habit struct {
 	name   i18n.Text
 	undo   func(string) string
@@ -62,7 +62,7 @@ var habits = []habit{
 // takes some without the semicolon, such as &times in &timestamp=.
 var entities = strings.NewReplacer("&lt;", "<", "&gt;", ">", "&amp;", "&", "&quot;", `"`, "&#34;", `"`, "&#39;", "'", "&apos;", "'")
 
-// textCause is the habit that explains how two texts differ.
+// textCause returns the habit that explains how two texts differ.
 func textCause(ours, theirs string) (Cause, bool) {
 	if cause, ok := charsetCause(ours, theirs); ok {
 		return cause, true
@@ -136,7 +136,7 @@ func sameJSON(a, b string) bool {
 	return x.Canonicalize() == nil && y.Canonicalize() == nil && string(x) == string(y)
 }
 
-// seen is a text without what cannot be seen in it.
+// seen returns a text without its invisible characters.
 func seen(text string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -149,7 +149,7 @@ func seen(text string) string {
 	}, text)
 }
 
-// narrow is a text with plain characters in the place of full-width ones.
+// narrow returns a text with plain characters in the place of full-width ones.
 func narrow(text string) string {
 	return strings.Map(func(r rune) rune {
 		n, _ := visible.Narrow(r)

@@ -13,6 +13,7 @@ import (
 	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/message"
+	"github.com/countersign/caddy-countersign/module/providers"
 	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
@@ -26,21 +27,21 @@ type Variation struct {
 	Key      i18n.Text // a key in a role that is not its own
 	GBK      bool      // the canonical string in GBK
 
-	// Besides are options that the settings need: hbsk's digest sha256 needs
-	// {secret} in message as well. No answer shows how requests are signed, so
-	// that they are guesses: a provider mostly signs both ways alike.
+	// Besides are options that the settings need: a plain digest of answers needs
+	// {secret} in the text of requests as well. No answer shows how requests are
+	// signed, so that they are guesses: a provider mostly signs both ways alike.
 	Besides []Setting
 
-	// By says which of several keys verified, or is zero.
+	// By names the one of several keys that verified, or is zero.
 	By i18n.Text
 
 	set *keys.Set
 }
 
-// String says what to change, in the language of the process.
+// String returns what to change, in the language of the process.
 func (v Variation) String() string { return v.In(i18n.Current()) }
 
-// In says what to change.
+// In returns what to change, in a language.
 func (v Variation) In(l i18n.Language) string {
 	var parts []string
 	if len(v.Settings) > 0 {
@@ -61,7 +62,7 @@ func (v Variation) In(l i18n.Language) string {
 	return strings.Join(parts, ", ")
 }
 
-// size is the number of changes.
+// size returns the number of changes.
 func (v Variation) size() int {
 	n := len(v.Settings)
 	if !v.Key.IsZero() {
@@ -79,6 +80,14 @@ func (v Variation) covers(w Variation) bool {
 		!slices.ContainsFunc(v.Settings, func(s Setting) bool { return !slices.Contains(w.Settings, s) })
 }
 
+// The bounds of one search, in bytes of messages that are opened: a hostile message
+// must not keep a processor busy with every variation. What a message costs beside
+// its size is counted as leastTried.
+const (
+	maxTried   = 16 << 20
+	leastTried = 4 << 10
+)
+
 // WouldOpen tries the scheme's named variations on a message that did not open
 // as configured, and returns those that would have: up to two options with
 // another value, each key of the set in the place of those that verify, and
@@ -89,9 +98,13 @@ func (v Variation) covers(w Variation) bool {
 // tried on this message.
 func WouldOpen(r Recipe, m *message.Message, set *keys.Set, at time.Time, decrypted bool) (found []Variation, untried []string) {
 	settings := tries(r)
+	left := maxTried
 	for _, v := range variations(settings, set) {
 		if slices.ContainsFunc(found, func(smaller Variation) bool { return smaller.covers(v) }) {
 			continue
+		}
+		if left -= leastTried + len(m.Wire) + len(m.Query); left < 0 {
+			return found, append(untried, i18n.Sprintf("the message is too large for all of them"))
 		}
 		s, err := v.configure(r)
 		if err != nil {
@@ -116,16 +129,24 @@ func WouldOpen(r Recipe, m *message.Message, set *keys.Set, at time.Time, decryp
 	return found, untried
 }
 
-// configure makes the scheme of a variation.
+// configure makes the scheme of a variation. Where its settings alone are refused, it
+// adds those that they need besides.
 func (v *Variation) configure(r Recipe) (scheme.Scheme, error) {
 	s, err := r.Configure(v.Settings...)
-	if err == nil || r.Scheme != "hbsk" {
-		return s, err
+	if err == nil {
+		return s, nil
 	}
+	tried := providers.Tries(r.Scheme)
 	for _, set := range v.Settings {
-		if set.Option == "response_message" && strings.Contains(set.Value, "{secret}") {
-			v.Besides = []Setting{{"message", strings.Replace(set.Value, "data={data}&time", "data={data}&key={key}&time", 1)}}
+		at := slices.Index(tried[set.Option].Values, set.Value)
+		for option, values := range tried[set.Option].Besides {
+			if at >= 0 && at < len(values) && values[at] != "" {
+				v.Besides = append(v.Besides, Setting{option, values[at]})
+			}
 		}
+	}
+	if len(v.Besides) == 0 {
+		return nil, err
 	}
 	return r.Configure(slices.Concat(v.Settings, v.Besides)...)
 }
@@ -143,7 +164,7 @@ func opens(opened *scheme.Verified, err error, decrypted bool) bool {
 	}
 }
 
-// variations are all variations, the smallest first.
+// variations returns all variations, the smallest first.
 func variations(settings []Setting, set *keys.Set) []Variation {
 	var all []Variation
 	for _, settings := range combinations(settings) {
@@ -160,39 +181,24 @@ func variations(settings []Setting, set *keys.Set) []Variation {
 	return all
 }
 
-// tries are the values that the scheme's options name, and for those that take any
-// text the values that are seen at other gateways.
+// tries returns the values that the scheme's options name, and for those that take any
+// text the values that the provider's folder names.
 func tries(r Recipe) []Setting {
 	options, err := r.Options()
 	if err != nil {
 		return nil
 	}
+	tried := providers.Tries(r.Scheme)
 	var settings []Setting
 	for _, o := range options {
-		for _, value := range append(slices.Clone(o.Values), known[r.Scheme+" "+o.Name]...) {
+		for _, value := range append(slices.Clone(o.Values), tried[o.Name].Values...) {
 			settings = append(settings, Setting{o.Name, value})
 		}
 	}
 	return settings
 }
 
-// known are values of options that take any text: what gateways of the family use,
-// and for hbsk (慧分账), whose rule is not published, what others of its kind sign.
-var known = map[string][]string{
-	"easypay envelope_prefix": {"01|"},
-	"hbsk message":            hbskTexts,
-	"hbsk response_message":   hbskTexts,
-}
-
-var hbskTexts = []string{
-	"data={data}&time={time}", "data={data}&key={key}&time={time}", "code={code}&data={data}&text={text}&time={time}", "code={code}&data={data}&time={time}",
-	"{data}{time}", "{time}{data}", "{key}{time}{data}", "{key}{data}{time}", "{data}",
-	"data={data}&time={time}{secret}", "data={data}&time={time}&secret={secret}", "data={data}&time={time}&key={secret}",
-	"data={data}&key={key}&time={time}{secret}", "data={data}&key={key}&time={time}&secret={secret}",
-	"{data}{time}{secret}", "{key}{data}{time}{secret}", "{key}{time}{data}{secret}",
-}
-
-// combinations are the sets of at most maxSettings settings of different
+// combinations returns the sets of at most maxSettings settings of different
 // options, the empty one among them.
 func combinations(settings []Setting) [][]Setting {
 	out := [][]Setting{nil}
@@ -215,7 +221,7 @@ func combinations(settings []Setting) [][]Setting {
 	return out
 }
 
-// displaced are the set's other keys, each in the place of those that verify:
+// displaced returns the set's other keys, each in the place of those that verify:
 // keys are easily put into each other's files.
 func displaced(set *keys.Set) []Variation {
 	var out []Variation
@@ -267,7 +273,7 @@ func which(set *keys.Set, fingerprints []string) i18n.Text {
 	return i18n.Text{}
 }
 
-// toGBK is a text as a provider sees it that works in GBK.
+// toGBK returns a text as a provider sees it that works in GBK.
 func toGBK(text []byte) []byte {
 	out, err := encoding.ReplaceUnsupported(simplifiedchinese.GBK.NewEncoder()).Bytes(text)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -25,6 +26,7 @@ const (
 	easypayRef = "easypay/ORG000000000007"
 	jeepayRef  = "jeepay/M1623997351"
 	hkrtRef    = "hkrt/405544499f016a9b3d8f57000f"
+	hbskRef    = "hbsk/d787d45a68b48"
 )
 
 // load loads a development key set of a side, "merchant" or "provider".
@@ -36,7 +38,7 @@ func load(t *testing.T, side, reference string) *keys.Set {
 	return set
 }
 
-// signed is what the provider signs of a text.
+// signed returns what the provider signs of a text.
 func signed(t *testing.T, set *keys.Set, text string) string {
 	t.Helper()
 	sig, err := providertest.RSA.Sign(set, []byte(text))
@@ -44,7 +46,7 @@ func signed(t *testing.T, set *keys.Set, text string) string {
 	return sig
 }
 
-// md5Of is an upper-case MD5.
+// md5Of returns an upper-case MD5.
 func md5Of(text string) string {
 	sum := md5.Sum([]byte(text))
 	return strings.ToUpper(hex.EncodeToString(sum[:]))
@@ -179,6 +181,22 @@ func TestWouldOpenFindsNothingInAForgery(t *testing.T) {
 	assert.Empty(t, would(t, diagnosis.Recipe{Scheme: "easypay"}, message.Answer, merchant, easypayAnswer("AAAA")))
 	merchant = load(t, "merchant", jeepayRef)
 	assert.Empty(t, would(t, diagnosis.Recipe{Scheme: "jeepay"}, message.Notification, merchant, "amount=1&sign="+md5Of("amount=1&key=guess")))
+}
+
+// A message of a MiB does not have every variation tried, of which there are hundreds;
+// the small ones have.
+func TestWouldOpenIsBounded(t *testing.T) {
+	merchant := load(t, "merchant", hbskRef)
+	r := diagnosis.Recipe{Scheme: "hbsk"}
+	s, err := r.Configure()
+	require.NoError(t, err)
+	for size, all := range map[int]bool{2 << 10: true, 1 << 20: false} {
+		m, err := diagnosis.Read(s, message.Answer, []byte(`{"code":"1","data":"`+strings.Repeat("x", size)+`","text":"","time":"1","sign":"00"}`))
+		require.NoError(t, err)
+		found, untried := diagnosis.WouldOpen(r, m, merchant, time.Now(), false)
+		assert.Empty(t, found)
+		assert.Equal(t, !all, slices.Contains(untried, "the message is too large for all of them"), "%d bytes", size)
+	}
 }
 
 func TestWouldOpenANotification(t *testing.T) {

@@ -1,9 +1,9 @@
-// Package doctor checks a configuration before the first payment: all that can
-// be found out without sending one.
+// Package doctor checks a configuration before the first payment, as far as that is
+// possible without sending one.
 //
-// It provisions the configuration without starting it, loads the keys, tries
-// them on themselves, and asks each upstream one unsigned HEAD. It changes
-// nothing, and no finding holds a key, a secret or a token.
+// It provisions the configuration without starting it, loads the keys, checks each
+// private key with its public half, and sends each upstream one unsigned HEAD. It
+// changes nothing, and no finding holds a key, a secret or a token.
 package doctor
 
 import (
@@ -23,9 +23,9 @@ import (
 	"github.com/countersign/caddy-countersign/module/keysource"
 )
 
-// Adapt reads a configuration file and makes JSON of it. Without the name of an
-// adapter a file is a Caddyfile if it is called one (Caddyfile, x.Caddyfile),
-// and JSON otherwise, as it is for the other commands of Caddy.
+// Adapt reads a configuration file and makes JSON of it. Without the name of an adapter
+// a file is a Caddyfile if its name says so (Caddyfile, x.Caddyfile), and JSON
+// otherwise, as for the other commands of Caddy.
 func Adapt(file, adapter string) ([]byte, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -54,7 +54,7 @@ func Adapt(file, adapter string) ([]byte, error) {
 
 // Options of an examination.
 type Options struct {
-	Online bool // ask what lies beyond this machine
+	Online bool // also check what is on other machines
 }
 
 // examination is one run of the doctor.
@@ -78,7 +78,7 @@ func Examine(ctx context.Context, config []byte, options Options) []keysource.Fi
 		return e.findings
 	}
 	e.checkAdmin(cfg.Admin)
-	// The doctor opens no log file, and its own output is all that is to be seen.
+	// The doctor opens no log file and prints only its findings.
 	cfg.Logging = &caddy.Logging{Logs: map[string]*caddy.CustomLog{"default": {BaseLog: caddy.BaseLog{Level: "FATAL"}}}}
 	provisioned, err := caddy.ProvisionContext(&cfg)
 	if err != nil {
@@ -101,7 +101,7 @@ func Examine(ctx context.Context, config []byte, options Options) []keysource.Fi
 	if !ok {
 		return e.findings
 	}
-	defer func() { _ = a.Cleanup() }() // the sources' connections; there is nobody to tell
+	defer func() { _ = a.Cleanup() }() // closes the connections of the sources; an error changes no finding
 	e.checkArithmetic()
 	e.checkRoutes()
 	e.checkSources(a.Sources())
@@ -113,7 +113,8 @@ func Examine(ctx context.Context, config []byte, options Options) []keysource.Fi
 	return e.findings
 }
 
-// checkArithmetic says what computes with RSA private keys on this machine.
+// checkArithmetic reports which implementation computes with RSA private keys on this
+// machine.
 func (e *examination) checkArithmetic() {
 	implementation, err := keys.Arithmetic()
 	if err != nil {
@@ -123,7 +124,7 @@ func (e *examination) checkArithmetic() {
 	e.ok("arithmetic", "RSA", i18n.Sprintf("%s computes with private keys in memory", implementation))
 }
 
-// Err is an error if one of the findings is a failure.
+// Err returns an error if one of the findings is a failure.
 func Err(findings []keysource.Finding) error {
 	n := 0
 	for _, f := range findings {

@@ -36,7 +36,7 @@ func examineWith(t *testing.T, caddyfile string, options doctor.Options) []keyso
 	return doctor.Examine(t.Context(), config, options)
 }
 
-// find is the first finding of a check whose subject holds a text.
+// find returns the first finding of a check whose subject holds a text.
 func find(t *testing.T, findings []keysource.Finding, check, subject string) keysource.Finding {
 	t.Helper()
 	for _, f := range findings {
@@ -60,7 +60,7 @@ func failures(findings []keysource.Finding) []string {
 
 const easypayRef = "easypay/ORG000000000007"
 
-// sidecar is a configuration with one upstream.
+// sidecar returns a configuration with one upstream.
 func sidecar(dir, upstream, options string) string {
 	return fmt.Sprintf(`{
 	admin off

@@ -5,8 +5,7 @@ import (
 	"github.com/countersign/caddy-countersign/module/stores"
 )
 
-// checkGuard looks at the guardrails of a use, and at the stores in which they keep
-// what was spent and sent.
+// checkGuard checks the guardrails of a use, and their stores.
 func (e *examination) checkGuard(u *use) {
 	g := u.transport.Guard
 	if g == nil || len(g.Rules) == 0 {
@@ -21,16 +20,8 @@ func (e *examination) checkGuard(u *use) {
 	}
 	for _, used := range g.Stores() {
 		subject := u.where + ", " + used.Rule
-		if r, ok := used.Store.(stores.Remote); ok && r.Remote() && !e.online {
-			e.ok("store", subject, i18n.Sprintf("it lies beyond this machine and was not asked; --online asks it"))
+		if !e.checkStore(subject, used.Store, i18n.Sprintf("start the store, or correct its address: without it every payment is refused with store_unavailable")) {
 			continue
-		}
-		if p, ok := used.Store.(stores.Prober); ok {
-			if err := p.Probe(e.ctx); err != nil {
-				e.failure("store", subject, err.Error(), i18n.Sprintf("start the store, or correct its address: without it every payment is refused with store_unavailable"))
-				continue
-			}
-			e.ok("store", subject, i18n.Sprintf("it does what the rule needs"))
 		}
 		if f, ok := used.Store.(stores.Forgetter); ok {
 			if reason := f.Forgets(e.ctx); reason != "" {
@@ -38,4 +29,34 @@ func (e *examination) checkGuard(u *use) {
 			}
 		}
 	}
+}
+
+// checkOnce checks the store in which a handler of notifications remembers them.
+func (e *examination) checkOnce(u *use) {
+	if u.once == nil {
+		return
+	}
+	store, err := u.once.Open(e.ctx)
+	if err != nil {
+		e.failure("store", u.where, err.Error(), i18n.Sprintf("correct it"))
+		return
+	}
+	e.checkStore(u.where+", once", store, i18n.Sprintf("start the store, or correct its address: without it every notification is refused with store_unavailable"))
+}
+
+// checkStore asks a store whether it does what is needed, and reports whether it was
+// asked and does.
+func (e *examination) checkStore(subject string, store any, advice string) bool {
+	if r, ok := store.(stores.Remote); ok && r.Remote() && !e.online {
+		e.ok("store", subject, i18n.Sprintf("it lies beyond this machine and was not asked; --online asks it"))
+		return false
+	}
+	if p, ok := store.(stores.Prober); ok {
+		if err := p.Probe(e.ctx); err != nil {
+			e.failure("store", subject, err.Error(), advice)
+			return false
+		}
+		e.ok("store", subject, i18n.Sprintf("it does what the rule needs"))
+	}
+	return true
 }

@@ -1,6 +1,7 @@
 package doctor_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -49,7 +50,21 @@ func TestGuardrails(t *testing.T) {
 	assert.Contains(t, of(findings, "store")[1].Reason, "append-only")
 }
 
-// of are the findings of a check.
+// The store of once is asked as those of the guardrails are.
+func TestStoreOfOnce(t *testing.T) {
+	dir := merchant(t, easypayRef)
+	look := func(store string, options doctor.Options) keysource.Finding {
+		text := fmt.Sprintf("{\nadmin off\npersist_config off\ncountersign {\nkeys file %s\n}\n}\nhttp://:18080 {\nbind 127.0.0.1\ncountersign_notify easypay {\nkeys %s\nonce 1h %s\n}\nrespond ok\n}\n", dir, easypayRef, store)
+		return find(t, examineWith(t, text, options), "store", "once")
+	}
+	f := look("redis://127.0.0.1:1", doctor.Options{})
+	assert.Equal(t, keysource.Failure, f.Status)
+	assert.Contains(t, f.Advice, "every notification")
+	assert.Contains(t, look("redis://redis.invalid:6379", doctor.Options{}).Reason, "--online asks it")
+	assert.Equal(t, keysource.OK, look(redistest.Start(t).URL(), doctor.Options{}).Status)
+}
+
+// of returns the findings of a check.
 func of(findings []keysource.Finding, check string) (found []keysource.Finding) {
 	for _, f := range findings {
 		if f.Check == check {

@@ -2,11 +2,10 @@ package doctor
 
 import (
 	"bytes"
-	"crypto/rsa"
+	"crypto/x509"
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/countersign/caddy-countersign/module/algorithm"
 	"github.com/countersign/caddy-countersign/module/cipher"
@@ -14,12 +13,7 @@ import (
 	"github.com/countersign/caddy-countersign/module/keys"
 )
 
-const (
-	strongBits = 2048                // of an RSA key that nobody has to talk about
-	soon       = 30 * 24 * time.Hour // before a certificate expires
-)
-
-// checkSets checks each key set for itself.
+// checkSets checks each key set.
 func (e *examination) checkSets() {
 	for _, name := range e.names {
 		set := e.loaded[name]
@@ -68,11 +62,13 @@ func (e *examination) checkPairs(set *loadedSet) {
 			}
 		}
 	}
-	// Both are public keys of the provider: that they have changed places shows in
-	// nothing that is on this machine.
-	verify, encrypt := set.Fingerprints(keys.Verify), set.Fingerprints(keys.Encrypt)
-	if len(verify) > 0 && len(encrypt) > 0 && !slices.Contains(verify, encrypt[0]) {
-		e.ok(check, set.name+" verify, encrypt", i18n.Sprintf("verify is %s and encrypt is %s: only the provider's console tells whether they have changed places; compare the fingerprints", strings.Join(verify, ", "), encrypt[0]))
+	// Two public keys of the provider, or two private keys of the merchant: nothing on
+	// this machine shows whether they are exchanged.
+	for _, pair := range [][2]keys.Role{{keys.Verify, keys.Encrypt}, {keys.Sign, keys.Decrypt}} {
+		first, second := set.Fingerprints(pair[0]), set.Fingerprints(pair[1])
+		if len(first) > 0 && len(second) > 0 && !slices.Contains(first, second[0]) {
+			e.ok(check, fmt.Sprintf("%s %s, %s", set.name, pair[0], pair[1]), i18n.Sprintf("%s is %s and %s is %s: only the provider's console tells whether they have changed places; compare the fingerprints", pair[0], strings.Join(first, ", "), pair[1], second[0]))
+		}
 	}
 }
 
@@ -121,28 +117,13 @@ func servesSandbox(set *loadedSet) bool {
 
 // checkSizes finds RSA keys that are smaller than they should be.
 func (e *examination) checkSizes(set *loadedSet) {
-	var small []string
-	all := 0
-	seen := func(role keys.Role, public *rsa.PublicKey) {
-		if public == nil {
-			return // SM2, ECDSA and Ed25519 keys have one size
+	small, all := set.SmallRSA(), 0
+	for _, role := range set.Roles() {
+		for _, info := range set.Info(role) {
+			if info.Kind == keys.KindRSA { // SM2, ECDSA and Ed25519 keys have one size
+				all++
+			}
 		}
-		all++
-		if text := fmt.Sprintf("%s %d bits", role, public.N.BitLen()); public.N.BitLen() < strongBits && !slices.Contains(small, text) {
-			small = append(small, text)
-		}
-	}
-	if set.Sign != nil {
-		seen(keys.Sign, set.Sign.Public)
-	}
-	for _, k := range set.Verify {
-		seen(keys.Verify, k.RSA)
-	}
-	if set.Encrypt != nil {
-		seen(keys.Encrypt, set.Encrypt.RSA)
-	}
-	for _, k := range set.Decrypt {
-		seen(keys.Decrypt, k.Public)
 	}
 	switch {
 	case len(small) > 0:
@@ -152,28 +133,42 @@ func (e *examination) checkSizes(set *loadedSet) {
 	}
 }
 
-// checkExpiry looks at the certificates that public keys came in.
+// checkExpiry checks the validity of the certificates of a set. A certificate that is
+// not valid is a warning, not a failure, if another certificate of its role is valid.
 func (e *examination) checkExpiry(set *loadedSet) {
-	advice := i18n.Sprintf("ask the provider for its new certificate, and put it beside the old one")
-	for _, k := range set.Verify {
-		if !k.Expires.IsZero() {
-			e.expiry("certificate", set.name+" verify", k.Expires, advice)
+	const check = "certificate"
+	now := e.now()
+	certificates := set.Certificates()
+	for _, c := range certificates {
+		subject := set.name + " " + string(c.Role)
+		state := c.At(now)
+		words := i18n.Sprintf("%s: %s", c.Name(), c.Words(now))
+		other := slices.ContainsFunc(certificates, func(o keys.Certificate) bool {
+			at := o.At(now)
+			return o.Role == c.Role && o.Own == c.Own && o.Authority == c.Authority && (at == keys.Valid || at == keys.ExpiresSoon)
+		})
+		switch {
+		case state == keys.Valid:
+			e.ok(check, subject, words)
+		case state == keys.ExpiresSoon || other:
+			e.warning(check, subject, words, c.Advice(now).String())
+		default:
+			e.failure(check, subject, words, c.Advice(now).String())
 		}
-	}
-	if k := set.Encrypt; k != nil && !k.Expires.IsZero() {
-		e.expiry("certificate", set.name+" encrypt", k.Expires, advice)
 	}
 }
 
-func (e *examination) expiry(check, subject string, expires time.Time, advice string) {
-	left, day := expires.Sub(e.now()), expires.UTC().Format(time.DateOnly)
-	switch {
-	case left <= 0:
-		e.failure(check, subject, i18n.Sprintf("it has expired on %s", day), advice)
-	case left < soon:
-		e.warning(check, subject, i18n.Sprintf("it expires on %s, in %d days", day, int(left.Hours()/24)), advice)
+// expiry checks the validity of the certificate of a connection.
+func (e *examination) expiry(check, subject string, certificate *x509.Certificate, advice string) {
+	c, _ := keys.ReadCertificate(certificate.Raw)
+	words := i18n.Sprintf("the certificate %q, serial %s, issued by %q: %s", c.Subject, c.Serial, c.Issuer, c.Words(e.now()))
+	switch c.At(e.now()) {
+	case keys.Valid:
+		e.ok(check, subject, words)
+	case keys.ExpiresSoon:
+		e.warning(check, subject, words, advice)
 	default:
-		e.ok(check, subject, i18n.Sprintf("it is valid until %s", day))
+		e.failure(check, subject, words, advice)
 	}
 }
 
@@ -191,7 +186,7 @@ func (e *examination) checkSides() {
 }
 
 func (e *examination) checkSide(ours, theirs *loadedSet) {
-	subject := ours.name + " and " + theirs.name
+	subject := i18n.Sprintf("%s and %s", ours.name, theirs.name)
 	before := len(e.findings)
 	for _, pair := range []struct {
 		private, public *loadedSet

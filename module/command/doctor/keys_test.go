@@ -54,7 +54,9 @@ func TestKeysThatDoNotFit(t *testing.T) {
 		reason  string
 	}{
 		"no such set": {
-			func(t *testing.T, dir string) { require.NoError(t, os.RemoveAll(filepath.Join(dir, "easypay"))) },
+			func(t *testing.T, dir string) { // others are there: without any the source itself is broken
+				require.NoError(t, os.Rename(filepath.Join(dir, "easypay"), filepath.Join(dir, "other")))
+			},
 			"keys", easypayRef, keysource.Failure, "no such key set"},
 		"a wrong file that all can write": {
 			func(t *testing.T, dir string) {
@@ -110,9 +112,25 @@ func TestKeysThatDoNotFit(t *testing.T) {
 				require.NoError(t, os.Rename(filepath.Join(dir, "kept"), filepath.Join(dir, key("encrypt"))))
 			},
 			"key pair", easypayRef + " verify, encrypt", keysource.OK, "compare the fingerprints"},
+		"sign and decrypt that changed places": {
+			func(t *testing.T, dir string) {
+				require.NoError(t, os.Rename(filepath.Join(dir, key("sign")), filepath.Join(dir, "kept")))
+				require.NoError(t, os.Rename(filepath.Join(dir, key("decrypt")), filepath.Join(dir, key("sign"))))
+				require.NoError(t, os.Rename(filepath.Join(dir, "kept"), filepath.Join(dir, key("decrypt"))))
+			},
+			"key pair", easypayRef + " sign, decrypt", keysource.OK, "compare the fingerprints"},
 		"a certificate that has expired": {
 			func(t *testing.T, dir string) { writeCertificate(t, filepath.Join(dir, key("verify")), -time.Hour) },
 			"certificate", easypayRef + " verify", keysource.Failure, "it has expired on"},
+		"the advice on an expired certificate": {
+			func(t *testing.T, dir string) { writeCertificate(t, filepath.Join(dir, key("verify")), -time.Hour) },
+			"certificate", easypayRef + " verify", keysource.Failure, `the provider's certificate "provider", serial 01: it has expired`},
+		"a certificate that is not valid yet": {
+			func(t *testing.T, dir string) {
+				_, der := newCertificateFrom(t, time.Now().Add(48*time.Hour), 96*time.Hour, nil)
+				require.NoError(t, os.WriteFile(filepath.Join(dir, key("verify")), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
+			},
+			"certificate", easypayRef + " verify", keysource.Failure, "it is not valid before"},
 		"a certificate that expires soon": {
 			func(t *testing.T, dir string) {
 				writeCertificate(t, filepath.Join(dir, key("verify")), 10*24*time.Hour+time.Hour)
@@ -152,12 +170,17 @@ func writeCertificate(t *testing.T, file string, left time.Duration) {
 
 func newCertificate(t *testing.T, left time.Duration, names []string) (*rsa.PrivateKey, []byte) {
 	t.Helper()
+	return newCertificateFrom(t, time.Now().Add(-48*time.Hour), left, names)
+}
+
+func newCertificateFrom(t *testing.T, starts time.Time, left time.Duration, names []string) (*rsa.PrivateKey, []byte) {
+	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	require.NoError(t, err)
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "provider"}, DNSNames: names,
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore:   time.Now().Add(-48 * time.Hour), NotAfter: time.Now().Add(left),
+		NotBefore:   starts, NotAfter: time.Now().Add(left),
 		IsCA: true, BasicConstraintsValid: true,
 		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}

@@ -16,7 +16,7 @@ import (
 
 const (
 	loadTimeout = 20 * time.Second // of one key set
-	maxListed   = 200              // key sets looked at for a reference with {body.x}
+	maxListed   = 200              // key sets that are checked for a reference with {body.x}
 )
 
 // loadedSet is a key set with those who use it.
@@ -27,8 +27,7 @@ type loadedSet struct {
 	uses   []*use
 }
 
-// checkSources asks each source whether it can be asked, and loads the sets
-// that the uses name.
+// checkSources probes each source, and loads the sets that the uses name.
 func (e *examination) checkSources(sources []app.Source) {
 	for _, s := range sources {
 		terms := s.Terms()
@@ -56,8 +55,7 @@ func (e *examination) checkSources(sources []app.Source) {
 	}
 }
 
-// skips reports whether a source lies beyond this machine, which is asked only
-// where that is wanted.
+// skips reports whether a source is on another machine and Options.Online is not set.
 func (e *examination) skips(s app.Source) bool {
 	r, ok := s.Source.(keysource.Remote)
 	return ok && !e.online && r.Beyond()
@@ -104,7 +102,7 @@ func (e *examination) load(s app.Source, u *use) {
 
 var member = regexp.MustCompile(`\\\{body\\\.[^}]*\\\}`)
 
-// matching are the references of a source that a reference with {body.x} can
+// matching returns the references of a source that a reference with {body.x} can
 // name.
 func (e *examination) matching(s app.Source, u *use) []string {
 	lister, ok := s.Source.(keysource.Lister)
@@ -140,7 +138,7 @@ func holds(set *keys.Set) string {
 	return strings.Join(roles, ", ")
 }
 
-// diagnoseSources has the sources look at what only they know.
+// diagnoseSources runs the checks of the sources themselves.
 func (e *examination) diagnoseSources(sources []app.Source) {
 	for _, s := range sources {
 		d, ok := s.Source.(keysource.Doctor)
@@ -153,7 +151,7 @@ func (e *examination) diagnoseSources(sources []app.Source) {
 	}
 }
 
-// references are those of a source that the configuration names, whether they
+// references returns those of a source that the configuration names, whether they
 // have loaded or not, and those that a reference with {body.x} can name.
 func (e *examination) references(source string) []string {
 	var out []string

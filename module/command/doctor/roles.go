@@ -30,18 +30,19 @@ func (e *examination) checkUses() {
 	}
 }
 
-// checkScheme tells what the scheme itself warns of, and what its use opens.
+// checkScheme reports the warnings of the scheme, and the risks of its use.
 func (e *examination) checkScheme(u *use) {
 	if u.scheme != nil {
 		for _, warning := range u.scheme.Describe().Warnings {
-			if strings.HasPrefix(warning, "how this provider signs is a guess") {
-				e.warning("scheme", u.where, warning, i18n.Sprintf("confirm the rule with the provider, and set the option"))
+			if note, ok := strings.CutPrefix(warning, "how this provider signs is a guess"); ok {
+				e.warning("scheme", u.where, i18n.Sprintf("how this provider signs is a guess%s", note), i18n.Sprintf("confirm the rule with the provider, and set the option"))
 			}
 		}
 	}
 	if u.kind == isSandbox && !sandbox.ByHand(u.schemeName) {
 		e.checkSandbox(u)
 	}
+	e.checkOnce(u)
 	if u.kind != isProxy {
 		return
 	}
@@ -56,8 +57,8 @@ func (e *examination) checkScheme(u *use) {
 	}
 }
 
-// checkSandbox tells what a sandbox that is made from a recipe shows, and whether
-// it has the options of the sidecar, without which it refuses everything.
+// checkSandbox reports what a sandbox of a recipe proves, and whether its options are
+// those of the sidecar; with other options it refuses every request.
 func (e *examination) checkSandbox(u *use) {
 	e.ok("sandbox", u.where, i18n.Sprintf("it is made from the same recipe as the sidecar: it shows whether an application works with it, and does not prove the rule"))
 	for _, other := range e.uses {
@@ -112,7 +113,8 @@ func (e *examination) checkRoles(u *use, set *loadedSet) {
 	}
 }
 
-// checkKinds returns why keys of a set are of no use to a use.
+// checkKinds returns an error if the keys of a set are not of the kind that a use
+// needs.
 func (u *use) checkKinds(set *keys.Set) error {
 	d := u.scheme.Describe()
 	if u.kind == isNotify {
@@ -121,7 +123,7 @@ func (u *use) checkKinds(set *keys.Set) error {
 	return d.CheckKinds(set)
 }
 
-// checkDevelopment finds keys that everybody has.
+// checkDevelopment finds the published keys of keys-dev.
 func (e *examination) checkDevelopment(u *use, set *loadedSet) {
 	if u.kind == isSandbox || !developmentKeys(set.Set) {
 		return
@@ -133,14 +135,14 @@ func (e *examination) checkDevelopment(u *use, set *loadedSet) {
 	}
 }
 
-// isPublic reports whether an upstream is beyond this machine.
+// isPublic reports whether an upstream is on another machine.
 func isPublic(dial string) bool {
 	address, err := caddy.ParseNetworkAddress(dial)
 	return err != nil || !network.Local(address.Network, address.Host)
 }
 
-// listensBeyond reports whether a listener can be reached from beyond this
-// machine. One without a host listens everywhere.
+// listensBeyond reports whether a listener can be reached from other machines. One
+// without a host listens on all addresses.
 func listensBeyond(listen string) bool {
 	address, err := caddy.ParseNetworkAddress(listen)
 	return err != nil || address.Host == "" || !network.Local(address.Network, address.Host)

@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
@@ -15,18 +16,19 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/countersign/caddy-countersign/module/i18n"
+	"github.com/countersign/caddy-countersign/module/keysource"
 	"github.com/countersign/caddy-countersign/module/network"
 	"github.com/countersign/caddy-countersign/module/telemetry"
 )
 
 const (
 	askTimeout  = 10 * time.Second
-	clockStill  = 30 * time.Second // off by less is nothing to talk about
-	clockBroken = 5 * time.Minute  // off by more, providers refuse what is signed
+	clockStill  = 30 * time.Second // a smaller difference gives no warning
+	clockBroken = 5 * time.Minute  // with a larger one providers refuse signatures
 )
 
-// checkUpstreams asks each upstream one unsigned HEAD: those beyond this machine
-// only where that is wanted.
+// checkUpstreams sends each upstream one unsigned HEAD, to those on other machines only
+// with Options.Online.
 func (e *examination) checkUpstreams() {
 	asked := make(map[string]bool)
 	for _, u := range e.uses {
@@ -81,7 +83,7 @@ func (e *examination) checkUpstream(u *use, dial string) {
 	e.ask(u, dial, address)
 }
 
-// probe is the request that an upstream is asked, without a scheme.
+// probe returns the request that an upstream is asked, without a scheme.
 func probe(address caddy.NetworkAddress) *http.Request {
 	return &http.Request{
 		Method: http.MethodHead, URL: &url.URL{Host: address.JoinHostPort(0), Path: "/"},
@@ -100,7 +102,7 @@ func encrypts(transport *reverseproxy.HTTPTransport, address caddy.NetworkAddres
 	return request.URL.Scheme == "https"
 }
 
-// isOwn reports whether the configuration listens on an address itself.
+// isOwn reports whether the configuration itself listens on an address.
 func (e *examination) isOwn(address caddy.NetworkAddress) bool {
 	for _, own := range e.own {
 		if own.IsUnixNetwork() != address.IsUnixNetwork() {
@@ -130,6 +132,7 @@ func (e *examination) ask(u *use, dial string, address caddy.NetworkAddress) {
 		return
 	}
 	u.transport.AllowLegacyTLS(transport.Transport)
+	network.NameProxyStatus(transport.Transport)
 	defer transport.Cleanup() //nolint:errcheck // it only closes idle connections
 
 	replacer := caddy.NewReplacer()
@@ -144,34 +147,81 @@ func (e *examination) ask(u *use, dial string, address caddy.NetworkAddress) {
 	answer, err := transport.Transport.RoundTrip(request)
 	took := e.now().Sub(sent)
 	if err != nil {
-		e.explain(dial, err)
-		if encrypts(transport, address) {
-			if option := worksWith(e.ctx, transport.Transport.TLSClientConfig, address); option != "" {
-				e.failure("TLS", dial, "the handshake succeeds with "+option+", and without it fails", "write it into the block of the directive, and ask the provider when its server will be renewed")
-			}
+		var h handshakes
+		if encrypts(transport, address) && !proxied(transport.Transport, request) {
+			h = tryVariants(e.ctx, transport.Transport.TLSClientConfig, address)
 		}
+		e.explain(dial, err, h)
 		return
 	}
 	defer answer.Body.Close() //nolint:errcheck // a HEAD has no body
 	e.ok("upstream", dial, i18n.Sprintf("it answers HEAD with %d, in %s", answer.StatusCode, took.Round(time.Millisecond)))
 	if answer.TLS != nil && len(answer.TLS.PeerCertificates) > 0 && !transport.TLS.InsecureSkipVerify {
-		e.expiry("TLS certificate", dial, answer.TLS.PeerCertificates[0].NotAfter, i18n.Sprintf("tell the provider; from then on nothing can be sent"))
+		e.expiry("TLS certificate", dial, answer.TLS.PeerCertificates[0], i18n.Sprintf("tell the provider; from then on nothing can be sent"))
 	}
 	e.checkClock(dial, answer.Header.Get("Date"), sent.Add(took/2))
 }
 
-// explain says why an upstream cannot be asked.
-func (e *examination) explain(dial string, err error) {
+// proxied reports whether a request goes through a proxy.
+func proxied(transport *http.Transport, request *http.Request) bool {
+	if transport.Proxy == nil {
+		return false
+	}
+	through, err := transport.Proxy(request)
+	return err != nil || through != nil
+}
+
+// explain reports why an upstream cannot be reached.
+func (e *examination) explain(dial string, err error, h handshakes) {
 	reason := network.Describe(err).Error()
+	if h.works != "" {
+		e.failure("TLS", dial, i18n.Sprintf("%s; the handshake succeeds with %s, and without it fails", reason, h.works), i18n.Sprintf("write it into the block of the directive, and ask the provider when its server will be renewed"))
+		return
+	}
 	if strings.Contains(err.Error(), "no such host") { // Caddy's dial error hides what it wraps
 		e.failure("name", dial, reason, i18n.Sprintf("correct the name, or the resolver of this machine or pod"))
 		return
 	}
-	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		e.failure("TLS certificate", dial, reason, i18n.Sprintf("if the authority is a private one, give it with http { tls_trust_pool }; otherwise somebody may be in between"))
+	if refused, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		e.failure("TLS certificate", dial, reason, e.certificateAdvice(refused))
+		return
+	}
+	if strings.Contains(err.Error(), "tls: failed to parse certificate") {
+		e.failure("TLS certificate", dial, reason, i18n.Sprintf("tell the provider what is wrong with the certificate of its server"))
+		return
+	}
+	if _, ok := network.RemoteAlert(err); ok && h.asked {
+		e.failure("TLS", dial, i18n.Sprintf("%s; it has asked for a client certificate", reason), i18n.Sprintf("give the certificate that the provider has issued to you, and its key, with http { tls_client_auth <certificate> <key> }"))
+		return
+	}
+	if _, ok := network.RemoteAlert(err); ok {
+		e.failure("TLS", dial, reason, i18n.Sprintf("the address answers, and its server refuses the handshake; no option of the sidecar's that was tried helps: ask the provider which versions of TLS and which ciphers its server has, and whether it wants a client certificate"))
 		return
 	}
 	e.failure("upstream", dial, reason, i18n.Sprintf("correct the address, or let this machine or pod reach it (firewall, NetworkPolicy, proxy)"))
+}
+
+// certificateAdvice returns what to do about a server's certificate that is refused.
+func (e *examination) certificateAdvice(refused *tls.CertificateVerificationError) string {
+	if network.Is[x509.HostnameError](refused) {
+		return i18n.Sprintf("correct the name of the upstream; where its server is meant, give the name that its certificate has with http { tls_server_name }, or have the provider issue one for this name")
+	}
+	if invalid, ok := errors.AsType[x509.CertificateInvalidError](refused); ok {
+		if invalid.Reason == x509.Expired && e.now().Before(invalid.Cert.NotBefore) {
+			return i18n.Sprintf("look at the clock of this machine; if that is right, tell the provider that its server shows a certificate before its time")
+		}
+		if invalid.Reason == x509.Expired {
+			return i18n.Sprintf("tell the provider that the certificate %q of its server has expired: nothing can be sent until it is renewed, and nothing on this side needs to change; the clock of this machine must be right", invalid.Cert.Subject.CommonName)
+		}
+		return i18n.Sprintf("tell the provider what is wrong with the certificate of its server")
+	}
+	if network.Outdated(refused.UnverifiedCertificates) {
+		return i18n.Sprintf("tell the provider what is wrong with the certificate of its server")
+	}
+	if network.LacksIssuer(refused.UnverifiedCertificates) {
+		return i18n.Sprintf("tell the provider that its server does not send the intermediate certificate; until it does, or where the authority is a private one, give the missing certificates with http { tls_trust_pool }")
+	}
+	return i18n.Sprintf("if the authority is a private one, give it with http { tls_trust_pool }; otherwise somebody may be in between")
 }
 
 // checkClock compares the clock with a Date header, which has whole seconds.
@@ -198,8 +248,8 @@ func (e *examination) checkClock(dial, date string, at time.Time) {
 	}
 }
 
-// checkClientCertificate looks at the certificate that the provider asks for,
-// where there is one in a file.
+// checkClientCertificate checks the certificate of http { tls_client_auth }, if it is
+// in a file.
 func (e *examination) checkClientCertificate(u *use) {
 	if !u.transport.TLSEnabled() || u.transport.HTTP.TLS.ClientCertificateFile == "" {
 		return
@@ -211,8 +261,8 @@ func (e *examination) checkClientCertificate(u *use) {
 		e.failure(check, file, err.Error(), i18n.Sprintf("give a certificate and the key that belongs to it"))
 		return
 	}
-	e.expiry(check, file, pair.Leaf.NotAfter, i18n.Sprintf("ask the provider for a new one"))
-	if info, err := os.Stat(keyFile); err == nil && info.Mode().Perm()&0o044 != 0 {
+	e.expiry(check, file, pair.Leaf, i18n.Sprintf("ask whoever issued it for a new one, give it to the provider where it wants to know it, and put it into this file: it is taken up without a reload"))
+	if info, err := os.Stat(keyFile); err == nil && keysource.Permissions(info)&0o044 != 0 {
 		e.warning("file permissions", keyFile, i18n.Sprintf("mode %04o: others than the owner can read a private key", info.Mode().Perm()), i18n.Sprintf("chmod go-r %s", keyFile))
 	}
 }

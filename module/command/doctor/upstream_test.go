@@ -94,7 +94,7 @@ func TestAnUpstreamThatCannotBeReached(t *testing.T) {
 	assert.Contains(t, f.Reason, "placeholder")
 }
 
-// tlsProvider is a provider with a certificate of its own authority, which is
+// tlsProvider returns a provider with a certificate of its own authority, which is
 // in the file that it returns.
 func tlsProvider(t *testing.T, left time.Duration, names ...string) (address, authority string) {
 	t.Helper()
@@ -140,6 +140,7 @@ func TestTheCertificateOfAnUpstream(t *testing.T) {
 	f = find(t, examine(t, sidecar(dir, "https://"+address, trusting(authority))), "TLS certificate", address)
 	assert.Equal(t, keysource.Failure, f.Status)
 	assert.Contains(t, f.Reason, "expired")
+	assert.Contains(t, f.Advice, `tell the provider that the certificate "provider" of its server has expired`)
 }
 
 // A port that is excepted from TLS is asked without.
@@ -235,6 +236,8 @@ func TestAnOldServer(t *testing.T) {
 	}{
 		"RSA key exchange": {&tls.Config{MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_RSA_WITH_AES_128_GCM_SHA256}}, "legacy_tls rsa"},
 		"TLS 1.0":          {&tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS10}, "legacy_tls 1.0"},
+		"3DES":             {&tls.Config{MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_ECDHE_RSA_WITH_3DES_EDE_CBC_SHA}}, "legacy_tls 3des"},
+		"3DES and RSA":     {&tls.Config{MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_RSA_WITH_3DES_EDE_CBC_SHA}}, "legacy_tls rsa 3des"},
 		"both":             {&tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS10, CipherSuites: []uint16{tls.TLS_RSA_WITH_AES_128_CBC_SHA}}, "legacy_tls 1.0 rsa"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -252,4 +255,20 @@ func TestAnOldServer(t *testing.T) {
 			assert.Empty(t, failures(examine(t, sidecar(dir, upstream, c.option+"\n"+trusting(file)))))
 		})
 	}
+}
+
+// The doctor distinguishes a server that requires a client certificate from one that has
+// only old TLS versions, even if the alert is the same.
+func TestAServerThatAsksForAClientCertificate(t *testing.T) {
+	server := httptest.NewUnstartedServer(http.NotFoundHandler())
+	server.TLS = &tls.Config{MaxVersion: tls.VersionTLS12, ClientAuth: tls.RequireAnyClientCert}
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	defer server.Close()
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	require.NoError(t, os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600))
+	f := find(t, examine(t, sidecar(merchant(t, easypayRef), "https://"+server.Listener.Addr().String(), trusting(file))), "TLS", "")
+	assert.Equal(t, keysource.Failure, f.Status)
+	assert.Contains(t, f.Reason, "it has asked for a client certificate")
+	assert.Contains(t, f.Advice, "tls_client_auth")
 }

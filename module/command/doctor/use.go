@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
+	"github.com/countersign/caddy-countersign/module/app"
 	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/notify"
@@ -27,8 +28,8 @@ const (
 	isSandbox = "countersign_sandbox"
 )
 
-// use is one place of the configuration that has keys: the sidecar, the
-// notification handler or a sandbox.
+// use is one handler of the configuration that uses keys: the sidecar, the notification
+// handler or a sandbox.
 type use struct {
 	kind       string
 	schemeName string
@@ -42,10 +43,12 @@ type use struct {
 	transport *proxy.Transport // of the sidecar
 	upstreams []string
 	dynamic   bool // upstreams that are only known when there is a request
+
+	once *notify.Once // of a handler of notifications
 }
 
-// findUses walks the configuration's servers. The JSON holds everything that
-// there is to know, wherever the handlers stand in one another.
+// findUses walks the configuration's servers. It searches the JSON, so that it finds
+// handlers at any depth.
 func (e *examination) findUses(config []byte) error {
 	var parsed struct {
 		Apps struct {
@@ -114,7 +117,7 @@ func walk(tree any, visit func(map[string]any) error) error {
 	return nil
 }
 
-// newUse is the use that an object of the configuration is, or nil.
+// newUse returns the use that an object of the configuration is, or nil.
 func newUse(object map[string]any, recipes protocol.Recipes) (*use, error) {
 	switch object["handler"] {
 	case "reverse_proxy":
@@ -128,7 +131,7 @@ func newUse(object map[string]any, recipes protocol.Recipes) (*use, error) {
 		if err := decode(object, &h); err != nil {
 			return nil, err
 		}
-		u := &use{kind: isNotify, source: h.Source, where: describe(isNotify, h.Profile, h.Line)}
+		u := &use{kind: isNotify, source: h.Source, where: describe(isNotify, h.Profile, h.Line), once: h.Once}
 		return u, u.configure(h.Scheme, recipes, h.Reference)
 	case "countersign_sandbox":
 		var h sandbox.Handler
@@ -158,7 +161,7 @@ func newProxyUse(object, transport map[string]any, recipes protocol.Recipes) (*u
 	return u, u.configure(u.transport.Scheme, recipes, u.transport.Reference)
 }
 
-// decode reads an object of the tree as what it is.
+// decode reads an object of the tree into a value of its type.
 func decode(object map[string]any, into any) error {
 	text, err := json.Marshal(object)
 	if err != nil {
@@ -183,16 +186,12 @@ func (u *use) configure(c protocol.Config, recipes protocol.Recipes, reference s
 	return u.refer(reference)
 }
 
-func (u *use) refer(reference string) error {
-	text, err := caddy.NewReplacer().ReplaceOrErr(reference, true, false)
-	if err != nil {
-		return i18n.Errorf("the key reference of %s: %w", u.where, err)
-	}
-	u.reference, err = keys.ParseTemplate(text)
+func (u *use) refer(reference string) (err error) {
+	u.reference, err = app.ParseReference(reference)
 	return err
 }
 
-// describe is what to call a use.
+// describe returns what to call a use.
 func describe(kind, profile, line string) string {
 	text := kind
 	if profile != "" {

@@ -76,7 +76,7 @@ func TestImportJavaKeyStores(t *testing.T) {
 
 var fingerprint = regexp.MustCompile(`fingerprint [0-9a-f]{64}`)
 
-// printOf is the fingerprint that a command has printed.
+// printOf returns the fingerprint that a command has printed.
 func printOf(t *testing.T, out string) string {
 	t.Helper()
 	require.Regexp(t, fingerprint, out)

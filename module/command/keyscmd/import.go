@@ -67,8 +67,10 @@ func readInput(cmd *cobra.Command, args []string) (name string, data []byte, err
 		data, err = io.ReadAll(cmd.InOrStdin())
 		return i18n.Sprintf("standard input"), data, err
 	}
-	data, err = os.ReadFile(args[0])
-	return args[0], data, err
+	if data, err = os.ReadFile(args[0]); err != nil {
+		return "", nil, i18n.Errorf("reading the key: %w", err)
+	}
+	return args[0], data, nil
 }
 
 // read returns the text that a role of a key set holds.
@@ -103,7 +105,7 @@ func password(cmd *cobra.Command, file string) ([]byte, error) {
 	if file != "" {
 		text, err := os.ReadFile(file)
 		if err != nil {
-			return nil, err
+			return nil, i18n.Errorf("reading the password: %w", err)
 		}
 		text = bytes.TrimPrefix(text, []byte("\ufeff"))
 		return bytes.TrimRight(text, "\r\n"), nil

@@ -42,9 +42,14 @@ func (p *place) folder() (string, error) {
 	return filepath.Join(p.dir, filepath.FromSlash(p.reference)), nil
 }
 
-// write puts the text of a role into the key set, whole or not at all: readable
+// write writes the text of a role into the key set, completely or not at all, readable
 // by its owner alone.
 func (p *place) write(role keys.Role, text []byte, force bool) (path string, err error) {
+	defer func() {
+		if errors.Is(err, os.ErrPermission) {
+			err = i18n.Errorf("this user may not write %s; run it as the folder's owner (with sudo if that is root), or name a folder of yours with --dir", path)
+		}
+	}()
 	folder, err := p.folder()
 	if err != nil {
 		return "", err
@@ -53,14 +58,14 @@ func (p *place) write(role keys.Role, text []byte, force bool) (path string, err
 	if _, err := os.Lstat(path); err == nil && !force {
 		return "", i18n.Errorf("%s is there already and is not replaced; move it away, or import with --force", path)
 	} else if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return "", err
+		return path, i18n.Errorf("writing %s: %w", path, err)
 	}
 	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return "", err
+		return path, i18n.Errorf("writing %s: %w", path, err)
 	}
 	temporary, err := os.CreateTemp(folder, ".new-*") // of mode 0600
 	if err != nil {
-		return "", err
+		return path, i18n.Errorf("writing %s: %w", path, err)
 	}
 	defer os.Remove(temporary.Name()) //nolint:errcheck // it is there only after a failure
 	_, err = temporary.Write(text)
@@ -74,12 +79,12 @@ func (p *place) write(role keys.Role, text []byte, force bool) (path string, err
 		err = os.Rename(temporary.Name(), path)
 	}
 	if err != nil {
-		return "", i18n.Errorf("writing %s: %w", path, err)
+		return path, i18n.Errorf("writing %s: %w", path, err)
 	}
 	return path, nil
 }
 
-// describe prints what may be shown of the keys of a role.
+// describe prints kind, size, serial and fingerprint of the keys of a role.
 func describe(cmd *cobra.Command, set *keys.Set, role keys.Role) {
 	for _, key := range set.Info(role) {
 		line := string(role)

@@ -146,3 +146,18 @@ func TestNewAndShow(t *testing.T) {
 	_, _, err := run(t, "new", "--bits", "1024", "--dir", dir, "--ref", "x")
 	assert.ErrorContains(t, err, "2048 to 8192")
 }
+
+// Without permission to write the folder, such as /etc/countersign without sudo, the
+// error says so.
+func TestFolderWithoutPermission(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "keys")
+	require.NoError(t, os.Mkdir(dir, 0o500))
+	if os.Geteuid() == 0 {
+		dir = "/sys" // where not even root may
+		if _, err := os.Stat("/sys/kernel"); err != nil {
+			t.Skip("root may write everywhere here")
+		}
+	}
+	_, _, err := run(t, "new", "--dir", dir, "--ref", "pay/M1")
+	assert.ErrorContains(t, err, "this user may not write "+filepath.Join(dir, "pay", "M1", "sign.pem")+"; run it as the folder's owner")
+}

@@ -21,7 +21,7 @@ type store struct {
 	certificates [][]byte // DER, the key's own first
 }
 
-// private is the key with its own certificate, for sign and decrypt.
+// private returns the key with its own certificate, for sign and decrypt.
 func (s store) private() ([]byte, error) {
 	text := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: s.key})
 	if len(s.certificates) > 0 {
@@ -30,7 +30,7 @@ func (s store) private() ([]byte, error) {
 	return keys.Normalize(text)
 }
 
-// public are the certificates, for verify and encrypt.
+// public returns the certificates, for verify and encrypt.
 func (s store) public() []byte {
 	var text []byte
 	for _, der := range s.certificates {
@@ -82,6 +82,9 @@ func openPKCS12(data, password []byte) (store, error) {
 		return store{}, i18n.Errorf("the key in the PKCS #12 key store is an SM2 key, or one on another curve, which is not read from there; take it out with `openssl pkcs12 -nodes -in FILE -out key.pem` and import key.pem")
 	}
 	trusted, errTrust := pkcs12.DecodeTrustStore(data, string(password))
+	if errTrust != nil && strings.Contains(err.Error(), "private key missing") {
+		return store{}, i18n.Errorf("the PKCS #12 key store holds certificates alone and is none of Java's, and they are not read from there; take them out with `openssl pkcs12 -nokeys -in FILE -out certificate.pem` and import certificate.pem to verify or encrypt")
+	}
 	if errTrust != nil {
 		return store{}, i18n.Errorf("opening the PKCS #12 key store: %w", err)
 	}

@@ -1,5 +1,5 @@
-// Package visible shows text in which every character counts: what a reader
-// cannot see, or takes for something else, is marked between ⟨ and ⟩.
+// Package visible makes every character of a text visible: it marks invisible and
+// confusable characters between ⟨ and ⟩.
 package visible
 
 import (
@@ -10,8 +10,7 @@ import (
 	"unicode/utf8"
 )
 
-// names are the characters that signatures fail for, in the words of those who
-// have met them.
+// names are the characters that make signatures fail, with the names that are shown.
 var names = map[rune]string{
 	'\t':     "TAB",
 	'\n':     "LF",
@@ -40,10 +39,10 @@ var names = map[rune]string{
 	'\u2800': "U+2800 blank pattern",
 }
 
-// Show is text with its invisible characters marked. A space is marked where
-// nobody looks for one: at an end of the text, beside "=" and "&", and beside
-// another space. A full-width character stays, with its mark behind it; a byte
-// that is no UTF-8 is shown as a number.
+// Show returns a text with its invisible characters marked. A space is marked where it
+// is easily overlooked: at an end of the text, beside "=" and "&", and beside another
+// space. A full-width character stays, with its mark behind it; a byte that is not UTF-8
+// is shown as a number.
 func Show(text []byte) string {
 	var out strings.Builder
 	for i := 0; i < len(text); {
@@ -84,7 +83,7 @@ func Hidden(r rune) bool {
 	return named || r != ' ' && !unicode.IsPrint(r) || unicode.Is(unicode.Variation_Selector, r)
 }
 
-// Narrow is the ASCII character that a full-width one looks like.
+// Narrow returns the ASCII character that a full-width one looks like.
 func Narrow(r rune) (rune, bool) {
 	switch {
 	case r >= 0xff01 && r <= 0xff5e:

@@ -10,7 +10,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// rational is what a decimal means, by math/big.
+// rational returns what a decimal means, by math/big.
 func rational(t require.TestingT, text string) *big.Rat {
 	r, ok := new(big.Rat).SetString(text)
 	require.True(t, ok, text)

@@ -14,8 +14,8 @@ import (
 	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
-// Hook connects the handlers of a configuration with its inspector, in whatever
-// order they are provisioned.
+// Hook connects the handlers of a configuration with its inspector, in any order of
+// provisioning.
 type Hook struct {
 	recorder atomic.Pointer[Recorder]
 
@@ -34,13 +34,12 @@ type Route struct {
 	Reference keys.Template
 	Ring      *keys.Ring
 
-	// Rehearse makes an exchange of a request, and has it answered in this process
-	// and not by the upstream. The record is added as any other. It is nil for
-	// notifications.
+	// Rehearse makes an exchange of a request that answer answers, instead of the
+	// upstream. The record is added like any other. It is nil for notifications.
 	Rehearse func(ctx context.Context, request *message.Message, answer http.RoundTripper) *Record
 }
 
-// errTwo says that two inspectors of a configuration differ.
+// errTwo says that two inspectors of a configuration have different options.
 var errTwo = i18n.Errorf("two inspectors of a configuration keep different things; give both the same keep and bodies, or leave one out")
 
 // Attach gives the hook its recorder.
@@ -51,7 +50,7 @@ func (h *Hook) Attach(r *Recorder) error {
 	return nil
 }
 
-// Recorder is the recorder, or nil where there is no inspector.
+// Recorder returns the recorder, or nil where there is no inspector.
 func (h *Hook) Recorder() *Recorder {
 	if h == nil {
 		return nil
@@ -66,7 +65,7 @@ func (h *Hook) AddRoute(r *Route) {
 	h.routes = append(h.routes, r)
 }
 
-// Routes are the handlers.
+// Routes returns the handlers.
 func (h *Hook) Routes() []*Route {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -85,7 +84,7 @@ func (h *Hook) AddSandbox(name string, sandbox http.Handler) {
 	}
 }
 
-// Sandbox is the sandbox of a scheme in this configuration, or nil.
+// Sandbox returns the sandbox of a scheme in this configuration, or nil.
 func (h *Hook) Sandbox(name string) http.Handler {
 	h.mu.Lock()
 	defer h.mu.Unlock()

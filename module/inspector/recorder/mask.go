@@ -80,7 +80,7 @@ func (m *mask) secret(value []byte) {
 	}
 }
 
-// text is a text with the secrets masked; the same text where there are none.
+// text returns a text with the secrets masked; the same text where there are none.
 func (m *mask) text(text []byte) []byte {
 	for _, form := range m.forms {
 		if bytes.Contains(text, form) {

@@ -69,7 +69,7 @@ type Part struct {
 	Cut bool // the body is longer than what was kept
 }
 
-// NewPart is a message for a record.
+// NewPart returns a message for a record.
 func NewPart(m *message.Message) *Part {
 	p := &Part{Message: message.Message{
 		Kind: m.Kind, Method: m.Method, Scheme: m.Scheme, Host: m.Host, Path: m.Path, Query: m.Query,
@@ -95,7 +95,7 @@ func cut(text []byte) (kept []byte, was bool) {
 	return text, false
 }
 
-// parts are the messages that are there.
+// parts returns the messages that are there.
 func (b *Bodies) parts() []*Part {
 	var parts []*Part
 	for _, p := range []*Part{b.Posted, b.Sent, b.Received, b.Handed, b.Answered} {
@@ -131,8 +131,8 @@ func (b *Bodies) size() int {
 // somebody.
 var word = regexp.MustCompile(`^(?:[a-z][a-z_.-]{0,31}|v[0-9]{1,2})$`)
 
-// Words is a path with its words only: what could be an order number or any other
-// value becomes "…".
+// Words returns a path in which "…" replaces every part that could be an order number
+// or another value.
 func Words(path string) string {
 	pieces := strings.Split(path, "/")
 	for i, piece := range pieces {

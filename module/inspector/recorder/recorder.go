@@ -18,7 +18,7 @@ const (
 	maxWatchers = 32
 )
 
-// Options are what a recorder keeps.
+// Options set what a recorder keeps.
 type Options struct {
 	Keep   int
 	Bodies bool
@@ -44,7 +44,7 @@ func New(o Options) *Recorder {
 // Bodies reports whether messages are kept.
 func (r *Recorder) Bodies() bool { return r.options.Bodies }
 
-// Keep is how many records are kept.
+// Keep returns the number of records that are kept.
 func (r *Recorder) Keep() int { return r.options.Keep }
 
 // Add adds a record. The secrets of the key sets are masked in its messages, which
@@ -84,8 +84,9 @@ func (r *Recorder) wake() {
 	}
 }
 
-// After are the records that came after a number, the oldest first. Numbers hold
-// for an epoch: after another one than the recorder's, all records have come.
+// After returns the records that came after a number, the oldest first. A number
+// belongs to an epoch: for another epoch than the recorder's, After returns all
+// records.
 func (r *Recorder) After(epoch string, seq uint64) (now string, records []*Record) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -104,7 +105,7 @@ func (r *Recorder) After(epoch string, seq uint64) (now string, records []*Recor
 	return r.epoch, slices.Clone(r.records[from:])
 }
 
-// Find is the record of an id, or nil.
+// Find returns the record of an id, or nil.
 func (r *Recorder) Find(id string) *Record {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -133,7 +133,7 @@ func Validate(caddyfile string) error {
 	return caddy.Validate(config)
 }
 
-// FreeAddress is a loopback address on which nobody listens. Its port is not
+// FreeAddress returns a loopback address on which nobody listens. Its port is not
 // one of those that the system gives to connections going out.
 func FreeAddress(t testing.TB) string {
 	t.Helper()
@@ -151,9 +151,9 @@ func FreeAddress(t testing.TB) string {
 	return ""
 }
 
-// Root is the top of the repository.
+// Root returns the top of the repository.
 func Root() string { return checkout.Root() }
 
-// DevKeys is the folder of development keys of one side, "merchant" or
+// DevKeys returns the folder of development keys of one side, "merchant" or
 // "provider".
 func DevKeys(side string) string { return filepath.Join(Root(), "keys-dev", side) }

@@ -17,7 +17,7 @@ type Answer struct {
 	Body   []byte
 }
 
-// JSON is the body as an object. The test fails if it is none.
+// JSON returns the body as an object. The test fails if it is none.
 func (a *Answer) JSON(t testing.TB) map[string]any {
 	t.Helper()
 	var out map[string]any
@@ -48,7 +48,7 @@ func Post(t testing.TB, url string, body []byte, change ...func(*http.Request)) 
 	return answer
 }
 
-// TryPost posts JSON on a connection of its own.
+// TryPost posts JSON on a new connection.
 func TryPost(ctx context.Context, url string, body []byte, change ...func(*http.Request)) (*Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
@@ -63,7 +63,7 @@ func TryPost(ctx context.Context, url string, body []byte, change ...func(*http.
 	return Do(r)
 }
 
-// Do sends a request on a connection of its own and follows no redirect.
+// Do sends a request on a new connection and follows no redirect.
 func Do(r *http.Request) (*Answer, error) {
 	transport := &http.Transport{DisableKeepAlives: true, DisableCompression: true}
 	defer transport.CloseIdleConnections()

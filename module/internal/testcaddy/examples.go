@@ -14,8 +14,8 @@ func Examples(t *testing.T) {
 	leaf := ca.Issue(t, "server")
 	dir := filepath.Dir(leaf.CertFile)
 	for name, file := range map[string]string{
-		"people.pem": ca.File,
-		"ca.crt":     ca.File, "tls.crt": leaf.CertFile, "tls.key": leaf.KeyFile,
+		"people.pem": ca.File, "callers.pem": ca.File,
+		"ca.crt": ca.File, "tls.crt": leaf.CertFile, "tls.key": leaf.KeyFile,
 	} {
 		if err := os.Link(file, filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)

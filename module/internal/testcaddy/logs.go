@@ -20,13 +20,13 @@ func init() {
 // Entry is one line of the log.
 type Entry map[string]any
 
-// String is the text of a field, or "".
+// String returns the text of a field, or "".
 func (e Entry) String(field string) string {
 	text, _ := e[field].(string)
 	return text
 }
 
-// Number is the number in a field, or 0.
+// Number returns the number in a field, or 0.
 func (e Entry) Number(field string) float64 {
 	n, _ := e[field].(float64)
 	return n
@@ -39,19 +39,19 @@ type Logs struct {
 	lines []Entry
 }
 
-// Text is the whole log as it was written.
+// Text returns the whole log as it was written.
 func (l *Logs) Text() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.String()
 }
 
-// Entries are the lines of one logger, or all for the empty name.
+// Entries returns the lines of one logger, or all for the empty name.
 func (l *Logs) Entries(logger string) []Entry {
 	return l.Matching(func(e Entry) bool { return logger == "" || e.String("logger") == logger })
 }
 
-// Matching are the lines for which match is true.
+// Matching returns the lines for which match is true.
 func (l *Logs) Matching(match func(Entry) bool) []Entry {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -64,7 +64,7 @@ func (l *Logs) Matching(match func(Entry) bool) []Entry {
 	return out
 }
 
-// Message are the lines with that message.
+// Message returns the lines with that message.
 func (l *Logs) Message(message string) []Entry {
 	return l.Matching(func(e Entry) bool { return e.String("msg") == message })
 }
@@ -132,7 +132,7 @@ func (*writer) CaddyModule() caddy.ModuleInfo {
 // String names the writer.
 func (*writer) String() string { return "testcaddy" }
 
-// WriterKey is the same for the configurations of one Caddy.
+// WriterKey returns the same for the configurations of one Caddy.
 func (w *writer) WriterKey() string { return fmt.Sprintf("testcaddy %d", w.Run) }
 
 // OpenWriter opens the writer.

@@ -120,28 +120,28 @@ func (p *Provider) accept() {
 	}
 }
 
-// Accepted is how many connections were made.
+// Accepted returns how many connections were made.
 func (p *Provider) Accepted() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.accepted
 }
 
-// Delivered is how many requests have begun to arrive, be it with one byte.
+// Delivered returns how many requests have begun to arrive, be it with one byte.
 func (p *Provider) Delivered() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.delivered
 }
 
-// Received are the requests that arrived whole.
+// Received returns the requests that arrived whole.
 func (p *Provider) Received() []*Received {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return append([]*Received(nil), p.received...)
 }
 
-// Last is the last request that arrived whole. The test fails if there is none.
+// Last returns the last request that arrived whole. The test fails if there is none.
 func (p *Provider) Last(t testing.TB) *Received {
 	t.Helper()
 	all := p.Received()

@@ -16,18 +16,24 @@ import (
 	"github.com/countersign/caddy-countersign/module/keysource"
 )
 
-// Diagnose looks at the modes of the files: who can read a private key can sign
-// in the merchant's name, and who can write a public one decides whose answers
-// are believed.
+var hasModes = keysource.HasModes // a variable for tests
+
+// Diagnose checks the modes of the files: everybody who can read a private key can sign
+// in the merchant's name, and everybody who can write a public key can make answers
+// that verify.
 func (s *Source) Diagnose(ctx context.Context, references []string) []keysource.Finding {
 	var found []keysource.Finding
 	for _, reference := range references {
 		dir := filepath.Join(s.Dir, filepath.FromSlash(reference))
 		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-			continue // that it is missing shows where it is loaded
+			continue // the load reports that it is missing
 		}
 		if s.published(ctx, reference) {
 			found = append(found, finding(s.Dir, keysource.OK, i18n.Sprintf("it holds the keys of keys-dev, which everybody has: the modes of its files protect nothing"), ""))
+			continue
+		}
+		if !hasModes {
+			found = append(found, finding(s.Dir, keysource.OK, i18n.Sprintf("Windows keeps access lists, at which the doctor does not look; see who may read and change the keys: icacls %s /T", s.Dir), ""))
 			continue
 		}
 		before := len(found)
@@ -54,7 +60,7 @@ func (s *Source) Diagnose(ctx context.Context, references []string) []keysource.
 		}
 	}
 	slices.SortStableFunc(found, func(a, b keysource.Finding) int { return cmp.Compare(a.Subject, b.Subject) })
-	return slices.Compact(found) // the folder of all is looked at for each reference
+	return slices.Compact(found) // the common folder is checked for each reference
 }
 
 // published reports whether a set below a folder keys-dev holds nothing but the
@@ -99,7 +105,7 @@ func writable(path string) []keysource.Finding {
 		return nil
 	case err != nil:
 		return []keysource.Finding{unreadable(path, err)}
-	case info.Mode().Perm()&0o022 != 0 && info.Mode()&fs.ModeSticky == 0:
+	case keysource.Permissions(info)&0o022 != 0 && info.Mode()&fs.ModeSticky == 0:
 		return []keysource.Finding{finding(path, keysource.Failure,
 			i18n.Sprintf("mode %04o: others than the owner can put other keys in the place of these", info.Mode().Perm()), i18n.Sprintf("chmod go-w %s", path))}
 	}
@@ -109,14 +115,14 @@ func writable(path string) []keysource.Finding {
 // readable finds a private file that others can read.
 func readable(path string) []keysource.Finding {
 	info, err := os.Stat(path)
-	if err != nil || info.Mode().Perm()&0o044 == 0 {
+	if err != nil || keysource.Permissions(info)&0o044 == 0 {
 		return nil
 	}
 	return []keysource.Finding{finding(path, keysource.Warning,
 		i18n.Sprintf("mode %04o: others than the owner can read a private key", info.Mode().Perm()), i18n.Sprintf("chmod go-r %s", path))}
 }
 
-// References are the folders below Dir that hold a file of a role.
+// References returns the folders below Dir that hold a file of a role.
 func (s *Source) References(ctx context.Context, limit int) ([]string, error) {
 	var found []string
 	err := filepath.WalkDir(s.Dir, func(path string, entry fs.DirEntry, err error) error {
@@ -137,7 +143,7 @@ func (s *Source) References(ctx context.Context, limit int) ([]string, error) {
 			return err
 		}
 		if reference = filepath.ToSlash(reference); keys.CheckReference(reference) != nil {
-			return nil //nolint:nilerr // a folder whose name is no reference holds no key set
+			return nil //nolint:nilerr // a folder whose name is not a reference holds no key set
 		}
 		if seen, err := s.look(path); err == nil && len(seen) > 0 {
 			found = append(found, reference)

@@ -107,3 +107,17 @@ func TestPublishedKeysAreJudgedOnce(t *testing.T) {
 	found = s.Diagnose(t.Context(), references)
 	assert.True(t, len(found) > 1 && found[len(found)-1].Status != keysource.OK, "%v", found)
 }
+
+// On Windows every file has the mode 0666, which is not a reason to fail: the doctor says
+// that it does not look at access lists, and how to.
+func TestDiagnoseLeavesAccessListsToTheReader(t *testing.T) {
+	hasModes = false
+	t.Cleanup(func() { hasModes = keysource.HasModes })
+	s := tree(t)
+	require.NoError(t, os.Chmod(filepath.Join(s.Dir, "easypay", "1", "sign.pem"), 0o666))
+	found := s.Diagnose(t.Context(), []string{"easypay/1", "hkrt/2"})
+	require.Len(t, found, 1)
+	assert.Equal(t, keysource.OK, found[0].Status)
+	assert.Equal(t, s.Dir, found[0].Subject)
+	assert.Contains(t, found[0].Reason, "icacls "+s.Dir)
+}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -19,8 +20,8 @@ func init() {
 	caddy.RegisterModule(new(Source))
 }
 
-// settle is the default of Source.Settle: longer than people and scripts take
-// between two writes to one file (3 s was seen).
+// settle is the default of Source.Settle: longer than people and scripts pause between
+// two writes to one file (3 s was measured).
 const settle = 3500 * time.Millisecond
 
 // maxFile is the largest key file that is read, in bytes.
@@ -34,10 +35,10 @@ const maxFile = 256 << 10
 // that providers hand out; verify and decrypt may hold several keys. Further
 // keys of a role have an id: <role>@<id>.pem, secret@<id>.
 //
-// Changed files are taken up while serving: at once where they were renamed or
-// linked into place, otherwise when nobody has written to them for a while
-// (settle). A file that is half-written or wrong keeps the old set in use, and
-// the log says so.
+// Changed files are read without a reload: at once if they were renamed or linked into
+// place (a secret only if it was linked: nothing tells its first half from the whole),
+// otherwise when they have not been written for the time settle. If a file is
+// half-written or wrong, the old set stays in use, and the log has the error.
 type Source struct {
 	// The folder. Required.
 	Dir string `json:"dir"`
@@ -45,14 +46,15 @@ type Source struct {
 	// The name of the source. The default source has none.
 	Name string `json:"name,omitempty"`
 
-	// How often the files are looked at. Default: 1s.
+	// How often the files are checked for changes. Default: 1s.
 	Refresh caddy.Duration `json:"refresh,omitempty"`
 
-	// How long a file that was written in place must have been left alone before
-	// it is taken. Default: 3.5s.
+	// How long a file that was written in place must not have been written before it is
+	// read. Default: 3.5s.
 	Settle caddy.Duration `json:"settle,omitempty"`
 
-	pending sync.Map // reference -> pending
+	pending sync.Map    // reference -> pending
+	served  atomic.Bool // it has had a key set
 }
 
 // CaddyModule returns the Caddy module information.
@@ -120,7 +122,7 @@ func (s *Source) Provision(caddy.Context) error {
 	return nil
 }
 
-// Validate checks the configuration. The folder need not be there yet.
+// Validate checks the configuration. The folder need not exist yet.
 func (s *Source) Validate() error {
 	if s.Dir == "" {
 		return i18n.Errorf("keys file needs a folder")
@@ -128,13 +130,13 @@ func (s *Source) Validate() error {
 	return nil
 }
 
-// Terms are the source's name and how its sets are kept: without a limit of
-// age, because the last good files are as good as ever.
+// Terms returns the name of the source and how often sets are refreshed. There is no
+// maximum age, because files that were read stay valid.
 func (s *Source) Terms() keysource.Terms {
 	return keysource.Terms{Name: s.Name, Kind: "file", Refresh: time.Duration(s.Refresh)}
 }
 
-// Probe reports whether the folder is there.
+// Probe returns an error if the folder does not exist.
 func (s *Source) Probe(context.Context) error {
 	info, err := os.Stat(s.Dir)
 	if err != nil {

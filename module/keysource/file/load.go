@@ -42,7 +42,7 @@ func (s *Source) Load(ctx context.Context, reference string, previous *keys.Set)
 		return previous, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, s.orEmpty(err)
 	}
 	if previous == nil {
 		s.pending.Delete(reference)
@@ -78,13 +78,14 @@ func (s *Source) Load(ctx context.Context, reference string, previous *keys.Set)
 			return nil, err
 		}
 		set.Stamp = state{seen, sum}
+		s.served.Store(true)
 		return set, nil
 	}
 	return nil, i18n.Errorf("the files in %s keep changing while they are read", dir)
 }
 
-// parse makes a set. Where every file is empty there is none: that is how some
-// take keys away.
+// parse makes a set. If every file is empty there is none: some operators remove keys
+// that way.
 func parse(reference string, seen stamp, material keys.Material, previous *keys.Set) (*keys.Set, error) {
 	set, err := keys.Parse(reference, seen.version(), material)
 	if errors.Is(err, keys.ErrEmpty) {
@@ -107,8 +108,8 @@ type state struct {
 
 var seed = maphash.MakeSeed()
 
-// digest tells one state of all texts from another, and outside of this process
-// it tells nothing.
+// digest returns a hash of all texts, with a key of this process, so that it reveals
+// nothing outside of the process.
 func digest(material keys.Material) uint64 {
 	var h maphash.Hash
 	h.SetSeed(seed)

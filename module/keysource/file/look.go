@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -12,7 +14,7 @@ import (
 	"github.com/countersign/caddy-countersign/module/keys"
 )
 
-// stamp is what the file system tells of a reference's files.
+// stamp is the state of a reference's files in the file system.
 type stamp map[keys.Role]file
 
 // file is one of them. A file behind a symbolic link is swapped, not written.
@@ -37,7 +39,7 @@ func (s stamp) equal(t stamp) bool {
 	return true
 }
 
-// newest is the time of the newest file.
+// newest returns the time of the newest file.
 func (s stamp) newest() time.Time {
 	var newest time.Time
 	for _, info := range s {
@@ -51,9 +53,9 @@ func (s stamp) newest() time.Time {
 func (s stamp) version() string { return s.newest().UTC().Format(time.RFC3339Nano) }
 
 // look finds the files of a reference. It follows symbolic links, which is how
-// Kubernetes swaps all files of a mounted Secret at once. It fails with
-// ErrUnknown where there is no folder or no key in it, and with another error
-// where the source itself is not there.
+// Kubernetes swaps all files of a mounted Secret at once. It returns ErrUnknown if the
+// folder does not exist or has no key, and another error if the folder of the source
+// does not exist.
 func (s *Source) look(dir string) (stamp, error) {
 	entries, err := os.ReadDir(dir)
 	switch {
@@ -96,4 +98,36 @@ func (s *Source) look(dir string) (stamp, error) {
 func isFile(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && !info.IsDir() || errors.Is(err, syscall.ENOTDIR)
+}
+
+// orEmpty replaces the error for a missing set by one for the source, if the source has
+// no set at all.
+func (s *Source) orEmpty(err error) error {
+	if broken := s.unfilled(); broken != nil && errors.Is(err, keys.ErrUnknown) {
+		return broken
+	}
+	return err
+}
+
+// unfilled returns an error where the source has no set at all and never had one: a
+// volume that is not mounted leaves an empty folder behind. If it had sets before, an
+// operator has removed them.
+func (s *Source) unfilled() error {
+	if s.served.Load() || !s.empty() {
+		return nil
+	}
+	return &keys.BrokenError{Err: i18n.Errorf("the folder of the key files, %s, holds no key set: it is empty, or its volume is not mounted", s.Dir)}
+}
+
+// empty reports whether nothing that can be a key set, or a part of its name, stands in
+// the folder.
+func (s *Source) empty() bool {
+	entries, err := os.ReadDir(s.Dir)
+	return err == nil && !slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
+		if strings.HasPrefix(e.Name(), ".") || e.Name() == "lost+found" {
+			return false
+		}
+		info, err := os.Stat(filepath.Join(s.Dir, e.Name()))
+		return err == nil && info.IsDir()
+	})
 }

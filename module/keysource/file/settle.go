@@ -8,17 +8,17 @@ import (
 	"github.com/countersign/caddy-countersign/module/keys"
 )
 
-// pending is a state of a reference's files that is not taken yet.
+// pending is a state of a reference's files that is not used yet.
 type pending struct {
 	files stamp
 	since time.Time
 }
 
-// still reports whether files that are no longer those of before can be taken:
-// nobody can be writing to them any more. A key file that was renamed into place
-// or is behind another link is whole at once. Otherwise it must have been left
-// alone for Settle: nothing else tells a secret from its first half, or a file
-// of two keys from its first.
+// still reports whether changed files can be used, because nobody is writing to them
+// any more. A key file that was renamed into place, or is behind another link, is
+// complete at once. Any other file must not have been written for Settle: nothing else
+// distinguishes a secret from its first half, or a file with two keys from one with the
+// first.
 func (s *Source) still(reference string, before, now stamp) bool {
 	if s.Settle == 0 || before.equal(now) || replaced(before, now) {
 		s.pending.Delete(reference)
@@ -57,8 +57,8 @@ func replaced(before, now stamp) bool {
 	return true
 }
 
-// firstPause is how old a secret must be to be taken without waiting when its
-// set is loaded for the first time.
+// firstPause is the age at which a secret is used without waiting when its set is
+// loaded for the first time.
 const firstPause = 250 * time.Millisecond
 
 // pause waits until no secret among the files is too young.

@@ -17,7 +17,7 @@ import (
 
 const testSettle = 120 * time.Millisecond
 
-// settling is a source that waits as the real one does, only shorter.
+// settling returns a source that waits as the real one does, only shorter.
 func (f folder) settling() *Source {
 	return &Source{Dir: f.dir, Refresh: caddy.Duration(10 * time.Millisecond), Settle: caddy.Duration(testSettle)}
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/vault/api"
@@ -14,13 +15,13 @@ import (
 	"github.com/countersign/caddy-countersign/module/keys"
 )
 
-// shared is the client of Vault's api module that every source uses, each with
-// an address and a namespace of its own (api.Client.WithNamespace).
+// shared is the client of Vault's api module from which every source derives its
+// client, with its address and namespace (api.Client.WithNamespace).
 //
-// api.NewClient reads the variables VAULT_* whatever configuration it is given,
-// and fails where one of them is not valid. There is no other way to make a
-// client. So one is made while the package is initialized, when nothing else
-// runs yet, with those variables hidden for so long.
+// api.NewClient reads the variables VAULT_* whatever configuration it is given, and
+// fails where one of them is not valid. There is no other way to make a client. So one
+// is made while the package is initialized, when nothing else runs yet, and those
+// variables are unset meanwhile.
 var shared, errShared = newShared()
 
 func newShared() (*api.Client, error) {
@@ -46,12 +47,11 @@ func newShared() (*api.Client, error) {
 	})
 }
 
-// settingAddress is held while an address is set: SetAddress also writes it to
-// the configuration, which all sources share. Requests do not read it there.
+// settingAddress is locked while an address is set: SetAddress also writes it to the
+// configuration, which all sources share. Requests do not read it there.
 var settingAddress sync.Mutex
 
-// sharedFor returns the shared client with a namespace and an address of its
-// own.
+// sharedFor returns a client with a namespace and an address.
 func sharedFor(namespace, address string) (*api.Client, error) {
 	own := shared.WithNamespace(namespace)
 	settingAddress.Lock()
@@ -59,25 +59,29 @@ func sharedFor(namespace, address string) (*api.Client, error) {
 	return own, own.SetAddress(address)
 }
 
-// limitPause is how long a request waits that Vault has refused for its rate,
-// before it is sent again.
+// limitPause is the pause before a request is sent again that Vault's rate limit has
+// refused.
 const limitPause = 250 * time.Millisecond
 
-// retry has a request sent again that a rate limit of Vault's refused, while
-// there is time: Vault has done nothing then. What else fails is tried again by
-// those who asked.
+// retry reports whether a request is sent again: only if Vault's rate limit has refused
+// it, so that Vault has not processed it, and the deadline allows it. Callers repeat
+// requests that fail otherwise.
 func retry(ctx context.Context, res *http.Response, err error) (bool, error) {
 	if err != nil || res.StatusCode != http.StatusTooManyRequests || ctx.Err() != nil {
 		return false, nil //nolint:nilerr // the client returns err itself
+	}
+	if to, ok := ctx.Value(routeKey{}).(route); ok && to.limited != nil {
+		to.limited.Store(time.Now().UnixNano())
 	}
 	deadline, ok := ctx.Deadline()
 	return ok && time.Until(deadline) > 2*limitPause, nil
 }
 
-// route is where a request goes.
+// route is the transport and the address of a request.
 type route struct {
 	transport *http.Transport
 	once      bool
+	limited   *atomic.Int64 // when a rate limit has last refused a request, in Unix nanoseconds
 }
 
 type routeKey struct{}
@@ -90,9 +94,9 @@ type router struct{}
 func (router) RoundTrip(req *http.Request) (*http.Response, error) {
 	to := req.Context().Value(routeKey{}).(route)
 	if !to.once {
-		// Reading, signing and decrypting may be asked twice: net/http then does
-		// so by itself where an idle connection turned out to be dead. An empty
-		// value is not sent.
+		// Reading, signing and decrypting may be requested twice: with this header
+		// net/http repeats the request if an idle connection turned out to be dead. An
+		// empty value is not sent.
 		req = req.Clone(req.Context())
 		req.Header["X-Idempotency-Key"] = nil
 	}

@@ -7,20 +7,22 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/vault/api"
+
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
-// The time limits of what is asked of Vault. They are short because a payment
-// may wait for it.
+// The time limits of requests to Vault. They are short because a payment may wait for
+// them.
 const (
 	dialTimeout    = 2 * time.Second
 	requestTimeout = 5 * time.Second
@@ -35,15 +37,16 @@ type client struct {
 	api       *api.Client
 	transport *http.Transport
 	session   *session
+	limited   atomic.Int64 // when a rate limit has last refused a request, in Unix nanoseconds
 }
 
 func newClient(s *Source) (*client, error) {
 	if errShared != nil {
-		return nil, fmt.Errorf("keys vault: making a client: %w", errShared)
+		return nil, i18n.Errorf("keys vault: making a client: %w", errShared)
 	}
-	// HTTP/1.1 only: a connection on which nobody answers is closed with the
-	// request that waited, where HTTP/2 would go on using it. And no proxy: the
-	// environment does not decide who sees the keys.
+	// HTTP/1.1 only: a connection without an answer is closed with the request that
+	// waited, while HTTP/2 would go on using it. No proxy, because the environment must
+	// not decide who sees the keys.
 	transport := &http.Transport{
 		DialContext:         (&net.Dialer{Timeout: dialTimeout}).DialContext,
 		MaxIdleConnsPerHost: 64,
@@ -64,15 +67,15 @@ func newClient(s *Source) (*client, error) {
 	}
 	own, err := sharedFor(s.Namespace, strings.TrimRight(address, "/"))
 	if err != nil {
-		return nil, fmt.Errorf("keys vault: the address %q: %w", s.Address, err)
+		return nil, i18n.Errorf("keys vault: the address %q: %w", s.Address, err)
 	}
 	c := &client{api: own, transport: transport}
 	c.session = newSession(c, s.Auth)
 	return c, nil
 }
 
-// dialTLS reads the file of the ca for each connection: it is replaced while
-// the source lives on.
+// dialTLS reads the ca file for each connection, because the file may be replaced while
+// the source is in use.
 func dialTLS(ctx context.Context, network, address, ca string) (net.Conn, error) {
 	roots, err := readCA(ca)
 	if err != nil {
@@ -95,11 +98,11 @@ func readCA(file string) (*x509.CertPool, error) {
 	}
 	pem, err := os.ReadFile(file)
 	if err != nil {
-		return nil, &caError{fmt.Errorf("keys vault: reading the ca file: %w", err)}
+		return nil, &caError{i18n.Errorf("keys vault: reading the ca file: %w", err)}
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, &caError{fmt.Errorf("keys vault: the ca file %s holds no certificate in PEM", file)}
+		return nil, &caError{i18n.Errorf("keys vault: the ca file %s holds no certificate in PEM", file)}
 	}
 	return pool, nil
 }
@@ -147,7 +150,7 @@ func (c *client) ask(ctx context.Context, r request) (*api.Secret, error) {
 	return c.do(ctx, r, again)
 }
 
-// pathSelf is where a token looks at itself.
+// pathSelf is the path at which a token can be looked up with itself.
 const pathSelf = "auth/token/lookup-self"
 
 func (c *client) lookup(ctx context.Context, token string) error {
@@ -166,14 +169,14 @@ func (c *client) do(ctx context.Context, r request, token string) (*api.Secret, 
 	}
 	secret, err := api.ParseSecret(bytes.NewReader(text))
 	if err != nil {
-		return nil, fmt.Errorf("vault's answer for %s is not what vault sends; check the address", r.path)
+		return nil, i18n.Errorf("vault's answer for %s is not what vault sends; check the address", r.path)
 	}
 	return secret, nil
 }
 
 // raw makes one request and returns the answer as it came.
 func (c *client) raw(ctx context.Context, r request, token string) ([]byte, error) {
-	ctx = context.WithValue(ctx, routeKey{}, route{c.transport, r.once})
+	ctx = context.WithValue(ctx, routeKey{}, route{c.transport, r.once, &c.limited})
 	target := c.api
 	if r.root {
 		target = target.WithNamespace("")
@@ -193,7 +196,7 @@ func (c *client) raw(ctx context.Context, r request, token string) ([]byte, erro
 	} else {
 		text, marshalErr := json.Marshal(r.body)
 		if marshalErr != nil {
-			return nil, fmt.Errorf("writing a request to vault for %s: %w", r.path, marshalErr)
+			return nil, i18n.Errorf("writing a request to vault for %s: %w", r.path, marshalErr)
 		}
 		res, err = logical.WriteRawWithContext(ctx, r.path, text)
 	}
@@ -204,14 +207,14 @@ func (c *client) raw(ctx context.Context, r request, token string) ([]byte, erro
 		return nil, newStatusError(r, refused.StatusCode, refused.Errors)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("asking vault for %s: %w", r.path, describe(err))
+		return nil, i18n.Errorf("asking vault for %s: %w", r.path, describe(err))
 	}
 	if res.StatusCode >= http.StatusMultipleChoices { // the api passes redirects as answers
 		return nil, newStatusError(r, res.StatusCode, nil)
 	}
 	text, err := io.ReadAll(res.Body)
 	if err != nil {
-		return nil, fmt.Errorf("reading vault's answer for %s: %w", r.path, describe(err))
+		return nil, i18n.Errorf("reading vault's answer for %s: %w", r.path, describe(err))
 	}
 	return text, nil
 }

@@ -36,7 +36,7 @@ func against(t *testing.T, address string, options ...string) *Source {
 	return s
 }
 
-// answers is a server that has an answer for each path.
+// answers returns a server that has an answer for each path.
 func answers(t *testing.T, byPath map[string]string) *httptest.Server {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -53,7 +53,7 @@ func answers(t *testing.T, byPath map[string]string) *httptest.Server {
 
 const self = `{"data":{"ttl":0,"renewable":false,"policies":["default"]}}`
 
-// transitSet is a key set that opens envelopes by Transit.
+// transitSet returns a key set that opens envelopes by Transit.
 func transitSet(t *testing.T, version string) map[string]string {
 	t.Helper()
 	return map[string]string{

@@ -14,7 +14,7 @@ import (
 	"github.com/countersign/caddy-countersign/module/keysource"
 )
 
-// The things that are looked at.
+// The names of the checks.
 const (
 	checkAddress = "vault address"
 	checkLogin   = "vault login"
@@ -22,8 +22,8 @@ const (
 	checkFiles   = "file permissions"
 )
 
-// Diagnose looks at the way to Vault, at the login and its files, and at what
-// the policy grants and lacks for each reference.
+// Diagnose checks the connection to Vault, the login and its files, and the
+// capabilities of the policy for each reference.
 func (s *Source) Diagnose(ctx context.Context, references []string) []keysource.Finding {
 	found := append(s.diagnoseAddress(), s.diagnoseFiles()...)
 	self, err := s.client.read(ctx, pathSelf)
@@ -46,8 +46,8 @@ func (s *Source) diagnoseAddress() []keysource.Finding {
 	return nil
 }
 
-// diagnoseFiles looks at who can read what the login needs. The token of a
-// service account has the mode that the kubelet gives it.
+// diagnoseFiles checks who can read the files of the login. The token of a service
+// account has the mode that the kubelet gives it.
 func (s *Source) diagnoseFiles() []keysource.Finding {
 	var found []keysource.Finding
 	files := []string{s.Auth.SecretIDFile}
@@ -56,8 +56,8 @@ func (s *Source) diagnoseFiles() []keysource.Finding {
 	}
 	for _, file := range files {
 		info, err := os.Stat(file)
-		if err != nil || info.Mode().Perm()&0o077 == 0 {
-			continue // that it is missing shows at the login
+		if err != nil || keysource.Permissions(info)&0o077 == 0 {
+			continue // the login reports that it is missing
 		}
 		found = append(found, keysource.Finding{Check: checkFiles, Subject: file, Status: keysource.Warning,
 			Reason: i18n.Sprintf("mode %04o: others than the owner can log in with it", info.Mode().Perm()), Advice: i18n.Sprintf("chmod go= %s", file)})
@@ -75,7 +75,7 @@ func (s *Source) diagnoseToken(self *api.Secret) keysource.Finding {
 	return f
 }
 
-// diagnosePolicy looks at what the policy must grant for a reference.
+// diagnosePolicy checks the capabilities that a reference needs.
 func (s *Source) diagnosePolicy(ctx context.Context, reference string) []keysource.Finding {
 	metadata := need{s.path("metadata", reference), "read"}
 	needs := []need{{s.path("data", reference), "read"}}
@@ -103,7 +103,7 @@ func (s *Source) diagnosePolicy(ctx context.Context, reference string) []keysour
 	return found
 }
 
-// transitNeeds is what the Transit keys in the fields of a secret need.
+// transitNeeds returns what the Transit keys in the fields of a secret need.
 func transitNeeds(fields map[string]any) []need {
 	var needs []need
 	for _, role := range []keys.Role{keys.Sign, keys.Decrypt} {
@@ -125,7 +125,7 @@ func transitNeeds(fields map[string]any) []need {
 	return needs
 }
 
-// texts are the texts in a list of Vault's JSON.
+// texts returns the texts in a list of Vault's JSON.
 func texts(value any) []string {
 	var out []string
 	list, _ := value.([]any)

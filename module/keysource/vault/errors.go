@@ -4,15 +4,16 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
-// statusError is an answer of Vault that is no success. It keeps nothing of what
-// Vault wrote, which may quote the request.
+// statusError is an answer of Vault that is not a success. It does not keep the text of
+// the answer, which may quote the request.
 type statusError struct {
 	request
 	status   int
@@ -25,28 +26,33 @@ func newStatusError(r request, status int, texts []string) *statusError {
 	})}
 }
 
-// Error says what was asked, what the status means, and what to change.
-func (e *statusError) Error() string {
+// Error returns a text with the request, the meaning of the status, and what to change.
+func (e *statusError) Error() string { return e.text().String() }
+
+// In is Error in a language.
+func (e *statusError) In(l i18n.Language) string { return e.text().In(l) }
+
+func (e *statusError) text() i18n.Text {
 	switch e.status {
 	case http.StatusForbidden:
-		return e.lacking().String()
+		return e.lacking().text()
 	case http.StatusNotFound:
 		if e.noEngine {
-			return fmt.Sprintf("vault has no engine mounted for %s; check the mount", e.path)
+			return i18n.T("vault has no engine mounted for %s; check the mount", e.path)
 		}
-		return "vault has nothing at " + e.path
+		return i18n.T("vault has nothing at %s", e.path)
 	case http.StatusTooManyRequests:
-		return "vault answers 429 (too many requests) for " + e.path
+		return i18n.T("vault answers 429 (too many requests) for %s", e.path)
 	case http.StatusServiceUnavailable:
-		return "vault is sealed or not ready (503), asked for " + e.path
+		return i18n.T("vault is sealed or not ready (503), asked for %s", e.path)
 	case http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
-		return fmt.Sprintf("vault sends elsewhere (%d) for %s; give the address of the active node, a redirect is not followed", e.status, e.path)
+		return i18n.T("vault sends elsewhere (%d) for %s; give the address of the active node, a redirect is not followed", e.status, e.path)
 	default:
-		return fmt.Sprintf("vault answers %d for %s", e.status, e.path)
+		return i18n.T("vault answers %d for %s", e.status, e.path)
 	}
 }
 
-// lacking is what the policy must have for the request.
+// lacking returns what the policy must have for the request.
 func (e *statusError) lacking() need {
 	if e.body != nil {
 		return need{e.path, "update"}
@@ -66,32 +72,31 @@ func isNothing(err error) bool {
 	return ok && e.status == http.StatusNotFound && !e.noEngine
 }
 
-// caError is a failure to read the ca file. It names the file, not what is in
-// it.
+// caError is a failure to read the ca file. It names the file and quotes nothing of it.
 type caError struct{ error }
 
-// describe keeps of an HTTP client's error what is known to quote nothing.
+// describe returns the part of an HTTP client's error that quotes nothing.
 func describe(err error) error {
 	if e, ok := errors.AsType[*caError](err); ok {
 		return e
 	}
 	if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() {
-		return errors.New("it did not answer in time")
+		return i18n.Errorf("it did not answer in time")
 	}
 	if e, ok := errors.AsType[*net.DNSError](err); ok {
-		return errors.New("the name " + e.Name + " does not resolve")
+		return i18n.Errorf("the name %s does not resolve", e.Name)
 	}
 	if e, ok := errors.AsType[*net.OpError](err); ok && e.Op == "dial" {
-		return errors.New("no connection: " + e.Err.Error())
+		return i18n.Errorf("no connection: %s", e.Err.Error())
 	}
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return errors.New("its certificate does not verify; check the address and the option ca")
+		return i18n.Errorf("its certificate does not verify; check the address and the option ca")
 	}
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
-		return errors.New("it does not speak TLS; check the address")
+		return i18n.Errorf("it does not speak TLS; check the address")
 	}
 	if errors.Is(err, context.Canceled) {
-		return errors.New("it was given up")
+		return i18n.Errorf("it was given up")
 	}
-	return errors.New("the connection broke")
+	return i18n.Errorf("the connection broke")
 }

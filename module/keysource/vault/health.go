@@ -3,9 +3,10 @@ package vault
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
+
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 const (
@@ -30,7 +31,7 @@ func (s *Source) Operable(ctx context.Context) error {
 	if time.Since(h.when) < healthFor {
 		return h.err
 	}
-	// The client of one probe may leave; the answer is for all of them.
+	// The client of one probe may disconnect; the answer is for all of them.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), healthTimeout)
 	defer cancel()
 	_, err := s.client.version(ctx)
@@ -38,7 +39,7 @@ func (s *Source) Operable(ctx context.Context) error {
 		err = s.mended(ctx)
 	}
 	if err != nil {
-		err = fmt.Errorf("keys that stay in vault cannot be used: %w", err)
+		err = i18n.Errorf("keys that stay in vault cannot be used: %w", err)
 	}
 	h.when, h.err = time.Now(), err
 	return err
@@ -50,7 +51,7 @@ type failedUse struct {
 	needs need
 }
 
-// used takes note of how a use of a Transit key ended.
+// used records the result of a use of a Transit key.
 func (s *Source) used(key *transitKey, needs need, err error) {
 	last := s.failed.Load()
 	_, answered := errors.AsType[*statusError](err)
@@ -62,8 +63,8 @@ func (s *Source) used(key *transitKey, needs need, err error) {
 	}
 }
 
-// mended reports why a use that Vault has refused would fail again. The probe
-// asks, since no payment comes to a sidecar that is not ready.
+// mended returns why a use that Vault has refused would fail again. The readiness probe
+// calls it, because a sidecar that is not ready gets no payment that would show it.
 func (s *Source) mended(ctx context.Context) error {
 	last := s.failed.Load()
 	if last == nil {
@@ -74,7 +75,7 @@ func (s *Source) mended(ctx context.Context) error {
 		return err
 	}
 	if len(lacking) > 0 {
-		return errors.New(lacking[0].String())
+		return i18n.Errorf("%s", lacking[0].text())
 	}
 	if _, err := s.client.read(ctx, last.key.path()); isNothing(err) {
 		return err

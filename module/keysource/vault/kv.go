@@ -12,6 +12,7 @@ import (
 
 	"github.com/hashicorp/vault/api"
 
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keys"
 )
 
@@ -30,7 +31,7 @@ type version struct {
 func (s *Source) Load(ctx context.Context, reference string, previous *keys.Set) (*keys.Set, error) {
 	set, err := s.load(ctx, reference, previous)
 	if e, ok := errors.AsType[*statusError](err); ok && (e.noEngine || e.status == http.StatusForbidden) {
-		return nil, &keys.BrokenError{Err: err} // asking again does not help
+		return nil, &keys.BrokenError{Err: err} // a repeated load would fail as well
 	}
 	return set, err
 }
@@ -86,8 +87,8 @@ func (s *Source) firstLoad(ctx context.Context, reference string) (*keys.Set, er
 	return s.assemble(ctx, reference, nil, fields, stamp{version: now})
 }
 
-// version is the current version of a secret. Where the policy does not show
-// the metadata it fails with status 403.
+// version returns the current version of a secret. If the policy does not allow the
+// metadata, the error has status 403.
 func (s *Source) version(ctx context.Context, reference string) (version, error) {
 	secret, err := s.client.read(ctx, s.path("metadata", reference))
 	if isNothing(err) {
@@ -133,7 +134,7 @@ func (s *Source) fields(ctx context.Context, reference string, number int) (map[
 	}
 	fields, metadata, ok := parts(secret)
 	if !ok {
-		return nil, version{}, &keys.BrokenError{Err: fmt.Errorf("vault's %s is no KV version 2 secret; give the mount of a KV version 2 engine in the option kv", r.path)}
+		return nil, version{}, &keys.BrokenError{Err: i18n.Errorf("vault's %s is no KV version 2 secret; give the mount of a KV version 2 engine in the option kv", r.path)}
 	}
 	created, _ := metadata["created_time"].(string)
 	return fields, version{whole(metadata["version"]), created}, nil
@@ -146,10 +147,10 @@ func parts(secret *api.Secret) (fields, metadata map[string]any, ok bool) {
 }
 
 func (s *Source) unknown(reference string) error {
-	return fmt.Errorf("%w: vault has no %s", keys.ErrUnknown, s.path("data", reference))
+	return i18n.Errorf("%w: vault has no %s", keys.ErrUnknown, s.path("data", reference))
 }
 
-// path is a path of the KV engine; kind is "data" or "metadata".
+// path returns a path of the KV engine; kind is "data" or "metadata".
 func (s *Source) path(kind, reference string) string {
 	return s.KV + "/" + kind + "/" + strings.Trim(reference, "/")
 }

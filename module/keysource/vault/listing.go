@@ -16,9 +16,9 @@ const listFor = 2 * time.Second
 // maxListings is how many folders are remembered.
 const maxListings = 64
 
-// listings are the lists of folders in which a reference was not found. Where the
-// policy allows to list, made-up references cost Vault one request in two
-// seconds. Where it does not, each is asked for; the ring bounds their rate.
+// listings are the lists of folders in which a reference was not found. If the policy
+// allows lists, any number of made-up references costs Vault one request in listFor. If
+// it does not, each costs one request; the ring bounds their rate.
 type listings struct {
 	mu      sync.Mutex
 	folders map[string]*listing
@@ -26,7 +26,7 @@ type listings struct {
 
 // listing is what is known of one folder.
 type listing struct {
-	mu    sync.Mutex // held while Vault is asked
+	mu    sync.Mutex // locked during a request to Vault
 	until time.Time
 	names []string // nil where Vault does not show them
 }

@@ -7,17 +7,20 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
+
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // need is a capability on a path that a policy must grant.
 type need struct{ path, capability string }
 
-// String says that it is lacking, and what to write into the policy.
-func (n need) String() string {
-	return fmt.Sprintf("the token may not %s %s; the policy needs: %s", n.capability, n.path, n.rule())
+// text returns a sentence that names the missing capability and what to write into the
+// policy.
+func (n need) text() i18n.Text {
+	return i18n.T("the token may not %s %s; the policy needs: %s", n.capability, n.path, n.rule())
 }
 
-// rule is the need in the language of policies.
+// rule returns the need in the language of policies.
 func (n need) rule() string {
 	return fmt.Sprintf("path %q { capabilities = [%q] }", n.path, n.capability)
 }
@@ -46,20 +49,19 @@ func (c *client) lacking(ctx context.Context, needs []need) ([]need, error) {
 	return out, nil
 }
 
-// report logs what the policy lacks for keys that were just loaded. They are
-// not refused: what is lacking may not be needed, and until it is, payments go
-// on.
+// report logs what the policy lacks for keys that were just loaded. The keys are used
+// nevertheless, because the missing capability may not be needed.
 func (s *Source) report(ctx context.Context, reference string, needs []need) {
 	lacking, err := s.client.lacking(ctx, needs)
 	if err != nil {
-		return // asking is a service; a signature that is denied says the same
+		return // a signature that is denied reports the same
 	}
 	for _, n := range lacking {
-		s.logger().Error("the policy lacks a capability: "+n.String(),
+		s.logger().Error("the policy lacks a capability: "+n.text().In(i18n.English),
 			zap.String("reference", reference), zap.String("path", n.path), zap.String("capability", n.capability))
 	}
 }
 
-// logger is that of the configuration that runs now: a source outlives the one
-// that made it.
+// logger returns the logger of the configuration that runs now: a source outlives the
+// one that made it.
 func (s *Source) logger() *zap.Logger { return caddy.Log().Named("countersign.keys.vault") }

@@ -2,15 +2,14 @@ package vault
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"sync"
 	"time"
 
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keys"
 )
 
-// The life of a token.
+// The times of logins and renewals.
 const (
 	minRenewal = 500 * time.Millisecond // between two renewals, however short the lease
 	minLogin   = time.Second            // between two logins that denials have caused
@@ -18,16 +17,16 @@ const (
 	maxRetry   = 2 * time.Second        // the longest
 )
 
-// session keeps a token that Vault takes: it logs in when a token is first
-// needed, renews it when two thirds of its lease are over, logs in again when
-// renewing brings little, and when Vault no longer takes the token. Only one
-// login or renewal runs at a time, and whoever needs it waits for that one.
+// session has a token that Vault accepts: it logs in when a token is first needed,
+// renews it when two thirds of its lease are over, and logs in again when a renewal
+// extends the lease too little or Vault no longer accepts the token. Only one login or
+// renewal runs at a time, and all callers wait for it.
 type session struct {
 	client *client
 	auth   Auth
 
 	mu       sync.Mutex
-	grant    grant   // what serves now
+	grant    grant   // the one in use
 	flight   *flight // the login or renewal that runs, or nil
 	timer    *time.Timer
 	failures int
@@ -64,7 +63,7 @@ func newSession(c *client, auth Auth) *session {
 	return &session{client: c, auth: auth, ctx: ctx, stop: stop}
 }
 
-// token returns a token that Vault is expected to take.
+// token returns a token that Vault is expected to accept.
 func (s *session) token(ctx context.Context) (string, error) {
 	changed := s.auth.rotated() // the file is read before the lock is taken
 	s.mu.Lock()
@@ -77,12 +76,12 @@ func (s *session) token(ctx context.Context) (string, error) {
 	s.mu.Unlock()
 	token, err := f.wait(ctx)
 	if err != nil && current.serves(time.Now()) {
-		return current.token, nil // the new file is no good, the old token still is
+		return current.token, nil // the new file cannot be used, and the old token is still valid
 	}
 	return token, err
 }
 
-// replace returns another token than one that Vault no longer takes.
+// replace returns a token other than one that Vault no longer accepts.
 func (s *session) replace(ctx context.Context, dead string) (string, error) {
 	s.mu.Lock()
 	if s.grant.token != dead && s.grant.serves(time.Now()) {
@@ -91,19 +90,19 @@ func (s *session) replace(ctx context.Context, dead string) (string, error) {
 	}
 	if time.Since(s.grant.since) < minLogin {
 		s.mu.Unlock()
-		return "", errors.New("vault does not take a token that it has just given; it must have the policy default, and the sidecar will log in again")
+		return "", i18n.Errorf("vault does not take a token that it has just given; it must have the policy default, and the sidecar will log in again")
 	}
 	f := s.begin(true)
 	s.mu.Unlock()
 	token, err := f.wait(ctx)
 	if err == nil && token == dead {
-		return "", errors.New("vault denied the token and then renewed it; the next request will tell")
+		return "", i18n.Errorf("vault denied the token and then renewed it; the next request will tell")
 	}
 	return token, err
 }
 
-// begin joins the login or renewal that runs, or starts one. A login that has
-// just failed is its own answer for a while. It is called with s.mu held.
+// begin returns the login or renewal that runs, or starts one. After a failed login it
+// returns that failure until retryAt. It is called with s.mu locked.
 func (s *session) begin(denied bool) *flight {
 	if s.flight != nil {
 		return s.flight
@@ -116,7 +115,7 @@ func (s *session) begin(denied bool) *flight {
 	}
 	s.flight = f
 	ctx := s.ctx
-	if s.closed { // an exchange that still runs goes on signing
+	if s.closed { // an exchange in flight may still sign
 		ctx = context.Background()
 	}
 	go s.fly(ctx, f, s.grant, denied)
@@ -155,8 +154,8 @@ func (s *session) obtain(ctx context.Context, current grant, denied bool) (grant
 	if err == nil && time.Until(renewed.expires) >= renewed.lease/2 {
 		return renewed, nil
 	}
-	// Renewing failed, or it brought little because the token nears the end that
-	// its role sets.
+	// The renewal failed, or extended the lease too little because the token is near
+	// the maximum lease of its role.
 	next, loginErr := s.login(ctx)
 	if loginErr != nil && err == nil {
 		return renewed, nil
@@ -164,7 +163,7 @@ func (s *session) obtain(ctx context.Context, current grant, denied bool) (grant
 	return next, loginErr
 }
 
-// arm has the token looked after in a while. It is called with s.mu held.
+// arm starts the timer of the next renewal. It is called with s.mu locked.
 func (s *session) arm(pause time.Duration) {
 	if s.timer != nil {
 		s.timer.Stop()
@@ -181,9 +180,9 @@ func (s *session) arm(pause time.Duration) {
 	})
 }
 
-// close ends the care for the token. It stays good, and logins stay possible,
-// until the grace is over, for exchanges that are still under way: then a token
-// of a login is given back.
+// close ends the renewals of the token. For exchanges in flight the token stays valid,
+// and logins stay possible, until the grace is over. Then a token of a login is
+// revoked.
 func (s *session) close(grace time.Duration) {
 	s.mu.Lock()
 	if s.closed {
@@ -207,8 +206,8 @@ func (s *session) close(grace time.Duration) {
 	time.AfterFunc(grace, s.revoke)
 }
 
-// revoke gives the token of a login back, so that it does not outlive its use.
-// That of a file is somebody else's.
+// revoke revokes the token of a login. A token of a file is not revoked, because others
+// may use it.
 func (s *session) revoke() {
 	s.mu.Lock()
 	token := s.grant.token
@@ -229,6 +228,6 @@ func (f *flight) wait(ctx context.Context) (string, error) {
 	case <-f.done:
 		return f.token, f.err
 	case <-ctx.Done():
-		return "", fmt.Errorf("logging in to vault: %w", describe(ctx.Err()))
+		return "", i18n.Errorf("logging in to vault: %w", describe(ctx.Err()))
 	}
 }

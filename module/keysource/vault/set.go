@@ -8,11 +8,12 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keys"
 )
 
-// stamp tells one state of a set from another: the version of the secret, and
-// the state of each Transit key that it names.
+// stamp identifies a state of a set: the version of the secret, and the state of each
+// Transit key that it names.
 type stamp struct {
 	version version
 	blind   bool // the policy does not show versions: the secret itself is read each time
@@ -33,7 +34,7 @@ func (s *Source) assemble(ctx context.Context, reference string, previous *keys.
 	for _, role := range roles(fields) {
 		text, ok := fields[string(role)].(string)
 		if !ok {
-			return nil, &keys.BrokenError{Err: fmt.Errorf("the field %s of vault's %s is not a string", role, path)}
+			return nil, &keys.BrokenError{Err: i18n.Errorf("the field %s of vault's %s is not a string", role, path)}
 		}
 		value := keys.Value{Text: []byte(text), Origin: fmt.Sprintf("vault %s version %d field %s", path, seen.version.number, role)}
 		if where, ok := strings.CutPrefix(strings.TrimSpace(text), transitPrefix); ok {
@@ -41,14 +42,14 @@ func (s *Source) assemble(ctx context.Context, reference string, previous *keys.
 			if key == nil {
 				var err error
 				if key, err = s.transitKey(ctx, where); err != nil {
-					return nil, fmt.Errorf("the field %s of vault's %s: %w", role, path, err)
+					return nil, i18n.Errorf("the field %s of vault's %s: %w", role, path, err)
 				}
 				asked[where], seen.transit[where] = key, key.state()
 				state += fmt.Sprintf(", transit:%s version %d", where, key.latest)
 			}
 			private, lacks, err := s.privateKeys(ctx, key, role)
 			if err != nil {
-				return nil, fmt.Errorf("the field %s of vault's %s: %w", role, path, err)
+				return nil, i18n.Errorf("the field %s of vault's %s: %w", role, path, err)
 			}
 			value.Private = private
 			needs = append(needs, lacks)
@@ -56,7 +57,7 @@ func (s *Source) assemble(ctx context.Context, reference string, previous *keys.
 		material[role] = value
 	}
 	if len(material) == 0 {
-		return nil, fmt.Errorf("%w: vault's %s has none of the fields sign, verify, encrypt, decrypt, secret and verify_secret", keys.ErrUnknown, path)
+		return nil, i18n.Errorf("%w: vault's %s has none of the fields sign, verify, encrypt, decrypt, secret and verify_secret", keys.ErrUnknown, path)
 	}
 	set, err := keys.Parse(reference, state, material)
 	material.Wipe()
@@ -71,7 +72,7 @@ func (s *Source) assemble(ctx context.Context, reference string, previous *keys.
 	return set, nil
 }
 
-// roles are the roles that the fields of a secret name, in the order in which
+// roles returns the roles that the fields of a secret name, in the order in which
 // they are shown.
 func roles(fields map[string]any) []keys.Role {
 	var out []keys.Role

@@ -5,13 +5,13 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keys"
 )
 
@@ -30,12 +30,12 @@ func (k *transitKey) path() string        { return k.mount + "/keys/" + k.name }
 func (k *transitKey) signPath() string    { return k.mount + "/sign/" + k.name + "/sha2-256" }
 func (k *transitKey) decryptPath() string { return k.mount + "/decrypt/" + k.name }
 
-// newest are the versions, the latest first.
+// newest returns the versions, the latest first.
 func (k *transitKey) newest() []int {
 	return slices.SortedFunc(maps.Keys(k.versions), func(a, b int) int { return b - a })
 }
 
-// state tells one state of the key from another.
+// state returns a text that differs for each state of the key.
 func (k *transitKey) state() string {
 	var out strings.Builder
 	for _, version := range k.newest() {
@@ -61,7 +61,7 @@ func (s *Source) privateKeys(ctx context.Context, key *transitKey, role keys.Rol
 		}
 		return out, need{key.decryptPath(), "update"}, nil
 	default:
-		return nil, need{}, errors.New("only sign and decrypt can be a Transit key; store the peer's public key, or the secret itself, in the field")
+		return nil, need{}, i18n.Errorf("only sign and decrypt can be a Transit key; store the peer's public key, or the secret itself, in the field")
 	}
 }
 
@@ -77,7 +77,7 @@ func (s *Source) use(key *transitKey, version int) *keys.PrivateKey {
 func parseTransit(where string) (*transitKey, error) {
 	at := strings.LastIndexByte(where, '/')
 	if at < 1 || at == len(where)-1 || strings.ContainsAny(where, "?#% \\\r\n") || strings.Contains(where, "..") {
-		return nil, errors.New("a Transit key is named transit:<mount>/<key>, and this is something else")
+		return nil, i18n.Errorf("a Transit key is named transit:<mount>/<key>, and this is something else")
 	}
 	return &transitKey{mount: where[:at], name: where[at+1:], versions: make(map[int]*rsa.PublicKey)}, nil
 }
@@ -90,14 +90,14 @@ func (s *Source) transitKey(ctx context.Context, where string) (*transitKey, err
 	}
 	secret, err := s.client.read(ctx, key.path())
 	if isNothing(err) {
-		return nil, fmt.Errorf("vault has no Transit key at %s; create it (vault write -f %[1]s type=rsa-2048) or import it. "+
+		return nil, i18n.Errorf("vault has no Transit key at %s; create it (vault write -f %[1]s type=rsa-2048) or import it. "+
 			"Transit takes RSA from %d bits: store an RSA-1024 key in KV, as PEM in this field", key.path(), minTransitBits)
 	}
 	if err != nil {
 		return nil, err
 	}
 	if kind := fmt.Sprint(secret.Data["type"]); !strings.HasPrefix(kind, "rsa-") {
-		return nil, fmt.Errorf("the Transit key %s is of the type %s, and the providers take RSA only", where, kind)
+		return nil, i18n.Errorf("the Transit key %s is of the type %s, and the providers take RSA only", where, kind)
 	}
 	key.latest = whole(secret.Data["latest_version"])
 	oldest := whole(secret.Data["min_decryption_version"])
@@ -111,12 +111,12 @@ func (s *Source) transitKey(ctx context.Context, where string) (*transitKey, err
 		text, _ := fields["public_key"].(string)
 		public, err := parsePublic(text)
 		if err != nil {
-			return nil, fmt.Errorf("the public key of version %d of the Transit key %s: %w", version, where, err)
+			return nil, i18n.Errorf("the public key of version %d of the Transit key %s: %w", version, where, err)
 		}
 		key.versions[version] = public
 	}
 	if key.versions[key.latest] == nil {
-		return nil, fmt.Errorf("vault does not show the public key of the Transit key %s", where)
+		return nil, i18n.Errorf("vault does not show the public key of the Transit key %s", where)
 	}
 	return key, nil
 }
@@ -124,18 +124,18 @@ func (s *Source) transitKey(ctx context.Context, where string) (*transitKey, err
 func parsePublic(text string) (*rsa.PublicKey, error) {
 	block, _ := pem.Decode([]byte(text))
 	if block == nil {
-		return nil, errors.New("it is not PEM")
+		return nil, i18n.Errorf("it is not PEM")
 	}
 	parsed, err := x509.ParsePKIXPublicKey(block.Bytes)
 	if err != nil {
-		return nil, errors.New("it is not a public key")
+		return nil, i18n.Errorf("it is not a public key")
 	}
 	public, ok := parsed.(*rsa.PublicKey)
 	if !ok {
-		return nil, fmt.Errorf("it is a %T, and the providers take RSA only", parsed)
+		return nil, i18n.Errorf("it is a %T, and the providers take RSA only", parsed)
 	}
 	if bits := public.N.BitLen(); bits < minTransitBits {
-		return nil, fmt.Errorf("it has %d bits, and Transit works with RSA from %d; store this key in KV, as PEM in the field", bits, minTransitBits)
+		return nil, i18n.Errorf("it has %d bits, and Transit works with RSA from %d; store this key in KV, as PEM in the field", bits, minTransitBits)
 	}
 	return public, nil
 }
@@ -151,7 +151,7 @@ func (s *Source) checkDecrypt(ctx context.Context) error {
 		return nil //nolint:nilerr // not known to be too old; an envelope that does not open says so
 	}
 	if major == 1 && minor < 19 {
-		return fmt.Errorf("opening PKCS#1 v1.5 envelopes by Transit needs Vault 1.19, and this is %s; upgrade Vault or store the decrypt key in KV", version)
+		return i18n.Errorf("opening PKCS#1 v1.5 envelopes by Transit needs Vault 1.19, and this is %s; upgrade Vault or store the decrypt key in KV", version)
 	}
 	return nil
 }

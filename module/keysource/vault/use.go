@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto"
 	"crypto/rsa"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -15,10 +14,11 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/countersign/caddy-countersign/module/encoding"
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
-// transitUse is one version of a Transit key in use: Vault signs and decrypts.
-// It goes on working after the source is closed, for those who hold it.
+// transitUse is one version of a Transit key with which Vault signs and decrypts. It
+// can still be used after the source is closed.
 type transitUse struct {
 	source  *Source
 	key     *transitKey
@@ -31,14 +31,14 @@ func (t *transitUse) String() string {
 	return fmt.Sprintf("vault transit:%s/%s version %d", t.key.mount, t.key.name, t.version)
 }
 
-// Public is the public key.
+// Public returns the public key.
 func (t *transitUse) Public() crypto.PublicKey { return t.public }
 
-// Sign has Vault sign a SHA-256 digest (PKCS #1 v1.5). Where Vault refuses the
-// version, the key is read once and its latest version signs.
+// Sign returns Vault's signature of a SHA-256 digest (PKCS #1 v1.5). If Vault refuses
+// the version, Sign reads the key once and uses its latest version.
 func (t *transitUse) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 	if _, pss := opts.(*rsa.PSSOptions); pss || opts.HashFunc() != crypto.SHA256 {
-		return nil, errors.New("vault is asked for PKCS#1 v1.5 signatures with SHA-256 only")
+		return nil, i18n.Errorf("vault is asked for PKCS#1 v1.5 signatures with SHA-256 only")
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), useTimeout)
 	defer cancel()
@@ -48,7 +48,7 @@ func (t *transitUse) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([
 		latest, renewErr := t.key.renew(ctx, current)
 		switch {
 		case renewErr != nil:
-			err = fmt.Errorf("%w: %w", err, renewErr)
+			err = i18n.Errorf("%w: %w", err, renewErr)
 		case latest != current:
 			signature, err = latest.sign(ctx, digest)
 		}
@@ -75,7 +75,7 @@ func (t *transitUse) sign(ctx context.Context, digest []byte) ([]byte, error) {
 	text, _ := secret.Data["signature"].(string)
 	signature, err := encoding.DecodeBase64(text[strings.LastIndexByte(text, ':')+1:])
 	if err != nil || rsa.VerifyPKCS1v15(t.public, crypto.SHA256, digest, signature) != nil {
-		return nil, errors.New("vault's answer holds no good signature")
+		return nil, i18n.Errorf("vault's answer holds no good signature")
 	}
 	return signature, nil
 }
@@ -84,11 +84,11 @@ func (t *transitUse) sign(ctx context.Context, digest []byte) ([]byte, error) {
 // latest when the set was loaded: after a rotation min_encryption_version may
 // forbid it at once.
 type successor struct {
-	mu  sync.Mutex // held while Vault is asked
+	mu  sync.Mutex // locked during a request to Vault
 	use atomic.Pointer[transitUse]
 }
 
-// current is what signs in the place of a version that was loaded.
+// current returns the version that signs instead of one that was loaded.
 func (k *transitKey) current(loaded *transitUse) *transitUse {
 	if use := k.successor.use.Load(); use != nil {
 		return use
@@ -116,7 +116,7 @@ func (k *transitKey) renew(ctx context.Context, refused *transitUse) (*transitUs
 	return use, nil
 }
 
-// Decrypt has Vault decrypt (PKCS #1 v1.5).
+// Decrypt returns the plaintext that Vault decrypts (PKCS #1 v1.5).
 func (t *transitUse) Decrypt(_ io.Reader, ciphertext []byte, _ crypto.DecrypterOpts) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), useTimeout)
 	defer cancel()
@@ -125,8 +125,8 @@ func (t *transitUse) Decrypt(_ io.Reader, ciphertext []byte, _ crypto.DecrypterO
 		"padding_scheme": "pkcs1v15",
 	})
 	if err != nil {
-		// Whoever opens an envelope tells nobody why it did not open. That Vault
-		// could not be asked is no secret of the envelope's.
+		// The cause of a failed decryption is not reported, because it would be an
+		// oracle. A failure to reach Vault may be reported.
 		if !isStatus(err, http.StatusBadRequest) {
 			t.source.used(t.key, need{t.key.decryptPath(), "update"}, err)
 			t.source.logger().Error("vault did not decrypt", zap.Stringer("key", t), zap.Error(err))
@@ -136,7 +136,7 @@ func (t *transitUse) Decrypt(_ io.Reader, ciphertext []byte, _ crypto.DecrypterO
 	text, _ := secret.Data["plaintext"].(string)
 	plain, err := encoding.DecodeBase64(text)
 	if err != nil {
-		return nil, errors.New("vault's answer holds no plaintext")
+		return nil, i18n.Errorf("vault's answer holds no plaintext")
 	}
 	return plain, nil
 }

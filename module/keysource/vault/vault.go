@@ -1,6 +1,5 @@
-// Package vault is the key source that asks HashiCorp Vault: KV version 2 for
-// keys and secrets, and its Transit engine for private keys that never leave
-// it.
+// Package vault is the key source for HashiCorp Vault: it reads keys and secrets from
+// KV version 2, and uses private keys of the Transit engine, which never leave Vault.
 package vault
 
 import (
@@ -13,6 +12,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/countersign/caddy-countersign/module/directive"
 	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keysource"
 	"github.com/countersign/caddy-countersign/module/network"
@@ -37,40 +37,40 @@ const (
 // engine instead: Vault then signs and decrypts, and the private key never
 // leaves it (RSA from 2048 bits; decrypting needs Vault 1.19).
 //
-// Keys are held in memory only. While Vault is away the last good ones serve
-// until max_stale. No VAULT_* variable of the environment has any effect.
+// Keys are kept in memory only. While Vault does not answer, the last loaded keys are
+// used until max_stale. No VAULT_* variable of the environment has any effect.
 type Source struct {
-	// Vault's address, such as https://vault.vault:8200. Required.
+	// The URL of Vault, such as https://vault.vault:8200. Required.
 	Address string `json:"address"`
 
 	// The name of the source. The default source has none.
 	Name string `json:"name,omitempty"`
 
-	// Where the KV version 2 engine is mounted. Default: secret.
+	// The mount of the KV version 2 engine. Default: secret.
 	KV string `json:"kv,omitempty"`
 
-	// How to log in. Required.
+	// The login. Required.
 	Auth Auth `json:"auth"`
 
 	// The namespace (Vault Enterprise). Default: none.
 	Namespace string `json:"namespace,omitempty"`
 
-	// A file with the certificates (PEM) that Vault's certificate must come
-	// from. Default: those of the system.
+	// A PEM file with the certificate authorities of Vault's certificate. Default:
+	// those of the system.
 	CA string `json:"ca,omitempty"`
 
-	// How often versions are looked at. Default: 30s.
+	// How often the versions of secrets are checked. Default: 30s.
 	Refresh caddy.Duration `json:"refresh,omitempty"`
 
-	// How long the last good keys serve while Vault is away. Default: 1h.
+	// How long the last loaded keys are used while Vault does not answer. Default: 1h.
 	MaxStale caddy.Duration `json:"max_stale,omitempty"`
 
-	// Allows an address that is neither TLS nor on this machine: anybody on the
-	// way can read every key and the token.
+	// Allows an address without TLS on another machine: everybody on the network path
+	// can read every key and the token. Default: false.
 	AllowPlaintextUpstream bool `json:"allow_plaintext_upstream,omitempty"`
 
-	// Where the configuration stands, as file:line, for errors that only come
-	// up when it is provisioned.
+	// The place of the block in the Caddyfile, as file:line, for errors of Provision.
+	// Default: none.
 	Line string `json:"line,omitempty"`
 
 	client *client
@@ -80,27 +80,27 @@ type Source struct {
 	lent   atomic.Bool // keys were handed out that need the token when they are used
 }
 
-// Auth is how a source logs in to Vault.
+// Auth is the login of a source.
 type Auth struct {
-	// "kubernetes", "approle" or "token_file".
+	// The method: "kubernetes", "approle" or "token_file". Required.
 	Method string `json:"method"`
 
-	// Of kubernetes: the role of Vault's auth method.
+	// For kubernetes: the role of Vault's auth method. Required there.
 	Role string `json:"role,omitempty"`
 
-	// Of kubernetes and approle: where the auth method is mounted. Default: its
-	// name.
+	// For kubernetes and approle: the mount of the auth method. Default: its name.
 	Mount string `json:"mount,omitempty"`
 
-	// The file with the token: of kubernetes the service account's (default:
-	// /var/run/secrets/kubernetes.io/serviceaccount/token), read again at each
-	// login; of token_file the one that a Vault Agent writes, taken up as soon
-	// as another token stands in it.
+	// The file with the token. For kubernetes: the token of the service account, read
+	// again at each login; default:
+	// /var/run/secrets/kubernetes.io/serviceaccount/token. For token_file: the file
+	// that a Vault Agent writes, read again when it changes; required.
 	TokenFile string `json:"token_file,omitempty"`
 
-	// Of approle: the files with the role id and the secret id. They are read
-	// again at each login.
-	RoleIDFile   string `json:"role_id_file,omitempty"`
+	// For approle: the file with the role id, read again at each login. Required there.
+	RoleIDFile string `json:"role_id_file,omitempty"`
+
+	// For approle: the file with the secret id, read again at each login. Required there.
 	SecretIDFile string `json:"secret_id_file,omitempty"`
 }
 
@@ -112,15 +112,9 @@ func (*Source) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision fills in the defaults. It asks no network.
+// Provision sets the defaults. It does not use the network.
 func (s *Source) Provision(caddy.Context) error {
-	if err := s.provision(); err != nil {
-		if s.Line != "" {
-			return i18n.Errorf("%w, at %s", err, s.Line)
-		}
-		return err
-	}
-	return nil
+	return directive.WithPlace(s.provision(), s.Line)
 }
 
 func (s *Source) provision() error {
@@ -152,7 +146,7 @@ func (s *Source) provision() error {
 	return err
 }
 
-// check says what is wrong with the configuration.
+// check returns an error if the configuration is not valid.
 func (s *Source) check() error {
 	s.KV = strings.Trim(s.KV, "/")
 	if err := checkMount("kv", s.KV); err != nil {
@@ -187,7 +181,7 @@ func (s *Source) checkAddress() error {
 	return nil
 }
 
-// plaintext reports whether the keys would leave the machine unencrypted.
+// plaintext reports whether the keys would be sent to another machine without TLS.
 func (s *Source) plaintext() bool {
 	u, err := url.Parse(s.Address)
 	return err == nil && u.Scheme == "http" && !network.Local("tcp", u.Hostname())
@@ -238,12 +232,25 @@ func checkMount(option, mount string) error {
 	return nil
 }
 
-// Terms are the source's name and how its sets are kept.
+// Terms returns the source's name and how its sets are kept.
 func (s *Source) Terms() keysource.Terms {
 	return keysource.Terms{Name: s.Name, Kind: "vault", Refresh: time.Duration(s.Refresh), MaxStale: time.Duration(s.MaxStale)}
 }
 
-// Probe reports whether Vault takes the token.
+// limitedFor is how long Waiting reports a rate limit after Vault has refused a
+// request.
+const limitedFor = 2 * time.Second
+
+// Waiting returns an error if Vault's rate limit has refused a request within
+// limitedFor, and otherwise nil.
+func (s *Source) Waiting() error {
+	if at := s.client.limited.Load(); at == 0 || time.Since(time.Unix(0, at)) > limitedFor {
+		return nil
+	}
+	return i18n.Errorf("vault answers 429 (too many requests): raise its rate limit for the sidecar, or wait until it lets more through")
+}
+
+// Probe returns an error if Vault does not accept the login.
 func (s *Source) Probe(ctx context.Context) error {
 	_, err := s.client.read(ctx, pathSelf)
 	return err
@@ -254,9 +261,8 @@ func (s *Source) Probe(ctx context.Context) error {
 // sensible timeout; one that takes longer logs in anew.
 const afterClose = 2 * time.Minute
 
-// Close ends the care for the token and gives it back. After a reload exchanges
-// that are under way may go on to use Transit with it, and then it is given back
-// later. When Caddy ends there are none any more.
+// Close ends the renewals of the token and revokes it: after a reload only when
+// exchanges in flight no longer need it for Transit, and at once when Caddy exits.
 func (s *Source) Close() error {
 	if s.client == nil {
 		return nil

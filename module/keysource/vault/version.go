@@ -3,11 +3,12 @@ package vault
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"net/url"
+
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
-// version is the version of Vault, or "". Vault shows it without a token.
+// version returns the version of Vault, or "". Vault shows it without a token.
 func (c *client) version(ctx context.Context) (string, error) {
 	text, err := c.raw(ctx, request{path: "sys/health", root: true, query: url.Values{
 		"standbyok": {"true"}, "perfstandbyok": {"true"},
@@ -19,7 +20,7 @@ func (c *client) version(ctx context.Context) (string, error) {
 		Version string `json:"version"`
 	}
 	if json.Unmarshal(text, &health) != nil {
-		return "", errors.New("vault's answer for sys/health is not what vault sends; check the address")
+		return "", i18n.Errorf("vault's answer for sys/health is not what vault sends; check the address")
 	}
 	return health.Version, nil
 }

@@ -21,7 +21,7 @@ import (
 
 const key32 = "0123456789abcdefghijklmnopqrstuv"
 
-// stubborn is a decrypter that says what it is told to.
+// stubborn is a decrypter that returns a given result.
 type stubborn struct {
 	public *rsa.PublicKey
 	plain  []byte
@@ -62,7 +62,7 @@ func (r receiver) open(t testing.TB, private crypto.Decrypter, envelope string) 
 	return r.signer.Scheme.OpenNotification(providertest.Notification{Body: signed, Keys: &held})
 }
 
-// wrapped is an envelope with a text in it, for the merchant.
+// wrapped returns an envelope with a text in it, for the merchant.
 func (r receiver) wrapped(t testing.TB, text string) string {
 	t.Helper()
 	return providertest.Wrap(t, r.held.Decrypt[0].Public, "", []byte(text))

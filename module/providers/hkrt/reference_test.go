@@ -15,7 +15,7 @@ import (
 	"github.com/countersign/caddy-countersign/module/providers/providertest"
 )
 
-// ruleOf is the rule as its table has it, on decoded values and with no
+// ruleOf returns the rule as its table has it, on decoded values and with no
 // thought for cost.
 func ruleOf(value any, keepEmpty bool) (text string, out bool) {
 	var pieces []string

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// NewKey is a fresh symmetric key of 32 characters.
+// NewKey returns a fresh symmetric key of 32 characters.
 func NewKey() []byte { return []byte((rand.Text() + rand.Text())[:32]) }
 
 // Encrypt encrypts a text as easypay's page says, filled up with spaces, and
@@ -29,7 +29,7 @@ func Encrypt(t testing.TB, key []byte, text string) string {
 	return base64.StdEncoding.EncodeToString(out)
 }
 
-// Decrypt is the text that Encrypt has encrypted, with its spaces.
+// Decrypt returns the text that Encrypt has encrypted, with its spaces.
 func Decrypt(t testing.TB, key []byte, ciphertext string) string {
 	t.Helper()
 	block, err := aes.NewCipher(key)
@@ -43,7 +43,7 @@ func Decrypt(t testing.TB, key []byte, ciphertext string) string {
 	return string(out)
 }
 
-// Wrap is an envelope with a symmetric key behind a prefix.
+// Wrap returns an envelope with a symmetric key behind a prefix.
 func Wrap(t testing.TB, public *rsa.PublicKey, prefix string, key []byte) string {
 	t.Helper()
 	out, err := rsa.EncryptPKCS1v15(rand.Reader, public, append([]byte(prefix), key...)) //nolint:staticcheck // easypay demands this padding
@@ -51,7 +51,7 @@ func Wrap(t testing.TB, public *rsa.PublicKey, prefix string, key []byte) string
 	return base64.StdEncoding.EncodeToString(out)
 }
 
-// Unwrap is the symmetric key in an envelope, which must have the prefix.
+// Unwrap returns the symmetric key in an envelope, which must have the prefix.
 func Unwrap(private crypto.Decrypter, prefix, envelope string) ([]byte, error) {
 	raw, err := base64.StdEncoding.DecodeString(envelope)
 	if err != nil {

@@ -21,7 +21,7 @@ func Parse[T ~string | ~[]byte](t testing.TB, text T) *body.Object {
 	return o
 }
 
-// Text is the text of the string called name.
+// Text returns the text of the string called name.
 func Text(t testing.TB, o *body.Object, name string) string {
 	t.Helper()
 	m, ok := o.Get(name)
@@ -30,13 +30,13 @@ func Text(t testing.TB, o *body.Object, name string) string {
 	return string(m.Text())
 }
 
-// Page is a provider's page sample, as printed there.
+// Page returns a provider's page sample, as printed there.
 func Page(t testing.TB, name string) string {
 	t.Helper()
 	return read(t, "module", "providers", "testdata", "pages", name)
 }
 
-// Sample is a request as an application posts it, from caddyfiles/samples.
+// Sample returns a request as an application posts it, from caddyfiles/samples.
 func Sample(t testing.TB, name string) string {
 	t.Helper()
 	return read(t, "caddyfiles", "samples", name)
@@ -65,7 +65,7 @@ type Vector struct {
 	Ciphertext map[string]string
 }
 
-// Vectors are the published vectors of a scheme, by their ids.
+// Vectors returns the published vectors of a scheme, by their ids.
 func Vectors(t testing.TB, name string) map[string]Vector {
 	t.Helper()
 	var all []Vector
@@ -91,19 +91,19 @@ func Keys(t testing.TB, material map[keys.Role]string) *keys.Set {
 	return set
 }
 
-// Secret is a key set of a shared secret.
+// Secret returns a key set of a shared secret.
 func Secret(t testing.TB, secret string) *keys.Set {
 	t.Helper()
 	return Keys(t, map[keys.Role]string{keys.SharedSecret: secret})
 }
 
-// Merchant is the merchant's side of a development key set.
+// Merchant returns the merchant's side of a development key set.
 func Merchant(t testing.TB, reference string) *keys.Set {
 	t.Helper()
 	return devKeys(t, "merchant", reference)
 }
 
-// Provider is the provider's side of it.
+// Provider returns the provider's side of it.
 func Provider(t testing.TB, reference string) *keys.Set {
 	t.Helper()
 	return devKeys(t, "provider", reference)

@@ -1,6 +1,6 @@
-// Package providertest drives the recipes of the first five providers in tests,
-// by the bodies of their messages: the requests of an application, and what the
-// provider signs with code of its own.
+// Package providertest drives the recipes of the first five providers in tests, by the
+// bodies of their messages: the requests of an application, and messages of the
+// provider that code of this package signs.
 package providertest
 
 import (
@@ -104,7 +104,7 @@ type Opened struct {
 	verified *scheme.Verified
 }
 
-// Needs are the roles that the exchange of a request may need.
+// Needs returns the roles that the exchange of a request may need.
 func (s Scheme) Needs(request *body.Object) []keys.Role {
 	return s.Describe().Needs(plain(request))
 }
@@ -118,7 +118,7 @@ func (s Scheme) Signs(path string) bool {
 	return s.Describe().Notification.Covers(body.Path(strings.Split(path, ".")))
 }
 
-// ResultCode is the provider's result code in an answer, or "".
+// ResultCode returns the provider's result code in an answer, or "".
 func (s Scheme) ResultCode(answer *body.Object) string {
 	m, ok := body.NewTree(answer).Get(s.Describe().Result)
 	if !ok || !m.IsScalar() || m.IsEmpty() {
@@ -176,7 +176,7 @@ func (s Scheme) open(d *scheme.Direction, in scheme.Incoming) (*Opened, error) {
 // says so.
 func (s Scheme) Time(o *Opened) (time.Time, bool) { return s.Describe().Notify.Time(o.verified) }
 
-// Canonical is the canonical string of a message, signed or not.
+// Canonical returns the canonical string of a message, signed or not.
 func (s Scheme) Canonical(w Wire) ([]byte, error) {
 	m := message.New(w.Kind)
 	m.Method, m.Wire = "POST", wire(w.Body, w.Form)
@@ -188,7 +188,7 @@ func (s Scheme) Canonical(w Wire) ([]byte, error) {
 	return s.Program.Canonical(m)
 }
 
-// wire is a body as it comes.
+// wire returns a body as it comes.
 func wire(o *body.Object, form []Param) []byte {
 	if o != nil {
 		return o.Source()

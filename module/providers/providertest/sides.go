@@ -62,7 +62,7 @@ func NewSides(t testing.TB, p *recipe.Program) Sides {
 	return s
 }
 
-// newSecret is a secret that is a key of AES, and hex and Base64 too. One that is
+// newSecret returns a secret that is a key of AES, and hex and Base64 too. One that is
 // called iv is as long as a block.
 func newSecret(id string) string {
 	raw := make([]byte, 16)
@@ -94,8 +94,8 @@ func (s Sides) pair(t testing.TB, kind string, own map[keys.Role]string, private
 	}
 }
 
-// newKey is a key of a kind. Those of RSA are made once and handed out in turn: that
-// they are costly must not make a test slow.
+// newKey returns a key of a kind. RSA keys are made once and reused, because making
+// them is slow.
 func newKey(t testing.TB, kind string) crypto.Signer {
 	t.Helper()
 	var key crypto.Signer
@@ -158,7 +158,7 @@ func certificates(t testing.TB, key crypto.Signer) (leaf, root string) {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), root
 }
 
-// Sets are the two key sets.
+// Sets returns the two key sets.
 func (s Sides) Sets(t testing.TB) (merchant, provider *keys.Set) {
 	t.Helper()
 	return Keys(t, s.Merchant), Keys(t, s.Provider)

@@ -96,7 +96,7 @@ type Signer struct {
 	Keys      *keys.Set
 }
 
-// Canonical is the canonical string of a message.
+// Canonical returns the canonical string of a message.
 func (p Signer) Canonical(t testing.TB, w Wire) []byte {
 	t.Helper()
 	text, err := p.Scheme.Canonical(w)

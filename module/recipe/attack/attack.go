@@ -1,6 +1,6 @@
-// Package attack makes of a genuine message those that somebody between two sides
-// could make of it without a key. What of them must be refused it reads from the
-// recipe, which says what a signature covers.
+// Package attack makes the changed forms of a genuine message that an attacker between
+// the two sides could make without a key. The recipe says what a signature covers, and
+// so which of them must be refused.
 package attack
 
 import (
@@ -11,27 +11,28 @@ import (
 	"strings"
 
 	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/message"
 	"github.com/countersign/caddy-countersign/module/recipe"
 	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
-// Case is a message as somebody has changed it.
+// Case is a changed form of a message.
 type Case struct {
-	Name    string
+	Name    i18n.Text
 	Message *message.Message // as on the wire, not read
 
-	// Refused says that the change is to something that is signed, or makes the
-	// message one that can be read in two ways: it must be refused. Otherwise the
-	// signature does not cover it and must not be what a message is refused for.
+	// Refused says that the message must be refused: the change is to something that is
+	// signed, or makes the message ambiguous. Otherwise the signature does not cover
+	// the change, and must still verify.
 	Refused bool
 
 	// Path is the member that was changed, or nil.
 	Path body.Path
 }
 
-// Cases are the changed forms of a genuine message. Other, if not nil, is another
-// genuine one of the same kind, whose signature is put to this one.
+// Cases returns the changed forms of a genuine message. Other, if not nil, is another
+// genuine message of the same kind; one form has its signature.
 func Cases(p *recipe.Program, m, other *message.Message) []Case {
 	d := p.Describe()
 	a := &attacker{kind: m.Kind, genuine: m, other: other, signed: p.Signed(m.Kind)}
@@ -59,7 +60,7 @@ type attacker struct {
 	cases          []Case
 }
 
-// read is the genuine message with its payload at hand. A payload that is encrypted
+// read returns the genuine message with its payload at hand. A payload that is encrypted
 // as a whole has no members.
 func (a *attacker) read(m *message.Message) *message.Message {
 	for _, sealed := range []bool{a.format.Sealed, true} {
@@ -77,7 +78,7 @@ func (a *attacker) read(m *message.Message) *message.Message {
 
 // add adds a case of the message with an edit to its payload, its fields, or its
 // head.
-func (a *attacker) add(name string, refused bool, path body.Path, edit func(m *message.Message)) {
+func (a *attacker) add(name i18n.Text, refused bool, path body.Path, edit func(m *message.Message)) {
 	m := a.read(a.genuine)
 	if m == nil {
 		return
@@ -184,7 +185,7 @@ func leaves(tree *body.Tree) []leaf {
 	return out
 }
 
-// canonicalHeader is a header's name as it stands in a map.
+// canonicalHeader returns a header's name as it stands in a map.
 func canonicalHeader(name string) string { return textproto.CanonicalMIMEHeaderKey(name) }
 
 // cutPlace splits body.sign into body and sign, and header.X.key into header, X and

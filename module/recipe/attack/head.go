@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/message"
 )
 
@@ -21,10 +22,10 @@ func (a *attacker) fields() {
 			continue
 		}
 		covered := a.signed.AllFields || slices.Contains(a.signed.Fields, name)
-		a.add("another field "+name, covered, nil, func(m *message.Message) { _ = m.Form.Set(l.path, Another(l.m)) })
-		a.add("without the field "+name, covered, nil, func(m *message.Message) { m.Form.Remove(l.path) })
+		a.add(i18n.T("another field %s", name), covered, nil, func(m *message.Message) { _ = m.Form.Set(l.path, Another(l.m)) })
+		a.add(i18n.T("without the field %s", name), covered, nil, func(m *message.Message) { m.Form.Remove(l.path) })
 	}
-	a.add("an added field", a.signed.AllFields, nil, func(m *message.Message) { _ = m.Form.SetString(body.Path{added}, "1") })
+	a.add(i18n.T("an added field"), a.signed.AllFields, nil, func(m *message.Message) { _ = m.Form.SetString(body.Path{added}, "1") })
 }
 
 // bytes changes the bytes of a body that are signed as they stand: every one of a
@@ -33,7 +34,7 @@ func (a *attacker) bytes() {
 	if !a.signed.Bytes || len(a.genuine.Wire) == 0 || a.format.Wrap != nil || slices.ContainsFunc(a.signed.Places, func(p string) bool { return strings.HasPrefix(p, "body.") }) {
 		return
 	}
-	wire := func(name string, text []byte) {
+	wire := func(name i18n.Text, text []byte) {
 		a.add(name, true, nil, func(m *message.Message) { m.Wire = text })
 	}
 	was := a.genuine.Wire
@@ -41,21 +42,21 @@ func (a *attacker) bytes() {
 	for i := 0; i < len(was); i += step {
 		changed := bytes.Clone(was)
 		changed[i] ^= 1
-		wire("another byte of the body", changed)
+		wire(i18n.T("another byte of the body"), changed)
 	}
 	if !a.signed.Loose { // else blanks may be what does not count
-		wire("a blank behind the body", append(bytes.Clone(was), ' '))
-		wire("a blank before the body", append([]byte(" "), was...))
+		wire(i18n.T("a blank behind the body"), append(bytes.Clone(was), ' '))
+		wire(i18n.T("a blank before the body"), append([]byte(" "), was...))
 	}
-	wire("the body cut off", was[:len(was)-1])
-	wire("no body", nil)
+	wire(i18n.T("the body cut off"), was[:len(was)-1])
+	wire(i18n.T("no body"), nil)
 	if m := a.read(a.genuine); m != nil && m.Payload != nil && !m.Payload.IsList() && a.format.IsJSON() {
 		if members := m.Payload.Members(); len(members) > 1 {
 			var pieces [][]byte
 			for _, one := range slices.Backward(members) {
 				pieces = append(pieces, slices.Concat(body.AppendQuote(nil, one.Name()), []byte(":"), one.Raw()))
 			}
-			wire("the members in another order", slices.Concat([]byte("{"), bytes.Join(pieces, []byte(",")), []byte("}")))
+			wire(i18n.T("the members in another order"), slices.Concat([]byte("{"), bytes.Join(pieces, []byte(",")), []byte("}")))
 		}
 	}
 }
@@ -71,7 +72,7 @@ func (a *attacker) ciphertext() {
 	if !a.wrapCovered() && !a.signed.Bytes && !slices.ContainsFunc(a.signed.Places, func(p string) bool { return strings.HasPrefix(p, "body.") }) {
 		return
 	}
-	seal := func(name string, text []byte) {
+	seal := func(name i18n.Text, text []byte) {
 		a.add(name, true, nil, func(m *message.Message) {
 			if m.Form == nil {
 				m.Wire = text
@@ -88,9 +89,9 @@ func (a *attacker) ciphertext() {
 		} else {
 			changed[i] = '0'
 		}
-		seal("another letter of the ciphertext", changed)
+		seal(i18n.T("another letter of the ciphertext"), changed)
 	}
-	seal("the ciphertext cut off", m.Inner[:len(m.Inner)/2])
+	seal(i18n.T("the ciphertext cut off"), m.Inner[:len(m.Inner)/2])
 }
 
 // headers changes the headers that are signed, and one that is not.
@@ -101,34 +102,34 @@ func (a *attacker) headers() {
 		if value == "" || slices.ContainsFunc(a.signed.Places, func(p string) bool { kind, n, _ := cutPlace(p); return kind == "header" && n == name }) {
 			continue
 		}
-		a.add("another header "+name, true, nil, func(m *message.Message) { m.Header.Set(name, value+"0") })
-		a.add("without the header "+name, true, nil, func(m *message.Message) { m.Header.Del(name) })
-		a.add("the header "+name+" twice", true, nil, func(m *message.Message) { m.Header.Add(name, value+"0") })
+		a.add(i18n.T("another header %s", name), true, nil, func(m *message.Message) { m.Header.Set(name, value+"0") })
+		a.add(i18n.T("without the header %s", name), true, nil, func(m *message.Message) { m.Header.Del(name) })
+		a.add(i18n.T("the header %s twice", name), true, nil, func(m *message.Message) { m.Header.Add(name, value+"0") })
 	}
-	a.add("a header that nobody signs", false, nil, func(m *message.Message) { m.Header.Set("X-Nobody-Signs", "1") })
+	a.add(i18n.T("a header that nobody signs"), false, nil, func(m *message.Message) { m.Header.Set("X-Nobody-Signs", "1") })
 }
 
 // target changes where a message goes, how, and the status.
 func (a *attacker) target() {
 	if a.kind == message.Answer {
-		a.add("another status", a.signed.Status, nil, func(m *message.Message) { m.Status++ })
+		a.add(i18n.T("another status"), a.signed.Status, nil, func(m *message.Message) { m.Status++ })
 		return
 	}
-	a.add("another method", a.signed.Method, nil, func(m *message.Message) { m.Method = "PUT" })
-	a.add("another path", a.signed.Path, nil, func(m *message.Message) { m.Path += "x" })
-	a.add("another host", a.signed.Host, nil, func(m *message.Message) { m.Host = "evil.example" })
+	a.add(i18n.T("another method"), a.signed.Method, nil, func(m *message.Message) { m.Method = "PUT" })
+	a.add(i18n.T("another path"), a.signed.Path, nil, func(m *message.Message) { m.Path += "x" })
+	a.add(i18n.T("another host"), a.signed.Host, nil, func(m *message.Message) { m.Host = "evil.example" })
 	if a.format.Kind == message.Query || a.kind == message.Notification && a.format.Kind == message.Form {
 		return // the query is the payload, or stands in its place
 	}
-	a.add("another parameter", a.signed.Query, nil, func(m *message.Message) { m.SetParam(added, "1") })
+	a.add(i18n.T("another parameter"), a.signed.Query, nil, func(m *message.Message) { m.SetParam(added, "1") })
 	for _, name := range a.signed.Params {
 		value, ok, err := a.genuine.Param(name)
 		if !ok || err != nil {
 			continue
 		}
-		a.add("another "+name+" in the query", true, nil, func(m *message.Message) { m.SetParam(name, value+"0") })
-		a.add("no "+name+" in the query", true, nil, func(m *message.Message) { m.RemoveParam(name) })
-		a.add(name+" twice in the query", true, nil, func(m *message.Message) { m.Query += "&" + name + "=x" })
+		a.add(i18n.T("another %s in the query", name), true, nil, func(m *message.Message) { m.SetParam(name, value+"0") })
+		a.add(i18n.T("no %s in the query", name), true, nil, func(m *message.Message) { m.RemoveParam(name) })
+		a.add(i18n.T("%s twice in the query", name), true, nil, func(m *message.Message) { m.Query += "&" + name + "=x" })
 	}
 }
 
@@ -139,35 +140,35 @@ func (a *attacker) signatures() {
 		if was == "" {
 			continue
 		}
-		replace := func(what, text string) {
+		replace := func(what i18n.Text, text string) {
 			if text == was {
 				return
 			}
-			a.add(place+" "+what, true, nil, func(m *message.Message) { a.put(m, place, text) })
+			a.add(what, true, nil, func(m *message.Message) { a.put(m, place, text) })
 		}
-		a.add("without "+place, true, nil, func(m *message.Message) { a.drop(m, place) })
-		replace("emptied", "")
-		replace("cut off", was[:len(was)-len(was)/4-1])
-		replace("cut to one letter", was[:1])
+		a.add(i18n.T("without %s", place), true, nil, func(m *message.Message) { a.drop(m, place) })
+		replace(i18n.T("%s emptied", place), "")
+		replace(i18n.T("%s cut off", place), was[:len(was)-len(was)/4-1])
+		replace(i18n.T("%s cut to one letter", place), was[:1])
 		last := strings.TrimRight(was, `="`)
 		n := len(last) - 5
 		if n > 0 {
 			flipped := []byte(was)
 			flipped[n] = map[bool]byte{true: 'A', false: 'B'}[flipped[n] != 'A']
 			if flipped[n]|0x20 != was[n]|0x20 { // hex is read in any case
-				replace("with another letter", string(flipped))
+				replace(i18n.T("%s with another letter", place), string(flipped))
 			}
 		}
-		replace("of zeros", strings.Repeat("0", len(was)))
+		replace(i18n.T("%s of zeros", place), strings.Repeat("0", len(was)))
 		if a.other != nil {
-			replace("of another message", a.at(a.other, place))
+			replace(i18n.T("%s of another message", place), a.at(a.other, place))
 		}
-		a.add(place+" moved into a header that nobody reads", true, nil, func(m *message.Message) {
+		a.add(i18n.T("%s moved into a header that nobody reads", place), true, nil, func(m *message.Message) {
 			a.drop(m, place)
-			m.Header.Set("X-Sign", was)
+			m.Header.Set("Nobody-Reads-This", was)
 		})
 		if kind, name, key := cutPlace(place); kind == "header" && key == "" {
-			a.add(place+" twice", true, nil, func(m *message.Message) { m.Header.Add(name, was) })
+			a.add(i18n.T("%s twice", place), true, nil, func(m *message.Message) { m.Header.Add(name, was) })
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/message"
 )
 
@@ -27,17 +28,18 @@ func (a *attacker) members() {
 		}
 		covered := a.covered(l.path)
 		name := l.path.String()
-		a.edit("another "+name, covered, l.path, func(tree *body.Tree) { _ = tree.Set(l.path, Another(l.m)) })
-		a.edit("without "+name, covered, l.path, func(tree *body.Tree) { tree.Remove(l.path) })
-		a.edit("emptied "+name, covered, l.path, func(tree *body.Tree) { _ = tree.Set(l.path, []byte(`""`)) })
+		a.edit(i18n.T("another %s", name), covered, l.path, func(tree *body.Tree) { _ = tree.Set(l.path, Another(l.m)) })
+		a.edit(i18n.T("without %s", name), covered, l.path, func(tree *body.Tree) { tree.Remove(l.path) })
+		a.edit(i18n.T("emptied %s", name), covered, l.path, func(tree *body.Tree) { _ = tree.Set(l.path, []byte(`""`)) })
 		if other := swapCase(l.m); other != nil && !a.signed.AnyCase {
-			a.edit("other letters in "+name, covered, l.path, func(tree *body.Tree) { _ = tree.Set(l.path, other) })
+			a.edit(i18n.T("other letters in %s", name), covered, l.path, func(tree *body.Tree) { _ = tree.Set(l.path, other) })
 		}
 		a.renamed(l, covered)
 		a.moved(l, covered)
-		if next := all[(i+1)%len(all)]; !bytes.Equal(next.m.Raw(), l.m.Raw()) && !a.isPlace("body."+next.path.String()) {
+		if next := all[(i+1)%len(all)]; !bytes.Equal(next.m.Text(), l.m.Text()) && // 0 and "0" are one text, and no other is signed
+			!a.isPlace("body."+next.path.String()) {
 			covered := covered || a.covered(next.path)
-			a.edit("the values of "+name+" and "+next.path.String()+" swapped", covered, nil, func(tree *body.Tree) {
+			a.edit(i18n.T("the values of %s and %s swapped", name, next.path.String()), covered, nil, func(tree *body.Tree) {
 				_ = tree.Set(l.path, next.m.Raw())
 				_ = tree.Set(next.path, l.m.Raw())
 			})
@@ -47,7 +49,7 @@ func (a *attacker) members() {
 	a.duplicates(all)
 }
 
-func (a *attacker) edit(name string, refused bool, path body.Path, do func(tree *body.Tree)) {
+func (a *attacker) edit(name i18n.Text, refused bool, path body.Path, do func(tree *body.Tree)) {
 	a.add(name, refused, path, func(m *message.Message) {
 		if m.Payload != nil {
 			do(m.Payload)
@@ -66,12 +68,12 @@ func (a *attacker) renamed(l leaf, covered bool) {
 		return
 	}
 	twin := append(slices.Clone(l.path[:len(l.path)-1]), upper)
-	a.edit(l.path.String()+" called "+upper, covered || a.covered(twin), nil, func(tree *body.Tree) {
+	a.edit(i18n.T("%s called %s", l.path.String(), upper), covered || a.covered(twin), nil, func(tree *body.Tree) {
 		tree.Remove(l.path)
 		_ = tree.Set(twin, l.m.Raw())
 	})
 	if a.covered(twin) || a.isRead(l.path) { // else the twin is one more member that nobody signs
-		a.edit("a twin "+twin.String(), true, nil, func(tree *body.Tree) { _ = tree.Set(twin, Another(l.m)) })
+		a.edit(i18n.T("a twin %s", twin.String()), true, nil, func(tree *body.Tree) { _ = tree.Set(twin, Another(l.m)) })
 	}
 }
 
@@ -82,7 +84,7 @@ func (a *attacker) moved(l leaf, covered bool) {
 	if len(l.path) > 1 {
 		to = body.Path{last}
 	}
-	a.edit(l.path.String()+" moved to "+to.String(), covered || a.covered(to), nil, func(tree *body.Tree) {
+	a.edit(i18n.T("%s moved to %s", l.path.String(), to.String()), covered || a.covered(to), nil, func(tree *body.Tree) {
 		if _, there := tree.Get(to); there && len(l.path) > 1 {
 			to = body.Path{"zz_object", last}
 		}
@@ -98,7 +100,7 @@ func (a *attacker) additions(tree *body.Tree, at body.Path) {
 	}
 	if !tree.IsList() {
 		path := append(slices.Clone(at), added)
-		a.edit("added "+path.String(), a.covered(path), path, func(tree *body.Tree) { _ = tree.Set(path, []byte(`"1"`)) })
+		a.edit(i18n.T("added %s", path.String()), a.covered(path), path, func(tree *body.Tree) { _ = tree.Set(path, []byte(`"1"`)) })
 	}
 	for _, m := range tree.Members() {
 		if name := string(m.Name()); name != "" && !m.IsScalar() {
@@ -138,11 +140,11 @@ func (a *attacker) duplicates(all []leaf) {
 		default:
 			continue
 		}
-		a.add(name+" twice", true, nil, func(m *message.Message) { m.Wire = wire })
+		a.add(i18n.T("%s twice", name), true, nil, func(m *message.Message) { m.Wire = wire })
 	}
 }
 
-// Another is a value of the same kind that is certainly not the same.
+// Another returns a different value of the same kind.
 func Another(m body.Member) []byte {
 	text := string(m.Text())
 	switch m.Kind() {
@@ -160,7 +162,7 @@ func Another(m body.Member) []byte {
 	return []byte("true")
 }
 
-// swapCase is a text with one letter of the other case, or nil where it has none.
+// swapCase returns a text with one letter of the other case, or nil where it has none.
 func swapCase(m body.Member) []byte {
 	if m.Kind() != body.String {
 		return nil

@@ -7,8 +7,8 @@ import (
 	"github.com/countersign/caddy-countersign/module/algorithm"
 )
 
-// behind are the ways in which providers put the secret behind the text, the usual
-// ones first.
+// behind are the ways in which providers append the secret to the text, the most
+// frequent first.
 var behind = []string{
 	"&key={secret}", "{secret}", "key={secret}", "&{secret}",
 	"&secret={secret}", "&secretKey={secret}", "&secret_key={secret}", "&secretkey={secret}", "&appSecret={secret}", "&app_secret={secret}",
@@ -17,8 +17,11 @@ var behind = []string{
 	"secret={secret}", "|{secret}", ".{secret}", ",{secret}", `\n{secret}`,
 }
 
-// changes are the steps that may follow a text: how the secret is put to it, and
-// what is done to the whole.
+// twice reports whether a text is of a kind that some providers digest twice.
+func (t text) twice() bool { return t.sorted || slices.Equal(t.builder, []string{"{body}"}) }
+
+// changes returns the steps that may follow a text: where the secret is inserted, and
+// how the result is changed.
 func (s *search) changes(t text, name string, effort int) [][][]string {
 	a, err := algorithm.Named(name)
 	if err != nil {
@@ -40,7 +43,7 @@ func (s *search) changes(t text, name string, effort int) [][][]string {
 	return after([][][]string{nil}, append(s.endings(t, effort), [][]string{{"sha256", "hex"}}, [][]string{{"sha1", "hex"}}, [][]string{{"md5", "hex"}}, [][]string{{"md5", "hex-upper"}}))
 }
 
-// secretAt are the steps that put the secret to a text.
+// secretAt returns the steps that insert the secret into a text.
 func (s *search) secretAt(t text) [][][]string {
 	var all [][][]string
 	if len(s.set.Secrets("")) > 0 {
@@ -51,8 +54,18 @@ func (s *search) secretAt(t text) [][][]string {
 			all = append(all, [][]string{{"append", end}})
 		}
 		all = append(all, [][]string{{"prepend", "{secret}"}, {"append", "{secret}"}}, [][]string{{"prepend", "key={secret}&"}, {"append", "&key={secret}"}})
+		for _, front := range []string{"{secret}", "key={secret}&", "{secret}&"} { // the rule of some providers, safe with the step only
+			all = append(all, [][]string{{"prepend", front}, {"refuse", "extension"}})
+		}
 		for _, digest := range [][]string{{"md5", "hex"}, {"md5", "hex-upper"}} {
 			all = append(all, [][]string{digest, {"append", "{secret}"}})
+			if !t.twice() {
+				continue
+			}
+			all = append(all, [][]string{digest, {"append", "&key={secret}"}}, [][]string{digest, {"append", "key={secret}"}})
+			for _, end := range behind[:4] { // a digest of the digest
+				all = append(all, [][]string{{"append", end}, digest})
+			}
 		}
 	}
 	names := s.namedSecrets()
@@ -70,7 +83,7 @@ func (s *search) secretAt(t text) [][][]string {
 	return all
 }
 
-// endings are what may be done to the text with the secret in it.
+// endings returns what may be done to the text with the secret in it.
 func (s *search) endings(t text, effort int) [][][]string {
 	all := [][][]string{nil}
 	if len(s.namedSecrets()) > 1 {
@@ -91,7 +104,7 @@ func (s *search) endings(t text, effort int) [][][]string {
 	return all
 }
 
-// after are all pairs of placements and endings.
+// after returns all pairs of placements and endings.
 func after(placements, endings [][][]string) [][][]string {
 	var all [][][]string
 	for _, ending := range endings {

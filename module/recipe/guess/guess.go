@@ -1,19 +1,18 @@
 // Package guess finds the recipe of a provider from messages that it has signed.
 //
-// Documentation of small providers is wrong or missing; a captured message is not.
-// The search goes through the places where a signature may stand, the texts that it
-// may cover, how the secret is put to them, the digest and the encoding. Each
-// candidate is a recipe that is compiled and that opens the messages like any
-// other, so that what is found is what will verify.
+// The documentation of small providers is often wrong or missing; a captured message is
+// not. The search tries the places of a signature, the texts that it may cover, the
+// places of the secret, the digests and the encodings. Each candidate is a compiled
+// recipe that opens the messages, so a recipe that is found verifies them.
 package guess
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/message"
 	"github.com/countersign/caddy-countersign/module/recipe"
@@ -21,25 +20,25 @@ import (
 	"github.com/countersign/caddy-countersign/module/wire"
 )
 
-// Result is what a search has found.
+// Result is the result of a search.
 type Result struct {
 	Tried int    // candidates that were tried
 	Fits  []Rule // those that verify every message, the plainest first
-	Over  bool   // the time was over before all candidates were tried
-	// Searched says in words what was searched: places, texts and algorithms.
+	Over  bool   // the context ended before all candidates were tried
+	// Searched lists for people what was searched: places, texts and algorithms.
 	Searched []string
 }
 
-// Search looks for the rules by which messages of one kind were signed. The
-// messages have their Wire, headers and lines; Search reads their payload. The keys
-// are those that verify; for requests, those that sign. It ends with the context,
-// and then returns what was found so far.
+// Search looks for the rules by which messages of one kind were signed. The messages
+// have their Wire, headers and lines; Search reads their payload. The keys are those
+// that verify; for requests, those that sign. If the context ends, Search returns what
+// was found so far.
 func Search(ctx context.Context, kind message.Kind, messages []*message.Message, set *keys.Set) (*Result, error) {
 	if len(messages) == 0 {
-		return nil, fmt.Errorf("guess needs at least one message")
+		return nil, i18n.Errorf("guess needs at least one message")
 	}
 	if kind == message.Request {
-		set = turned(set)
+		set = mirrored(set)
 	}
 	result := new(Result)
 	for _, format := range formatsOf(messages[0]) {
@@ -47,7 +46,7 @@ func Search(ctx context.Context, kind message.Kind, messages []*message.Message,
 		for i, m := range messages {
 			copied := *m
 			if err := parse(&copied, format); err != nil {
-				return nil, fmt.Errorf("reading message %d as %s: %w", i+1, format, err)
+				return nil, i18n.Errorf("reading message %d as %s: %w", i+1, format, err)
 			}
 			read[i] = &copied
 		}
@@ -60,8 +59,9 @@ func Search(ctx context.Context, kind message.Kind, messages []*message.Message,
 	return result, nil
 }
 
-// turned is the key set as the provider has it: what signs here verifies there.
-func turned(set *keys.Set) *keys.Set {
+// mirrored returns the key set of the other side: the key that signs here verifies
+// there.
+func mirrored(set *keys.Set) *keys.Set {
 	other := *set
 	other.Verify = nil
 	for _, own := range []*keys.PrivateKey{set.Sign} {
@@ -72,7 +72,7 @@ func turned(set *keys.Set) *keys.Set {
 	return &other
 }
 
-// formatsOf are the ways in which the body of a message may travel.
+// formatsOf returns the ways in which the body of a message may travel.
 func formatsOf(m *message.Message) []string {
 	raw := strings.TrimSpace(strings.TrimPrefix(string(m.Wire), "\ufeff"))
 	switch {
@@ -91,7 +91,7 @@ func formatsOf(m *message.Message) []string {
 // formRaw is a form whose values are not URL-encoded.
 const formRaw = message.Form + " raw"
 
-// parse reads the payload of a message. A body that is no JSON has no members: only
+// parse reads the payload of a message. A body that is not JSON has no members: only
 // its bytes can be signed.
 func parse(m *message.Message, format string) error {
 	f := message.Format{Kind: format}
@@ -118,13 +118,13 @@ type search struct {
 	result   *Result
 }
 
-// maxFits is where the search ends although there are more candidates.
+// maxFits is the number of rules after which the search ends.
 const maxFits = 20
 
 func (s *search) run() {
 	places := findPlaces(s.messages)
 	if len(places) == 0 {
-		s.result.Searched = append(s.result.Searched, "no member and no header looks like a signature: hexadecimal, or Base64 of at least 16 bytes")
+		s.result.Searched = append(s.result.Searched, i18n.Sprintf("no member, no header and no parameter looks like a signature: hexadecimal, or Base64 of at least 16 bytes"))
 		return
 	}
 	for _, effort := range []int{plain, thorough} {
@@ -154,7 +154,7 @@ func (s *search) tryText(p place, t text, algorithms []string, effort int) bool 
 				s.result.Over = true
 				return false
 			}
-			rule := Rule{Kind: s.kind, Format: s.format, Place: p.name, Algorithm: algorithm, Encoding: p.encoding, Text: slices.Concat([][]string{t.builder}, changes), Key: s.serial(algorithm), message: s.messages[0]}
+			rule := Rule{Kind: s.kind, Format: s.format, Place: p.name, Algorithm: algorithm, Encoding: p.encoding, Text: slices.Concat([][]string{t.builder}, t.steps, changes), Key: s.serial(algorithm), message: s.messages[0]}
 			s.result.Tried++
 			if s.fits(rule) {
 				s.result.Fits = append(s.result.Fits, rule)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/md5"
 	"crypto/sha1"
 	"encoding/hex"
 	"encoding/json"
@@ -183,7 +184,7 @@ func TestNothingFits(t *testing.T) {
 
 	m.Wire = []byte(`{"amt":"1"}`)
 	result = search(t, message.Notification, set, m)
-	assert.Contains(t, result.Searched[0], "no member and no header looks like a signature")
+	assert.Contains(t, result.Searched[0], "no member, no header and no parameter looks like a signature")
 	_, err := guess.Search(t.Context(), message.Answer, nil, set)
 	assert.ErrorContains(t, err, "at least one message")
 }
@@ -230,4 +231,63 @@ func TestValuesBesideTheSignature(t *testing.T) {
 	require.NotEmpty(t, result.Fits, "%d tried: %s", result.Tried, result.Searched)
 	assert.Contains(t, result.Fits[0].Summary(), `values sorted of body join "|" except sign empty keep; append "|{secret}"`)
 	compile(t, result.Fits[0])
+}
+
+// The digest of a digest with the secret, and bare values with nested ones among them,
+// are found among the plain candidates: in seconds.
+func TestADigestOfADigest(t *testing.T) {
+	secret := keys.NewSecret([]byte("s3cret"), "a test")
+	set := &keys.Set{Reference: "test", Secret: secret, VerifySecrets: []*keys.Secret{secret}}
+	md := func(text string) string {
+		sum := md5.Sum([]byte(text))
+		return hex.EncodeToString(sum[:])
+	}
+	const pairs, values = `amount=1.10&goods={"n":2}&order=1`, `1.10{"n":2}1`
+	for want, sum := range map[string]string{
+		`md5 hex: sorted body except sign nested json; append "{secret}"; md5 hex`:                  md(md(pairs + "s3cret")),
+		`md5 hex: sorted body except sign nested json; append "&key={secret}"; md5 hex-upper`:       md(strings.ToUpper(md(pairs + "&key=s3cret"))),
+		`md5 hex-upper: sorted body except sign nested json; md5 hex-upper; append "&key={secret}"`: strings.ToUpper(md(strings.ToUpper(md(pairs)) + "&key=s3cret")),
+		`md5 hex: sorted body except sign nested json; md5 hex; append "{secret}"`:                  md(md(pairs) + "s3cret"),
+		`md5 hex: values sorted of body join "" nested json except sign; append "{secret}"`:         md(values + "s3cret"),
+	} {
+		m := message.New(message.Notification)
+		m.Method, m.Wire = http.MethodPost, []byte(`{"order":"1","amount":1.10,"goods":{"n":2},"blank":"","sign":"`+sum+`"}`)
+		result := search(t, message.Notification, set, m)
+		require.NotEmpty(t, result.Fits, want)
+		assert.Contains(t, result.Fits[0].Summary(), want)
+		compile(t, result.Fits[0])
+	}
+}
+
+// A key in front, a signature behind the name of its digest, and one in the query beside
+// a body are found, and what is printed is a recipe that loads.
+func TestUnusualPlaces(t *testing.T) {
+	secret := keys.NewSecret([]byte("s3cret"), "a test")
+	set := &keys.Set{Reference: "test", Secret: secret, VerifySecrets: []*keys.Secret{secret}}
+	md := func(text string) string {
+		sum := md5.Sum([]byte(text))
+		return hex.EncodeToString(sum[:])
+	}
+	const body = `{"order":"1","amount":"1.10","list":[1,2],"x":{"y":"z"},"note":""}`
+	const pairs = "amount=1.10&order=1"
+	for want, in := range map[string]struct{ query, header, body string }{
+		`body.sign md5 hex: sorted body except sign; prepend "{secret}"; refuse extension`:      {"", "", `{"order":"1","amount":"1.10","sign":"` + md("s3cret"+pairs) + `"}`},
+		`body.sign md5 hex: sorted body except sign; prepend "key={secret}&"; refuse extension`: {"", "", `{"order":"1","amount":"1.10","sign":"` + md("key=s3cret&"+pairs) + `"}`},
+		`header.X-Signature.md5 md5 hex: "{body}"; append "{secret}"`:                           {"", "md5=" + md(body+"s3cret"), body},
+		`query.sign md5 hex: "{body}"; append "{secret}"`:                                       {"sign=" + md(body+"s3cret"), "", body},
+		`query.sign md5 hex: "{query.timestamp}{body}"; append "{secret}"`:                      {"timestamp=1700000000&sign=" + md("1700000000"+body+"s3cret"), "", body},
+		`query.sign md5 hex: sorted query except sign; append "{body}"; append "{secret}"`:      {"shop=a&app=b&sign=" + md("app=b&shop=a"+body+"s3cret"), "", body},
+	} {
+		for _, kind := range []message.Kind{message.Notification, message.Request} {
+			m := message.New(kind)
+			m.Method, m.Path, m.Query, m.Wire = http.MethodPost, "/notify", in.query, []byte(in.body)
+			if in.header != "" {
+				m.Header.Set("X-Signature", in.header)
+			}
+			result := search(t, kind, set, m)
+			require.NotEmpty(t, result.Fits, "%s: %s", want, result.Searched)
+			assert.Equal(t, want, result.Fits[0].Summary())
+			compile(t, result.Fits[0])
+		}
+	}
 }

@@ -4,12 +4,12 @@ import (
 	"cmp"
 	"encoding/base64"
 	"encoding/hex"
-	"fmt"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/message"
 )
 
@@ -20,10 +20,11 @@ type place struct {
 	size     int      // of the signature, in bytes
 	member   string   // the name of a member of the body, or ""
 	parts    []string // the other parts of the header that it stands in
+	alone    bool     // the header has no other part, as in sha256=…
 }
 
 func (p place) describe(algorithms []string) string {
-	return fmt.Sprintf("%s, %d bytes in %s: %s", p.name, p.size, p.encoding, strings.Join(algorithms, ", "))
+	return i18n.Sprintf("%s, %d bytes in %s: %s", p.name, p.size, p.encoding, strings.Join(algorithms, ", "))
 }
 
 // signatureName are names that signatures have.
@@ -33,8 +34,8 @@ var signatureName = regexp.MustCompile(`(?i)sign|sig$|hmac|mac(value)?$|hash|dig
 // signed.
 var labelName = regexp.MustCompile(`(?i)^(sign|signature)_?-?(type|method|alg|algorithm)$`)
 
-// findPlaces are the places that look like a signature in every message, those with
-// a telling name first; those without one only where there is no other.
+// findPlaces returns the places whose value looks like a signature in every message:
+// those with the name of a signature, or, if there are none, the others.
 func findPlaces(messages []*message.Message) []place {
 	var found []place
 	for i, m := range messages {
@@ -47,12 +48,17 @@ func findPlaces(messages []*message.Message) []place {
 			return !slices.ContainsFunc(here, func(q place) bool { return q.name == p.name })
 		})
 	}
-	named := slices.DeleteFunc(slices.Clone(found), func(p place) bool { return !signatureName.MatchString(p.last()) })
+	named := slices.DeleteFunc(slices.Clone(found), func(p place) bool { return !p.isNamed() })
 	if len(named) > 0 {
 		found = named
 	}
 	slices.SortStableFunc(found, func(a, b place) int { return cmp.Compare(rank(a), rank(b)) })
 	return found
+}
+
+// isNamed reports whether the place has the name of a signature.
+func (p place) isNamed() bool {
+	return signatureName.MatchString(p.last()) || p.alone && signatureName.MatchString(p.name)
 }
 
 func (p place) last() string { return p.name[strings.LastIndexByte(p.name, '.')+1:] }
@@ -87,7 +93,8 @@ func placesOf(m *message.Message) []place {
 		keys := partNames(values[0])
 		for _, key := range keys {
 			for _, value := range message.Parts(values[0], key) {
-				if p, ok := looksSigned("header."+name+"."+key, value); ok && len(keys) > 1 {
+				if p, ok := looksSigned("header."+name+"."+key, value); ok {
+					p.alone = len(keys) == 1
 					p.parts = slices.DeleteFunc(slices.Clone(keys), func(k string) bool { return k == key })
 					found = append(found, p)
 					break
@@ -95,8 +102,26 @@ func placesOf(m *message.Message) []place {
 			}
 		}
 	}
+	for _, param := range paramsBeside(m) {
+		if p, ok := looksSigned("query."+param.Name, param.Value); ok && isToken.MatchString(param.Name) {
+			found = append(found, p)
+		}
+	}
 	slices.SortFunc(found, func(a, b place) int { return strings.Compare(a.name, b.name) })
 	return found
+}
+
+// paramsBeside returns the parameters of the query of a message whose payload is not the
+// query itself.
+func paramsBeside(m *message.Message) []message.Param {
+	if len(m.Wire) == 0 {
+		return nil
+	}
+	params, err := m.Params()
+	if err != nil {
+		return nil
+	}
+	return params
 }
 
 func placesIn(name, member, value string, kind body.Kind) []place {
@@ -111,12 +136,12 @@ func placesIn(name, member, value string, kind body.Kind) []place {
 	return []place{p}
 }
 
-// dotted is a name as a path has it.
+// dotted returns a name as a path has it.
 func dotted(name string) string { return strings.ReplaceAll(name, ".", `\.`) }
 
 var partPattern = regexp.MustCompile(`(?:^|[,; ])([A-Za-z][A-Za-z0-9_-]*)=`)
 
-// partNames are the keys of a header that reads k=v,k="v".
+// partNames returns the keys of a header that reads k=v,k="v".
 func partNames(value string) []string {
 	var names []string
 	for _, m := range partPattern.FindAllStringSubmatch(value, 20) {

@@ -9,7 +9,7 @@ import (
 	"github.com/countersign/caddy-countersign/module/recipe"
 )
 
-// Rule is a candidate: how messages of a kind are signed.
+// Rule is a candidate: a way in which messages of a kind may be signed.
 type Rule struct {
 	Kind      message.Kind
 	Format    string     // message.JSON, Form or XML
@@ -24,7 +24,7 @@ type Rule struct {
 
 func line(words ...string) recipe.Line { return recipe.Line{Words: words} }
 
-// probe is the recipe that verifies messages under the rule. A request is read
+// probe returns the recipe that verifies messages under the rule. A request is read
 // like a notification, which has a method and a path as well.
 func (r Rule) probe() recipe.Recipe {
 	block := line("notification")
@@ -46,7 +46,7 @@ func (r Rule) probe() recipe.Recipe {
 	return recipe.Recipe{Lines: []recipe.Line{text, block}}
 }
 
-// String is the recipe block, as a Caddyfile has it.
+// String returns the recipe block, as a Caddyfile has it.
 func (r Rule) String() string {
 	var out strings.Builder
 	out.WriteString("recipe guessed {\n\tproof guess \"found from captured messages\"\n\ttext signed {\n")
@@ -82,9 +82,14 @@ func (r Rule) writeSign(out *strings.Builder) {
 	if header, part, ok := strings.Cut(strings.TrimPrefix(r.Place, "header."), "."); ok && strings.HasPrefix(r.Place, "header.") {
 		place, as = "header."+header, r.template(header, part)
 	}
-	for _, name := range r.headers() {
-		if value := placeholder(name, r.message.Header.Get(name)); value != "" {
-			out.WriteString("\t\tdefault header." + name + " " + value + "\n")
+	for _, target := range r.targets() {
+		name := target[1]
+		was := r.message.Header.Get(name)
+		if target[0] == "query" {
+			was, _, _ = r.message.Param(name)
+		}
+		if value := placeholder(name, was); value != "" {
+			out.WriteString("\t\tdefault " + target[0] + "." + name + " " + join([]string{value}) + "\n")
 		}
 	}
 	out.WriteString("\t\t" + join([]string{"sign", place, r.Algorithm, r.Encoding, "signed"}))
@@ -97,17 +102,17 @@ func (r Rule) writeSign(out *strings.Builder) {
 	}
 }
 
-var wholeHeader = regexp.MustCompile(`\{header\.([A-Za-z0-9_-]+)\}`)
+var wholePlace = regexp.MustCompile(`\{(header|query)\.([A-Za-z0-9_-]+)\}`)
 
-// headers are those that the text names as a whole.
-func (r Rule) headers() []string {
-	var names []string
+// targets returns the headers and parameters that the text names as a whole.
+func (r Rule) targets() [][]string {
+	var all [][]string
 	for _, words := range r.Text {
-		for _, m := range wholeHeader.FindAllStringSubmatch(strings.Join(words, " "), -1) {
-			names = append(names, m[1])
+		for _, m := range wholePlace.FindAllStringSubmatch(strings.Join(words, " "), -1) {
+			all = append(all, m[1:])
 		}
 	}
-	return names
+	return all
 }
 
 // sent replaces the parts of a header that a request makes by what it makes them
@@ -126,7 +131,7 @@ func (r Rule) sent() *strings.Replacer {
 	return strings.NewReplacer(pairs...)
 }
 
-// template is the header of a request with placeholders in it.
+// template returns the header of a request with placeholders in it.
 func (r Rule) template(header, part string) string {
 	value := r.message.Header.Get(header)
 	for _, name := range partNames(value) {
@@ -160,7 +165,7 @@ var (
 	namesNonce = regexp.MustCompile(`(?i)nonce|rand|noncestr`)
 )
 
-// placeholder is what makes a value like the one that was seen under a name, or
+// placeholder returns what makes a value like the one that was seen under a name, or
 // "".
 func placeholder(name, value string) string {
 	switch isTime, isNonce := namesTime.MatchString(name), namesNonce.MatchString(name); {
@@ -178,7 +183,7 @@ func placeholder(name, value string) string {
 	return ""
 }
 
-// join is a line's words, quoted where a Caddyfile needs it or a reader is helped.
+// join returns a line's words, quoted where a Caddyfile needs it or a reader is helped.
 func join(words []string) string {
 	quoted := make([]string, len(words))
 	for i, w := range words {
@@ -190,7 +195,7 @@ func join(words []string) string {
 	return strings.Join(quoted, " ")
 }
 
-// Summary is the rule on one line.
+// Summary returns the rule on one line.
 func (r Rule) Summary() string {
 	steps := make([]string, len(r.Text))
 	for i, words := range r.Text {

@@ -6,9 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/countersign/caddy-countersign/module/algorithm"
 	"github.com/countersign/caddy-countersign/module/body"
-	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/message"
 )
 
@@ -23,12 +21,13 @@ const (
 type text struct {
 	builder []string
 	sorted  bool
+	steps   [][]string // behind the builder, before the secret is put to it
 }
 
-// texts are the texts that a signature at a place may cover.
+// texts returns the texts that a signature at a place may cover.
 func (s *search) texts(p place, effort int) []text {
 	var all []text
-	add := func(isSorted bool, words ...string) { all = append(all, text{words, isSorted}) }
+	add := func(isSorted bool, words ...string) { all = append(all, text{builder: words, sorted: isSorted}) }
 	for _, part := range s.parts() {
 		for _, words := range s.sorted(p, part, effort) {
 			add(true, words...)
@@ -37,6 +36,13 @@ func (s *search) texts(p place, effort int) []text {
 	if p.member == "" {
 		for _, t := range s.templates(p, effort) {
 			add(false, t)
+		}
+	}
+	if own, ok := strings.CutPrefix(p.name, "query."); ok && effort == thorough {
+		for _, join := range [][]string{nil, {"after", "&"}, {"pair", "", "join", ""}} {
+			words := slices.Concat([]string{"sorted", "query", "except", own}, join)
+			all = append(all, text{builder: words, sorted: true, steps: [][]string{{"append", "{body}"}}},
+				text{builder: words, sorted: true, steps: [][]string{{"append", "&{body}"}}}, text{builder: words, sorted: true, steps: [][]string{{"prepend", "{body}"}}})
 		}
 	}
 	for _, part := range s.parts()[1:] {
@@ -51,16 +57,35 @@ func (s *search) texts(p place, effort int) []text {
 	for _, t := range s.memberTemplates(p, effort) {
 		add(false, t)
 	}
+	for _, words := range s.values(p, effort) {
+		add(false, words...)
+	}
+	return all
+}
+
+// values returns the builders that take values without their names. The frequent ones,
+// with nothing between the values, belong to the first pass.
+func (s *search) values(p place, effort int) (all [][]string) {
+	kinds, joins := []string{"sorted"}, []string{""}
 	if effort == thorough {
-		for _, part := range s.parts() {
-			for _, kind := range []string{"sorted", "by-value"} {
-				for _, join := range []string{"", "&", "|", ","} {
-					words := []string{"values", kind, "of", part, "join", join}
+		kinds, joins = []string{"sorted", "by-value"}, []string{"", "&", "|", ","}
+	}
+	for _, part := range s.parts() {
+		nests := [][]string{nil}
+		if slices.ContainsFunc(s.members(part), func(m body.Member) bool { return !m.IsScalar() && !m.IsEmpty() }) {
+			nests = [][]string{{"nested", "json"}, {"nested", "skip"}}
+		}
+		for _, kind := range kinds {
+			for _, join := range joins {
+				for _, nested := range nests {
+					words := slices.Concat([]string{"values", kind, "of", part, "join", join}, nested)
 					if part == "body" && p.member != "" { // the signature is not among them
 						words = append(words, "except", p.member)
 					}
-					add(false, words...)
-					add(false, append(slices.Clip(words), "empty", "keep")...)
+					all = append(all, words)
+					if effort == thorough {
+						all = append(all, append(slices.Clip(words), "empty", "keep"))
+					}
 				}
 			}
 		}
@@ -68,7 +93,7 @@ func (s *search) texts(p place, effort int) []text {
 	return all
 }
 
-// parts are the body and each object in it, in the first message.
+// parts returns the body and each object in it, in the first message.
 func (s *search) parts() []string {
 	parts := []string{"body"}
 	if m := s.messages[0]; m.Payload != nil {
@@ -82,7 +107,7 @@ func (s *search) parts() []string {
 	return parts
 }
 
-// members are those of a part in all messages.
+// members returns those of a part in all messages.
 func (s *search) members(part string) []body.Member {
 	var all []body.Member
 	for _, m := range s.messages {
@@ -104,7 +129,7 @@ func (s *search) members(part string) []body.Member {
 	return all
 }
 
-// sorted are the builders that sort the members of a part. Variants that make no
+// sorted returns the builders that sort the members of a part. Variants that make no
 // difference for these messages are left out.
 func (s *search) sorted(p place, part string, effort int) [][]string {
 	members := s.members(part)
@@ -212,7 +237,7 @@ func (s *search) templates(p place, effort int) []string {
 	return unique(all)
 }
 
-// long are the texts with more than three headers, each on a line of its own or
+// long returns the texts with more than three headers, each on a line of its own or
 // without anything between them.
 func long(extras []string, effort int) []string {
 	if effort == plain || len(extras) < 4 {
@@ -228,14 +253,19 @@ func long(extras []string, effort int) []string {
 	return all
 }
 
-// extras are the parts of the header that the signature stands in, and the headers
-// that look like a time or a nonce, as placeholders.
+// extras are the parts of the header that the signature stands in, and the parameters
+// and headers that look like a time or a nonce, as placeholders.
 func (s *search) extras(p place) []string {
 	var extras []string
 	header := strings.TrimPrefix(p.name, "header.")
 	if name, _, ok := strings.Cut(header, "."); ok {
 		for _, part := range p.parts {
 			extras = append(extras, "{header."+name+"."+part+"}")
+		}
+	}
+	for _, param := range paramsBeside(s.messages[0]) {
+		if "query."+param.Name != p.name && isToken.MatchString(param.Value) && isToken.MatchString(param.Name) && timeName.MatchString(param.Name) {
+			extras = append(extras, "{query."+param.Name+"}")
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.messages[0].Header)) {
@@ -247,7 +277,7 @@ func (s *search) extras(p place) []string {
 	return extras
 }
 
-// memberTemplates are texts of a few members in an order of their own.
+// memberTemplates returns texts of up to a small number of members, in every order.
 func (s *search) memberTemplates(p place, effort int) []string {
 	if p.member == "" && !strings.HasPrefix(p.name, "body.") || s.messages[0].Payload == nil {
 		return nil
@@ -262,7 +292,7 @@ func (s *search) memberTemplates(p place, effort int) []string {
 		}
 	}
 	if len(names) > 7 {
-		return nil // whoever signs by hand signs few
+		return nil // a text with listed members has a small number of them
 	}
 	var all []string
 	for _, some := range arrangements(names, most) {
@@ -284,7 +314,7 @@ func (s *search) memberTemplates(p place, effort int) []string {
 	return unique(all)
 }
 
-// arrangements are all ordered selections of at most n names, the empty one first.
+// arrangements returns all ordered selections of at most n names, the empty one first.
 func arrangements(names []string, n int) [][]string {
 	all := [][]string{nil}
 	from := 0
@@ -309,67 +339,4 @@ func unique(texts []string) []string {
 		seen[t] = true
 		return known
 	})
-}
-
-// algorithms are those whose signatures have the size, and for which the set has a
-// key.
-func (s *search) algorithms(p place) []string {
-	var all []string
-	if len(s.set.Secrets("")) > 0 || len(s.namedSecrets()) > 0 {
-		for _, name := range []string{"md5", "hmac-sha256", "sha256", "sha1", "hmac-sha1", "hmac-md5", "sha512", "hmac-sha512", "sha384", "sm3", "hmac-sm3"} {
-			if a, err := algorithm.Named(name); err == nil && len(a.Sum([]byte("k"), nil)) == p.size {
-				all = append(all, name)
-			}
-		}
-	}
-	for _, key := range s.set.VerifyKeys("") {
-		for _, name := range publicAlgorithms(key, p.size) {
-			if !slices.Contains(all, name) {
-				all = append(all, name)
-			}
-		}
-	}
-	return all
-}
-
-func publicAlgorithms(key *keys.PublicKey, size int) []string {
-	switch {
-	case key.RSA != nil && key.RSA.Size() == size:
-		return []string{"rsa-sha256", "rsa-sha1", "rsa-md5", "rsa-sha512", "rsa-pss-sha256"}
-	case key.Kind == keys.KindSM2 && size == 64:
-		return []string{"sm2-rs"}
-	case key.Kind == keys.KindSM2 && size > 64 && size < 74:
-		return []string{"sm2"}
-	case key.Kind == keys.KindEd25519 && size == 64:
-		return []string{"ed25519"}
-	case key.Kind == keys.KindECDSA && size > 64 && size < 74:
-		return []string{"ecdsa-sha256"}
-	}
-	return nil
-}
-
-func (s *search) namedSecrets() []string {
-	var names []string
-	for id, set := range s.set.Named {
-		if set.Secret != nil {
-			names = append(names, id)
-		}
-	}
-	slices.Sort(names)
-	return names
-}
-
-// serial is a placeholder for the key's serial, where a header names it.
-func (s *search) serial(name string) string {
-	a, err := algorithm.Named(name)
-	if err != nil || a.Kind() != algorithm.Public || len(s.set.Named) == 0 {
-		return ""
-	}
-	for _, header := range slices.Sorted(maps.Keys(s.messages[0].Header)) {
-		value := s.messages[0].Header.Get(header)
-		if _, ok := s.set.Named[value]; ok && value != "" {
-			return "{header." + header + "}"
-		}
-	}
-	return ""
 }

@@ -1,5 +1,5 @@
-// Package provider is the other side of the exchange: what a payment provider
-// does with a request, and what it answers.
+// Package provider plays the other side of an exchange: what a payment provider does
+// with a request, and what it answers.
 //
 // The five providers below this package are written from the providers' own
 // pages with the standard library alone. They share no code with the schemes
@@ -11,6 +11,7 @@ package provider
 import (
 	"crypto"
 	"crypto/rsa"
+	"net/http"
 	"time"
 )
 
@@ -84,11 +85,11 @@ type Answer struct {
 	ContentType string
 	Header      map[string][]string // besides Content-Type, or nil
 	Body        []byte
-	// OK tells that the provider accepted the request.
+	// OK reports that the provider accepted the request.
 	OK bool
 	// Notification is what the provider sends in later. It is nil unless OK.
 	Notification *Notification
-	// Seen tells people what the provider verified, decrypted and decided. It
+	// Seen describes for people what the provider verified, decrypted and decided. It
 	// holds plain text of the request, and never a key.
 	Seen string
 }
@@ -100,13 +101,17 @@ type Notification struct {
 	Header      map[string][]string // besides Content-Type, or nil
 	Query       string              // in the place of the address's own, or ""
 	Body        []byte
-	// Acknowledged tells whether the merchant's answer stops the provider from
+	// Acknowledged reports whether the merchant's answer stops the provider from
 	// sending the notification again.
 	Acknowledged func(status int, body []byte) bool
+
+	// Signed is used instead of Acknowledged if the answer is signed and the signature
+	// may be in a header.
+	Signed func(status int, header http.Header, body []byte) bool
 }
 
-// Unable is the answer of a sandbox that cannot play its part, for want of a
-// key mostly. No provider answers like that, and no scheme accepts it.
+// Unable returns the answer of a sandbox that cannot answer, mostly because it lacks a
+// key. No provider answers like that, and no scheme accepts it.
 func Unable(err error) Answer {
 	return Answer{
 		Status:      500,
@@ -114,4 +119,13 @@ func Unable(err error) Answer {
 		Body:        []byte("the sandbox cannot answer: " + err.Error() + "\n"),
 		Seen:        "cannot answer: " + err.Error(),
 	}
+}
+
+// Stops reports whether the merchant's answer stops the provider from sending the
+// notification again.
+func (n *Notification) Stops(status int, header http.Header, body []byte) bool {
+	if n.Signed != nil {
+		return n.Signed(status, header, body)
+	}
+	return n.Acknowledged(status, body)
 }

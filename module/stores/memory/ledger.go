@@ -2,11 +2,11 @@ package memory
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
 	"github.com/countersign/caddy-countersign/module/guard/decimal"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/stores"
 )
 
@@ -14,7 +14,7 @@ import (
 // MaxEntries.
 const reservationsPerEntry = 10
 
-var errLedgerFull = errors.New("the memory of budgets and orders is full; raise max_entries")
+var errLedgerFull = i18n.Errorf("the memory of budgets and orders is full; raise max_entries")
 
 // ledger holds budgets and orders. Nothing in it is forgotten before its time:
 // where it is full it fails.
@@ -185,7 +185,7 @@ func (s *Store) Leave(_ context.Context, key, id, outcome string) error {
 
 // Forgets says that nothing outlives the process.
 func (*Store) Forgets(context.Context) string {
-	return "what was spent and sent is in the memory of the process: a restart forgets it, and each replica counts for itself"
+	return i18n.Sprintf("what was spent and sent is in the memory of the process: a restart forgets it, and each replica counts for itself")
 }
 
 var (

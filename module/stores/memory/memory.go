@@ -1,6 +1,6 @@
-// Package memory is the store that remembers notifications in this process. It
-// is the default, and right for one replica: others do not see what it knows,
-// and a restart forgets it.
+// Package memory is the store that remembers notifications in this process. It is the
+// default, for a single replica: other replicas do not share it, and a restart loses
+// it.
 package memory
 
 import (
@@ -27,17 +27,18 @@ const (
 	DefaultMaxBytes   = 64 << 20
 )
 
-// Store remembers notifications in this process, over reloads as long as its
-// bounds do not change. All handlers with the same bounds share one memory.
-// Beyond a bound the oldest answer is forgotten first, and the log says so: a
-// repeat of it would reach the application.
+// Store remembers notifications in this process, also over reloads as long as its
+// bounds do not change. All handlers with the same bounds share one memory. Beyond a
+// bound the oldest answer is dropped first, with a warning in the log: a repeat of that
+// notification would reach the application.
 type Store struct {
-	// How many notifications are remembered at most. Ten times as many budgets
-	// and orders are held; beyond it payments are refused with
-	// store_unavailable. Default: 100000.
+	// The largest number of notifications that are remembered. The limit of
+	// reservations of budgets and orders is ten times as high; beyond it requests are
+	// refused with store_unavailable. Default: 100000.
 	MaxEntries int `json:"max_entries,omitempty"`
 
-	// How many bytes they may take up, their answers included. Default: 64 MiB.
+	// The largest size of the notifications in bytes, with their answers. Default: 64
+	// MiB.
 	MaxBytes int64 `json:"max_bytes,omitempty"`
 
 	table *table
@@ -55,7 +56,8 @@ func (*Store) CaddyModule() caddy.ModuleInfo {
 // tables are the memories of all configurations.
 var tables = caddy.NewUsagePool()
 
-// Provision finds the memory that earlier configurations have filled.
+// Provision finds the memory of an earlier configuration with the same bounds, or makes
+// one.
 func (s *Store) Provision(caddy.Context) error {
 	if s.MaxEntries == 0 {
 		s.MaxEntries = DefaultMaxEntries
@@ -77,7 +79,7 @@ func (s *Store) Provision(caddy.Context) error {
 	return nil
 }
 
-// Cleanup lets go of the memory. Claims that are held can still be finished.
+// Cleanup releases the memory. Claims can still be finished.
 func (s *Store) Cleanup() error {
 	if s.pool == "" {
 		return nil
@@ -131,7 +133,7 @@ func (s *Store) Finish(_ context.Context, key, _ string, answer *stores.Answer, 
 	return nil
 }
 
-// Release gives back a claim.
+// Release ends a claim without an answer.
 func (s *Store) Release(_ context.Context, key, owner string) error {
 	s.table.release(key, owner)
 	return nil

@@ -16,7 +16,7 @@ import (
 	"github.com/countersign/caddy-countersign/module/stores/storetest"
 )
 
-// provisioned is a store as a configuration has it.
+// provisioned returns a store as a configuration has it.
 func provisioned(t *testing.T, s *Store) *Store {
 	t.Helper()
 	require.NoError(t, s.Provision(caddy.Context{Context: t.Context()}))
@@ -147,7 +147,7 @@ func TestBounds(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, stores.Running, st)
 	})
-	t.Run("what is over makes room first", func(t *testing.T) {
+	t.Run("what has expired is removed first", func(t *testing.T) {
 		tb := newTable(2, 1<<20)
 		tb.finish("short", &stores.Answer{Status: 200}, time.Millisecond)
 		finish(tb, "long", 1)

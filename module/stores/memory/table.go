@@ -2,13 +2,13 @@ package memory
 
 import (
 	"container/list"
-	"errors"
 	"sync"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/stores"
 )
 
@@ -18,7 +18,7 @@ const overhead = 300
 // warnEvery is how often at most the log says that answers are forgotten.
 const warnEvery = time.Minute
 
-var errFull = errors.New("the memory of notifications is full of claims that run; raise max_entries or max_bytes")
+var errFull = i18n.Errorf("the memory of notifications is full of claims that run; raise max_entries or max_bytes")
 
 // table is a bounded memory of claims and answers.
 type table struct {
@@ -46,7 +46,7 @@ func newTable(maxEntries int, maxBytes int64) *table {
 	return &table{maxEntries: maxEntries, maxBytes: maxBytes, entries: make(map[string]*entry), order: list.New(), ledger: newLedger(maxEntries)}
 }
 
-// Destruct lets go of nothing: a claim that is held may still be finished.
+// Destruct does nothing: a claim may still be finished.
 func (*table) Destruct() error { return nil }
 
 func (t *table) claim(key, owner string, lease time.Duration) (stores.State, *stores.Answer, error) {
@@ -66,7 +66,7 @@ func (t *table) claim(key, owner string, lease time.Duration) (stores.State, *st
 		}
 	}
 	e := &entry{key: key, owner: owner, until: now.Add(lease)}
-	if !t.makeRoom(now, e.size()) {
+	if !t.evict(now, e.size()) {
 		return 0, nil, errFull
 	}
 	t.add(e)
@@ -81,7 +81,7 @@ func (t *table) finish(key string, answer *stores.Answer, keep time.Duration) {
 		t.drop(e)
 	}
 	e := &entry{key: key, answer: answer, until: now.Add(keep)}
-	if t.makeRoom(now, e.size()) {
+	if t.evict(now, e.size()) {
 		e.place = t.order.PushBack(e)
 		t.add(e)
 	}
@@ -95,9 +95,9 @@ func (t *table) release(key, owner string) {
 	}
 }
 
-// makeRoom forgets answers, the oldest first, until one more entry of so many
-// bytes has room. Claims that run are never forgotten.
-func (t *table) makeRoom(now time.Time, bytes int64) bool {
+// evict drops answers, the oldest first, until there is space for one more entry of the
+// given bytes. Claims that run are never dropped.
+func (t *table) evict(now time.Time, bytes int64) bool {
 	for {
 		oldest := t.order.Front()
 		fits := len(t.entries)+1 <= t.maxEntries && t.bytes+bytes <= t.maxBytes

@@ -22,13 +22,12 @@ import (
 	"github.com/countersign/caddy-countersign/module/network"
 )
 
-// clients are the clients of all configurations: a reload keeps connections
-// where the store did not change.
+// clients are the clients of all configurations: a reload keeps the connections of a
+// store that did not change.
 var clients = caddy.NewUsagePool()
 
-// client is a client that closes once no configuration has it and no claim is
-// held any more: a reload must not keep an acknowledgement from being
-// remembered.
+// client is a client that closes when no configuration uses it and every claim has
+// ended: an acknowledgement that comes after a reload must still be stored.
 type client struct {
 	*redis.Client
 
@@ -65,7 +64,7 @@ func (c *client) closeIfIdle() {
 	}
 }
 
-// options are the client's options, and what makes two configurations the
+// options returns the client's options, and what makes two configurations the
 // same. No error quotes the address, in which a password may stand.
 func (s *Store) options() (*redis.Options, string, error) {
 	resolved := struct {
@@ -111,7 +110,7 @@ func (s *Store) options() (*redis.Options, string, error) {
 	o.MaxRetries, o.DialerRetries = 1, 1 // the provider sends again; who waits here holds its connection
 	o.DisableIdentity = true             // older servers do not know it
 	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	text, err := json.Marshal(resolved) //nolint:gosec // it is hashed, to tell one configuration from another
+	text, err := json.Marshal(resolved) //nolint:gosec // it is hashed, as the key of the configuration
 	if err != nil {
 		return nil, "", err
 	}
@@ -128,7 +127,7 @@ func parseAddress(address string) (*redis.Options, error) {
 	if err != nil {
 		return nil, hint
 	}
-	// Parameters could turn off what protects the connection.
+	// Parameters could turn off TLS verification and time limits.
 	if query := u.Query(); len(query) > 0 && (u.Scheme != "unix" || len(query) > 1 || !query.Has("db")) {
 		return nil, i18n.Errorf("%w; parameters behind ? are not taken, except db with unix://", hint)
 	}
@@ -145,7 +144,7 @@ func local(address string) bool {
 	return err == nil && network.Local("tcp", host)
 }
 
-// trust has the client trust the authorities in a file and no others.
+// trust makes the client trust the authorities in a file and no others.
 func trust(o *redis.Options, file string) error {
 	if o.TLSConfig == nil {
 		return i18n.Errorf("ca is only for rediss://")
@@ -163,9 +162,8 @@ func trust(o *redis.Options, file string) error {
 	return nil
 }
 
-// The client's own messages go to Caddy's log, at debug, without what is put
-// into them, which can repeat what went over the wire: what fails comes back as
-// an error as well.
+// The client's messages go to Caddy's log at level debug, without their arguments,
+// which can quote the wire. Every failure is also returned as an error.
 func init() { redis.SetLogger(clientLog{}) }
 
 type clientLog struct{}

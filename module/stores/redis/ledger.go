@@ -2,14 +2,13 @@ package redis
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/countersign/caddy-countersign/module/guard/decimal"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/stores"
 )
 
@@ -111,7 +110,7 @@ redis.call("SET", KEYS[1], ARGV[2] .. " " .. ARGV[3], "PX", math.max(1, redis.ca
 return 1`)
 
 // run runs a script on keys, within the timeout.
-func (s *Store) run(ctx context.Context, script *redis.Script, what string, keys []string, args ...any) *redis.Cmd {
+func (s *Store) run(ctx context.Context, script *redis.Script, what i18n.Text, keys []string, args ...any) *redis.Cmd {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(s.Timeout))
 	defer cancel()
 	result := script.Run(ctx, s.client, keys, args...)
@@ -131,7 +130,7 @@ func (s *Store) Spend(ctx context.Context, key, id string, amount, limit *decima
 		return false, nil // also what has too many digits for the script
 	}
 	s.client.hold() // until it is settled
-	n, err := s.run(ctx, spend, "reserving a budget", s.budgetKeys(key, id),
+	n, err := s.run(ctx, spend, i18n.T("reserving a budget"), s.budgetKeys(key, id),
 		amount.Fixed(), limit.Fixed(), window.Milliseconds(), stores.WindowParts).Int()
 	switch {
 	case err != nil:
@@ -149,13 +148,13 @@ func (s *Store) Settle(ctx context.Context, key, id string, giveBack bool) error
 	if giveBack {
 		flag = "1"
 	}
-	return s.run(ctx, settle, "settling a budget", s.budgetKeys(key, id), flag).Err()
+	return s.run(ctx, settle, i18n.T("settling a budget"), s.budgetKeys(key, id), flag).Err()
 }
 
 // Enter reserves an order in one round trip.
 func (s *Store) Enter(ctx context.Context, key, id string, keep time.Duration) (*stores.First, error) {
 	s.client.hold() // until it leaves
-	value, err := s.run(ctx, enter, "reserving an order", []string{s.Prefix + key}, id, keep.Milliseconds(), stores.OutcomeRunning).Text()
+	value, err := s.run(ctx, enter, i18n.T("reserving an order"), []string{s.Prefix + key}, id, keep.Milliseconds(), stores.OutcomeRunning).Text()
 	switch {
 	case err != nil:
 		go func() { _ = s.Leave(context.WithoutCancel(ctx), key, id, "") }()
@@ -166,7 +165,7 @@ func (s *Store) Enter(ctx context.Context, key, id string, keep time.Duration) (
 	s.client.letGo()
 	outcome, first, ok := strings.Cut(value, " ")
 	if !ok {
-		return nil, errors.New("redis holds something under the key of an order that this store has not written; give it a prefix or a database of its own")
+		return nil, i18n.Errorf("redis holds something under the key of an order that this store has not written; give it a prefix or a database of its own")
 	}
 	return &stores.First{ID: first, Outcome: outcome}, nil
 }
@@ -174,21 +173,21 @@ func (s *Store) Enter(ctx context.Context, key, id string, keep time.Duration) (
 // Leave stores an outcome or frees the order.
 func (s *Store) Leave(ctx context.Context, key, id, outcome string) error {
 	defer s.client.letGo()
-	return s.run(ctx, leave, "ending an order", []string{s.Prefix + key}, stores.OutcomeRunning+" "+id, outcome, id).Err()
+	return s.run(ctx, leave, i18n.T("ending an order"), []string{s.Prefix + key}, stores.OutcomeRunning+" "+id, outcome, id).Err()
 }
 
-// Probe checks that the server may be asked what a Ledger asks: scripts, and the
-// commands in them. A server whose rules forbid EVAL fails here, and not at the
-// first payment.
+// Probe checks that the server allows what a Ledger needs: scripts, and the commands in
+// them. So a server whose access rules forbid EVAL fails at start, and not at the first
+// payment.
 func (s *Store) Probe(ctx context.Context) error {
 	err := s.probe(ctx)
 	switch {
 	case err == nil:
 		return nil
 	case strings.Contains(err.Error(), "WRONGPASS"), strings.Contains(err.Error(), "NOAUTH"):
-		return fmt.Errorf("%w; correct the options username and password", err)
+		return i18n.Errorf("%w; correct the options username and password", err)
 	case strings.Contains(err.Error(), "it answers"):
-		return fmt.Errorf("%w; the user needs +eval, +evalsha, the commands get, set, del, exists, pttl, pexpire, hget, hset, hdel, hgetall and time, and keys that begin with %s", err, s.Prefix)
+		return i18n.Errorf("%w; the user needs +eval, +evalsha, the commands get, set, del, exists, pttl, pexpire, hget, hset, hdel, hgetall and time, and keys that begin with %s", err, s.Prefix)
 	}
 	return err
 }
@@ -213,14 +212,14 @@ func (s *Store) Remote() bool {
 	return o.Network != "unix" && !local(o.Addr)
 }
 
-// Forgets says whether the server is set up so that a restart or a lack of memory
-// makes it forget, as far as INFO tells.
+// Forgets returns a warning if, according to INFO, the server loses keys at a restart
+// or when its memory is full, or "".
 func (s *Store) Forgets(ctx context.Context) string {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(s.Timeout))
 	defer cancel()
 	info, err := s.client.Info(ctx).Result()
 	if err != nil {
-		return "the server does not answer INFO, so that it is not known whether it keeps an append-only file and evicts nothing"
+		return i18n.Sprintf("the server does not answer INFO, so that it is not known whether it keeps an append-only file and evicts nothing")
 	}
 	setting := func(name string) string {
 		_, rest, _ := strings.Cut(info, "\n"+name+":")
@@ -229,9 +228,9 @@ func (s *Store) Forgets(ctx context.Context) string {
 	}
 	switch {
 	case setting("aof_enabled") != "1":
-		return "the server keeps no append-only file (appendonly no): after a restart it has forgotten what was spent and sent"
+		return i18n.Sprintf("the server keeps no append-only file (appendonly no): after a restart it has forgotten what was spent and sent")
 	case setting("maxmemory") != "0" && setting("maxmemory_policy") != "noeviction":
-		return "the server forgets when its memory is full (maxmemory-policy " + setting("maxmemory_policy") + "): it must be noeviction"
+		return i18n.Sprintf("the server forgets when its memory is full (maxmemory-policy %s): it must be noeviction", setting("maxmemory_policy"))
 	}
 	return ""
 }

@@ -34,33 +34,36 @@ const (
 	DefaultTimeout = time.Second
 )
 
-// Store remembers notifications in Redis, for all replicas that use the same
-// server, database and prefix. Redis should run without eviction (or with
-// volatile-ttl and room to spare): what it evicts would reach the application
-// again. Cluster and Sentinel are not supported.
+// Store remembers notifications in Redis, for all replicas that use the same server,
+// database and prefix. Redis should run without eviction (or with volatile-ttl and
+// enough memory): a notification that it evicts would reach the application again.
+// Cluster and Sentinel are not supported.
 type Store struct {
-	// The server: redis://host:port/db, rediss:// for TLS, or unix:///path. A
-	// user and a password may stand in it. Placeholders such as {env.X} are
-	// filled in. Required.
+	// The URL of the server: redis://host:port/db, rediss:// for TLS, or unix:///path.
+	// It may contain a user and a password. Placeholders such as {env.X} are replaced.
+	// Required.
 	Address string `json:"address"`
 
-	// The user and the password, instead of those in the address. Placeholders
-	// such as {env.X} and {file.X} are filled in.
+	// The user, instead of that in the address. Placeholders such as {env.X} and {file.X}
+	// are replaced. Default: none.
 	Username string `json:"username,omitempty"`
+
+	// The password, instead of that in the address. Placeholders such as {env.X} and
+	// {file.X} are replaced. Default: none.
 	Password string `json:"password,omitempty"`
 
-	// What all keys begin with. Default: "countersign:".
+	// The beginning of all keys. Default: "countersign:".
 	Prefix string `json:"prefix,omitempty"`
 
-	// How long one call may take, the dial included. Default: 1s.
+	// The time limit of one call, with the dial. Default: 1s.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 
-	// A PEM file with the authorities that vouch for the server, with rediss://.
+	// A PEM file with the certificate authorities of the server, with rediss://.
 	// Default: those of the system.
 	CA string `json:"ca,omitempty"`
 
-	// Allows a server that is neither TLS nor on this machine: anybody on the
-	// way can read the password, and have a notification passed over.
+	// Allows a server without TLS on another machine: everybody on the network path can
+	// read the password, and suppress notifications. Default: false.
 	AllowPlaintext bool `json:"allow_plaintext,omitempty"`
 
 	client *client
@@ -100,7 +103,7 @@ func (s *Store) Provision(caddy.Context) error {
 	return nil
 }
 
-// Cleanup lets go of the client. Claims that are held can still be finished.
+// Cleanup releases the client. Claims can still be finished.
 func (s *Store) Cleanup() error {
 	if s.pool == "" {
 		return nil
@@ -122,7 +125,7 @@ func (s *Store) Claim(ctx context.Context, key, owner string, lease time.Duratio
 	s.client.hold()
 	state, answer, err := s.claim(ctx, key, owner, lease)
 	if state != stores.Claimed {
-		s.client.letGo() // a claim is held until it is finished or released
+		s.client.letGo() // a claim keeps the client until it is finished or released
 	}
 	return state, answer, err
 }
@@ -135,14 +138,14 @@ func (s *Store) claim(ctx context.Context, key, owner string, lease time.Duratio
 	case err == nil:
 		return stores.Claimed, nil, nil
 	case !errors.Is(err, redis.Nil):
-		return 0, nil, s.failed("claiming a notification", err)
+		return 0, nil, s.failed(i18n.T("claiming a notification"), err)
 	}
 	value, err := s.client.Get(ctx, s.Prefix+key).Bytes()
 	switch {
 	case errors.Is(err, redis.Nil):
 		return stores.Running, nil, nil // it ended in between: the next try gets it
 	case err != nil:
-		return 0, nil, s.failed("looking up a notification", err)
+		return 0, nil, s.failed(i18n.T("looking up a notification"), err)
 	}
 	if holder, ok := bytes.CutPrefix(value, claimMark); ok {
 		if string(holder) == owner {
@@ -168,7 +171,7 @@ func (s *Store) Finish(ctx context.Context, key, _ string, answer *stores.Answer
 		return i18n.Errorf("writing the answer for redis: %w", err)
 	}
 	if err := s.client.Set(ctx, s.Prefix+key, append(bytes.Clone(answerMark), text...), keep).Err(); err != nil {
-		return s.failed("remembering a notification", err)
+		return s.failed(i18n.T("remembering a notification"), err)
 	}
 	return nil
 }
@@ -176,28 +179,28 @@ func (s *Store) Finish(ctx context.Context, key, _ string, answer *stores.Answer
 // release deletes a claim if it is still the owner's.
 var release = redis.NewScript(`if redis.call("GET", KEYS[1]) == ARGV[1] then return redis.call("DEL", KEYS[1]) end return 0`)
 
-// Release gives back a claim.
+// Release ends a claim without an answer.
 func (s *Store) Release(ctx context.Context, key, owner string) error {
 	defer s.client.letGo()
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(s.Timeout))
 	defer cancel()
 	if err := release.Run(ctx, s.client, []string{s.Prefix + key}, claimOf(owner)).Err(); err != nil {
-		return s.failed("giving back a notification", err)
+		return s.failed(i18n.T("giving back a notification"), err)
 	}
 	return nil
 }
 
 // failed names the server, never the password.
-func (s *Store) failed(what string, err error) error {
-	return i18n.Errorf("%s: redis at %s: %w", what, s.client.Options().Addr, describe(err))
+func (s *Store) failed(what i18n.Text, err error) error {
+	return i18n.Errorf("%v: redis at %s: %w", what, s.client.Options().Addr, describe(err))
 }
 
 // errorCode is the word that a server's error begins with, such as WRONGPASS.
 var errorCode = regexp.MustCompile(`^[A-Z]{2,20}\b`)
 
-// describe keeps of an error what is known to quote nothing. A server that does
-// not know a command repeats what it was given, the password with AUTH, and the
-// client repeats an answer that it does not understand.
+// describe returns the part of an error that quotes nothing. A server quotes a command
+// that it does not know, with AUTH the password, and the client quotes an answer that
+// it cannot parse.
 func describe(err error) error {
 	if served, ok := errors.AsType[redis.Error](err); ok {
 		if code := errorCode.FindString(served.Error()); code != "" {

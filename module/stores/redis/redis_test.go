@@ -94,8 +94,7 @@ func TestCleanupAfterFailure(t *testing.T) {
 	require.NoError(t, s.Cleanup())
 }
 
-// Whatever Redis does, nobody is told that a notification is claimed, and what
-// comes back names no password.
+// Whatever Redis does, Claim grants no notification, and no error names a password.
 func TestFailures(t *testing.T) {
 	fails := func(t *testing.T, s *Store, want string) {
 		t.Helper()

@@ -52,8 +52,8 @@ func amount(t require.TestingT, text string) *decimal.Decimal {
 
 func id() string { return fmt.Sprint("reservation", number.Add(1)) }
 
-// spend reports whether so much could be reserved, and returns what it was
-// reserved under.
+// spend reports whether an amount could be reserved, and returns the id of the
+// reservation.
 func spend(t require.TestingT, s stores.Ledger, key, sum, limit string, window time.Duration) (reservation string, ok bool) {
 	reservation = id()
 	ok, err := s.Spend(context.Background(), key, reservation, amount(t, sum), amount(t, limit), window)
@@ -310,7 +310,7 @@ func enterRace(t *testing.T, a, b stores.Ledger) {
 	t.Helper()
 	k := key()
 	var mu sync.Mutex
-	entered, told := make(map[string]bool), make(map[string]bool)
+	entered, observed := make(map[string]bool), make(map[string]bool)
 	var all sync.WaitGroup
 	for i := range 40 {
 		s, own := []stores.Ledger{a, b}[i%2], id()
@@ -321,13 +321,13 @@ func enterRace(t *testing.T, a, b stores.Ledger) {
 			if first == nil {
 				entered[own] = true
 			} else {
-				told[first.ID] = true
+				observed[first.ID] = true
 			}
 		})
 	}
 	all.Wait()
 	assert.Len(t, entered, 1)
-	assert.Equal(t, entered, told, "the others are told who was first")
+	assert.Equal(t, entered, observed, "the others learn who was first")
 }
 
 // holders takes an order for a lock that many want: each holder must be alone.

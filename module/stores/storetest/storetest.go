@@ -55,7 +55,8 @@ func Run(t *testing.T, open func(t *testing.T) stores.Store) {
 
 var number atomic.Int64
 
-// key makes a key of its own for each test: the memory may be older than it.
+// key returns a new key for each test, because the memory may have the keys of earlier
+// tests.
 func key() string {
 	return fmt.Sprintf("profile:reference:%d-%d", time.Now().UnixNano(), number.Add(1))
 }

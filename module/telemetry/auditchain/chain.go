@@ -2,7 +2,7 @@
 //
 // # Format
 //
-// An entry is a JSON object on a line of its own. It gets these members:
+// An entry is a JSON object on one line. The chain adds these members:
 //
 //   - time: when it was made, RFC 3339 in UTC with milliseconds
 //   - seq: its number, from 1, one more than that of the entry before
@@ -31,7 +31,6 @@
 package auditchain
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -40,6 +39,8 @@ import (
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // timeFormat is the format of the member time.
@@ -81,7 +82,7 @@ var open struct {
 func Open(path string) (*Chain, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
-		return nil, fmt.Errorf("opening the state of the audit chain: %w", err)
+		return nil, i18n.Errorf("opening the state of the audit chain: %w", err)
 	}
 	open.Lock()
 	defer open.Unlock()
@@ -90,7 +91,7 @@ func Open(path string) (*Chain, error) {
 	}
 	c, err := load(path)
 	if err != nil {
-		return nil, fmt.Errorf("opening the state of the audit chain: %w", err)
+		return nil, i18n.Errorf("opening the state of the audit chain: %w", err)
 	}
 	if open.chains == nil {
 		open.chains = make(map[string]*Chain)
@@ -109,12 +110,12 @@ func load(path string) (*Chain, error) {
 	}
 	if err := lock(file); err != nil {
 		_ = file.Close()
-		return nil, fmt.Errorf("%s is in use by another process; give each process a state file of its own: %w", path, err)
+		return nil, i18n.Errorf("%s is in use by another process; give each process a state file of its own: %w", path, err)
 	}
 	head, err := readState(file)
 	if err != nil {
 		_ = file.Close()
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, i18n.Errorf("%s: %w", path, err)
 	}
 	return &Chain{
 		file: file, head: head, last: head,
@@ -131,12 +132,12 @@ const stateFormat = "%020d %s\n"
 func ReadState(path string) (Head, error) {
 	file, err := os.Open(path) //nolint:gosec // the user names the file
 	if err != nil {
-		return Head{}, fmt.Errorf("reading the state of the audit chain: %w", err)
+		return Head{}, i18n.Errorf("reading the state of the audit chain: %w", err)
 	}
 	defer file.Close() //nolint:errcheck // it was only read
 	head, err := readState(file)
 	if err != nil {
-		return Head{}, fmt.Errorf("reading the state of the audit chain: %s: %w", path, err)
+		return Head{}, i18n.Errorf("reading the state of the audit chain: %s: %w", path, err)
 	}
 	return head, nil
 }
@@ -149,7 +150,7 @@ func readState(file *os.File) (Head, error) {
 	}
 	var head Head
 	if _, err := fmt.Sscanf(string(text[:n]), stateFormat, &head.Seq, &head.Hash); err != nil || len(head.Hash) != 64 {
-		return Head{}, errors.New("the file is damaged; move it away to begin a new chain")
+		return Head{}, i18n.Errorf("the file is damaged; move it away to begin a new chain")
 	}
 	return head, nil
 }
@@ -177,16 +178,16 @@ func (c *Chain) Append(entry zapcore.Entry, fields []zapcore.Field, write func([
 		zap.String("prev", c.head.Hash))
 	text, err := c.encoder.Clone().EncodeEntry(zapcore.Entry{Message: entry.Message}, linked)
 	if err != nil {
-		return fmt.Errorf("encoding an audit entry: %w", err)
+		return i18n.Errorf("encoding an audit entry: %w", err)
 	}
 	defer text.Free()
 	hash, err := Hash(text.Bytes())
 	if err != nil {
-		return fmt.Errorf("hashing an audit entry: %w", err)
+		return i18n.Errorf("hashing an audit entry: %w", err)
 	}
 	next := Head{c.head.Seq + 1, hash}
 	if _, err := c.file.WriteAt(fmt.Appendf(nil, stateFormat, next.Seq, next.Hash), 0); err != nil {
-		return fmt.Errorf("writing the state of the audit chain: %w", err)
+		return i18n.Errorf("writing the state of the audit chain: %w", err)
 	}
 	c.head = next
 	if err := write(append(linked, zap.String("hash", hash))); err != nil {

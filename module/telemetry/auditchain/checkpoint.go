@@ -37,7 +37,7 @@ func CheckpointFields(head Head, s Signature) []zapcore.Field {
 	}
 }
 
-// FormatTime is a time as it stands in an entry.
+// FormatTime returns a time as it stands in an entry.
 func FormatTime(at time.Time) string { return at.UTC().Format(timeFormat) }
 
 func fingerprint(der []byte) string {
@@ -95,7 +95,7 @@ func (c checkpoint) verify() error {
 	return nil
 }
 
-// text is the value of a JSON string, or "" for anything else.
+// text returns the value of a JSON string, or "" for anything else.
 func text(value jsontext.Value) string {
 	var s string
 	_ = json.Unmarshal(value, &s)

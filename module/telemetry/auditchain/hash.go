@@ -9,6 +9,8 @@ import (
 	"io"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // left are the members that are not hashed.
@@ -20,7 +22,7 @@ func members(line []byte) (map[string]jsontext.Value, error) {
 	if token, err := decoder.ReadToken(); err != nil {
 		return nil, err
 	} else if token.Kind() != jsontext.KindBeginObject {
-		return nil, errors.New("not a JSON object")
+		return nil, i18n.Errorf("not a JSON object")
 	}
 	out := make(map[string]jsontext.Value)
 	for decoder.PeekKind() != jsontext.KindEndObject {
@@ -39,7 +41,7 @@ func members(line []byte) (map[string]jsontext.Value, error) {
 		return nil, err
 	}
 	if _, err := decoder.ReadToken(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("text after the JSON object")
+		return nil, i18n.Errorf("text after the JSON object")
 	}
 	return out, nil
 }

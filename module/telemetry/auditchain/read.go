@@ -5,10 +5,11 @@ import (
 	"bytes"
 	"cmp"
 	"compress/gzip"
-	"fmt"
 	"io"
 	"os"
 	"slices"
+
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // maxLine is the longest line of a log that is read, in bytes.
@@ -26,7 +27,7 @@ func eachLine(name string, do func(number int, line []byte) bool) error {
 	var in io.Reader = bufio.NewReader(file)
 	if start, _ := in.(*bufio.Reader).Peek(2); bytes.Equal(start, []byte{0x1f, 0x8b}) {
 		if in, err = gzip.NewReader(in); err != nil {
-			return fmt.Errorf("decompressing %s: %w", name, err)
+			return i18n.Errorf("decompressing %s: %w", name, err)
 		}
 	}
 	lines := bufio.NewScanner(in)
@@ -37,7 +38,7 @@ func eachLine(name string, do func(number int, line []byte) bool) error {
 		}
 	}
 	if err := lines.Err(); err != nil {
-		return fmt.Errorf("reading %s: %w", name, err)
+		return i18n.Errorf("reading %s: %w", name, err)
 	}
 	return nil
 }

@@ -59,7 +59,7 @@ type Fault struct {
 	Text i18n.Text
 }
 
-// String is the fault with its place.
+// String returns the fault with its place.
 func (f Fault) String() string {
 	switch {
 	case f.File == "":
@@ -74,7 +74,7 @@ func (f Fault) String() string {
 // Whole reports whether no fault was found.
 func (r *Report) Whole() bool { return len(r.Faults) == 0 }
 
-// Covered is the number of the last entry that a checkpoint signs, or 0.
+// Covered returns the number of the last entry that a checkpoint signs, or 0.
 func (r *Report) Covered() uint64 {
 	var covered uint64
 	for _, c := range r.Checkpoints {
@@ -164,7 +164,7 @@ func (v *verifier) file(name string) error {
 	return err
 }
 
-// behindTorn is the entry that was written behind one that broke off, in the same
+// behindTorn returns the entry that was written behind one that broke off, in the same
 // line: a disk was full, or the power failed, and the process went on or began anew.
 // No entry has an object in it.
 func behindTorn(line []byte) []byte {
@@ -255,7 +255,7 @@ func (v *verifier) checkpoint(c checkpoint) {
 // logger is the name of the audit logger.
 const logger = "http.countersign.audit"
 
-// number is the number of an entry. It reports false if the object is not a
+// number returns the number of an entry. It reports false if the object is not a
 // chained entry.
 func number(all map[string]jsontext.Value) (uint64, bool) {
 	if len(all["hash"]) == 0 || len(all["prev"]) == 0 || len(all["seq"]) == 0 {

@@ -131,7 +131,7 @@ func find(file string) error {
 	return nil
 }
 
-// Version is what the library calls itself, such as "OpenSSL 3.0.19 27 Jan 2026", or
+// Version returns what the library calls itself, such as "OpenSSL 3.0.19 27 Jan 2026", or
 // "" where Load fails.
 func Version() string {
 	if Load() != nil {
@@ -182,7 +182,7 @@ func New(key *rsa.PrivateKey) (*PrivateKey, error) {
 	return k, nil
 }
 
-// Public is the public half, an *rsa.PublicKey.
+// Public returns the public half, an *rsa.PublicKey.
 func (k *PrivateKey) Public() crypto.PublicKey { return k.key.Public() }
 
 // Sign signs a digest. SHA-256 with PKCS #1 v1.5 is the library's.
@@ -199,10 +199,10 @@ func (k *PrivateKey) Sign(random io.Reader, digest []byte, opts crypto.SignerOpt
 	return out, nil
 }
 
-// Decrypt opens what was encrypted for the key. PKCS #1 v1.5 is the library's.
-// Its error is rsa.ErrDecryption whatever the cause; or there is none, and what
-// it returns is as good as random: OpenSSL 3.2 and later answer a wrong padding
-// that way, so that nobody can tell it from a good one.
+// Decrypt opens what was encrypted for the key. PKCS #1 v1.5 is the library's. Its
+// error is rsa.ErrDecryption whatever the cause; or there is none, and what it returns
+// is as good as random: OpenSSL 3.2 and later answer a wrong padding that way, so that
+// its use does not differ from that of a good one.
 func (k *PrivateKey) Decrypt(random io.Reader, sealed []byte, opts crypto.DecrypterOpts) ([]byte, error) {
 	if options, ok := opts.(*rsa.PKCS1v15DecryptOptions); opts != nil && (!ok || options.SessionKeyLen != 0) {
 		return k.key.Decrypt(random, sealed, opts)

@@ -37,7 +37,7 @@ func newPair(t *testing.T, bits int) pair {
 	return pair{plain, fast}
 }
 
-// raw is the bare RSA operation with the public key on a block.
+// raw returns the bare RSA operation with the public key on a block.
 func (p pair) raw(block []byte) []byte {
 	m := new(big.Int).SetBytes(block)
 	return m.Exp(m, big.NewInt(int64(p.plain.E)), p.plain.N).FillBytes(make([]byte, p.plain.Size()))
@@ -223,7 +223,7 @@ func TestRotationsKeepNoMemory(t *testing.T) {
 	t.Fatalf("the memory grows with every round, in KB: %v", grown)
 }
 
-// residentKB is the resident memory of this process, in KB, less what Go could
+// residentKB returns the resident memory of this process, in KB, less what Go could
 // give back.
 func residentKB(t *testing.T) int {
 	t.Helper()

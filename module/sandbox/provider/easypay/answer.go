@@ -45,7 +45,7 @@ func (e *exchange) answer(v verdict) provider.Answer {
 // a stranger wrote would lend him its signature.
 var refusedFields = []string{"oriOrgTrace", "dgtlEnvlp", "transCount", "transAmt"}
 
-// answerData is the answer's bizData. What the provider knows of the order
+// answerData returns the answer's bizData. What the provider knows of the order
 // comes back as it came, numbers as their token.
 func (e *exchange) answerData(v verdict) (wire.Value, error) {
 	biz := wire.Obj(
@@ -87,7 +87,7 @@ const found = `[` +
 	`{"orgMercode":"831135358120003","orgTermno":"21120435","orgSubTrace":"ORG0000720220224055510123458",` +
 	`"subject":"门店货款","transAmt":"2","feeCostAmt":"0","patnerSettleFlag":"1","attach":"分账成功"}]`
 
-// settled is what became of the sub orders: what the request said of each,
+// settled returns what became of the sub orders: what the request said of each,
 // with the result in attach.
 func settled(details wire.Value) wire.Value {
 	if details.Kind == wire.Object {
@@ -100,7 +100,7 @@ func settled(details wire.Value) wire.Value {
 	return wire.Arr(items...)
 }
 
-// signed is a message of the provider: the result, who and what it is about,
+// signed returns a message of the provider: the result, who and what it is about,
 // and the signature over the part that is signed.
 func (e *exchange) signed(fault provider.Fault, part string, biz wire.Value, result ...wire.Member) (string, error) {
 	sign, err := signature.SignRSA(fault, e.Keys.Sign, e.options.canonical(biz))
@@ -130,10 +130,10 @@ func (e *exchange) signed(fault provider.Fault, part string, biz wire.Value, res
 	return message.Encode(), nil
 }
 
-// notification tells the merchant how it ended: JSON, signed as the answer is.
-// Any 2xx acknowledges it, since clients of the family answer with texts of
-// their own. What is encrypted in it comes in an envelope of the provider's,
-// for there is no request whose key could be used.
+// notification returns the notification of the result: JSON, signed as the answer is.
+// Any 2xx acknowledges it, since clients of the family answer with texts of their own.
+// What is encrypted in it comes in an envelope of the provider's, for there is no
+// request whose key could be used.
 func (e *exchange) notification() (*provider.Notification, error) {
 	biz := wire.Obj(
 		wire.M("appendRetcode", wire.Str("TRADE_SUCCESS")),

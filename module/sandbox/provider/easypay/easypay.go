@@ -44,7 +44,7 @@ type Provider struct {
 	NotificationPart string
 }
 
-// New is a provider with the defaults.
+// New returns a provider with the defaults.
 func New() *Provider {
 	return &Provider{Padding: PaddingSpace, SignType: "SHA256withRSA", NotificationPart: "bizData"}
 }
@@ -126,7 +126,7 @@ func (e *exchange) judge() verdict {
 	return accepted
 }
 
-// canonical is the string that is signed: the members of bizData by name,
+// canonical returns the string that is signed: the members of bizData by name,
 // name=value joined by &, values trimmed as Java's trim does.
 func (p *Provider) canonical(biz wire.Value) string {
 	var pieces []string

@@ -116,8 +116,8 @@ func (e *exchange) wrap() (key []byte, envelope string, err error) {
 	return key, base64.StdEncoding.EncodeToString(wrapped), nil
 }
 
-// encryptECB is AES-256 over each block by itself, which the standard library
-// leaves to its users for good reasons. The page asks for it.
+// encryptECB encrypts each block separately with AES-256. The page demands ECB, which
+// the standard library leaves out because it is insecure.
 func encryptECB(key, plain []byte) ([]byte, error) {
 	block, err := aes.NewCipher(key)
 	if err != nil {

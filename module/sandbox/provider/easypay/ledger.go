@@ -66,7 +66,7 @@ func (e *exchange) ledger() verdict {
 	return accepted
 }
 
-// subAmount is what one receiver gets, or what is wrong with it.
+// subAmount returns what one receiver gets, or what is wrong with it.
 func subAmount(receiver wire.Value) (amount int64, problem string) {
 	if receiver.Kind != wire.Object {
 		return 0, "not an object"

@@ -122,7 +122,7 @@ func (m *merchant) raw(body string) provider.Request {
 	}
 }
 
-// read is the answer or notification as the merchant reads it, and whether the
+// read returns the answer or notification as the merchant reads it, and whether the
 // signature over that part of it is genuine.
 func (m *merchant) read(body []byte, part string) (message, biz object, genuine bool) {
 	require.NoError(m.t, json.Unmarshal(body, &message), string(body))

@@ -96,7 +96,7 @@ func readHolders(list wire.Value, value int64) ([]holder, *refusal) {
 	return holders, nil
 }
 
-// applied is the answer's data, with the members of the page's sample.
+// applied returns the answer's data, with the members of the page's sample.
 func (e *exchange) applied(holders []holder, side, self, value int64) wire.Value {
 	rate := func(amount int64) wire.Value {
 		return wire.Num(fmt.Sprintf("%d.%04d", amount/value, amount%value*10000/value))
@@ -139,10 +139,10 @@ func (e *exchange) other() (wire.Value, *refusal) {
 	return e.data.With("state", wire.Str("success")), nil
 }
 
-// yuan is an amount with two digits after the point, as the page asks.
+// yuan returns an amount with two digits after the point, as the page asks.
 func yuan(fen int64) string { return fmt.Sprintf("%d.%02d", fen/100, fen%100) }
 
-// decimal is a number with at most that many digits after the point, as a
+// decimal returns a number with at most that many digits after the point, as a
 // whole number of the smallest unit.
 func decimal(text string, digits int) int64 {
 	whole, part, _ := strings.Cut(text, ".")

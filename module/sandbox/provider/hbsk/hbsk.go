@@ -38,7 +38,7 @@ type Provider struct {
 	ResponseMessage string
 }
 
-// New is a provider with the defaults.
+// New returns a provider with the defaults.
 func New() *Provider {
 	return &Provider{
 		Digest:          HMACSHA256,
@@ -53,7 +53,7 @@ type refusal struct {
 	text string
 }
 
-// failed is 申请失败, for all that has no code of its own on the page.
+// failed returns 申请失败, the code for every failure without a code on the page.
 func failed(format string, args ...any) *refusal {
 	return &refusal{"107010", "申请失败: " + fmt.Sprintf(format, args...)}
 }
@@ -151,15 +151,15 @@ func fill(template string, value func(name string) string) string {
 	})
 }
 
-// reply is an answer, which is always signed.
+// reply returns an answer, which is always signed.
 func (e *exchange) reply(code json.Number, text string, data wire.Value) provider.Answer {
 	ok := code == "0"
 	e.saw("answered %s %s", code, text)
-	told := data
+	answered := data
 	if e.Fault == provider.Mismatch && e.data.StringAt("sequence") != "" {
-		told = data.With("sequence", signature.Another(e.data.Get("sequence")))
+		answered = data.With("sequence", signature.Another(e.data.Get("sequence")))
 	}
-	body, err := e.signed(e.Fault, code, text, told)
+	body, err := e.signed(e.Fault, code, text, answered)
 	if err != nil {
 		return provider.Unable(err)
 	}
@@ -178,7 +178,7 @@ func (e *exchange) reply(code json.Number, text string, data wire.Value) provide
 	return answer
 }
 
-// signed is a message of the provider.
+// signed returns a message of the provider.
 func (e *exchange) signed(fault provider.Fault, code json.Number, text string, data wire.Value) (string, error) {
 	inner := wire.Str(data.Encode())
 	message := wire.Obj(
@@ -206,7 +206,7 @@ func (e *exchange) signed(fault provider.Fault, code json.Number, text string, d
 	return message.Encode(), nil
 }
 
-// notification is the outcome, in the shape of an answer and signed like one
+// notification returns the outcome, in the shape of an answer and signed like one
 // (the page of the query, whose shape it has, is not public). Any 2xx
 // acknowledges it.
 func (e *exchange) notification(data wire.Value) (*provider.Notification, error) {

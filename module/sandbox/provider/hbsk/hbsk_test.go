@@ -73,7 +73,7 @@ func decode(t *testing.T, text string) object {
 	return v
 }
 
-// read is the answer, its data, and whether it is genuinely signed.
+// read returns the answer, its data, and whether it is genuinely signed.
 func (m *merchant) read(body []byte) (answer, data object, genuine bool) {
 	answer = decode(m.t, string(body))
 	data = decode(m.t, answer["data"].(string))

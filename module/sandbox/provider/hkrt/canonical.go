@@ -7,7 +7,7 @@ import (
 	"github.com/countersign/caddy-countersign/module/sandbox/provider/internal/wire"
 )
 
-// canonical is the string that is signed. It is recursive: an object is its
+// canonical returns the string that is signed. It is recursive: an object is its
 // members by name, name=value joined by &, a list is its elements joined by &,
 // without a name or an index. The signature itself, null and empty strings are
 // left out.
@@ -35,13 +35,13 @@ func (p *Provider) canonical(v wire.Value, number func(string) string) string {
 	return strings.Join(pieces, "&")
 }
 
-// leavesOut tells whether a member, or an element of a list, is not signed.
+// leavesOut reports whether a member, or an element of a list, is not signed.
 func (p *Provider) leavesOut(v wire.Value) bool {
 	return v.Empty() || hollow(v) && !p.KeepEmptyLists
 }
 
-// hollow tells whether a value is a list without elements or an object without
-// members, which PHP does not tell apart.
+// hollow reports whether a value is a list without elements or an object without
+// members, which are the same in PHP.
 func hollow(v wire.Value) bool {
 	return (v.Kind == wire.Array || v.Kind == wire.Object) && len(v.Items)+len(v.Members) == 0
 }

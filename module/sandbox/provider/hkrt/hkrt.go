@@ -28,7 +28,7 @@ type Provider struct {
 	ShortestNumbers bool
 }
 
-// New is a provider with the defaults.
+// New returns a provider with the defaults.
 func New() *Provider { return &Provider{} }
 
 // verdict is a return_code and a return_msg.
@@ -110,7 +110,7 @@ func hasBoolean(v wire.Value) bool {
 	return v.Kind == wire.Bool
 }
 
-// md5Of is the digest: the access key follows the string directly.
+// md5Of returns the digest: the access key follows the string directly.
 func md5Of(canonical string) signature.Digest {
 	return func(secret []byte) []byte {
 		sum := md5.Sum([]byte(canonical + string(secret))) //nolint:gosec // as above
@@ -118,11 +118,11 @@ func md5Of(canonical string) signature.Digest {
 	}
 }
 
-// orderFields tell which order an answer is about.
+// orderFields are the members that identify the order of an answer.
 var orderFields = []string{"merch_no", "apply_no", "trade_no", "agent_no"}
 
-// refuse is an error answer. The page marks what tells the order as mandatory
-// in every answer.
+// refuse returns an error answer. The page marks the members that identify the order as
+// mandatory in every answer.
 func (e *exchange) refuse(v verdict) provider.Answer {
 	body := wire.Obj()
 	for _, name := range orderFields {

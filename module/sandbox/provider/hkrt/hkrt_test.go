@@ -46,7 +46,7 @@ func decode(t *testing.T, text []byte) object {
 	return v
 }
 
-// text is the rule in the terms of maps and slices.
+// text returns the rule in the terms of maps and slices.
 func text(v any) string {
 	var pieces []string
 	switch v := v.(type) {

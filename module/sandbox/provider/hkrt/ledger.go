@@ -41,7 +41,7 @@ func (e *exchange) checkLedger() verdict {
 	return accepted
 }
 
-// ledger is the answer of the page's sample: amounts are numbers in it, with
+// ledger returns the answer of the page's sample: amounts are numbers in it, with
 // the digits that the request gave them.
 func (e *exchange) ledger() wire.Value {
 	applied := e.params.StringAt("apply_no")

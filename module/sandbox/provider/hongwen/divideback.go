@@ -58,7 +58,7 @@ func (e *exchange) checkDivideBack() verdict {
 	return accepted
 }
 
-// dividedBack is the answer of the page's sample: accepted, not yet carried
+// dividedBack returns the answer of the page's sample: accepted, not yet carried
 // out. Where the request leaves the merchant out, it is the page's.
 func (e *exchange) dividedBack() wire.Value {
 	text := e.content.StringAt
@@ -91,7 +91,7 @@ func (e *exchange) dividedBack() wire.Value {
 		wire.M("divide_back_create_time", wire.Num(strconv.FormatInt(e.Now.Unix(), 10))))
 }
 
-// list is a list as the answer holds it.
+// list returns a list as the answer holds it.
 func (e *exchange) list(items []wire.Value) wire.Value {
 	list := wire.Arr(items...)
 	if e.options.DetailText {
@@ -106,8 +106,8 @@ func (e *exchange) repeated() wire.Value {
 	return e.content.Without("code").Without("msg").Without("sign")
 }
 
-// notification tells how it ended: a form of the answer's scalars, who it is
-// for and when it was sent, signed as a request is. Only the text success
+// notification returns the notification of the result: a form with the scalars of the
+// answer, the merchant and the time, signed as a request is. Only the text success
 // acknowledges it.
 func (e *exchange) notification(body wire.Value) (*provider.Notification, error) {
 	params := wire.Obj(

@@ -28,7 +28,7 @@ type Provider struct {
 	DetailText bool
 }
 
-// New is a provider with the defaults.
+// New returns a provider with the defaults.
 func New() *Provider { return &Provider{} }
 
 // verdict is a code and a msg.
@@ -136,7 +136,7 @@ func (e *exchange) accept() verdict {
 	return accepted
 }
 
-// canonical is the string that is signed: the members by name, name=value
+// canonical returns the string that is signed: the members by name, name=value
 // joined by &. The signature itself, null, empty strings and, unless asked
 // for, arrays and objects are left out. sign_type is not.
 func canonical(object wire.Value, arrays bool) string {
@@ -156,7 +156,7 @@ func canonical(object wire.Value, arrays bool) string {
 	return strings.Join(pieces, "&")
 }
 
-// binding is the member that tells which request an answer is about.
+// binding is the member that identifies the request of an answer.
 const binding = "divide_back_out_trade_no"
 
 // reply sends the body, signed, with the fault that was asked for.

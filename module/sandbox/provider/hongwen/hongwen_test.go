@@ -42,7 +42,7 @@ func newMerchant(t *testing.T) *merchant {
 	return m
 }
 
-// text is what is signed: strings, numbers and booleans.
+// text returns what is signed: strings, numbers and booleans.
 func text(params object) string {
 	var pieces []string
 	for name, value := range params {
@@ -91,7 +91,7 @@ func decode(t *testing.T, text []byte) object {
 	return v
 }
 
-// read is the answer and whether it is genuinely signed.
+// read returns the answer and whether it is genuinely signed.
 func (m *merchant) read(body []byte) (answer object, genuine bool) {
 	answer = decode(m.t, body)
 	sign, _ := answer["sign"].(string)

@@ -13,7 +13,7 @@ import (
 	"github.com/countersign/caddy-countersign/module/sandbox/provider/internal/wire"
 )
 
-// canonical is the string that is signed, of a request, of an answer's data or
+// canonical returns the string that is signed, of a request, of an answer's data or
 // of a notification: the pieces name=value& of all that is not empty and not
 // the signature itself. The pieces are sorted, not the names, so that a0=1&
 // comes before a=1&. The trailing & stays, under RSA2 too.
@@ -48,7 +48,7 @@ func ignoringCase(a, b string) int {
 
 func fold(unit uint16) rune { return unicode.ToLower(unicode.ToUpper(rune(unit))) }
 
-// md5Of is the digest under signType MD5. Its hexadecimal is upper case.
+// md5Of returns the digest under signType MD5. Its hexadecimal is upper case.
 func md5Of(canonical string) signature.Digest {
 	return func(secret []byte) []byte {
 		sum := md5.Sum([]byte(canonical + "key=" + string(secret))) //nolint:gosec // as above

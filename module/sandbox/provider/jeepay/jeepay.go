@@ -24,7 +24,7 @@ type Provider struct {
 	Receivers []string
 }
 
-// New is a provider with the defaults.
+// New returns a provider with the defaults.
 func New() *Provider {
 	return &Provider{Receivers: []string{"800001", "800021", "100001", "10001"}}
 }
@@ -143,7 +143,7 @@ func (e *exchange) sign(data wire.Value) (string, error) {
 	return strings.ToUpper(sign), err
 }
 
-// binding are the members that tell which order or account an answer is about.
+// binding are the members that identify the order or account of an answer.
 var binding = []string{"payOrderId", "mchOrderNo", "receiverId"}
 
 func (e *exchange) succeed(data wire.Value) provider.Answer {
@@ -182,8 +182,8 @@ func (e *exchange) mismatched(data wire.Value) wire.Value {
 		if !asked.Scalar() || asked.Empty() {
 			continue
 		}
-		if told := data.Get(name); !told.Empty() {
-			asked = told
+		if given := data.Get(name); !given.Empty() {
+			asked = given
 		}
 		data = data.With(name, signature.Another(asked))
 	}

@@ -46,7 +46,7 @@ func decode(t *testing.T, text []byte) object {
 	return params
 }
 
-// canonicalOf is the page's string. The names of the tests hold no capital
+// canonicalOf returns the page's string. The names of the tests hold no capital
 // that would come elsewhere than its small letter.
 func canonicalOf(params object) string {
 	var pieces []string
@@ -96,7 +96,7 @@ func (m *merchant) raw(body string) provider.Request {
 	}
 }
 
-// read is the answer and whether its data is genuinely signed.
+// read returns the answer and whether its data is genuinely signed.
 func (m *merchant) read(body []byte) (answer, data object, genuine bool) {
 	answer = decode(m.t, body)
 	data, _ = answer["data"].(object)

@@ -10,7 +10,7 @@ import (
 	"github.com/countersign/caddy-countersign/module/sandbox/provider/internal/wire"
 )
 
-// notification is a form whose parameters are all signed, with MD5 even where
+// notification returns a form whose parameters are all signed, with MD5 even where
 // the application signs with RSA2: the open-source server knows no other way.
 // A merchant without a shared secret gets none.
 func (e *exchange) notification(data wire.Value) (*provider.Notification, error) {
@@ -52,5 +52,5 @@ func (e *exchange) notification(data wire.Value) (*provider.Notification, error)
 	}, nil
 }
 
-// milliseconds is the provider's clock as Jeepay writes it.
+// milliseconds returns the provider's clock as Jeepay writes it.
 func (e *exchange) milliseconds() string { return strconv.FormatInt(e.Now.UnixMilli(), 10) }

@@ -33,7 +33,7 @@ var services = []service{
 	{"/api/division/receiver/channelBalanceCashout", []string{"receiverId", "cashoutAmount"}, (*exchange).cashout},
 }
 
-// serviceOf is the interface at the end of the path. What the page does not
+// serviceOf returns the interface at the end of the path. What the page does not
 // describe (/api/pay/unifiedOrder and others) is answered all the same.
 func serviceOf(route string) service {
 	for _, s := range services {
@@ -131,8 +131,8 @@ func (e *exchange) exec() (wire.Value, *refusal) {
 		wire.M("state", wire.Num("1"))), nil
 }
 
-// receivers checks a list of receivers, which is JSON in a string, and tells
-// whether all of them are known.
+// receivers checks a list of receivers, which is JSON in a string, and reports whether
+// all of them are known.
 func (e *exchange) receivers(text string) (known bool, refused *refusal) {
 	list, err := wire.Parse([]byte(text))
 	if err != nil || list.Kind != wire.Array || len(list.Items) == 0 {
@@ -186,7 +186,7 @@ func (e *exchange) cashout() (wire.Value, *refusal) {
 	return wire.Obj(wire.M("receiverId", receiver), wire.M("state", wire.Num("1"))), refused
 }
 
-// receiver is the request's receiverId, which an answer holds as a number.
+// receiver returns the request's receiverId, which an answer holds as a number.
 func (e *exchange) receiver() (wire.Value, *refusal) {
 	id := e.params.Get("receiverId").Text
 	if !wholeForm.MatchString(id) {
@@ -209,7 +209,7 @@ func (e *exchange) other() (wire.Value, *refusal) {
 	return data.With("state", wire.Num("1")), nil
 }
 
-// inOrder are the members that hold something, by name, as the page shows them.
+// inOrder returns the members that hold something, by name, as the page shows them.
 func inOrder(data wire.Value) wire.Value {
 	var members []wire.Member
 	for _, m := range data.Sorted() {
@@ -220,7 +220,7 @@ func inOrder(data wire.Value) wire.Value {
 	return wire.Obj(members...)
 }
 
-// profit tells whether a rate is above 0 and at most 1.
+// profit reports whether a rate is above 0 and at most 1.
 func profit(text string) bool {
 	return profitForm.MatchString(text) && strings.Trim(text, "0.") != ""
 }

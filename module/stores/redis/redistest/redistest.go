@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/countersign/caddy-countersign/module/network/networktest"
 )
 
 // Server is a Redis server on a loopback port.
@@ -19,7 +21,7 @@ type Server struct {
 	cmd     *exec.Cmd
 }
 
-// URL is the server's address as the store takes it.
+// URL returns the server's address as the store takes it.
 func (s *Server) URL() string { return "redis://" + s.Address + "/0" }
 
 // Start starts a server with further arguments, until the test ends. Without
@@ -30,10 +32,7 @@ func Start(t testing.TB, args ...string) *Server {
 	if err != nil {
 		t.Skip("redis-server is not on PATH: install it to run this test (Debian: apt-get install redis-server)")
 	}
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	address := free.Addr().String()
-	require.NoError(t, free.Close())
+	address := networktest.Address(t)
 	_, port, err := net.SplitHostPort(address)
 	require.NoError(t, err)
 	s := &Server{Address: address, args: append([]string{
@@ -44,7 +43,7 @@ func Start(t testing.TB, args ...string) *Server {
 	return s
 }
 
-// Restart starts the server anew, without what it held.
+// Restart restarts the server without its data.
 func (s *Server) Restart(t testing.TB) {
 	t.Helper()
 	s.Stop()

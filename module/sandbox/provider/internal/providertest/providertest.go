@@ -51,7 +51,7 @@ var made = struct {
 	sides map[int]Sides
 }{sides: map[int]Sides{}}
 
-// Keys is what the provider holds of these keys.
+// Keys returns what the provider holds of these keys.
 func (s Sides) Keys(secrets ...string) provider.Keys {
 	keys := provider.Keys{
 		Sign:    s.Provider,
@@ -65,7 +65,7 @@ func (s Sides) Keys(secrets ...string) provider.Keys {
 	return keys
 }
 
-// Sign is the merchant's signature.
+// Sign returns the merchant's signature.
 func Sign(t testing.TB, key *rsa.PrivateKey, message string) string {
 	t.Helper()
 	digest := sha256.Sum256([]byte(message))
@@ -74,7 +74,7 @@ func Sign(t testing.TB, key *rsa.PrivateKey, message string) string {
 	return base64.StdEncoding.EncodeToString(sig)
 }
 
-// Verifies tells whether a signature is genuine.
+// Verifies reports whether a signature is genuine.
 func Verifies(t testing.TB, key *rsa.PublicKey, message, signature string) bool {
 	t.Helper()
 	sig, err := base64.StdEncoding.DecodeString(signature)
@@ -97,7 +97,7 @@ type Vector struct {
 	Ciphertext map[string]string
 }
 
-// Key is the vector's public key.
+// Key returns the vector's public key.
 func (v Vector) Key(t testing.TB) *rsa.PublicKey {
 	t.Helper()
 	der, err := base64.StdEncoding.DecodeString(v.PublicKey)
@@ -107,7 +107,7 @@ func (v Vector) Key(t testing.TB) *rsa.PublicKey {
 	return key.(*rsa.PublicKey)
 }
 
-// Vectors are those of the provider that is tested, by their ID.
+// Vectors returns those of the provider that is tested, by their ID.
 func Vectors(t testing.TB) map[string]Vector {
 	t.Helper()
 	var list []Vector
@@ -120,7 +120,7 @@ func Vectors(t testing.TB) map[string]Vector {
 	return vectors
 }
 
-// File is a file of testdata.
+// File returns a file of testdata.
 func File(t testing.TB, name string) []byte {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join("testdata", name))

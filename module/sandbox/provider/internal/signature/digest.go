@@ -12,7 +12,7 @@ import (
 // Digest computes a provider's digest of a message with a shared secret.
 type Digest func(secret []byte) []byte
 
-// SignDigest is the digest under the first secret, in lower-case hex.
+// SignDigest returns the digest under the first secret, in lower-case hex.
 // BadSignature and WrongKey make it a wrong one of the same size.
 func SignDigest(fault provider.Fault, secrets [][]byte, digest Digest) (string, error) {
 	if len(secrets) == 0 {
@@ -29,8 +29,8 @@ func SignDigest(fault provider.Fault, secrets [][]byte, digest Digest) (string, 
 	return hex.EncodeToString(sum), nil
 }
 
-// VerifyDigest checks a digest in hex, of either case, and tells which of the
-// secrets made it, counted from 1.
+// VerifyDigest checks a digest in hex, of either case, and returns the number of the
+// secret that made it, counted from 1.
 func VerifyDigest(secrets [][]byte, digest Digest, text string) (int, error) {
 	sum, err := hex.DecodeString(text)
 	if err != nil {

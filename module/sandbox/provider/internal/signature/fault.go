@@ -2,7 +2,7 @@ package signature
 
 import "github.com/countersign/caddy-countersign/module/sandbox/provider/internal/wire"
 
-// Another is a value of the same type and nearly the same look that is
+// Another returns a value of the same type and nearly the same look that is
 // certainly not the same: another order number, another amount. Null, an
 // array and an object become a string.
 func Another(v wire.Value) wire.Value {

@@ -18,7 +18,7 @@ import (
 // ErrWrong says that a signature does not hold under any of the keys.
 var ErrWrong = errors.New("the signature does not verify")
 
-// SignRSA is the SHA256withRSA (PKCS #1 v1.5) signature in standard Base64.
+// SignRSA returns the SHA256withRSA (PKCS #1 v1.5) signature in standard Base64.
 // BadSignature and WrongKey make it a wrong one of the same size.
 func SignRSA(fault provider.Fault, key crypto.Signer, message string) (string, error) {
 	if key == nil {
@@ -46,8 +46,8 @@ func SignRSA(fault provider.Fault, key crypto.Signer, message string) (string, e
 	return base64.StdEncoding.EncodeToString(sig), nil
 }
 
-// VerifyRSA checks a SHA256withRSA signature in standard Base64, line breaks
-// allowed, and tells which of the keys made it, counted from 1.
+// VerifyRSA checks a SHA256withRSA signature in standard Base64, line breaks allowed,
+// and returns the number of the key that made it, counted from 1.
 func VerifyRSA(keys []*rsa.PublicKey, message, text string) (int, error) {
 	sig, err := base64.StdEncoding.Strict().DecodeString(text)
 	if err != nil {

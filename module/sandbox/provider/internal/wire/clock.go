@@ -10,7 +10,7 @@ import (
 // fixed offset, since a small image may have no time zone data.
 var China = time.FixedZone("CST", 8*60*60)
 
-// Serial is an order number of the provider's own: 20 digits made of the time
+// Serial returns an order number of the provider's own: 20 digits made of the time
 // and of what the number is for.
 func Serial(now time.Time, parts ...string) string {
 	sum := fnv.New64a()

@@ -5,7 +5,7 @@ import (
 	"unicode/utf16"
 )
 
-// Sorted are the members in the order of their names' UTF-16 code units, which
+// Sorted returns the members in the order of their names' UTF-16 code units, which
 // is how Java and JavaScript compare strings.
 func (v Value) Sorted() []Member {
 	members := slices.Clone(v.Members)

@@ -116,8 +116,8 @@ func (r *reader) array(depth int) (Value, error) {
 	return v, err
 }
 
-// loneSurrogate tells whether valid JSON holds an escape of half a surrogate
-// pair, which encoding/json would silently read as U+FFFD.
+// loneSurrogate reports whether valid JSON holds an escape of half a surrogate pair,
+// which encoding/json would silently read as U+FFFD.
 func loneSurrogate(text []byte) bool {
 	for i := 0; i < len(text); i++ {
 		if text[i] != '\\' {
@@ -142,7 +142,7 @@ func loneSurrogate(text []byte) bool {
 	return false
 }
 
-// hex4 is the UTF-16 code unit of an escape in valid JSON.
+// hex4 returns the UTF-16 code unit of an escape in valid JSON.
 func hex4(text []byte) rune {
 	n, _ := strconv.ParseUint(string(text[:4]), 16, 16)
 	return rune(n)

@@ -36,13 +36,13 @@ type Member struct {
 	Value Value
 }
 
-// Str is a string.
+// Str returns a string.
 func Str(text string) Value { return Value{Kind: String, Text: text} }
 
-// Num is the number that the token spells.
+// Num returns the number that the token spells.
 func Num(token string) Value { return Value{Kind: Number, Text: token} }
 
-// Flag is a boolean.
+// Flag returns a boolean.
 func Flag(b bool) Value {
 	if b {
 		return Value{Kind: Bool, Text: "true"}
@@ -50,16 +50,16 @@ func Flag(b bool) Value {
 	return Value{Kind: Bool, Text: "false"}
 }
 
-// Arr is an array.
+// Arr returns an array.
 func Arr(items ...Value) Value { return Value{Kind: Array, Items: items} }
 
-// Obj is an object of these members.
+// Obj returns an object of these members.
 func Obj(members ...Member) Value { return Value{Kind: Object, Members: members} }
 
-// M is a member.
+// M returns a member.
 func M(name string, value Value) Member { return Member{name, value} }
 
-// Get is the member of that name, or null.
+// Get returns the member of that name, or null.
 func (v Value) Get(name string) Value {
 	for _, m := range v.Members {
 		if m.Name == name {
@@ -69,7 +69,7 @@ func (v Value) Get(name string) Value {
 	return Value{}
 }
 
-// StringAt is the text of the member of that name if it is a string, or "".
+// StringAt returns the text of the member of that name if it is a string, or "".
 func (v Value) StringAt(name string) string {
 	if m := v.Get(name); m.Kind == String {
 		return m.Text
@@ -77,18 +77,18 @@ func (v Value) StringAt(name string) string {
 	return ""
 }
 
-// Scalar tells whether the value is a string, a number or a boolean.
+// Scalar reports whether the value is a string, a number or a boolean.
 func (v Value) Scalar() bool {
 	return v.Kind == String || v.Kind == Number || v.Kind == Bool
 }
 
-// Empty tells whether the value is null or the empty string, which no
-// provider's rule signs by default.
+// Empty reports whether the value is null or the empty string, which no provider's rule
+// signs by default.
 func (v Value) Empty() bool {
 	return v.Kind == Null || v.Kind == String && v.Text == ""
 }
 
-// With is a copy of the object in which the member has that value. A member
+// With returns a copy of the object in which the member has that value. A member
 // that is not there yet comes last.
 func (v Value) With(name string, value Value) Value {
 	members := make([]Member, 0, len(v.Members)+1)
@@ -105,7 +105,7 @@ func (v Value) With(name string, value Value) Value {
 	return Obj(members...)
 }
 
-// Without is a copy of the object that lacks the member.
+// Without returns a copy of the object that lacks the member.
 func (v Value) Without(name string) Value {
 	members := make([]Member, 0, len(v.Members))
 	for _, m := range v.Members {

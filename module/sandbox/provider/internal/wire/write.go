@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Encode is the compact JSON text of the value. A value that was read keeps
+// Encode returns the compact JSON text of the value. A value that was read keeps
 // the text that it had; strings that were built are not escaped for HTML.
 func (v Value) Encode() string {
 	var b strings.Builder
@@ -47,7 +47,7 @@ func (v Value) encode(b *strings.Builder) {
 	}
 }
 
-// Compact is the value's JSON text without white space outside of strings:
+// Compact returns the value's JSON text without white space outside of strings:
 // what a provider signs of a nested value.
 func (v Value) Compact() string {
 	var b bytes.Buffer
