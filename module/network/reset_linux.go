@@ -14,6 +14,16 @@ const tcpClose = 7
 // no more. A client that has only closed its sending side may still read: for it
 // IsReset returns false, as it does if the state is not known.
 func IsReset(conn net.Conn) bool {
+	reset := false
+	control(conn, func(fd int) {
+		info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+		reset = err == nil && info.State == tcpClose
+	})
+	return reset
+}
+
+// control calls f with the file descriptor of a connection, if it has one.
+func control(conn net.Conn, f func(fd int)) {
 	for {
 		outer, ok := conn.(interface{ NetConn() net.Conn })
 		if !ok {
@@ -23,16 +33,9 @@ func IsReset(conn net.Conn) bool {
 	}
 	c, ok := conn.(syscall.Conn)
 	if !ok {
-		return false
+		return
 	}
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return false
+	if raw, err := c.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) { f(int(fd)) }) //nolint:gosec // a file descriptor
 	}
-	reset := false
-	err = raw.Control(func(fd uintptr) {
-		info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO) //nolint:gosec // a file descriptor
-		reset = err == nil && info.State == tcpClose
-	})
-	return err == nil && reset
 }

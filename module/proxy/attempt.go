@@ -76,6 +76,10 @@ func (a *attempt) gotConn(info httptrace.GotConnInfo) {
 	switch info.Conn.(type) {
 	case *watchedTLS, *watchedConn:
 		a.http2.Store(true)
+	default:
+		if info.Reused {
+			checkBeforeUse(info.Conn)
+		}
 	}
 }
 

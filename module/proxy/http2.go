@@ -89,7 +89,7 @@ type h2Conn struct {
 
 // RoundTrip sends one request. It sends none twice.
 func (c *h2Conn) RoundTrip(r *http.Request) (*http.Response, error) {
-	if !c.client.ReserveNewRequest() {
+	if network.IsEnded(c.conn) || !c.client.ReserveNewRequest() {
 		c.retire()
 		return nil, noConn{}
 	}
@@ -258,6 +258,9 @@ type watchedConn struct {
 	net.Conn
 	closed func()
 }
+
+// NetConn returns the connection itself.
+func (c *watchedConn) NetConn() net.Conn { return c.Conn }
 
 // Close closes the connection.
 func (c *watchedConn) Close() error {

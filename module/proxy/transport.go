@@ -211,6 +211,7 @@ func (t *Transport) provision(ctx caddy.Context) error {
 		if err := t.dialEveryAddress(); err != nil {
 			return i18n.Errorf("http { resolvers }: %w", err)
 		}
+		t.HTTP.Transport.DialContext = checked(t.HTTP.Transport.DialContext)
 		if t.cert, err = t.watchClientCert(); err != nil {
 			return err
 		}
