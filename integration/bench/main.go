@@ -9,6 +9,7 @@
 //	go run ./integration/bench            the short form, under five minutes
 //	go run ./integration/bench -full      also growth: connections, bodies, key sets, cores, memory
 //	go run ./integration/bench -overload  twice the load that the sidecar carries
+//	go run ./integration/bench -recipes   recipes beside the same schemes written in Go
 //
 // README.md has the method and the figures of a run.
 package main
@@ -33,10 +34,10 @@ import (
 
 // bench is a measurement under way.
 type bench struct {
-	full, overload, json, fastRSA bool
-	only, svg                     string
-	rounds                        int
-	span                          time.Duration
+	full, overload, recipes, json, fastRSA bool
+	only, svg                              string
+	rounds                                 int
+	span                                   time.Duration
 
 	dir      string // of binaries, configurations and logs
 	upstream string // host:port
@@ -48,6 +49,7 @@ func main() {
 	b := new(bench)
 	flag.BoolVar(&b.full, "full", false, "measure growth too")
 	flag.BoolVar(&b.overload, "overload", false, "measure twice the load that the sidecar carries, and nothing else; exit 1 unless it holds")
+	flag.BoolVar(&b.recipes, "recipes", false, "measure recipes beside the same schemes written in Go, and nothing else")
 	flag.BoolVar(&b.json, "json", false, "print JSON")
 	flag.BoolVar(&b.fastRSA, "fast-rsa", true, "measure the build in which OpenSSL computes with private keys too")
 	flag.StringVar(&b.only, "only", "", "schemes to measure, separated by commas (default all)")
@@ -73,7 +75,7 @@ func (b *bench) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer os.RemoveAll(b.dir) //nolint:errcheck // a temporary folder
-	if err := b.build(ctx, "caddy", "CGO_ENABLED=0", ""); err != nil {
+	if err := b.build(ctx, "caddy", caddy, "CGO_ENABLED=0", ""); err != nil {
 		return err
 	}
 	debug.SetGCPercent(400)      // of the load generator
@@ -102,6 +104,9 @@ func (b *bench) run(ctx context.Context) (err error) {
 	if b.overload {
 		steps = []func(context.Context) error{b.measureOverload}
 	}
+	if b.recipes {
+		steps = []func(context.Context) error{b.compareRecipes}
+	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return err
@@ -123,10 +128,13 @@ func (b *bench) run(ctx context.Context) (err error) {
 	return err
 }
 
-// build builds Caddy as xcaddy.sh does, with tags beside those of Caddy's releases.
-func (b *bench) build(ctx context.Context, name, cgo, tags string) error {
+// caddy is the program that is measured.
+const caddy = "./module/cmd/caddy"
+
+// build builds a Caddy as xcaddy.sh does, with tags beside those of Caddy's releases.
+func (b *bench) build(ctx context.Context, name, source, cgo, tags string) error {
 	b.progress("building %s", name)
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-tags=nobadger,nomysql,nopgx"+tags, "-o", filepath.Join(b.dir, name), "./module/cmd/caddy")
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-tags=nobadger,nomysql,nopgx"+tags, "-o", filepath.Join(b.dir, name), source)
 	cmd.Env = append(os.Environ(), cgo)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("building %s: %w\n%s", name, err, out)

@@ -57,7 +57,7 @@ func (b *bench) targets(ctx context.Context) []*target {
 	audited.name, audited.audit = "sidecar, jeepay, audit to a file", true
 	all = append(all, audited)
 	if b.fastRSA {
-		if err := b.build(ctx, "caddy-fast-rsa", "CGO_ENABLED=1", ",fastrsa"); err != nil {
+		if err := b.build(ctx, "caddy-fast-rsa", caddy, "CGO_ENABLED=1", ",fastrsa"); err != nil {
 			b.note("The build with OpenSSL is left out: %v", err)
 		} else {
 			for _, scheme := range []string{"easypay", "hongwen"} {

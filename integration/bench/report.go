@@ -83,6 +83,12 @@ func (r *report) verdicts() (lines []string) {
 		lines = append(lines, "")
 		say("MD5 and HMAC, CPU to the plain proxy", digest, 1.30)
 	}
+	for _, scheme := range written {
+		name := "sidecar, " + scheme
+		if byGo := cpu[name+inGo]; byGo > 0 {
+			say(scheme+", CPU under the recipe to the scheme in Go", cpu[name]/byGo, 1.10)
+		}
+	}
 	ours := cpu["sidecar, hongwen, fast-rsa"]
 	for _, other := range []string{"Node sidecar, hongwen", "Node in process, hongwen"} {
 		if theirs := cpu[other]; ours > 0 && theirs > 0 {
