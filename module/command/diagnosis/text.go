@@ -98,12 +98,15 @@ func valueCause(ours, theirs string) Cause {
 	return Cause{Name: i18n.T("another value"), Words: i18n.T("these are different values, and not two spellings of one"), Advice: i18n.T("compare with the string of this very message: order numbers, times and envelopes differ from try to try")}
 }
 
-var numeral = regexp.MustCompile(`^-?[0-9]{1,400}(\.[0-9]{1,400})?([eE][+-]?[0-9]{1,3})?$`)
+// numeral matches numbers. Those of more than maxDigits bytes are not compared.
+var numeral = regexp.MustCompile(`^-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?$`)
+
+const maxDigits = 800
 
 // numberWords says how two spellings of a number differ, if they are spellings of numbers.
 func numberWords(ours, theirs string) i18n.Text {
 	theirs = strings.ReplaceAll(theirs, ",", "")
-	if !numeral.MatchString(ours) || !numeral.MatchString(theirs) {
+	if max(len(ours), len(theirs)) > maxDigits || !numeral.MatchString(ours) || !numeral.MatchString(theirs) {
 		return i18n.Text{}
 	}
 	a, ok1 := new(big.Rat).SetString(ours)
