@@ -158,5 +158,4 @@ var chineseCommand = map[string]string{
 	"unknown recipe %q; known are %s":                                                  "没有配方 %q；有这些：%s",
 	"%s is written in Go; recipe test attacks recipes":                                 "%s 是用 Go 写的；recipe test 只攻击配方",
 	"the file is a body alone; say what it is with --as response or --as notification": "文件里只有正文；请用 --as response 或 --as notification 说明它是什么",
-	"%s: the recipe %s belongs into a folder of its name":                              "%s：配方 %s 要放在与它同名的目录里",
 }

@@ -7,8 +7,6 @@ import (
 	"encoding/json"
 	"io/fs"
 	"path"
-	"slices"
-	"strings"
 	"sync"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -22,30 +20,12 @@ import (
 //go:embed */recipe.caddyfile */tries.json */messages */keys
 var files embed.FS
 
-var load = sync.OnceValues(func() (map[string]recipe.Recipe, error) {
-	found, err := fs.Glob(files, "*/recipe.caddyfile")
-	if err != nil {
-		return nil, err
-	}
-	all := make(map[string]recipe.Recipe)
-	for _, file := range found {
-		text, err := files.ReadFile(file)
-		if err != nil {
-			return nil, err
-		}
-		recipes, err := Parse(file, text)
-		if err != nil {
-			return nil, err
-		}
-		for name, r := range recipes {
-			if folder := path.Dir(file); folder != name && !strings.HasPrefix(name, folder+"-") {
-				return nil, i18n.Errorf("%s: the recipe %s belongs into a folder of its name", file, name)
-			}
-			all[name] = r
-		}
-	}
-	return all, nil
-})
+// found are the recipes that were looked for, by name. Each is read when it is first
+// needed: reading all of them takes longer than the rest of a start.
+var found sync.Map
+
+// file returns the file of a recipe: it stands alone in a folder of its name.
+func file(name string) string { return name + "/recipe.caddyfile" }
 
 // Parse reads recipe blocks and returns them by name. file is the name for errors.
 func Parse(file string, text []byte) (map[string]recipe.Recipe, error) {
@@ -74,33 +54,38 @@ func Parse(file string, text []byte) (map[string]recipe.Recipe, error) {
 
 // Find returns the recipe that ships under a name, and whether there is one.
 func Find(name string) (recipe.Recipe, bool) {
-	all, err := load()
-	if err != nil {
-		panic("providers: " + err.Error()) // a test loads them all
+	if r, ok := found.Load(name); ok {
+		return r.(recipe.Recipe), true
 	}
-	r, ok := all[name]
-	return r, ok
+	text, err := files.ReadFile(file(name))
+	if err != nil {
+		return recipe.Recipe{}, false
+	}
+	recipes, err := Parse(file(name), text)
+	if err != nil {
+		panic("providers: " + err.Error()) // a test reads them all
+	}
+	r, ok := recipes[name]
+	if !ok || len(recipes) > 1 {
+		panic("providers: " + file(name) + " holds another recipe than " + name)
+	}
+	found.Store(name, r)
+	return r, true
 }
 
 // Text returns the text of the file in which a recipe stands.
 func Text(name string) (string, bool) {
-	r, ok := Find(name)
-	if !ok {
-		return "", false
-	}
-	file, _, _ := strings.Cut(r.At, ":")
-	text, err := files.ReadFile(file)
+	text, err := files.ReadFile(file(name))
 	return string(text), err == nil
 }
 
 // Folder returns the folder of a recipe that ships: its recipe, and, where it has some, its
 // messages and the test keys that open them.
 func Folder(name string) (fs.FS, bool) {
-	r, ok := Find(name)
-	if !ok {
+	if _, err := fs.Stat(files, file(name)); err != nil {
 		return nil, false
 	}
-	folder, err := fs.Sub(files, path.Dir(strings.SplitN(r.At, ":", 2)[0]))
+	folder, err := fs.Sub(files, name)
 	return folder, err == nil
 }
 
@@ -131,14 +116,12 @@ func Tries(name string) map[string]Try {
 
 // Names returns the names of all recipes that ship, sorted.
 func Names() []string {
-	all, err := load()
+	names, err := fs.Glob(files, file("*"))
 	if err != nil {
-		panic("providers: " + err.Error()) // a test loads them all
+		panic("providers: " + err.Error()) // the pattern is a valid one
 	}
-	names := make([]string, 0, len(all))
-	for name := range all {
-		names = append(names, name)
+	for i, name := range names {
+		names[i] = path.Dir(name)
 	}
-	slices.Sort(names)
 	return names
 }
