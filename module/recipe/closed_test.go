@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/message"
 	"github.com/countersign/caddy-countersign/module/scheme"
 )
@@ -301,5 +302,26 @@ func TestAWeakDigestInATextIsWarnedOf(t *testing.T) {
 		} else {
 			assert.Contains(t, all, "text signed: "+want)
 		}
+	}
+}
+
+// A text that the value of an option brings in counts as one that the recipe names: it
+// does not read itself, and what it covers and holds counts.
+func TestATextByWayOfAnOption(t *testing.T) {
+	const lines = "option message default {a}\noption rest default x\ntext signed {\ntemplate {option.message}{option.rest}\n}\ntext aa `{secret}{body.b}`\ntext zz `{text.signed}{text.aa}`\n" +
+		"request {\nsign header.X-Sign hmac-sha256 hex signed\nsign header.X-More hmac-sha256 hex zz\n}"
+	for _, settings := range []Settings{
+		{"message": {"{text.signed}"}}, {"message": {"{a}{text.zz}"}}, {"message": {"{te"}, "rest": {"xt.signed}"}},
+	} {
+		_, err := compiled(lines, settings)
+		require.ErrorContains(t, err, "reads itself", settings)
+	}
+	_, err := compiled(lines, Settings{"message": {"{a}{text.none}"}})
+	require.ErrorContains(t, err, "the recipe has no text none")
+	for range 16 { // texts are compiled in any order
+		p, err := compiled(lines, Settings{"message": {"{a}{text.aa}"}})
+		require.NoError(t, err)
+		require.Equal(t, []string{""}, p.texts["signed"].secrets)
+		require.True(t, p.texts["signed"].covers.member(body.Path{"b"}))
 	}
 }

@@ -225,7 +225,7 @@ func (c *compiler) text(name string) (*text, error) {
 	}
 	c.visiting[name] = true
 	defer delete(c.visiting, name)
-	for _, inner := range textsIn(*l) {
+	for _, inner := range append(textsIn(*l), c.textsOfOptions(*l)...) {
 		if c.textLines[inner] == nil {
 			return nil, l.errorf("{text.%s}: the recipe has no text %s", inner, inner)
 		}
@@ -256,6 +256,21 @@ func textsIn(l Line) []string {
 	}
 	for _, inner := range l.Block {
 		names = append(names, textsIn(inner)...)
+	}
+	return names
+}
+
+// textsOfOptions returns the texts that the values of options name where a text takes them
+// as templates.
+func (c *compiler) textsOfOptions(l Line) []string {
+	var names []string
+	if l.Words[0] == "template" && len(l.Words) > 1 {
+		if filled, err := c.fill(l.Words[1]); err == nil { // else it is refused where it is compiled
+			names = textsIn(Line{Words: []string{filled}})
+		}
+	}
+	for _, inner := range l.Block {
+		names = append(names, c.textsOfOptions(inner)...)
 	}
 	return names
 }

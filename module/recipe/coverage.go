@@ -292,16 +292,36 @@ func (p coveredPart) star() bool {
 
 // name returns what Countersign-Signed has for the text: "*" for the payload as a
 // whole, otherwise its members. What is protocol alone, such as a time stamp, is
-// left out where something else is covered.
-func (c *coverage) name(protocol []body.Path) string {
+// left out where something else is covered. Of a message whose payload is not covered it
+// names what is: query, query.<name>, form.<name>.
+func (c *coverage) name(f message.Format, protocol []body.Path) string {
 	if c.bytes {
 		return "*"
 	}
 	if len(c.named) > 0 {
 		return strings.Join(c.named, ",")
 	}
+	parts := c.parts
+	if len(parts) == 0 {
+		inQuery := f.Kind == message.Query && f.Wrap == nil // then the payload is the query
+		switch {
+		case f.Wrap == nil:
+			parts = c.fields // the fields are the payload
+		case c.field(f.Wrap.Field):
+			return "*"
+		}
+		if inQuery {
+			parts = slices.Concat(parts, c.params)
+		}
+		if inQuery && slices.Contains(c.queries, "") {
+			return "*"
+		}
+		if len(parts) == 0 {
+			return strings.Join(c.beside(), ",")
+		}
+	}
 	var names, all []string
-	for _, p := range c.parts {
+	for _, p := range parts {
 		for _, path := range p.covered() {
 			if len(path) == 0 {
 				return "*"
@@ -319,10 +339,26 @@ func (c *coverage) name(protocol []body.Path) string {
 	if len(names) == 0 {
 		names = all
 	}
-	if len(names) == 0 {
-		return "*"
-	}
 	return strings.Join(names, ",")
+}
+
+// beside returns what is covered beside the payload: fields and the query.
+func (c *coverage) beside() []string {
+	var names []string
+	add := func(kind string, parts []coveredPart) {
+		for _, p := range parts {
+			for _, path := range p.covered() {
+				names = append(names, strings.TrimSuffix(kind+"."+path.String(), "."))
+			}
+		}
+	}
+	add("form", c.fields)
+	add("query", c.params)
+	for _, name := range c.queries {
+		names = append(names, strings.TrimSuffix("query."+name, "."))
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // covered are the members that the part stands for: the part itself, or those of it

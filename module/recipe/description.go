@@ -17,10 +17,10 @@ func (c *compiler) requestDirection(b *requestBlock) *scheme.Direction {
 	for _, s := range b.signs {
 		all.add(s.text.covers)
 		dir.Roles = append(dir.Roles, s.roles(message.Request)...)
-		s.part = s.text.covers.name(b.protocol)
+		s.part = s.text.covers.name(b.format, b.protocol)
 	}
 	dir.Roles = append(dir.Roles, b.tokenRoles(c)...)
-	dir.Part = all.name(b.protocol)
+	dir.Part = all.name(b.format, b.protocol)
 	if len(b.signs) == 0 {
 		dir.Part = ""
 	}
@@ -109,9 +109,9 @@ func (c *compiler) direction(b *incomingBlock) *scheme.Direction {
 	for _, s := range b.verifies {
 		dir.Roles = append(dir.Roles, s.roles(b.kind)...)
 		dir.Reads = append(dir.Reads, s.reads()...)
-		s.part = s.text.covers.name(protocol)
+		s.part = s.text.covers.name(b.format, protocol)
 	}
-	dir.Part = all.name(protocol)
+	dir.Part = all.name(b.format, protocol)
 	dir.Signed = b.revealed(all, c.coveredBy(*all, b.verifies, travelling))
 	dir.Roles = unique(dir.Roles)
 	return dir

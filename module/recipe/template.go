@@ -113,11 +113,11 @@ var bareNames = []string{"body", "secret", "query", "method", "path", "uri", "ho
 // placeholder reads the name between two braces.
 func (c *compiler) placeholder(name string, fromOption bool) (part, error) {
 	unknown := i18n.Errorf(`unknown placeholder {%s}; see the list in the documentation of recipes, and write a literal brace as \{`, name)
+	if strings.Contains(name, "{") {
+		return part{}, unknown
+	}
 	head, rest, dotted := strings.Cut(name, ".")
 	if !dotted && fromOption && !slices.Contains(bareNames, head) {
-		if strings.Contains(head, "{") {
-			return part{}, unknown
-		}
 		return part{name: "body", path: body.Path{head}, bare: true}, nil
 	}
 	if dotted && head != "time" && (rest == "" || strings.HasSuffix(rest, ".")) {
