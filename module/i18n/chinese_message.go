@@ -42,7 +42,8 @@ var chineseMessage = map[string]string{
 	"it occurs twice":               "它出现两次",
 	"the header %s: %w":             "报文头 %s：%w",
 	"the query has a broken escape": "查询串里有残缺的转义",
-	"a parameter of the query: %w":  "查询串里的一个参数：%w",
+	"the query has a semicolon, which some servers take for a separator, that is not escaped": "查询串里有没有转义的分号，有些服务器把它当作分隔符",
+	"a parameter of the query: %w": "查询串里的一个参数：%w",
 
 	"the certificate in the message is not valid: %w":                                                                  "报文里的证书无效：%w",
 	"the key set has no certificate in the role verify, in which the chain of the message's certificate could end":     "密钥集的 verify 里没有证书，报文里证书的证书链无从验证",

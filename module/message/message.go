@@ -17,6 +17,7 @@ import (
 
 	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/i18n"
+	"github.com/countersign/caddy-countersign/module/wire"
 )
 
 // Kind says whether a message is a request, an answer or a notification.
@@ -181,13 +182,16 @@ func pieces(text string) func(yield func(string) bool) {
 type Param struct{ Name, Value string }
 
 // Params returns the decoded parameters of the query in its order. It fails if a name
-// occurs twice or an escape is not valid.
+// occurs twice, also as PHP reads names, or if an escape is not valid.
 func (m *Message) Params() ([]Param, error) {
 	if m.Query == "" {
 		return nil, nil
 	}
 	var params []Param
-	seen := make(map[string]bool)
+	seen, php := make(map[string]bool), make(wire.Names)
+	if strings.Contains(m.Query, ";") {
+		return nil, i18n.Errorf("the query has a semicolon, which some servers take for a separator, that is not escaped")
+	}
 	for piece := range strings.SplitSeq(m.Query, "&") {
 		if piece == "" {
 			continue
@@ -200,6 +204,9 @@ func (m *Message) Params() ([]Param, error) {
 		}
 		if seen[name] {
 			return nil, i18n.Errorf("a parameter of the query: %w", ErrTwice)
+		}
+		if err := php.Check(name); err != nil {
+			return nil, i18n.Errorf("a parameter of the query: %w", err)
 		}
 		seen[name] = true
 		params = append(params, Param{name, value})

@@ -55,10 +55,14 @@ func (p *Program) read(t testing.TB, kind message.Kind, text string, header ...s
 // sum returns what the peer would write as the first signature of a message.
 func (p *Program) sum(t testing.TB, m *message.Message, set *keys.Set) string {
 	t.Helper()
-	fresh := m.Fresh()
-	s := p.block(m.Kind).verifies[0]
-	e := p.incoming(&scheme.Incoming{Message: fresh, Keys: set, Now: testTime})
-	made, err := s.make(e)
+	return p.sumOf(t, scheme.Incoming{Message: m, Keys: set, Now: testTime})
+}
+
+func (p *Program) sumOf(t testing.TB, in scheme.Incoming) string {
+	t.Helper()
+	in.Message = in.Message.Fresh()
+	set := in.Keys
+	made, err := p.block(in.Message.Kind).verifies[0].make(p.incoming(&in))
 	require.NoError(t, err)
 	text := made.Text.Canonical
 	if made.Text.With != nil {

@@ -38,6 +38,18 @@ func TestAValueInjectsNothing(t *testing.T) {
 				parts, err := s.Message.HeaderPart("X-Value", "v")
 				return err == nil && len(parts) == 1 && parts[0] == value && len(message.Parts(s.Message.Header.Get("X-Value"), "n")) == 1
 			}},
+			"a part by way of a text": {"set header.X-Value {text.parts}", func(s *scheme.Sealed) bool {
+				parts, err := s.Message.HeaderPart("X-Value", "v")
+				return err == nil && len(parts) == 1 && parts[0] == value && len(message.Parts(s.Message.Header.Get("X-Value"), "n")) == 1
+			}},
+			"a part behind another value": {"set header.X-Value `{body.v} v=\"{body.v}\",n=\"1\"`", func(s *scheme.Sealed) bool {
+				parts := message.Parts(strings.TrimPrefix(s.Message.Header.Get("X-Value"), value), "v")
+				return len(parts) == 1 && parts[0] == value && len(message.Parts(s.Message.Header.Get("X-Value"), "n")) == 1
+			}},
+			"the end of a bare part": {"set header.X-Value `ACME v=M{body.v},n=1`", func(s *scheme.Sealed) bool {
+				parts, err := s.Message.HeaderPart("X-Value", "v")
+				return err == nil && len(parts) == 1 && parts[0] == "M"+value && len(message.Parts(s.Message.Header.Get("X-Value"), "n")) == 1
+			}},
 			"a bare part": {"set header.X-Value `ACME v={body.v},n=1`", func(s *scheme.Sealed) bool {
 				parts, err := s.Message.HeaderPart("X-Value", "v")
 				return err == nil && len(parts) == 1 && parts[0] == value && len(message.Parts(s.Message.Header.Get("X-Value"), "n")) == 1
@@ -71,7 +83,11 @@ func TestAValueInjectsNothing(t *testing.T) {
 				return len(m.Payload.Members()) == 3 && string(text.Text()) == value
 			}},
 		} {
-			p := mustCompile(t, "request {\n"+test.lines+"\nsign body.sign hmac-sha256 hex `{body}`\n}")
+			lines := "request {\n" + test.lines + "\nsign body.sign hmac-sha256 hex `{body}`\n}"
+			if strings.Contains(lines, "{text.parts}") {
+				lines = "text parts `ACME v=\"{body.v}\",n=\"1\"`\n" + lines
+			}
+			p := mustCompile(t, lines)
 			sealed, err := p.seal(t, set, `{"v":`+string(body.AppendQuote(nil, value))+"}")
 			if err == nil {
 				assert.True(t, test.allows(sealed), "%s: %q: %v %q %q", name, value, sealed.Message.Header, sealed.Message.Query, sealed.Message.Wire)

@@ -77,8 +77,8 @@ func (s *sealing) run() error {
 }
 
 // apart refuses a parameter of the application's query if a field of the form has that
-// name and another value: some servers take the one, which is not signed, and some the
-// other.
+// name, as the most lenient server reads it, and another value: some servers take the one,
+// which is not signed, and some the other.
 func (s *sealing) apart(query string) error {
 	fields := s.m.Payload
 	if s.block.format.Wrap != nil {
@@ -88,16 +88,17 @@ func (s *sealing) apart(query string) error {
 		return nil
 	}
 	texts := make(map[string]string)
+	lenient := func(name string) string { return folded([]byte(wire.PHPName(name))) }
 	for _, m := range fields.Members() {
-		texts[wire.PHPName(string(m.Name()))] = string(m.Text())
+		texts[lenient(string(m.Name()))] = string(m.Text())
 	}
-	for piece := range strings.SplitSeq(query, "&") {
+	for piece := range strings.FieldsFuncSeq(query, func(r rune) bool { return r == '&' || r == ';' }) {
 		name, value, _ := strings.Cut(piece, "=")
 		name, err := url.QueryUnescape(name)
 		if err != nil {
 			continue
 		}
-		text, ok := texts[wire.PHPName(name)]
+		text, ok := texts[lenient(name)]
 		if value, err := url.QueryUnescape(value); ok && (err != nil || value != text) {
 			return scheme.Failf(scheme.Ambiguous, "the request has %s in the form and, with another value, in the query; give it in one of them", body.ShowName(name))
 		}

@@ -254,18 +254,22 @@ func (t template) textFor(p place, e *env) (string, error) {
 	if p.kind != "header" {
 		return t.text(e)
 	}
+	t = t.spelled(e.p)
+	parts := slices.ContainsFunc(t, func(q part) bool { return strings.Contains(q.literal, "=") })
+	quotes := 0
 	var made []byte
 	for _, part := range t {
 		if part.name == "" {
 			made = append(made, part.literal...)
+			quotes += strings.Count(part.literal, `"`)
 			continue
 		}
 		before := len(made)
 		separators := ""
 		switch {
-		case bytes.Count(made, []byte(`"`))%2 == 1:
+		case quotes%2 == 1:
 			separators = `"\\`
-		case bytes.HasSuffix(made, []byte("=")):
+		case parts:
 			separators = `",;`
 		}
 		var err error
@@ -277,6 +281,27 @@ func (t template) textFor(p place, e *env) (string, error) {
 		}
 	}
 	return string(made), nil
+}
+
+// spelled returns the template with those in place of the texts that are no more than one.
+func (t template) spelled(p *Program) template {
+	var out template
+	for _, part := range t {
+		if inner := p.text(part); inner != nil && inner.build.template != nil && len(inner.steps) == 0 {
+			out = append(out, inner.build.template.spelled(p)...)
+		} else {
+			out = append(out, part)
+		}
+	}
+	return out
+}
+
+// text returns the text that a placeholder stands for, or nil.
+func (p *Program) text(of part) *text {
+	if of.name != "text" || of.request {
+		return nil
+	}
+	return p.texts[of.arg]
 }
 
 // china is China Standard Time. It is fixed, as an image may have no zone data.

@@ -108,8 +108,13 @@ func (b builder) run(e *env) (made []byte, ambiguous, err error) {
 		made, err = rawMember(e, b.raw)
 		return made, nil, err
 	case b.part == nil:
-		made, err = b.template.appendTo(make([]byte, 0, e.size()+tailSpace), e)
-		return made, b.ambiguous(e), err
+		if made, err = b.template.appendTo(make([]byte, 0, e.size()+tailSpace), e); err != nil {
+			return nil, nil, err
+		}
+		if ambiguous = b.ambiguous(e); ambiguous == nil && e.m.Kind != message.Request && b.template.shifts(e) {
+			ambiguous = canonical.ErrAmbiguous
+		}
+		return made, ambiguous, nil
 	}
 	members, err := b.part.members(e)
 	if err != nil {

@@ -26,7 +26,7 @@ const maxFields = 10000
 // field is in no signature, so anybody could add one and take the place of what
 // was signed.
 func ParseForm(raw []byte, o Options) ([]byte, error) {
-	out, php := newObject(len(raw)), make(phpNames)
+	out, php := newObject(len(raw)), make(Names)
 	if o.Raw {
 		raw = bytes.TrimSuffix(raw, []byte("&"))
 	}
@@ -55,7 +55,7 @@ func ParseForm(raw []byte, o Options) ([]byte, error) {
 		if value, err = o.formText(value); err != nil {
 			return nil, i18n.Errorf("field %s is %w", body.ShowName(name), err)
 		}
-		if err := php.check(string(name)); err != nil {
+		if err := php.Check(string(name)); err != nil {
 			return nil, err
 		}
 		if err := out.add(name, value); err != nil {
@@ -108,33 +108,53 @@ func (o Options) formText(text []byte) ([]byte, error) {
 	return o.decode(text)
 }
 
-// PHPName returns the name under which PHP knows the field called name: it reads a.b and
-// "a b" as a_b, and a[] and a[x] as a.
-func PHPName(name string) string {
-	name, _, _ = strings.Cut(name, "[")
-	return phpLetters.Replace(name)
+// PHPName returns the name of the variable that PHP makes of a field called name: it
+// reads a.b, "a b" and a[b as a_b, " a" as a, and a[] and a[x] as a.
+func PHPName(name string) string { return phpPath(name)[0] }
+
+// phpPath returns that name and the indexes behind it.
+func phpPath(name string) []string {
+	name, _, _ = strings.Cut(strings.TrimLeft(name, " "), "\x00")
+	base, rest, found := strings.Cut(name, "[")
+	if !found || !strings.Contains(rest, "]") {
+		return []string{phpLetters.Replace(name)}
+	}
+	path := []string{phpLetters.Replace(base)}
+	for found {
+		index, behind, closed := strings.Cut(rest, "]")
+		if !closed {
+			break
+		}
+		path = append(path, "["+index+"]")
+		rest, found = strings.CutPrefix(behind, "[")
+	}
+	return path
 }
 
-var phpLetters = strings.NewReplacer(".", "_", " ", "_")
+var phpLetters = strings.NewReplacer(".", "_", " ", "_", "[", "_")
 
-// phpNames are the names of a form as PHP reads them, and whether each is an
+// Names are names of fields as PHP reads them, and whether each is a value and not an
 // array.
-type phpNames map[string]bool
+type Names map[string]bool
 
-// check refuses a name that is equal to an earlier one in PHP.
-func (p phpNames) check(name string) error {
+// Check refuses a name that is equal to an earlier one in PHP, or that PHP puts in the
+// place of an earlier one.
+func (n Names) Check(name string) error {
 	if name == "" {
 		return i18n.Errorf("a field has no name: %w", ErrSyntax)
 	}
 	if strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
 		return i18n.Errorf("field %s: white space or a control character in a name: %w", body.ShowName(name), ErrSyntax)
 	}
-	base, isArray := PHPName(name), strings.Contains(name, "[")
-	wasArray, seen := p[base]
-	if seen && !(isArray && wasArray) {
-		return i18n.Errorf("field %s, as some servers read names: %w", body.ShowName(name), ErrDuplicate)
+	path, at := phpPath(name), ""
+	for i, step := range path {
+		at += step
+		isValue := i == len(path)-1
+		if wasValue, seen := n[at]; seen && (wasValue || isValue) {
+			return i18n.Errorf("field %s, as some servers read names: %w", body.ShowName(name), ErrDuplicate)
+		}
+		n[at] = isValue
 	}
-	p[base] = isArray
 	return nil
 }
 
@@ -143,9 +163,9 @@ func (p phpNames) check(name string) error {
 // neither & nor =, and a value no & outside of braces.
 func FormatForm(members []body.Member, o Options) ([]byte, error) {
 	var out []byte
-	php := make(phpNames)
+	php := make(Names)
 	err := fields(members, func(name, value []byte) error {
-		if err := php.check(string(name)); err != nil {
+		if err := php.Check(string(name)); err != nil {
 			return err
 		}
 		wireName, err := o.encode(name, name)
