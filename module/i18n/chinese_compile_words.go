@@ -19,6 +19,7 @@ var chineseCompileWords = map[string]string{
 	"subject cn takes one name; put it in quotes if it has blanks":                                                             "subject cn 后面写一个名字；有空格时请加引号",
 	"%s has no certificate": "%s 没有证书这种用法",
 	"key takes one value":   "key 只能有一个值",
+	"key %s names no key behind @; write its id, or %s alone":                  "key %s 的 @ 后面没有写是哪一把；请写上编号，或只写 %s",
 	"key takes a role, or a role with an id, such as sign@2, not %q":           "key 后面写用途，或者带编号的用途，如 sign@2，不能是 %q",
 	"key takes a role, such as secret@aes, encrypt@2 or decrypt":               "key 后面写用途，如 secret@aes、encrypt@2 或 decrypt",
 	"%s takes a key of the role %s, not %s":                                    "%s 用用途为 %s 的密钥，不能用 %s",

@@ -1,6 +1,8 @@
 package recipe
 
 import (
+	"slices"
+
 	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
@@ -47,10 +49,6 @@ func (c *compiler) answerLine(_ *incomingBlock, l Line) error {
 }
 
 func (c *compiler) hasMatch() bool {
-	for _, l := range c.p.answer.line.Block {
-		if l.Words[0] == "match" || l.Words[0] == "when" {
-			return true
-		}
-	}
-	return false
+	lines, _ := c.kept(c.p.answer.line.Block) // compiled before, without an error
+	return slices.ContainsFunc(lines, func(l Line) bool { return l.Words[0] == "match" })
 }

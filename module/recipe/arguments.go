@@ -1,6 +1,7 @@
 package recipe
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
@@ -110,8 +111,8 @@ func bodyPath(text string) (body.Path, error) {
 
 // wrap gives an error the place of the line, unless it has one.
 func (l Line) wrap(err error) error {
-	if err == nil || l.At == "" || strings.Contains(err.Error(), ", at ") {
+	if _, placed := errors.AsType[*lineError](err); err == nil || placed {
 		return err
 	}
-	return i18n.Errorf("%w, at %s", err, l.At)
+	return &lineError{l, err}
 }

@@ -296,7 +296,10 @@ func (e *encryption) key(a *arguments) error {
 	if err != nil {
 		return err
 	}
-	role, id, _ := strings.Cut(word, "@")
+	role, id, err := roleAndID(a.line, word)
+	if err != nil {
+		return err
+	}
 	want := []string{string(keys.SharedSecret)}
 	if e.cipher.Kind() == cipher.Asymmetric {
 		want = []string{string(keys.Encrypt), string(keys.Decrypt), string(keys.Verify), string(keys.Sign)}
@@ -306,6 +309,15 @@ func (e *encryption) key(a *arguments) error {
 	}
 	e.role, e.id = keys.Role(role), id
 	return nil
+}
+
+// roleAndID cuts "role@id".
+func roleAndID(l Line, word string) (role, id string, err error) {
+	role, id, _ = strings.Cut(word, "@")
+	if written := l.Words[len(l.Words)-1]; strings.HasSuffix(written, "@") { // not an option that is not set
+		return "", "", l.errorf("key %s names no key behind @; write its id, or %s alone", written, role)
+	}
+	return role, id, nil
 }
 
 // cipherValue reads a value of iv, nonce or aad. A secret may stand in it: it is

@@ -32,7 +32,7 @@ func (c *compiler) finish(r Recipe) error {
 		d.Answer = c.direction(p.answer)
 		for _, path := range d.Match {
 			if !d.Answer.Covers(path) {
-				return p.answer.line.errorf("match body.%s: no signature of the answer covers it, so that anybody could write there what the request has; match a member that is signed", path)
+				return c.lineNaming("match", path, p.answer.line).errorf("match body.%s: no signature of the answer covers it, so that anybody could write there what the request has; match a member that is signed", path)
 			}
 		}
 		d.Answer.Reads = append(d.Answer.Reads, d.Match...)

@@ -105,6 +105,21 @@ func (c *compiler) paths(l Line, words []string) ([]body.Path, error) {
 	return paths, nil
 }
 
+// lineNaming returns the line of a block that begins with a word and names a member, or
+// the block itself.
+func (c *compiler) lineNaming(word string, path body.Path, block Line) Line {
+	lines, _ := c.kept(block.Block) // compiled before, without an error
+	for _, l := range lines {
+		if l.Words[0] != word {
+			continue
+		}
+		if paths, err := c.paths(l, l.Words[1:]); err == nil && contains(paths, path) {
+			return l
+		}
+	}
+	return block
+}
+
 // eachPath calls do for each value that a path names, with the path of what holds it.
 func eachPath(tree *body.Tree, path body.Path, do func(outer body.Path, r body.Ref)) {
 	tree.Walk(path, func(outer body.Path, r body.Ref) bool {

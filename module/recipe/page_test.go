@@ -8,6 +8,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/countersign/caddy-countersign/module/i18n"
 )
 
 // What is warned of is named, and a recipe that avoids it has no such warning.
@@ -27,6 +29,36 @@ func TestWhatIsWarnedOf(t *testing.T) {
 	} {
 		assert.NotContains(t, strings.Join(mustCompile(t, s.good).description.Warnings, "\n"), s.want, s.place)
 		assert.Contains(t, strings.Join(mustCompile(t, s.bad).description.Warnings, "\n"), s.want, s.place)
+	}
+}
+
+// A match that the values of the options drop is none.
+func TestAMatchThatIsDropped(t *testing.T) {
+	for _, lines := range []string{
+		inAnswer("when kind other {\nmatch body.order\n}"),
+		inAnswer("when kind one {\nresult body.code\n}"),
+	} {
+		p := mustCompile(t, "option kind one other\n"+inRequest("")+lines)
+		assert.Contains(t, strings.Join(p.description.Warnings, "\n"), "has no match", lines)
+	}
+	p := mustCompile(t, "option kind one other\n"+inRequest("")+inAnswer("when kind one {\nmatch body.order\n}"))
+	assert.NotContains(t, strings.Join(p.description.Warnings, "\n"), "has no match")
+}
+
+// An error has the place of the line that is wrong, once, in every language.
+func TestPlaceOfAnError(t *testing.T) {
+	t.Cleanup(func() { i18n.Use(i18n.English) })
+	for lines, place := range map[string]string{
+		"text t {\nsorted body except sign\nmd5\n}\n" + inAnswer(""):                                   "Testfile:4",
+		"answer {\nverify body.sign hmac-sha256 hex {body.a}\nmatch body.a\nmatch body.a body.b\n}":    "Testfile:5",
+		"notification {\nverify body.sign hmac-sha256 hex {body.a}\nack ok\nidentity body.a body.b\n}": "Testfile:5",
+	} {
+		for _, language := range []i18n.Language{i18n.English, i18n.Chinese} {
+			i18n.Use(language)
+			_, err := compiled(lines, nil)
+			require.ErrorContains(t, err, place, lines)
+			assert.Equal(t, 1, strings.Count(err.Error(), "Testfile"), err.Error())
+		}
 	}
 }
 

@@ -75,6 +75,8 @@ var theStatements = []sentence{
 var theOptions = []sentence{
 	{"options: key role", verifyWith("key {body.serial}"), encryptWith("aes-128-ecb", "key nosuch"), "aes-128-ecb takes a key of the role secret, not nosuch"},
 	{"options: key role@id", encryptWith("aes-128-ecb", "key secret@data"), encryptWith("aes-128-ecb", "key verify@data"), "aes-128-ecb takes a key of the role secret, not verify"},
+	{"options: key role@ without an id", encryptWith("aes-128-ecb", "key secret"), encryptWith("aes-128-ecb", "key secret@"), "key secret@ names no key behind @"},
+	{"options: key role@ of a signature", verifyWith("key verify@2"), verifyWith("key verify@"), "key verify@ names no key behind @"},
 	{"options: key ascii 32", sealWith("key ascii 16\nwrap sm2 hex body.k"), sealWith("key utf8 16\nwrap sm2 hex body.k"), "key takes a role, such as secret@aes, encrypt@2 or decrypt"},
 	{"options: key bytes 16", sealWith("key bytes 16\nwrap sm2 hex body.k"), sealWith("key bytes x\nwrap sm2 hex body.k"), "key bytes takes a number of bytes, as in: key ascii 32"},
 	{"options: padding pkcs7", encryptWith("aes-128-ecb", "padding pkcs7"), encryptWith("aes-128-ecb", "padding iso"), `padding takes one of pkcs7, pkcs7-32, zero, space, none, not "iso"`},

@@ -267,7 +267,10 @@ func (c *compiler) signatureKey(s *signature, a *arguments, verify bool) error {
 		return a.line.errorf("key takes one value")
 	}
 	word := a.raw[0]
-	roleWord, id, _ := strings.Cut(a.words[0], "@")
+	roleWord, id, err := roleAndID(a.line, a.words[0])
+	if err != nil {
+		return err
+	}
 	role := keys.Role(roleWord)
 	if !strings.Contains(word, "{") || strings.HasPrefix(word, "{option.") {
 		if role == keys.Sign || role == keys.Verify || role == keys.SharedSecret || role == keys.Encrypt || role == keys.Decrypt {
