@@ -15,6 +15,7 @@ var behind = []string{
 	"&appKey={secret}", "&appkey={secret}", "&app_key={secret}", "&Key={secret}", "&KEY={secret}", "&md5Key={secret}", "&md5key={secret}",
 	"&sign_key={secret}", "&signKey={secret}", "&merKey={secret}", "&token={secret}", "&access_token={secret}", "&paySecret={secret}", "&apiKey={secret}",
 	"secret={secret}", "|{secret}", ".{secret}", ",{secret}", `\n{secret}`,
+	"&passphrase={secret}", "&password={secret}", "&salt={secret}", "&pwd={secret}", "&merchantKey={secret}", "&merchant_key={secret}", "&private_key={secret}", "&privateKey={secret}", "&securityKey={secret}",
 }
 
 // twice reports whether a text is of a kind that some providers digest twice.
@@ -22,25 +23,32 @@ func (t text) twice() bool { return t.sorted || slices.Equal(t.builder, []string
 
 // changes returns the steps that may follow a text: where the secret is inserted, and
 // how the result is changed.
-func (s *search) changes(t text, name string, effort int) [][][]string {
-	a, err := algorithm.Named(name)
-	if err != nil {
-		return nil
-	}
-	switch a.Kind() {
-	case algorithm.Digest:
-		return after(s.secretAt(t), s.endings(t, effort))
-	case algorithm.MAC:
+func (s *search) changes(t text, a algorithm.Algorithm, form string, effort int) [][][]string {
+	endings := s.endings(t, effort)
+	switch {
+	case t.keyed:
+		return after([][][]string{nil, {{"prepend", "{secret}"}}}, endings)
+	case a.Kind() == algorithm.Digest && t.inner != nil:
+		return nil // of the digest of a text and a secret, the frequent ones are in secretAt
+	case a.Kind() == algorithm.Digest:
+		all := after(s.secretAt(t), endings)
+		if effort == thorough {
+			for _, end := range behind[:4] { // the secret as it is, behind a text that is changed
+				all = append(all, [][]string{{"lower"}, {"append", end}}, [][]string{{"upper"}, {"append", end}})
+			}
+		}
+		return all
+	case a.Kind() == algorithm.MAC:
 		placements := [][][]string{nil}
-		if t.sorted {
+		if t.sorted && form == "" {
 			placements = append(placements, [][]string{{"append", "&key={secret}"}}, [][]string{{"append", "{secret}"}})
 		}
-		return after(placements, s.endings(t, effort))
+		return after(placements, endings)
 	}
 	if effort == plain && !t.sorted {
-		return after([][][]string{nil}, s.endings(t, effort))
+		return after([][][]string{nil}, endings)
 	}
-	return after([][][]string{nil}, append(s.endings(t, effort), [][]string{{"sha256", "hex"}}, [][]string{{"sha1", "hex"}}, [][]string{{"md5", "hex"}}, [][]string{{"md5", "hex-upper"}}))
+	return after([][][]string{nil}, append(endings, [][]string{{"sha256", "hex"}}, [][]string{{"sha1", "hex"}}, [][]string{{"md5", "hex"}}, [][]string{{"md5", "hex-upper"}}))
 }
 
 // secretAt returns the steps that insert the secret into a text.
@@ -56,6 +64,12 @@ func (s *search) secretAt(t text) [][][]string {
 		all = append(all, [][]string{{"prepend", "{secret}"}, {"append", "{secret}"}}, [][]string{{"prepend", "key={secret}&"}, {"append", "&key={secret}"}})
 		for _, front := range []string{"{secret}", "key={secret}&", "{secret}&"} { // the rule of some providers, safe with the step only
 			all = append(all, [][]string{{"prepend", front}, {"refuse", "extension"}})
+		}
+		if t.between != "" { // the secret as one more value
+			all = append(all, [][]string{{"prepend", "{secret}" + t.between}, {"refuse", "extension"}})
+			if end := t.between + "{secret}"; !slices.Contains(behind, end) {
+				all = append(all, [][]string{{"append", end}})
+			}
 		}
 		for _, digest := range [][]string{{"md5", "hex"}, {"md5", "hex-upper"}} {
 			all = append(all, [][]string{digest, {"append", "{secret}"}})
@@ -86,6 +100,9 @@ func (s *search) secretAt(t text) [][][]string {
 // endings returns what may be done to the text with the secret in it.
 func (s *search) endings(t text, effort int) [][][]string {
 	all := [][][]string{nil}
+	if t.escaped {
+		return all
+	}
 	if len(s.namedSecrets()) > 1 {
 		all = append(all, [][]string{{"url", "dotnet"}, {"lower"}})
 	}

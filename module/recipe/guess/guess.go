@@ -8,10 +8,12 @@ package guess
 
 import (
 	"context"
+	"crypto/sha256"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/countersign/caddy-countersign/module/algorithm"
 	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/message"
@@ -50,7 +52,8 @@ func Search(ctx context.Context, kind message.Kind, messages []*message.Message,
 			}
 			read[i] = &copied
 		}
-		s := &search{ctx: ctx, kind: kind, format: format, messages: read, set: set, result: result}
+		s := &search{ctx: ctx, kind: kind, format: format, messages: read, set: set, result: result, verified: make(map[[sha256.Size]byte]bool)}
+		s.single = s.oneSecret()
 		s.run()
 		if len(result.Fits) > 0 || result.Over {
 			break
@@ -116,6 +119,9 @@ type search struct {
 	messages []*message.Message
 	set      *keys.Set
 	result   *Result
+
+	single   bool                       // no secret has a second one beside it
+	verified map[[sha256.Size]byte]bool // what public keys say of the texts that were tried
 }
 
 // maxFits is the number of rules after which the search ends.
@@ -148,18 +154,25 @@ func (s *search) run() {
 // tryText tries a text with every algorithm and every way to put the secret to it.
 // It returns false where the search is over.
 func (s *search) tryText(p place, t text, algorithms []string, effort int) bool {
-	for _, algorithm := range algorithms {
-		for _, changes := range s.changes(t, algorithm, effort) {
-			if s.ctx.Err() != nil {
-				s.result.Over = true
-				return false
-			}
-			rule := Rule{Kind: s.kind, Format: s.format, Place: p.name, Algorithm: algorithm, Encoding: p.encoding, Text: slices.Concat([][]string{t.builder}, t.steps, changes), Key: s.serial(algorithm), message: s.messages[0]}
-			s.result.Tried++
-			if s.fits(rule) {
-				s.result.Fits = append(s.result.Fits, rule)
-				if len(s.result.Fits) == maxFits {
+	base := s.build(p, t)
+	for _, name := range algorithms {
+		a, err := algorithm.Named(name)
+		if err != nil {
+			continue
+		}
+		for _, form := range s.secretForms(a) {
+			for _, changes := range s.changes(t, a, form, effort) {
+				if s.ctx.Err() != nil {
+					s.result.Over = true
 					return false
+				}
+				rule := Rule{Kind: s.kind, Format: s.format, Place: p.name, Split: p.split, Algorithm: name, Encoding: p.encoding, Secret: form, Text: slices.Concat([][]string{t.builder}, t.steps, changes), Inner: t.inner, Key: s.serial(name), message: s.messages[0]}
+				s.result.Tried++
+				if s.possible(p, base, a, rule, changes) && s.fits(rule) {
+					s.result.Fits = append(s.result.Fits, rule)
+					if len(s.result.Fits) == maxFits {
+						return false
+					}
 				}
 			}
 		}

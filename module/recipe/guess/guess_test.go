@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/hmac"
 	"crypto/md5"
 	"crypto/sha1"
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"net/http"
@@ -289,5 +291,85 @@ func TestUnusualPlaces(t *testing.T) {
 			assert.Equal(t, want, result.Fits[0].Summary())
 			compile(t, result.Fits[0])
 		}
+	}
+}
+
+// Texts that few providers sign are found too, from one message, and what is printed is a
+// recipe that loads.
+func TestRareTexts(t *testing.T) {
+	const hexSecret = "00112233445566778899aabbccddeeff"
+	secret := keys.NewSecret([]byte(hexSecret), "a test")
+	set := &keys.Set{Reference: "test", Secret: secret, VerifySecrets: []*keys.Secret{secret}}
+	md := func(text string) string {
+		sum := md5.Sum([]byte(text))
+		return hex.EncodeToString(sum[:])
+	}
+	mac := func(key, text string) string {
+		h := hmac.New(sha256.New, []byte(key))
+		h.Write([]byte(text))
+		return hex.EncodeToString(h.Sum(nil))
+	}
+	digest := sha256.Sum256([]byte(`{"order":"1"}`))
+	raw, err := hex.DecodeString(hexSecret)
+	require.NoError(t, err)
+	const members, order = `"order":"2 3","amount":"1.10","Name":"x~",`, `{"order":"1"}`
+	for want, in := range map[string]struct{ header, sum, body string }{
+		`md5 hex: sorted body except sign order message; append "&key={secret}"`:                    {"", md("order=2 3&amount=1.10&Name=x~&key=" + hexSecret), members},
+		`md5 hex: sorted body except sign escape rfc3986; append "{secret}"`:                        {"", md("Name=x~&amount=1.10&order=2%203" + hexSecret), members},
+		`md5 hex: sorted body except sign order message escape java; append "&passphrase={secret}"`: {"", md("order=2+3&amount=1.10&Name=x%7E&passphrase=" + hexSecret), members},
+		`md5 hex: "{body.order}+{body.amount}+{body.Name}"; append "+{secret}"`:                     {"", md("2 3+1.10+x~+" + hexSecret), members},
+		`md5 hex: values sorted of body join ; except sign; prepend "{secret};"; refuse extension`:  {"", md(hexSecret + ";x~;1.10;2 3"), members},
+		`md5 hex: sorted body except sign with key "{secret}"`:                                      {"", md("Name=x~&amount=1.10&key=" + hexSecret + "&order=2 3"), members},
+		`md5 hex: sorted body except sign after "{secret}"; prepend "{secret}"`:                     {"", md(hexSecret + "Name=x~" + hexSecret + "amount=1.10" + hexSecret + "order=2 3" + hexSecret), members},
+		`md5 hex: sorted body except sign; upper; append "{secret}"`:                                {"", md("NAME=X~&AMOUNT=1.10&ORDER=2 3" + hexSecret), members},
+		`hmac-sha256 hex secret hex: sorted body except sign`:                                       {"", mac(string(raw), "Name=x~&amount=1.10&order=2 3"), members},
+		`header.X-Sign hmac-sha256 hex secret hex: "{body}"`:                                        {"%s", mac(string(raw), order), order},
+		`header.X-Sign hmac-sha256 hex: "{header.X-Time}{text.inner}"; inner: "{body}"; sha256 hex`: {"%s", mac(hexSecret, "1700000000"+hex.EncodeToString(digest[:])), order},
+		`header.X-Sign behind " " md5 hex: "{body}"; append "{secret}"`:                             {"SN1 %s", md(order + hexSecret), order},
+		`header.X-Sign behind ":" hmac-sha256 hex: "{method}\n{path}\n{header.X-Time}\n{body}"`:     {"HMAC me:%s", mac(hexSecret, "POST\n/notify\n1700000000\n"+order), order},
+	} {
+		for _, kind := range []message.Kind{message.Notification, message.Request} {
+			if kind == message.Request && in.header == "" {
+				continue // of what stands in the body the text is the same
+			}
+			m := message.New(kind)
+			m.Method, m.Path, m.Wire = http.MethodPost, "/notify", []byte(in.body)
+			if in.header != "" {
+				m.Header.Set("X-Sign", strings.Replace(in.header, "%s", in.sum, 1))
+				m.Header.Set("X-Time", "1700000000")
+			} else {
+				m.Wire = []byte("{" + in.body + `"sign":"` + in.sum + `"}`)
+			}
+			result := search(t, kind, set, m)
+			require.NotEmpty(t, result.Fits, "%s: %s", want, result.Searched)
+			var all []string
+			for _, r := range result.Fits {
+				all = append(all, r.Summary())
+			}
+			assert.Contains(t, strings.Join(all, "\n"), want)
+			p := compile(t, result.Fits[0])
+			if kind == message.Notification {
+				require.NoError(t, p.Describe().Notification.Format.Read(m))
+				_, err := scheme.Open(p, scheme.Incoming{Message: m, Keys: set, Now: time.Now()})
+				assert.NoError(t, err, result.Fits[0].String())
+			}
+		}
+	}
+}
+
+// A header with several signatures fits if one of them verifies, and of two secrets
+// either may.
+func TestSeveralSignaturesAndSecrets(t *testing.T) {
+	one, two := keys.NewSecret([]byte("first secret"), "a test"), keys.NewSecret([]byte("second secret"), "a test")
+	set := &keys.Set{Reference: "test", Secret: one, VerifySecrets: []*keys.Secret{one, two}}
+	h := hmac.New(sha256.New, []byte("second secret"))
+	h.Write([]byte(`1700000000.{"order":"1"}`))
+	for _, set := range []*keys.Set{set, {Reference: "test", Secret: two, VerifySecrets: []*keys.Secret{two}}} {
+		m := message.New(message.Notification)
+		m.Method, m.Path, m.Wire = http.MethodPost, "/notify", []byte(`{"order":"1"}`)
+		m.Header.Set("X-Signature", "t=1700000000,v1="+strings.Repeat("ab", 32)+",v1="+hex.EncodeToString(h.Sum(nil)))
+		result := search(t, message.Notification, set, m)
+		require.NotEmpty(t, result.Fits, result.Searched)
+		assert.Equal(t, `header.X-Signature.v1 hmac-sha256 hex: "{header.X-Signature.t}.{body}"`, result.Fits[0].Summary())
 	}
 }

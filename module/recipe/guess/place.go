@@ -18,9 +18,11 @@ type place struct {
 	name     string // as a recipe has it: body.sign, header.X-Signature
 	encoding string
 	size     int      // of the signature, in bytes
+	values   [][]byte // what stands there in the first message: one signature, or several
 	member   string   // the name of a member of the body, or ""
 	parts    []string // the other parts of the header that it stands in
 	alone    bool     // the header has no other part, as in sha256=…
+	split    []string // a header and a separator, the last of which the signature stands behind
 }
 
 func (p place) describe(algorithms []string) string {
@@ -89,15 +91,20 @@ func placesOf(m *message.Message) []place {
 		}
 		if p, ok := looksSigned("header."+name, values[0]); ok {
 			found = append(found, p)
+		} else {
+			found = append(found, behindLast(name, values[0])...)
 		}
 		keys := partNames(values[0])
 		for _, key := range keys {
-			for _, value := range message.Parts(values[0], key) {
+			var all [][]byte
+			for _, value := range slices.Backward(message.Parts(values[0], key)) {
 				if p, ok := looksSigned("header."+name+"."+key, value); ok {
 					p.alone = len(keys) == 1
 					p.parts = slices.DeleteFunc(slices.Clone(keys), func(k string) bool { return k == key })
+					all = append(all, p.values...)
+					p.values = all
+					found = slices.DeleteFunc(found, func(q place) bool { return q.name == p.name })
 					found = append(found, p)
-					break
 				}
 			}
 		}
@@ -109,6 +116,20 @@ func placesOf(m *message.Message) []place {
 	}
 	slices.SortFunc(found, func(a, b place) int { return strings.Compare(a.name, b.name) })
 	return found
+}
+
+// behindLast returns the signature behind the last blank or colon of a header, as in
+// "Authorization: SN1 5F2B…".
+func behindLast(name, value string) []place {
+	for _, separator := range []string{" ", ":"} {
+		if i := strings.LastIndex(value, separator); i > 0 {
+			if p, ok := looksSigned("header."+name, value[i+1:]); ok {
+				p.split = []string{"header." + name, separator}
+				return []place{p}
+			}
+		}
+	}
+	return nil
 }
 
 // paramsBeside returns the parameters of the query of a message whose payload is not the
@@ -167,13 +188,13 @@ func looksSigned(name, value string) (place, bool) {
 		if value == strings.ToUpper(value) {
 			encoding = "hex-upper"
 		}
-		return place{name: name, encoding: encoding, size: len(raw)}, len(raw) >= 16
+		return place{name: name, encoding: encoding, size: len(raw), values: [][]byte{raw}}, len(raw) >= 16
 	}
 	if raw, err := base64.StdEncoding.DecodeString(value); err == nil {
-		return place{name: name, encoding: "base64", size: len(raw)}, len(raw) >= 16
+		return place{name: name, encoding: "base64", size: len(raw), values: [][]byte{raw}}, len(raw) >= 16
 	}
 	if raw, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(value, "=")); err == nil && strings.ContainsAny(value, "-_") {
-		return place{name: name, encoding: "base64url", size: len(raw)}, len(raw) >= 16
+		return place{name: name, encoding: "base64url", size: len(raw), values: [][]byte{raw}}, len(raw) >= 16
 	}
 	return place{}, false
 }

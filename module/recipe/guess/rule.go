@@ -14,9 +14,12 @@ type Rule struct {
 	Kind      message.Kind
 	Format    string     // message.JSON, Form or XML
 	Place     string     // where the signature stands, as body.sign
+	Split     []string   // a header and a separator, if the signature is what stands behind the last one
 	Algorithm string     // as rsa-sha256
 	Encoding  string     // as base64
+	Secret    string     // how the secret of a MAC is written: hex, base64, or "" as it is
 	Text      [][]string // the builder or the template, and the steps behind it
+	Inner     [][]string // likewise the text that {text.inner} stands for in Text, or nil
 	Key       string     // a placeholder of the key's serial, or ""
 
 	message *message.Message
@@ -34,27 +37,39 @@ func (r Rule) probe() recipe.Recipe {
 	if r.Format != message.JSON {
 		block.Block = append(block.Block, line(append([]string{"receive"}, strings.Fields(r.Format)...)...))
 	}
-	verify := line("verify", r.Place, r.Algorithm, r.Encoding, "signed")
+	if r.Split != nil {
+		block.Block = append(block.Block, line("split", r.Split[0], r.Split[1], "last", "part.before", "part.signature"))
+	}
+	verify := line("verify", r.source(), r.Algorithm, r.Encoding, "signed")
 	if r.Key != "" {
 		verify.Block = append(verify.Block, line("key", r.Key))
+	}
+	if r.Secret != "" {
+		verify.Block = append(verify.Block, line("secret", r.Secret))
 	}
 	block.Block = append(block.Block, verify)
 	text := line("text", "signed")
 	for _, words := range r.Text {
 		text.Block = append(text.Block, line(words...))
 	}
-	return recipe.Recipe{Lines: []recipe.Line{text, block}}
+	lines := []recipe.Line{text, block}
+	if r.Inner != nil {
+		inner := recipe.Line{Words: []string{"text", "inner"}, At: "inner"} // told by its place from the text that names it
+		for _, words := range r.Inner {
+			inner.Block = append(inner.Block, line(words...))
+		}
+		lines = append(lines, inner)
+	}
+	return recipe.Recipe{Lines: lines}
 }
 
 // String returns the recipe block, as a Caddyfile has it.
 func (r Rule) String() string {
 	var out strings.Builder
-	out.WriteString("recipe guessed {\n\tproof guess \"found from captured messages\"\n\ttext signed {\n")
-	sent := r.sent()
-	for _, words := range r.Text {
-		out.WriteString("\t\t" + sent.Replace(join(words)) + "\n")
-	}
-	out.WriteString("\t}\n\t" + r.block() + " {\n")
+	out.WriteString("recipe guessed {\n\tproof guess \"found from captured messages\"\n")
+	r.writeText(&out, "inner", r.Inner)
+	r.writeText(&out, "signed", r.Text)
+	out.WriteString("\t" + r.block() + " {\n")
 	if r.Kind == message.Request {
 		r.writeSign(&out)
 	} else {
@@ -64,16 +79,40 @@ func (r Rule) String() string {
 	return out.String()
 }
 
+func (r Rule) writeText(out *strings.Builder, name string, steps [][]string) {
+	if steps == nil {
+		return
+	}
+	out.WriteString("\ttext " + name + " {\n")
+	sent := r.sent()
+	for _, words := range steps {
+		out.WriteString("\t\t" + sent.Replace(join(words)) + "\n")
+	}
+	out.WriteString("\t}\n")
+}
+
+// source is where verify finds the signature.
+func (r Rule) source() string {
+	if r.Split != nil {
+		return "part.signature"
+	}
+	return r.Place
+}
+
 func (r Rule) block() string { return string(r.Kind) }
 
 func (r Rule) writeVerify(out *strings.Builder) {
 	if r.Format != message.JSON {
 		out.WriteString("\t\treceive " + r.Format + "\n")
 	}
-	out.WriteString("\t\t" + join([]string{"verify", r.Place, r.Algorithm, r.Encoding, "signed"}))
+	if r.Split != nil {
+		out.WriteString("\t\t" + join([]string{"split", r.Split[0], r.Split[1], "last", "part.before", "part.signature"}) + "\n")
+	}
+	out.WriteString("\t\t" + join([]string{"verify", r.source(), r.Algorithm, r.Encoding, "signed"}))
 	if r.Key != "" {
 		out.WriteString(" {\n\t\t\tkey " + r.Key + "\n\t\t}")
 	}
+	r.writeSecret(out)
 	out.WriteString("\n")
 }
 
@@ -81,6 +120,10 @@ func (r Rule) writeSign(out *strings.Builder) {
 	place, as := r.Place, ""
 	if header, part, ok := strings.Cut(strings.TrimPrefix(r.Place, "header."), "."); ok && strings.HasPrefix(r.Place, "header.") {
 		place, as = "header."+header, r.template(header, part)
+	}
+	if r.Split != nil {
+		value := r.message.Header.Get(strings.TrimPrefix(r.Split[0], "header."))
+		as = value[:strings.LastIndex(value, r.Split[1])+1] + "{signature}"
 	}
 	for _, target := range r.targets() {
 		name := target[1]
@@ -96,9 +139,16 @@ func (r Rule) writeSign(out *strings.Builder) {
 	if as != "" {
 		out.WriteString(" as `" + as + "`")
 	}
+	r.writeSecret(out)
 	out.WriteString("\n")
 	if r.Format != message.JSON {
 		out.WriteString("\t\tsend " + strings.Fields(r.Format)[0] + "\n")
+	}
+}
+
+func (r Rule) writeSecret(out *strings.Builder) {
+	if r.Secret != "" {
+		out.WriteString(" {\n\t\t\tsecret " + r.Secret + "\n\t\t}")
 	}
 }
 
@@ -197,9 +247,24 @@ func join(words []string) string {
 
 // Summary returns the rule on one line.
 func (r Rule) Summary() string {
-	steps := make([]string, len(r.Text))
-	for i, words := range r.Text {
-		steps[i] = join(words)
+	place := []string{r.Place, r.Algorithm, r.Encoding}
+	if r.Split != nil {
+		place[0] += " behind " + strconv.Quote(r.Split[1])
 	}
-	return strings.Join([]string{r.Place, r.Algorithm, r.Encoding}, " ") + ": " + strings.Join(steps, "; ")
+	if r.Secret != "" {
+		place = append(place, "secret", r.Secret)
+	}
+	summary := strings.Join(place, " ") + ": " + steps(r.Text)
+	if r.Inner != nil {
+		summary += "; inner: " + steps(r.Inner)
+	}
+	return summary
+}
+
+func steps(text [][]string) string {
+	all := make([]string, len(text))
+	for i, words := range text {
+		all[i] = join(words)
+	}
+	return strings.Join(all, "; ")
 }

@@ -22,6 +22,10 @@ type text struct {
 	builder []string
 	sorted  bool
 	steps   [][]string // behind the builder, before the secret is put to it
+	inner   [][]string // what {text.inner} in the builder stands for
+	between string     // what stands between bare values
+	escaped bool       // each value is percent-encoded already
+	keyed   bool       // the builder has the secret among the members
 }
 
 // texts returns the texts that a signature at a place may cover.
@@ -32,10 +36,16 @@ func (s *search) texts(p place, effort int) []text {
 		for _, words := range s.sorted(p, part, effort) {
 			add(true, words...)
 		}
+		if effort == thorough {
+			all = append(all, s.unusual(p, part)...)
+		}
 	}
 	if p.member == "" {
 		for _, t := range s.templates(p, effort) {
 			add(false, t)
+		}
+		if effort == thorough {
+			all = append(all, s.digests(p)...)
 		}
 	}
 	if own, ok := strings.CutPrefix(p.name, "query."); ok && effort == thorough {
@@ -48,6 +58,8 @@ func (s *search) texts(p place, effort int) []text {
 	for _, part := range s.parts()[1:] {
 		add(false, "raw", part)
 		add(false, "json", part)
+		add(false, "json", part, "sorted")
+		add(false, "json", part, "deep")
 	}
 	if s.format == message.JSON && p.member != "" {
 		for _, order := range [][]string{nil, {"sorted"}, {"deep"}} {
@@ -55,25 +67,81 @@ func (s *search) texts(p place, effort int) []text {
 		}
 	}
 	for _, t := range s.memberTemplates(p, effort) {
-		add(false, t)
+		all = append(all, text{builder: []string{t[0]}, between: t[1]})
 	}
-	for _, words := range s.values(p, effort) {
-		add(false, words...)
+	return append(all, s.values(p, effort)...)
+}
+
+// digests returns the templates with a digest of the body in its place.
+func (s *search) digests(p place) (all []text) {
+	for _, t := range s.templates(p, plain) {
+		if !strings.Contains(t, "{body}") || t == "{body}" {
+			continue
+		}
+		for _, digest := range [][]string{{"sha256", "hex"}, {"md5", "hex"}, {"sha256", "base64"}, {"md5", "base64"}, {"sha1", "hex"}, {"sha512", "hex"}, {"sha256", "hex-upper"}, {"md5", "hex-upper"}} {
+			all = append(all, text{builder: []string{strings.Replace(t, "{body}", "{text.inner}", 1)}, inner: [][]string{{"{body}"}, digest}})
+		}
 	}
 	return all
 }
 
-// values returns the builders that take values without their names. The frequent ones,
+// unusual returns the texts of sorted members that few providers have: members as they
+// stand in the message, percent-encoded values, and the secret among the members.
+func (s *search) unusual(p place, part string) (all []text) {
+	for _, words := range s.sorted(p, part, plain) {
+		if slices.Contains(words, "order") || slices.Contains(words, "flat") || slices.Contains(words, "recurse") || slices.Contains(words, "plain") {
+			continue
+		}
+		usual := !slices.Contains(words, "join") && !slices.Contains(words, "after")
+		for _, order := range [][]string{nil, {"order", "message"}} {
+			ordered := slices.Concat(words, order)
+			if order != nil {
+				all = append(all, text{builder: ordered, sorted: true})
+			}
+			for _, mode := range []string{"form", "rfc3986", "java", "dotnet"} {
+				if usual {
+					all = append(all, text{builder: slices.Concat(ordered, []string{"escape", mode}), sorted: true, escaped: true})
+				}
+			}
+		}
+		if !usual || len(s.secret("")) == 0 {
+			continue
+		}
+		for _, name := range []string{"key", "secret", "token", "appkey", "app_key", "appKey", "appSecret", "app_secret", "secretKey", "secret_key", "apiKey", "api_key", "merchantKey"} {
+			all = append(all, text{builder: slices.Concat(words, []string{"with", name, "{secret}"}), sorted: true, escaped: true, keyed: true})
+		}
+		for _, names := range [][]string{nil, {"order", "name-fold"}, {"order", "name-fold", "names", "upper"}} {
+			all = append(all, text{builder: slices.Concat(words, names, []string{"after", "{secret}"}), sorted: true, escaped: true, keyed: true})
+		}
+	}
+	return all
+}
+
+// values returns the texts of values without their names. The frequent ones,
 // with nothing between the values, belong to the first pass.
-func (s *search) values(p place, effort int) (all [][]string) {
+func (s *search) values(p place, effort int) (all []text) {
 	kinds, joins := []string{"sorted"}, []string{""}
 	if effort == thorough {
-		kinds, joins = []string{"sorted", "by-value"}, []string{"", "&", "|", ","}
+		kinds, joins = []string{"sorted", "by-value"}, []string{"", "&", "|", ",", "+", ":", ";", "-", ".", "/", "~", "^", "#", "*", " ", `\n`}
 	}
 	for _, part := range s.parts() {
 		nests := [][]string{nil}
 		if slices.ContainsFunc(s.members(part), func(m body.Member) bool { return !m.IsScalar() && !m.IsEmpty() }) {
 			nests = [][]string{{"nested", "json"}, {"nested", "skip"}}
+		}
+		for _, join := range joins {
+			names := s.namesInOrder(p, part)
+			switch {
+			case effort != thorough || len(names) == 0:
+			case slices.ContainsFunc(names, isWord): // a list of names ends at a word of the builder
+				for i, name := range names {
+					names[i] = "{" + part + "." + dotted(name) + "}"
+				}
+				all = append(all, text{builder: []string{strings.Join(names, join)}, between: join})
+			default:
+				words := slices.Concat([]string{"values"}, names, []string{"of", part, "join", join})
+				all = append(all, text{builder: words, between: join}, text{builder: append(slices.Clip(words), "empty", "keep"), between: join})
+			}
 		}
 		for _, kind := range kinds {
 			for _, join := range joins {
@@ -82,15 +150,38 @@ func (s *search) values(p place, effort int) (all [][]string) {
 					if part == "body" && p.member != "" { // the signature is not among them
 						words = append(words, "except", p.member)
 					}
-					all = append(all, words)
+					all = append(all, text{builder: words, between: join})
 					if effort == thorough {
-						all = append(all, append(slices.Clip(words), "empty", "keep"))
+						all = append(all, text{builder: append(slices.Clip(words), "empty", "keep"), between: join})
 					}
 				}
 			}
 		}
 	}
 	return all
+}
+
+// namesInOrder returns the members of a part as they stand in the first message, without
+// the signature and what is said of it.
+func (s *search) namesInOrder(p place, part string) (names []string) {
+	tree := s.messages[0].Payload
+	if tree == nil {
+		return nil
+	}
+	if name, ok := strings.CutPrefix(part, "body."); ok {
+		tree = tree.At(body.Path{strings.ReplaceAll(name, `\.`, ".")})
+	}
+	for _, m := range tree.Members() {
+		if name := string(m.Name()); m.IsScalar() && !(part == "body" && name == p.member) && !labelName.MatchString(name) && isToken.MatchString(name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// isWord reports whether a name is a word of values too.
+func isWord(name string) bool {
+	return slices.Contains([]string{"sorted", "by-value", "names", "of", "except", "only", "empty", "nested", "null", "booleans", "trim", "order", "pair", "join", "after", "lists", "elements", "numbers", "escape", "lengths", "with"}, name)
 }
 
 // parts returns the body and each object in it, in the first message.
@@ -278,7 +369,7 @@ func (s *search) extras(p place) []string {
 }
 
 // memberTemplates returns texts of up to a small number of members, in every order.
-func (s *search) memberTemplates(p place, effort int) []string {
+func (s *search) memberTemplates(p place, effort int) [][2]string {
 	if p.member == "" && !strings.HasPrefix(p.name, "body.") || s.messages[0].Payload == nil {
 		return nil
 	}
@@ -294,7 +385,7 @@ func (s *search) memberTemplates(p place, effort int) []string {
 	if len(names) > 7 {
 		return nil // a text with listed members has a small number of them
 	}
-	var all []string
+	var all [][2]string // the text, and what stands between the members
 	for _, some := range arrangements(names, most) {
 		if len(some) == 0 {
 			continue
@@ -305,13 +396,15 @@ func (s *search) memberTemplates(p place, effort int) []string {
 			named[i] = name + "=" + bare[i]
 		}
 		for _, separator := range []string{"", "&", "|", ",", ".", `\n`} {
-			all = append(all, strings.Join(bare, separator))
+			if separator == "" || len(some) > 1 {
+				all = append(all, [2]string{strings.Join(bare, separator), separator})
+			}
 		}
 		if len(some) > 1 {
-			all = append(all, strings.Join(named, "&"))
+			all = append(all, [2]string{strings.Join(named, "&"), "&"})
 		}
 	}
-	return unique(all)
+	return all
 }
 
 // arrangements returns all ordered selections of at most n names, the empty one first.
