@@ -261,3 +261,17 @@ func TestAttributesOfTheRootAreRefused(t *testing.T) {
 		assert.NoError(t, err, text)
 	}
 }
+
+// Nothing signs the declaration: it cannot make an application that reads the XML as it
+// came find other elements in it.
+func TestTheEncodingThatXMLDeclares(t *testing.T) {
+	for encoding, want := range map[string]bool{
+		"UTF-8": true, "utf8": true, "GBK": true, "gb2312": true, "GB18030": true, "ISO-8859-1": true, "US-ASCII": true, "windows-1252": true, "Big5": true,
+		"UTF-7": false, "utf-16": false, "UTF-16LE": false, "UTF-32": false, "ISO-10646-UCS-2": false, "HZ-GB-2312": false, "ISO-2022-CN": false, "IBM037": false,
+	} {
+		for _, o := range []Options{{}, {Nested: true}, {Charset: "gbk"}} {
+			_, err := ParseXML([]byte(`<?xml version="1.0" encoding="`+encoding+`"?><x><a>+ADw-/a+AD4-</a></x>`), o)
+			assert.Equal(t, want, err == nil, "%s: %v", encoding, err)
+		}
+	}
+}

@@ -29,7 +29,7 @@ func ParseXML(raw []byte, o Options) ([]byte, error) {
 		return parseXMLTree(text, o)
 	}
 	r := xmlReader{d: xml.NewDecoder(bytes.NewReader(text)), root: o.Root, out: newObject(len(text))}
-	r.d.CharsetReader = func(_ string, in io.Reader) (io.Reader, error) { return in, nil } // it is UTF-8 by now
+	r.d.CharsetReader = declared
 	for {
 		token, err := r.d.RawToken()
 		if errors.Is(err, io.EOF) {
@@ -48,6 +48,20 @@ func ParseXML(raw []byte, o Options) ([]byte, error) {
 		return nil, i18n.Errorf("the XML is %w: it ends too early", ErrSyntax)
 	}
 	return r.out.end(), nil
+}
+
+// declared takes the encoding that an XML declaration names, which says nothing here: the
+// text is UTF-8 by now. One in which markup is not written as in ASCII, such as UTF-7, is
+// refused: nothing signs the declaration, and whoever reads the XML as it came would find
+// other elements in it.
+func declared(name string, in io.Reader) (io.Reader, error) {
+	name = strings.ToLower(name)
+	if !slices.ContainsFunc([]string{"utf8", "us-ascii", "ascii", "iso-8859-", "latin1", "windows-", "gb", "x-gbk", "cp936", "big5", "euc-"}, func(known string) bool {
+		return strings.HasPrefix(name, known)
+	}) {
+		return nil, ErrCharset
+	}
+	return in, nil
 }
 
 // xmlReader reads tokens one behind the other.

@@ -25,7 +25,7 @@ type treeReader struct {
 
 func parseXMLTree(text []byte, o Options) ([]byte, error) {
 	r := &treeReader{d: xml.NewDecoder(bytes.NewReader(text))}
-	r.d.CharsetReader = func(_ string, in io.Reader) (io.Reader, error) { return in, nil } // it is UTF-8 by now
+	r.d.CharsetReader = declared
 	for begun, rooted := false, false; ; begun = true {
 		token, err := r.d.RawToken()
 		switch t := token.(type) {
