@@ -34,7 +34,8 @@ func (t *Transport) admit(r *http.Request) (*message.Message, *problem.Problem) 
 	m.Path, m.Query, m.Wire = r.URL.EscapedPath(), r.URL.RawQuery, raw
 	m.Header = pick(r.Header, t.forward)
 	m.Header.Del("Content-Type")
-	if len(raw) == 0 && !hasBody(r.Method) {
+	inQuery := t.rules.Request.Format.Kind == message.Query && m.Query != "" // as it was sent to the provider
+	if len(raw) == 0 && (!hasBody(r.Method) || inQuery) {
 		return m, t.readQuery(m)
 	}
 	format, p := t.formatOf(r)
@@ -142,6 +143,9 @@ func (t *Transport) formatOf(r *http.Request) (message.Format, *problem.Problem)
 	}
 	own.Options.Charset = ""
 	wanted := i18n.T(jsonType)
+	if own.Kind == message.Query {
+		own.Kind = message.Form // the media type that it has in a body
+	}
 	if !own.IsJSON() {
 		wanted = i18n.T("%s or %s", jsonType, own.MediaType())
 	}
