@@ -55,7 +55,7 @@ func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
 	}
 	app := new(App)
 	if d.NextArg() {
-		return nil, d.ArgErr()
+		return nil, d.WrapErr(i18n.Errorf("%s takes a block, and no value", "countersign"))
 	}
 	for d.NextBlock(0) {
 		parse, ok := globals[d.Val()]

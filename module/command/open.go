@@ -92,7 +92,7 @@ func (in *opener) open(cmd *cobra.Command, args []string) error {
 			e.line("signed", "%s", opened.Part())
 			e.redacted(opened.Canonical(), opened.Redacted())
 			e.canonical(opened.Canonical())
-			if opened.Note() != "" {
+			if !opened.Note().IsZero() {
 				found, _ := diagnosis.WouldOpen(recipe, m, set, in.at(), true)
 				e.would(i18n.T("would open"), found)
 			}
@@ -103,7 +103,7 @@ func (in *opener) open(cmd *cobra.Command, args []string) error {
 		return i18n.Errorf("the %v does not open: %w", kinds[in.as], failed)
 	case opened.IsUnsigned():
 		return i18n.Errorf("the %v is not signed; the provider's rule allows that for this one, and nothing in it is verified", kinds[in.as])
-	case opened.Note() != "":
+	case !opened.Note().IsZero():
 		e.line("note", "%s", opened.Note())
 	}
 	plain := opened.Body()

@@ -265,6 +265,9 @@ func TestErrorsSpeakBothLanguages(t *testing.T) {
 				text, literal := constant(call.Args[0])
 				assert.True(t, literal && isCode(text), "%s: make it with i18n.Errorf, and give its Chinese", files.Position(call.Pos()))
 			}
+			if d, ok := f.X.(*ast.Ident); ok && d.Name == "d" && slices.Contains([]string{"Err", "Errf", "ArgErr", "SyntaxErr"}, f.Sel.Name) {
+				assert.Fail(t, "what Caddy says is English", "%s: make it with d.WrapErr and i18n.Errorf", files.Position(call.Pos()))
+			}
 			return true
 		})
 		return nil
@@ -296,4 +299,46 @@ func TestNoTextHoldsAValue(t *testing.T) {
 		assert.NotRegexp(t, secret, strings.ReplaceAll(strings.ReplaceAll(u.template, "ORG000000000007", ""), "1000000", ""), "%s", u.at)
 		assert.NotRegexp(t, secret, strings.ReplaceAll(strings.ReplaceAll(chinese[u.template], "ORG000000000007", ""), "1000000", ""))
 	}
+}
+
+// What is put into a text, or behind one, is a text as well, and not a string that stays
+// English: no function returns a string of several words.
+func TestFragmentsSpeakBothLanguages(t *testing.T) {
+	words := regexp.MustCompile(`^(; |the )\p{Ll}+ \p{Ll}+`)
+	files := token.NewFileSet()
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		name, _ := filepath.Rel("..", path)
+		if slices.Contains(unread, filepath.ToSlash(name)) && d.IsDir() {
+			return filepath.SkipDir
+		}
+		if err != nil || d.IsDir() || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") || slices.Contains(unread, filepath.ToSlash(name)) {
+			return err
+		}
+		file, err := parser.ParseFile(files, path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			if f, ok := n.(*ast.FuncDecl); ok && f.Name.Name == "Error" {
+				return false // of an error that somebody describes
+			}
+			returned, ok := n.(*ast.ReturnStmt)
+			if !ok || len(returned.Results) != 1 {
+				return true
+			}
+			expression := returned.Results[0]
+			for {
+				sum, ok := expression.(*ast.BinaryExpr)
+				if !ok {
+					break
+				}
+				expression = sum.X
+			}
+			text, literal := constant(expression)
+			assert.False(t, literal && words.MatchString(text), "%s: return an i18n.Text", files.Position(returned.Pos()))
+			return true
+		})
+		return nil
+	})
+	require.NoError(t, err)
 }

@@ -81,4 +81,26 @@ var chineseInner = map[string]string{
 	"larger than the limit":                            "超过上限",
 	"the system does not tell who listens":             "系统不提供监听者的信息",
 	"listing the own sockets: %w":                      "列出本进程的 socket 时出错：%w",
+
+	"the other side has closed the idle connection": "对方已经关闭了这条空闲连接",
+
+	// What is added to another text.
+	"; it is empty": "；它是空的",
+	"; it is in GBK, and only UTF-8 is taken: convert it, and ask the sender which charset it signs": "；它是 GBK，这里只接受 UTF-8：请先转换，并问清对方按哪种编码加签",
+	"; it is not in UTF-8":               "；它不是 UTF-8",
+	"; it looks like HTML or XML":        "；它像是 HTML 或 XML",
+	"; set the option %s":                "；请设置选项 %s",
+	"; it depends on what is set for %s": "；这取决于 %s 的设置",
+	"; if it is not echoed, %v":          "；如果不是原样带回的，%v",
+	"%v, and %v":                         "%v，并且%v",
+	"set %s to what the provider puts before the symmetric key, such as 01|, or leave it out":                                                        "把 %s 设为渠道放在对称密钥前面的内容，如 01|，或者去掉它",
+	"set %s to how the provider fills up the text":                                                                                                   "把 %s 设为渠道的填充方式",
+	"verified, not decryptable: there is an envelope and no encrypted member; an echoed envelope opens only with the key of its request":             "验签通过，无法解密：有数字信封，没有加密字段；原样带回的信封只有用请求的密钥才能打开",
+	"verified, not decryptable: the envelope does not open with these keys and options; an echoed envelope opens only with the key of its request%s": "验签通过，无法解密：用这些密钥和选项打不开信封；原样带回的信封只有用请求的密钥才能打开%s",
+	"the token in %s":      "%s 里的令牌",
+	"the ids in %s and %s": "%s 和 %s 里的 id",
+	"the provider said that it has not processed the request (HTTP/2 %s)": "渠道说没有处理这个请求（HTTP/2 %s）",
+	"expected a recipe block, not %q":                                     "这里应当是 recipe 块，不能是 %q",
+	"the recipe %s stands twice":                                          "配方 %s 写了两次",
+	"%s takes a block, and no value":                                      "%s 后面写一个块，不带值",
 }

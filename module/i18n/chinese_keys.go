@@ -25,6 +25,7 @@ var chineseKeys = map[string]string{
 	"expires %s":        "有效期到 %s",
 	"%s fingerprint %s": "%s 指纹 %s",
 
+	"give --bits or --sm2, not both":     "--bits 和 --sm2 只能给一个",
 	"making a key: %w":                   "生成密钥时出错：%w",
 	"making the certificate request: %w": "生成证书请求时出错：%w",
 	"fingerprint %s\nthe private key is in %s: it never leaves this machine\n": "指纹 %s\n私钥在 %s：它绝不离开本机\n",

@@ -242,7 +242,7 @@ func explainMessage(route *recorder.Route, m *message.Message, set *keys.Set, at
 	out := &opened{verified: verified}
 	out.Reference, out.Version = set.Reference, set.Version
 	if err == nil {
-		out.Good, out.Part, out.Note = !verified.IsUnsigned(), verified.Part(), verified.Note()
+		out.Good, out.Part, out.Note = !verified.IsUnsigned(), verified.Part(), verified.Note().In(l)
 		if verified.IsUnsigned() {
 			out.Error = i18n.T("the message is not signed; the provider's rule allows that for this one, and nothing in it is verified").In(l)
 		}

@@ -37,7 +37,7 @@ func Parse(file string, text []byte) (map[string]recipe.Recipe, error) {
 	recipes := make(map[string]recipe.Recipe)
 	for d.Next() {
 		if d.Val() != "recipe" {
-			return nil, d.Errf("expected a recipe block, not %q", d.Val())
+			return nil, d.WrapErr(i18n.Errorf("expected a recipe block, not %q", d.Val()))
 		}
 		var r recipe.Recipe
 		name, err := r.UnmarshalCaddyfile(d)
@@ -45,7 +45,7 @@ func Parse(file string, text []byte) (map[string]recipe.Recipe, error) {
 			return nil, err
 		}
 		if _, twice := recipes[name]; twice {
-			return nil, d.Errf("the recipe %s stands twice", name)
+			return nil, d.WrapErr(i18n.Errorf("the recipe %s stands twice", name))
 		}
 		recipes[name] = r
 	}

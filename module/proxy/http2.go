@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/net/http2"
 
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/network"
 )
 
@@ -211,8 +212,11 @@ func unusable(err error) bool {
 // processed a request.
 type notProcessedError struct{ frame string }
 
-func (e *notProcessedError) Error() string {
-	return "the provider said that it has not processed the request (HTTP/2 " + e.frame + ")"
+func (e *notProcessedError) Error() string { return e.In(i18n.Current()) }
+
+// In returns the text in a language.
+func (e *notProcessedError) In(l i18n.Language) string {
+	return i18n.T("the provider said that it has not processed the request (HTTP/2 %s)", e.frame).In(l)
 }
 
 // noConn makes net/http use another connection. It is returned only if nothing was

@@ -46,10 +46,10 @@ func Compile(name string, r Recipe, settings Settings) (*Program, error) {
 
 // setBy adds to the error of a line the options of the configuration that it depends
 // on: the operator who set them may not have written the recipe.
-func (c *compiler) setBy(err error, settings Settings) string {
+func (c *compiler) setBy(err error, settings Settings) i18n.Text {
 	refused, ok := errors.AsType[*lineError](err)
 	if !ok {
-		return ""
+		return i18n.Text{}
 	}
 	var names []string
 	var in func(lines []Line, follow bool)
@@ -69,9 +69,9 @@ func (c *compiler) setBy(err error, settings Settings) string {
 	}
 	in([]Line{refused.line}, true)
 	if len(names) == 0 {
-		return ""
+		return i18n.Text{}
 	}
-	return "; it depends on what is set for " + strings.Join(names, ", ")
+	return i18n.T("; it depends on what is set for %s", strings.Join(names, ", "))
 }
 
 // declare reads the options and sets their values.

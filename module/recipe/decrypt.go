@@ -8,6 +8,7 @@ import (
 
 	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/cipher"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/message"
 	"github.com/countersign/caddy-countersign/module/scheme"
@@ -87,7 +88,7 @@ func (b *incomingBlock) decrypt(e *env, in *scheme.Incoming, d *encryption) erro
 	if e.m.Payload == nil || !hasAny(e.m.Payload, d.paths) {
 		if d.envelope != nil && in.Request == nil && b.kind == message.Answer {
 			if values, err := d.envelope.place.values(e.m, e.fields()); err == nil && len(values) > 0 {
-				in.Note("verified, not decryptable: there is an envelope and no encrypted member; " + echoed)
+				in.Note(i18n.T("verified, not decryptable: there is an envelope and no encrypted member; an echoed envelope opens only with the key of its request"))
 			}
 		}
 		if d.implied || d.envelope != nil || e.m.Payload == nil && b.kind == message.Answer {
@@ -106,7 +107,7 @@ func (b *incomingBlock) decrypt(e *env, in *scheme.Incoming, d *encryption) erro
 	case err == nil:
 		return nil
 	case d.envelope != nil && in.Request == nil && b.kind == message.Answer:
-		in.Note("verified, not decryptable: the envelope does not open with these keys and options; " + echoed + d.advice())
+		in.Note(i18n.T("verified, not decryptable: the envelope does not open with these keys and options; an echoed envelope opens only with the key of its request%s", d.advice()))
 		return nil
 	case scheme.ReasonOf(err) == scheme.NeedsKeys:
 		return err
@@ -140,12 +141,9 @@ func isPattern(path body.Path) bool {
 	return len(path) > 0 && path[len(path)-1] != body.Any && strings.Contains(path[len(path)-1], "*")
 }
 
-// echoed is the hint for an envelope that does not open without its request.
-const echoed = "an echoed envelope opens only with the key of its request"
-
 // advice names the options that say how a provider encrypts.
-func (e *encryption) advice() string {
-	var advice []string
+func (e *encryption) advice() i18n.Text {
+	var advice []i18n.Text
 	for _, l := range e.line.Block {
 		if len(l.Words) != 2 {
 			continue
@@ -154,16 +152,20 @@ func (e *encryption) advice() string {
 		switch {
 		case !ok:
 		case l.Words[0] == "prefix":
-			advice = append(advice, "set "+option+" to what the provider puts before the symmetric key, such as 01|, or leave it out")
+			advice = append(advice, i18n.T("set %s to what the provider puts before the symmetric key, such as 01|, or leave it out", option))
 		case l.Words[0] == "padding":
-			advice = append(advice, "set "+option+" to how the provider fills up the text")
+			advice = append(advice, i18n.T("set %s to how the provider fills up the text", option))
 		}
 	}
 	if len(advice) == 0 {
-		return ""
+		return i18n.Text{}
 	}
 	slices.Reverse(advice)
-	return "; if it is not echoed, " + strings.Join(advice, ", and ")
+	all := advice[0]
+	for _, next := range advice[1:] {
+		all = i18n.T("%v, and %v", all, next)
+	}
+	return i18n.T("; if it is not echoed, %v", all)
 }
 
 // decryptMembers tries one key after the other, each on all members.

@@ -187,14 +187,14 @@ func (e *env) appendBare(dst []byte, p part) ([]byte, error) {
 	return dst, nil
 }
 
-// orSet returns a hint that names the option that would add a member, or "".
-func (p *Program) orSet(path body.Path) string {
+// orSet returns a hint that names the option that would add a member, or none.
+func (p *Program) orSet(path body.Path) i18n.Text {
 	for option, adds := range p.identities {
 		if slices.Equal(adds, path) {
-			return "; set the option " + option
+			return i18n.T("; set the option %s", option)
 		}
 	}
-	return ""
+	return i18n.Text{}
 }
 
 func digits(text []byte) bool {

@@ -25,7 +25,7 @@ type Incoming struct {
 	Charset func([]byte) []byte
 
 	fingerprints []string
-	note         string
+	note         i18n.Text
 }
 
 // Used records the fingerprint of a key that was used for something other than a
@@ -43,7 +43,7 @@ func (in *Incoming) Memory() Memory {
 
 // Note records a sentence for people that names the step that was skipped because the
 // request of the message is not known.
-func (in *Incoming) Note(text string) { in.note = text }
+func (in *Incoming) Note(text i18n.Text) { in.note = text }
 
 // Open verifies a message, and then decrypts and unwraps it. Its errors are
 // *Error. It verifies with its caller's keys, clock and request: the Scheme works on

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/message"
 )
 
@@ -20,7 +21,7 @@ type Verified struct {
 	part         string
 	unsigned     bool
 	sealed       bool // the payload was encrypted as a whole
-	note         string
+	note         i18n.Text
 	covers       func(body.Path) bool
 }
 
@@ -193,4 +194,4 @@ func (v *Verified) IsUnsigned() bool { return v.unsigned }
 
 // Note returns the sentence that Incoming.Note has recorded: the step that was skipped
 // because the request of the message is not known. It returns "" if there is none.
-func (v *Verified) Note() string { return v.note }
+func (v *Verified) Note() i18n.Text { return v.note }

@@ -66,7 +66,7 @@ func ParseAudit(d *caddyfile.Dispenser) (*AuditConfig, error) {
 	}
 	a := &AuditConfig{Line: fmt.Sprintf("%s:%d", d.File(), d.Line())}
 	if d.NextArg() {
-		return nil, d.ArgErr()
+		return nil, d.WrapErr(i18n.Errorf("%s takes a block, and no value", "audit"))
 	}
 	seen := make(map[string]bool)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {

@@ -149,18 +149,18 @@ func name(kind message.Kind) string {
 }
 
 // hint says what a text that is not JSON may be.
-func hint(text []byte) string {
+func hint(text []byte) i18n.Text {
 	switch decoded, err := simplifiedchinese.GBK.NewDecoder().Bytes(text); {
 	case len(bytes.TrimSpace(text)) == 0:
-		return "; it is empty"
+		return i18n.T("; it is empty")
 	case !utf8.Valid(text) && err == nil && !bytes.ContainsRune(decoded, utf8.RuneError) && body.Valid(decoded) == nil:
-		return "; it is in GBK, and only UTF-8 is taken: convert it, and ask the sender which charset it signs"
+		return i18n.T("; it is in GBK, and only UTF-8 is taken: convert it, and ask the sender which charset it signs")
 	case !utf8.Valid(text):
-		return "; it is not in UTF-8"
+		return i18n.T("; it is not in UTF-8")
 	case bytes.HasPrefix(bytes.TrimSpace(text), []byte("<")):
-		return "; it looks like HTML or XML"
+		return i18n.T("; it looks like HTML or XML")
 	}
-	return ""
+	return i18n.Text{}
 }
 
 // readForm takes a form body or a query string, with or without the address before

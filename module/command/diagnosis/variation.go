@@ -153,7 +153,7 @@ func (v *Variation) configure(r Recipe) (scheme.Scheme, error) {
 
 func opens(opened *scheme.Verified, err error, decrypted bool) bool {
 	if err == nil {
-		return !opened.IsUnsigned() && (!decrypted || opened.Note() == "")
+		return !opened.IsUnsigned() && (!decrypted || opened.Note().IsZero())
 	}
 	// These are found out after the signature has verified.
 	switch scheme.ReasonOf(err) {

@@ -229,7 +229,7 @@ func TestWouldOpenDecrypts(t *testing.T) {
 	require.NoError(t, err)
 	opened, err := diagnosis.Open(s, m, merchant, time.Now(), nil)
 	require.NoError(t, err)
-	require.Contains(t, opened.Note(), "not decryptable")
+	require.Contains(t, opened.Note().String(), "not decryptable")
 	var found []string
 	variations, _ := diagnosis.WouldOpen(r, m, merchant, time.Now(), true)
 	for _, v := range variations {

@@ -26,6 +26,9 @@ func newCommand() *cobra.Command {
 		Short: "Makes a key pair; prints the public key for the provider's console",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if sm2 && cmd.Flags().Changed("bits") {
+				return i18n.Errorf("give --bits or --sm2, not both")
+			}
 			key, err := generate(bits, sm2)
 			if err != nil {
 				return i18n.Errorf("making a key: %w", err)
@@ -62,7 +65,6 @@ func newCommand() *cobra.Command {
 	cmd.Flags().IntVar(&bits, "bits", 2048, "size of the RSA key in bits")
 	cmd.Flags().BoolVar(&sm2, "sm2", false, "an SM2 key")
 	cmd.Flags().BoolVar(&csr, "csr", false, "print a certificate request as well")
-	cmd.MarkFlagsMutuallyExclusive("bits", "sm2")
 	return cmd
 }
 

@@ -152,11 +152,11 @@ func (a *Auth) credentials() (map[string]any, error) {
 }
 
 // files returns the names of the files that a login reads.
-func (a *Auth) files() string {
+func (a *Auth) files() i18n.Text {
 	if a.Method == methodKubernetes {
-		return "the token in " + a.TokenFile
+		return i18n.T("the token in %s", a.TokenFile)
 	}
-	return "the ids in " + a.RoleIDFile + " and " + a.SecretIDFile
+	return i18n.T("the ids in %s and %s", a.RoleIDFile, a.SecretIDFile)
 }
 
 // rotated reads the file of the token, if there is one. The function that it returns

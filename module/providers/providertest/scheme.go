@@ -169,7 +169,7 @@ func (s Scheme) open(d *scheme.Direction, in scheme.Incoming) (*Opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Opened{v.Body(), v.Canonical(), v.Fingerprints(), v.Part(), v.IsUnsigned(), v.Note(), v}, nil
+	return &Opened{v.Body(), v.Canonical(), v.Fingerprints(), v.Part(), v.IsUnsigned(), v.Note().String(), v}, nil
 }
 
 // Time is when the provider made a notification that was opened, and whether it
