@@ -18,6 +18,7 @@ func TestParamsThatSomeServersReadAsOne(t *testing.T) {
 		"amount=1&amount%5B%5D=":  false,
 		"a_b=1&a.b=":              false,
 		"a_b=1&a%5Bb=":            false,
+		"a=1&a%5Bb=":              false,
 		"amount=1&%20amount=":     false,
 		"amount=1&+amount=":       false,
 		"amount=1&amount%00=":     false,

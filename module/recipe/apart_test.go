@@ -32,6 +32,7 @@ func TestAFormAndItsQuery(t *testing.T) {
 			"AMOUNT=999":           scheme.Ambiguous,
 			"x=1;amount=999":       scheme.Ambiguous,
 			"Amount=5":             0,
+			"amount%5B=999":        scheme.Ambiguous,
 			"%zz=1":                0,
 			"amount=5&sign=&x=&y=": scheme.Ambiguous,
 		},

@@ -88,9 +88,10 @@ func (s *sealing) apart(query string) error {
 		return nil
 	}
 	texts := make(map[string]string)
-	lenient := func(name string) string { return folded([]byte(wire.PHPName(name))) }
 	for _, m := range fields.Members() {
-		texts[lenient(string(m.Name()))] = string(m.Text())
+		for _, name := range wire.ReadAs(string(m.Name())) {
+			texts[folded([]byte(name))] = string(m.Text())
+		}
 	}
 	for piece := range strings.FieldsFuncSeq(query, func(r rune) bool { return r == '&' || r == ';' }) {
 		name, value, _ := strings.Cut(piece, "=")
@@ -98,9 +99,11 @@ func (s *sealing) apart(query string) error {
 		if err != nil {
 			continue
 		}
-		text, ok := texts[lenient(name)]
-		if value, err := url.QueryUnescape(value); ok && (err != nil || value != text) {
-			return scheme.Failf(scheme.Ambiguous, "the request has %s in the form and, with another value, in the query; give it in one of them", body.ShowName(name))
+		value, err = url.QueryUnescape(value)
+		for _, read := range wire.ReadAs(name) {
+			if text, ok := texts[folded([]byte(read))]; ok && (err != nil || value != text) {
+				return scheme.Failf(scheme.Ambiguous, "the request has %s in the form and, with another value, in the query; give it in one of them", body.ShowName(name))
+			}
 		}
 	}
 	return nil

@@ -108,18 +108,24 @@ func (o Options) formText(text []byte) ([]byte, error) {
 	return o.decode(text)
 }
 
-// PHPName returns the name of the variable that PHP makes of a field called name: it
-// reads a.b, "a b" and a[b as a_b, " a" as a, and a[] and a[x] as a.
-func PHPName(name string) string { return phpPath(name)[0] }
+// ReadAs returns the names of the variables that servers make of a field called name. PHP
+// reads a.b, "a b" and a[b as a_b, " a" as a, and a[] and a[x] as a; others read a[b as a.
+func ReadAs(name string) []string {
+	var names []string
+	for _, path := range readings(name) {
+		names = append(names, path[0])
+	}
+	return names
+}
 
-// phpPath returns that name and the indexes behind it.
-func phpPath(name string) []string {
+// readings returns those names, each with the indexes behind it.
+func readings(name string) [][]string {
 	name, _, _ = strings.Cut(strings.TrimLeft(name, " "), "\x00")
 	base, rest, found := strings.Cut(name, "[")
-	if !found || !strings.Contains(rest, "]") {
-		return []string{phpLetters.Replace(name)}
-	}
 	path := []string{phpLetters.Replace(base)}
+	if found && !strings.Contains(rest, "]") {
+		return [][]string{{phpLetters.Replace(name)}, append(path, "["+rest)}
+	}
 	for found {
 		index, behind, closed := strings.Cut(rest, "]")
 		if !closed {
@@ -128,17 +134,17 @@ func phpPath(name string) []string {
 		path = append(path, "["+index+"]")
 		rest, found = strings.CutPrefix(behind, "[")
 	}
-	return path
+	return [][]string{path}
 }
 
 var phpLetters = strings.NewReplacer(".", "_", " ", "_", "[", "_")
 
-// Names are names of fields as PHP reads them, and whether each is a value and not an
+// Names are names of fields as servers read them, and whether each is a value and not an
 // array.
 type Names map[string]bool
 
-// Check refuses a name that is equal to an earlier one in PHP, or that PHP puts in the
-// place of an earlier one.
+// Check refuses a name that some server reads as an earlier one, or puts in the place of
+// an earlier one.
 func (n Names) Check(name string) error {
 	if name == "" {
 		return i18n.Errorf("a field has no name: %w", ErrSyntax)
@@ -146,14 +152,16 @@ func (n Names) Check(name string) error {
 	if strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
 		return i18n.Errorf("field %s: white space or a control character in a name: %w", body.ShowName(name), ErrSyntax)
 	}
-	path, at := phpPath(name), ""
-	for i, step := range path {
-		at += step
-		isValue := i == len(path)-1
-		if wasValue, seen := n[at]; seen && (wasValue || isValue) {
-			return i18n.Errorf("field %s, as some servers read names: %w", body.ShowName(name), ErrDuplicate)
+	for _, path := range readings(name) {
+		at := ""
+		for i, step := range path {
+			at += step
+			isValue := i == len(path)-1
+			if wasValue, seen := n[at]; seen && (wasValue || isValue) {
+				return i18n.Errorf("field %s, as some servers read names: %w", body.ShowName(name), ErrDuplicate)
+			}
+			n[at] = isValue
 		}
-		n[at] = isValue
 	}
 	return nil
 }

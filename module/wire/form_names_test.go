@@ -21,6 +21,7 @@ func TestFormNames(t *testing.T) {
 		`{"a[x]":"1","a[y]":"2"}`:  nil,
 		`{"a_b":"1","a[b":"2"}`:    ErrDuplicate,
 		`{"a_b_c":"1","a[b[c":""}`: ErrDuplicate,
+		`{"a":"1","a[b":""}`:       ErrDuplicate,
 		`{"a[x]":"1","a[x][]":""}`: ErrDuplicate,
 		`{"a[x][]":"1","a[x]":""}`: ErrDuplicate,
 		`{"a[x]":"1","a[x]y":""}`:  ErrDuplicate,
@@ -38,12 +39,13 @@ func TestFormNames(t *testing.T) {
 	}
 }
 
-// PHP 8.4 makes these names of these fields.
-func TestPHPName(t *testing.T) {
+// PHP 8.4 makes the first of these names of these fields.
+func TestReadAs(t *testing.T) {
 	for name, want := range map[string]string{
 		"a": "a", "a.b": "a_b", "a b": "a_b", "a[b": "a_b", "a[b[c": "a_b_c", " a_b": "a_b", "  a": "a", "a\x00x": "a", "a\x00[x]": "a",
 		"a[]": "a", "a[b]": "a", "a.b[c.d]": "a_b", "a_b]": "a_b]", "[a]": "", "a[.b": "a__b", "a[x]y": "a",
 	} {
-		assert.Equal(t, want, PHPName(name), "%q", name)
+		assert.Equal(t, want, ReadAs(name)[0], "%q", name)
 	}
+	assert.Equal(t, []string{"a_b", "a"}, ReadAs("a[b"))
 }
