@@ -94,6 +94,7 @@ func (c *compiler) sorted(t *text, a *arguments) error {
 	t.covers.addPart(part, func(path ...string) bool {
 		return s.Covers(path...) && !slices.ContainsFunc(s.With, func(w canonical.With) bool { return w.Name == path[0] })
 	}, s.ListedBy, s.Only...)
+	t.build.list(s.ListedBy, "")
 	if after == nil && len(with) == 0 {
 		return nil
 	}
@@ -194,6 +195,7 @@ func (c *compiler) values(t *text, a *arguments) error {
 	t.build.part, t.build.append = part, v.Append
 	t.build.unnamed, t.build.inner = !writtenOut(v.Names) && !writtenOut(v.Only), v.Nested == "recurse"
 	t.covers.addPart(part, v.Covers, v.ListedBy, slices.Concat(v.Names, v.Only)...)
+	t.build.list(v.ListedBy, v.SecretName)
 	if v.SecretName == "" {
 		return nil
 	}

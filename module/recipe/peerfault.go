@@ -8,6 +8,8 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/hex"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/countersign/caddy-countersign/module/algorithm"
@@ -15,6 +17,7 @@ import (
 	"github.com/countersign/caddy-countersign/module/gm"
 	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keys"
+	"github.com/countersign/caddy-countersign/module/message"
 	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
@@ -159,7 +162,7 @@ func (o *outgoing) tamper() error {
 		return nil
 	}
 	for _, s := range o.block.verifies {
-		if o.tamperBody(s) || o.tamperRest(s) {
+		if o.tamperBody(s) || o.tamperRest(s) || o.tamperAbsent(s) {
 			return nil
 		}
 	}
@@ -186,7 +189,7 @@ func (o *outgoing) tamperBody(s *signature) bool {
 				if inner := tree.At(path[len(path)-1:]); inner != nil {
 					walk(inner, path)
 				}
-			case !m.IsEmpty() && (s.text.covers.member(path) || o.travels(s)):
+			case !m.IsEmpty() && (s.text.covers.member(path) || o.travels(s) || o.lists(s, path)):
 				changed = o.m.Payload.Set(path, another(m)) == nil
 			}
 		}
@@ -195,11 +198,21 @@ func (o *outgoing) tamperBody(s *signature) bool {
 	return changed && o.wrap() == nil
 }
 
+// lists reports whether the message lists a member among those that are signed.
+func (o *outgoing) lists(s *signature, path body.Path) bool {
+	by, part := s.text.build.listedBy, s.text.build.part
+	if by == nil || part.kind != "body" || len(part.paths) > 0 || len(path) != 1 {
+		return false
+	}
+	list, _ := o.m.Payload.Get(body.Path{by[0]})
+	return slices.Contains(strings.FieldsFunc(string(list.Text()), func(r rune) bool { return strings.ContainsRune(",:;|+ ", r) }), path[0])
+}
+
 // travels reports whether the signature covers the field in which the payload
 // travels.
 func (o *outgoing) travels(s *signature) bool {
 	w := o.block.format.Wrap
-	return w != nil && o.p.reads(s.text, "form", w.Field)
+	return w != nil && s.text.covers.field(w.Field)
 }
 
 func (o *outgoing) isSignature(path body.Path) bool {
@@ -214,6 +227,11 @@ func (o *outgoing) isSignature(path body.Path) bool {
 // tamperRest changes a parameter or a header that the signature covers.
 func (o *outgoing) tamperRest(s *signature) bool {
 	for _, name := range s.text.covers.queries {
+		if path := (body.Path{name}); o.block.format.Kind == message.Query && o.m.Payload != nil {
+			if m, ok := o.m.Payload.Get(path); ok && !m.IsEmpty() {
+				return o.m.Payload.Set(path, another(m)) == nil
+			}
+		}
 		if value, ok, err := o.m.Param(name); ok && err == nil {
 			o.m.SetParam(name, value+"0")
 			return true
@@ -223,6 +241,22 @@ func (o *outgoing) tamperRest(s *signature) bool {
 		if value := o.m.Header.Get(name); value != "" && name != s.place.name {
 			o.m.Header.Set(name, value+"0")
 			return true
+		}
+	}
+	return false
+}
+
+// tamperAbsent adds a member that the signature names and the message does not have.
+func (o *outgoing) tamperAbsent(s *signature) bool {
+	if o.m.Payload == nil {
+		return false
+	}
+	for _, covered := range s.text.covers.parts {
+		for _, name := range covered.names {
+			path := append(slices.Clone(covered.path), strings.Replace(name, "*", "sandbox", 1))
+			if _, ok := o.m.Payload.Get(path); !ok && !o.isSignature(path) && ensure(o.m.Payload, path, []byte(`"another"`)) == nil {
+				return o.wrap() == nil
+			}
 		}
 	}
 	return false

@@ -29,6 +29,9 @@ func (o *outgoing) complete() error {
 		if err := o.completeInto(e); err != nil {
 			return err
 		}
+		if err := o.completeEncrypted(e); err != nil {
+			return err
+		}
 		if len(e.iv) == 1 && e.iv[0].name == partKind {
 			o.m.Parts[e.iv[0].arg] = nonceOf(e.cipher.IVSize())
 			if e.ivCoded {
@@ -53,6 +56,11 @@ func (o *outgoing) complete() error {
 			}
 		}
 	}
+	for _, s := range b.verifies {
+		if err := o.completeList(s); err != nil {
+			return err
+		}
+	}
 	if b.kind == message.Notification {
 		for _, path := range o.p.description.Notify.Identity {
 			if m, ok := o.m.Payload.Get(path); !ok || m.IsEmpty() {
@@ -74,6 +82,35 @@ func (o *outgoing) completeInto(e *encryption) error {
 		return nil
 	}
 	return ensure(o.m.Payload, e.into.path, []byte(strings.TrimSpace(string(o.m.Payload.Text()))))
+}
+
+// completeEncrypted makes the members that a notification must have encrypted: with
+// nothing in them.
+func (o *outgoing) completeEncrypted(e *encryption) error {
+	if o.block.kind != message.Notification || e.whole || e.into != nil {
+		return nil
+	}
+	for _, path := range e.paths {
+		_, ok := o.m.Payload.Get(path)
+		_, inside := o.m.Payload.Get(path[:len(path)-1])
+		if ok || len(path) > 1 && !inside || path.HasAny() || strings.Contains(path[len(path)-1], "*") {
+			continue
+		}
+		if err := ensure(o.m.Payload, path, []byte(`"{}"`)); err != nil {
+			return err
+		}
+	}
+	for _, tpl := range []template{e.nonce, e.aad, e.iv} {
+		for _, p := range tpl {
+			if p.name != "body" || p.path == nil {
+				continue
+			}
+			if err := o.giveIfAbsent(p, nonceOf(max(e.cipher.IVSize(), 8)), false); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // completeSignature makes what a verify reads beside its text.
@@ -100,6 +137,37 @@ func (o *outgoing) completeSignature(s *signature) error {
 		return o.stampAll(s.fresh)
 	}
 	return o.completeMembers(s.text)
+}
+
+// completeList makes the member that lists the names of those that are signed.
+func (o *outgoing) completeList(s *signature) error {
+	by, part := s.text.build.listedBy, s.text.build.part
+	if by == nil || part == nil || part.kind != "body" {
+		return nil
+	}
+	var home body.Path
+	if len(part.paths) > 0 {
+		home = part.paths[0]
+	}
+	tree := o.m.Payload
+	if home != nil {
+		tree = tree.At(home)
+	}
+	path := append(slices.Clone(home), by[0])
+	if m, ok := o.m.Payload.Get(path); tree == nil || tree.IsList() || ok && !m.IsEmpty() {
+		return nil
+	}
+	var names []string
+	for _, m := range tree.Members() {
+		name := string(m.Name())
+		if m.IsScalar() && name != by[0] && !strings.ContainsAny(name, ",:;|+ ") && !o.isSignature(append(slices.Clone(home), name)) {
+			names = append(names, name)
+		}
+	}
+	if by[1] != "" {
+		names = append(names, by[1])
+	}
+	return ensure(o.m.Payload, path, body.AppendQuote(nil, strings.Join(names, ",")))
 }
 
 // completeMembers makes the objects that a text covers.
@@ -199,6 +267,9 @@ func (o *outgoing) giveIfAbsent(p part, text string, number bool) error {
 		}
 		return nil
 	case "query":
+		if o.block.format.Kind == message.Query { // the payload is the query
+			return o.giveIfAbsent(part{name: "body", path: body.Path{p.arg}}, text, false)
+		}
 		if _, ok, err := o.m.Param(p.arg); ok || err != nil {
 			return err
 		}

@@ -27,7 +27,7 @@ func (r *Peer) Default(kind message.Kind, to *Received, refusal error) *body.Obj
 	}
 	tree := emptyTree()
 	if to != nil && to.Plain != nil && refusal == nil {
-		for _, m := range to.Plain.Members() {
+		for _, m := range r.inside(to.Plain) {
 			if r.repeats(b, string(m.Name())) {
 				_ = tree.Set(body.Path{string(m.Name())}, r.written(b, m)) // the empty tree takes every member
 			}
@@ -60,6 +60,21 @@ func (r *Peer) Default(kind message.Kind, to *Received, refusal error) *body.Obj
 	return o
 }
 
+// inside returns the members of a request: of the object that its signature covers, if
+// the request has nothing beside it.
+func (r *Peer) inside(plain *body.Object) []body.Member {
+	all := plain.Members()
+	if b := r.p.request; len(all) == 1 && b != nil && len(b.signs) > 0 {
+		name := string(all[0].Name())
+		for _, home := range r.p.homes(b.signs[0].text) {
+			if inner := body.NewTree(plain).At(body.Path{name}); inner != nil && !inner.IsList() && len(home) == 1 && home[0] == name && !slices.Equal(r.home(r.p.answer), home) {
+				return inner.Members()
+			}
+		}
+	}
+	return all
+}
+
 // repeats reports whether a member of a request stands in the default payload: not
 // what the other block makes anew.
 func (r *Peer) repeats(b *incomingBlock, name string) bool {
@@ -67,12 +82,29 @@ func (r *Peer) repeats(b *incomingBlock, name string) bool {
 		return true
 	}
 	path := body.Path{name}
+	if b.namesInOtherLetters(name) {
+		return false
+	}
 	if b.stamp != nil && slices.ContainsFunc(b.stamp.value, func(p part) bool { return slices.Equal(p.path, path) }) {
 		return false
 	}
 	return !slices.ContainsFunc(b.verifies, func(s *signature) bool {
 		return s.place.kind == "body" && slices.Equal(s.place.path, path) ||
 			slices.ContainsFunc(s.freshValue(), func(p part) bool { return slices.Equal(p.path, path) })
+	})
+}
+
+// namesInOtherLetters reports whether a signature names a member that differs from this
+// one in letters alone: a message with both is refused.
+func (b *incomingBlock) namesInOtherLetters(name string) bool {
+	return slices.ContainsFunc(b.verifies, func(s *signature) bool {
+		return slices.ContainsFunc(s.text.covers.parts, func(p coveredPart) bool {
+			names := p.names
+			if p.inside == nil && len(p.path) > 0 {
+				names = p.path[:1]
+			}
+			return !slices.Contains(names, name) && slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, name) })
+		})
 	})
 }
 

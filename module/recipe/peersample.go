@@ -2,6 +2,7 @@ package recipe
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/countersign/caddy-countersign/module/body"
 )
@@ -39,7 +40,7 @@ func (r *Peer) Sample() *body.Object {
 		for _, p := range r.p.placeholders(s.text) {
 			if p.name == "body" && p.path != nil && !p.request && !r.made(p.path) {
 				raw := `{"order":"T1"}`
-				if p.bare && !contains(b.strings, p.path) {
+				if (p.bare || !b.format.IsJSON()) && !contains(b.strings, p.path) {
 					raw = `"T1"`
 				}
 				set(p.path, raw)
@@ -58,6 +59,11 @@ func (r *Peer) Sample() *body.Object {
 	}
 	for _, path := range r.p.description.Match {
 		set(path[len(path)-1:], `"T1"`)
+	}
+	for _, m := range tree.Members() {
+		if name := string(m.Name()); name != "amount" && strings.EqualFold(name, "amount") { // a message is not read in two ways
+			tree.Remove(body.Path{"amount"})
+		}
 	}
 	o, err := body.Parse(tree.Text())
 	if err != nil {

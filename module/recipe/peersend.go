@@ -185,7 +185,7 @@ func (p *Program) coversPlace(t *text, at place) bool {
 	case "query":
 		return slices.Contains(t.covers.queries, at.name)
 	}
-	return p.reads(t, "form", at.name)
+	return t.covers.field(at.name)
 }
 
 // signAll makes the signatures and puts them where the other side reads them.
@@ -230,7 +230,7 @@ func (o *outgoing) place(p place, text string) error {
 			o.m.SetPayload(emptyObject())
 		}
 		return ensure(o.m.Payload, p.path, body.AppendQuote(nil, text))
-	case p.kind == "form" && o.m.Form == nil:
+	case p.kind == "form" && o.m.Form == nil, p.kind == "query" && o.block.format.Kind == message.Query:
 		return ensure(o.m.Payload, body.Path{p.name}, body.AppendQuote(nil, text))
 	}
 	return o.put(p, text, false)

@@ -36,10 +36,18 @@ type builder struct {
 	appendWith func(e *env, members []body.Member) (canonical.Text, error) // instead of append
 	after      template                                                    // of sorted: a text with a secret that stands behind each piece
 	listed     template                                                    // of values: the secret, where the message's list says
+	listedBy   []string                                                    // the member that lists the names, and the listed name of the secret, if there is one
 	raw        body.Path
 	json       bool
 	unnamed    bool // it reads members that it does not name
 	inner      bool // it reads the members of objects in objects as well
+}
+
+// list notes the member of a message that lists the names, for the peer who makes one.
+func (b *builder) list(names ...string) {
+	if names[0] != "" {
+		b.listedBy = names
+	}
 }
 
 // change is a step that changes a text.
