@@ -325,3 +325,24 @@ func TestATextByWayOfAnOption(t *testing.T) {
 		require.True(t, p.texts["signed"].covers.member(body.Path{"b"}))
 	}
 }
+
+// Beside what a recipe reads of the fields around a payload, and beside what it decrypts,
+// stands nothing in other letters that nobody has signed.
+func TestTwinsThatAreNotSigned(t *testing.T) {
+	set := shared("0123456789abcdef")
+	fields := mustCompile(t, "text fields {\nsorted form except sign\n}\nnotification {\nunwrap form data\nverify form.sign hmac-sha256 hex fields\n}")
+	sum := fields.sum(t, fields.read(t, message.Notification, "data={}&time=7"), set)
+	for extra, want := range map[string]scheme.Reason{"": 0, "&other=": 0, "&Data=": scheme.Ambiguous, "&TIME=": scheme.Ambiguous, "&Sign=00": scheme.Ambiguous} {
+		m := fields.read(t, message.Notification, "data={}&time=7&sign="+sum+extra)
+		_, err := scheme.Open(fields, scheme.Incoming{Message: m, Keys: set, Now: testTime})
+		assert.Equal(t, want, scheme.ReasonOf(err), "%s: %v", extra, err)
+	}
+	into := mustCompile(t, "notification {\nverify header.X-Sign hmac-sha256 hex `{body.id}{body.card}`\ndecrypt aes-128-ecb hex body.card {\ninto body.plain\n}\n}")
+	const card = `{"id":"1","card":"377222e061a924c591cd9c27ea163ed4"` // of 16 bytes 0, with PKCS #7
+	for extra, want := range map[string]bool{"": true, `,"plain":"x"`: true, `,"Plain":"x"`: false, `,"PLAIN":""`: false} {
+		m := into.read(t, message.Notification, card+extra+"}")
+		m.Header.Set("X-Sign", into.sum(t, m, set))
+		_, err := scheme.Open(into, scheme.Incoming{Message: m, Keys: set, Now: testTime})
+		assert.Equal(t, !want, scheme.ReasonOf(err) == scheme.Ambiguous, "%s: %v", extra, err)
+	}
+}

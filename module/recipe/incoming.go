@@ -130,6 +130,11 @@ func (c *compiler) incomingLine(b *incomingBlock, l Line) error {
 // verified.
 func (b *incomingBlock) signatures(e *env, in *scheme.Incoming) ([]scheme.Signature, error) {
 	e.m.Parts = make(map[string]string)
+	if e.m.Form != nil { // fields beside a payload: which of two counts depends on who reads
+		if err := checkTwins(e.m.Form.Members(), false); err != nil {
+			return nil, err
+		}
+	}
 	for _, at := range b.stages {
 		var err error
 		if at.split != nil {
