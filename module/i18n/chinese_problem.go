@@ -18,7 +18,8 @@ var chineseProblem = map[string]string{
 
 	"the request body is larger than max_request_body, which is %d bytes": "请求正文超过 max_request_body，即 %d 字节",
 	"the request body is larger than the server allows":                   "请求正文超过了服务器允许的大小",
-	"the request body could not be read whole":                            "请求正文没有读完整",
+	"the request body broke off":                                          "请求正文中断了",
+	"the request body did not come whole within %v":                       "请求正文没有在 %v 内发完",
 
 	"there is no key set of the reference that the request leads to":                 "请求所指的引用没有对应的密钥集",
 	"a role that will be needed is missing: %v":                                      "缺少将要用到的密钥：%v",
@@ -100,7 +101,6 @@ var chineseProblem = map[string]string{
 	"the store that remembers notifications does not answer; the log says why": "记录已收通知的存储没有应答；原因见日志",
 	"the application is still being asked about the same notification":         "同一条通知正在交给业务系统处理",
 
-	"the body could not be read whole":                                                                                           "正文没有读完整",
 	"the request body is compressed with gzip: have the application send it as it is":                                            "请求正文用 gzip 压缩过：请让应用原样发送",
 	"the request body is UTF-16, not UTF-8: have the application write UTF-8 (in .NET Encoding.UTF8, not Encoding.Unicode)":      "请求正文是 UTF-16，不是 UTF-8：请让应用写 UTF-8（.NET 里用 Encoding.UTF8，而不是 Encoding.Unicode）",
 	"the provider's answer is UTF-16, not UTF-8: have the provider send UTF-8":                                                   "渠道的应答是 UTF-16，不是 UTF-8：请渠道发送 UTF-8",

@@ -3,6 +3,7 @@ package inbound
 import (
 	"errors"
 	"net/http"
+	"os"
 
 	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/network"
@@ -29,7 +30,10 @@ func ReadBody(r *http.Request, limit int64) ([]byte, *problem.Problem) {
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 			return nil, problem.New(problem.RequestTooLarge, i18n.T("the request body is larger than the server allows"), nil)
 		}
-		return nil, problem.New(problem.InvalidRequest, i18n.T("the request body could not be read whole"), nil)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return nil, problem.New(problem.InvalidRequest, i18n.T("the request body did not come whole within %v", BodyTime), nil)
+		}
+		return nil, problem.New(problem.InvalidRequest, i18n.T("the request body broke off"), nil)
 	}
 	return raw, nil
 }

@@ -27,7 +27,7 @@ func (n *notification) receive(r *http.Request) (*message.Message, *problem.Prob
 	raw, p := inbound.ReadBody(r, n.h.MaxRequestBody)
 	switch {
 	case p != nil && p.Reason == problem.InvalidRequest:
-		return nil, invalid(i18n.T("the body could not be read whole"))
+		return nil, invalid(p.Text())
 	case p != nil:
 		return nil, p
 	}
