@@ -91,15 +91,6 @@ func (b *incomingBlock) revealed(all *coverage, wire func(body.Path) bool) func(
 	return func(path body.Path) bool { return covered(b.after, path) }
 }
 
-// writes returns the members that hold plaintext once the statement is carried out, as far
-// as they are named.
-func (e *encryption) writes() []body.Path {
-	if e.into != nil && len(e.into.path) > 0 {
-		return []body.Path{e.into.path}
-	}
-	return slices.DeleteFunc(slices.Clone(e.paths), func(path body.Path) bool { return path.HasAny() || isPattern(path) })
-}
-
 func (c *compiler) direction(b *incomingBlock) *scheme.Direction {
 	all := b.covers()
 	dir := &scheme.Direction{Format: b.format}
@@ -111,7 +102,9 @@ func (c *compiler) direction(b *incomingBlock) *scheme.Direction {
 	for _, e := range slices.Concat(b.before, b.after) {
 		dir.Encrypted = append(dir.Encrypted, e.paths...)
 		travelling = append(travelling, e.paths...)
-		dir.Reads = append(dir.Reads, e.writes()...)
+		if e.into != nil && len(e.into.path) > 0 {
+			dir.Reads = append(dir.Reads, e.into.path)
+		}
 		if !e.implied && (b.kind == message.Answer || e.whole || e.before) { // else only where the member is there
 			dir.Roles = append(dir.Roles, e.roles...)
 		}
