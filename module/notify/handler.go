@@ -157,6 +157,9 @@ func (h *Handler) provision(ctx caddy.Context) error {
 		return err
 	}
 	for _, warning := range h.rules.Warnings {
+		if h.Once != nil && strings.HasSuffix(warning, ": use once") {
+			continue
+		}
 		h.logger.Warn(warning, zap.String("profile", h.Profile), zap.String("at", h.Line))
 	}
 	if h.As == "json" && h.rules.Notification.Format.IsJSON() {

@@ -52,6 +52,15 @@ func TestReferences(t *testing.T) {
 	}
 }
 
+// What the log advises at the start is not what the configuration has already.
+func TestOnceIsNotAdvisedTwice(t *testing.T) {
+	const advice = "use once"
+	s := sides[0]
+	c := serve(t, s.directive("")+"respond ok")
+	c.says(t, advice)
+	assert.NotContains(t, serve(t, s.directive("once 1h")+"respond ok").logged(t), advice)
+}
+
 // A role that is missing leaves nothing verified.
 func TestMissingKeys(t *testing.T) {
 	empty := t.TempDir()
