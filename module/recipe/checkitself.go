@@ -12,7 +12,7 @@ import (
 func (c *compiler) checkHoldsItself(s *signature) error {
 	covers, place := &s.text.covers, s.place
 	if covers.names(place) {
-		return s.line.errorf("what is signed holds the signature itself, %s, which is not known before it is made", place)
+		return s.line.errorf("what is signed holds the signature itself, %s, which is not known before it is made; leave it out", place)
 	}
 	if s.line.Words[0] != "verify" {
 		return nil

@@ -111,7 +111,7 @@ func (c *compiler) kept(lines []Line) ([]Line, error) {
 		}
 		o, ok := c.options[l.Words[1]]
 		if !ok {
-			return nil, l.errorf("when %s: the recipe has no option %s", l.Words[1], l.Words[1])
+			return nil, l.errorf("when %s: the recipe has no option %[1]s; add: option %[1]s", l.Words[1])
 		}
 		for _, value := range l.Words[2:] {
 			if len(o.Values) > 0 && !slices.Contains(o.Values, value) {
@@ -150,7 +150,7 @@ func (c *compiler) compile(r Recipe) error {
 	for _, l := range lines {
 		if l.Words[0] == "text" && len(l.Words) > 1 {
 			if at := seen[l.Words[1]]; at != nil {
-				return l.errorf("text %s stands twice", l.Words[1])
+				return l.errorf("text %s stands twice; call one of them otherwise, or remove it", l.Words[1])
 			}
 			seen[l.Words[1]], c.textLines[l.Words[1]] = &l, &l
 		}
@@ -227,7 +227,7 @@ func (c *compiler) text(name string) (*text, error) {
 	defer delete(c.visiting, name)
 	for _, inner := range append(textsIn(*l), c.textsOfOptions(*l)...) {
 		if c.textLines[inner] == nil {
-			return nil, l.errorf("{text.%s}: the recipe has no text %s", inner, inner)
+			return nil, l.errorf("{text.%s}: the recipe has no text %[1]s; add: text %[1]s { … }", inner)
 		}
 		if _, err := c.text(inner); err != nil {
 			return nil, err

@@ -144,7 +144,7 @@ func (c *compiler) notification(b *incomingBlock) error {
 	}
 	for _, path := range rule.Identity {
 		if !d.Notification.Covers(path) {
-			return c.lineNaming("identity", path, b.line).errorf("identity %s: no signature covers it, so that a copy could have another", path)
+			return c.lineNaming("identity", path, b.line).errorf("identity %s: no signature covers it, so that a copy could have another; name a member that is signed", path)
 		}
 	}
 	d.Notification.Reads = append(d.Notification.Reads, rule.Identity...)

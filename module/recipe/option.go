@@ -95,7 +95,7 @@ func (r Recipe) Options() ([]Option, error) {
 				return nil, err
 			}
 			if slices.ContainsFunc(options, func(other Option) bool { return other.Name == o.Name }) {
-				return nil, l.errorf("option %s is declared twice", o.Name)
+				return nil, l.errorf("option %s is declared twice; remove one of the lines", o.Name)
 			}
 			options = append(options, o)
 		}

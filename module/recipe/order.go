@@ -42,7 +42,7 @@ func (c *coverage) place(p place) bool {
 // also in the texts that are filled into the text.
 func (c *compiler) checkPlaceholders(l Line, t *text, kind message.Kind) error {
 	if template(t.parts).has("signature") {
-		return l.errorf("{signature} stands only behind as")
+		return l.errorf("{signature} stands only behind as, as in: sign header.Authorization hmac-sha256 hex signed as `ACME {signature}`")
 	}
 	return c.checkValue(l, t.parts, kind)
 }

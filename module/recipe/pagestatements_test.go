@@ -156,7 +156,7 @@ var theRefusals = []sentence{
 	{"refused: certificate without subject", verifyWith("certificate body.cert\nsubject cn Acme"), verifyWith("certificate body.cert"), "certificate without subject takes anybody's certificate of the same"},
 	{"refused: an answer without verify", inAnswer(""), "answer {\nmatch body.a\n}", "answer has no verify: anybody could send one"},
 	{"refused: a notification without verify", inNotification(""), "notification {\nack ok\n}", "notification has no verify: anybody could send one"},
-	{"refused: signature outside as", inRequest(""), inRequest("set header.Y {signature}"), "{signature} stands only behind as"},
+	{"refused: signature outside as", inRequest(""), inRequest("set header.Y {signature}"), "{signature} stands only behind as, as in: sign header.Authorization"},
 	{"refused: secret outside a digested text", withTemplate("{secret}"), inRequest("default body.key {secret}"), "{secret} stands only in texts that are digested, and in token, which"},
 	{"refused: an unknown word", inRequest(""), inRequest("sign-it x"), `unknown word "sign-it" in request`},
 	{"refused: an unknown word of an answer", inAnswer(""), inAnswer("verfy x"), `unknown word "verfy" in answer`},
@@ -164,5 +164,5 @@ var theRefusals = []sentence{
 	{"refused: an unknown placeholder", withTemplate("{body.a}"), withTemplate("{boddy.a}"), "unknown placeholder {boddy.a}"},
 	{"refused: an unknown option", "option a\n" + inSet("{option.a}"), inSet("{option.b}"), "{option.b}: the recipe has no option b"},
 	{"refused: a text that is never used", withText("sorted body"), "text unused {\nsorted body\n}\n" + inAnswer(""), "text unused is never used"},
-	{"refused: identity that nothing signs", "text t {\nsorted body only id\n}\nnotification {\nverify body.sign hmac-sha256 hex t\nidentity body.id\n}", "text t {\nsorted body only id\n}\nnotification {\nverify body.sign hmac-sha256 hex t\nidentity body.other\n}", "identity other: no signature covers it, so that a copy could have"},
+	{"refused: identity that nothing signs", "text t {\nsorted body only id\n}\nnotification {\nverify body.sign hmac-sha256 hex t\nidentity body.id\n}", "text t {\nsorted body only id\n}\nnotification {\nverify body.sign hmac-sha256 hex t\nidentity body.other\n}", "identity other: no signature covers it, so that a copy could have another; name a member that is signed"},
 }

@@ -184,7 +184,7 @@ func (c *compiler) placeholder(name string, fromOption bool) (part, error) {
 		return part{literal: strings.Join(c.settings[o.Name], ",")}, nil
 	case "text":
 		if c.textLines[rest] == nil {
-			return p, i18n.Errorf("{%s}: the recipe has no text %s", name, rest)
+			return p, i18n.Errorf("{%s}: the recipe has no text %s; add: text %[2]s { … }", name, rest)
 		}
 	case "sign", "verify", "encrypt":
 		if rest != "serial" && rest != "serial.decimal" {
