@@ -46,7 +46,11 @@ func (c *collector) add(n node) { c.nodes = append(c.nodes, n) }
 
 // members collects the first level.
 func (c *collector) members(members []body.Member) ([]node, error) {
-	c.nodes = make([]node, 0, len(members)+8) // most messages have few nested members
+	room := len(members)
+	if c.nested == "recurse" || c.nested == "flat" {
+		room += 8 // most messages have few nested members
+	}
+	c.nodes = make([]node, 0, room)
 	if c.nested == "flat" {
 		c.flat = 4 << 10
 		for _, m := range members {

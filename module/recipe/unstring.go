@@ -1,8 +1,8 @@
 package recipe
 
 import (
+	"bytes"
 	"errors"
-	"maps"
 	"slices"
 	"strings"
 
@@ -12,36 +12,37 @@ import (
 
 // unstring turns members of the answer that are strings with an object, a list or null
 // into JSON, if the application sent the same members as JSON and they were sent as
-// strings. Such a member may also be at another place among the signed members.
+// strings. Such a member may also be at another place among the signed members: at the
+// top, or in an object that a signature covers.
 func (b *incomingBlock) unstring(e *env, in *scheme.Incoming) error {
-	if e.m.Payload == nil {
+	sent := in.Memory().Strings
+	if e.m.Payload == nil || len(sent) == 0 {
 		return nil
 	}
-	names := make(map[string]map[string]bool) // by the object that may have them
-	parents := make(map[string]body.Path)
-	may := func(parent body.Path, name string) {
-		key := parent.String()
-		if names[key] == nil {
-			names[key], parents[key] = make(map[string]bool), parent
-		}
-		names[key][name] = true
-	}
-	parts := b.parts()
-	for _, path := range in.Memory().Strings {
-		name := path[len(path)-1]
-		may(path[:len(path)-1], name)
-		may(nil, name)
-		for _, part := range parts {
-			may(part, name)
+	objects := append([]body.Path{nil}, b.parts()...)
+	anyName := len(objects) // in the objects before this one a member is known by its name
+	for _, path := range sent {
+		parent := path[:len(path)-1]
+		if !contains(objects[:anyName], parent) && !slices.Equal(objects[len(objects)-1], parent) {
+			objects = append(objects, parent)
 		}
 	}
-	for _, key := range slices.Sorted(maps.Keys(parents)) {
+	var names, paths map[string]bool // of what was sent, once they are needed
+	for i, object := range objects {
 		var failed error
-		eachPath(e.m.Payload, append(slices.Clone(parents[key]), body.Any), func(outer body.Path, r body.Ref) {
-			if failed != nil || r.Member().Kind() != body.String {
+		eachPath(e.m.Payload, append(slices.Clip(object), body.Any), func(outer body.Path, r body.Ref) {
+			if failed != nil || !holdsJSON(r.Member()) {
 				return
 			}
-			if at := r.In(outer); names[key][at[len(at)-1]] && e.p.description.Answer.Covers(at) {
+			if names == nil {
+				names, paths = make(map[string]bool), make(map[string]bool)
+				for _, path := range sent {
+					names[path[len(path)-1]], paths[strings.Join(path, "\x00")] = true, true
+				}
+			}
+			at := r.In(outer)
+			asked := i < anyName && names[at[len(at)-1]] || paths[strings.Join(at, "\x00")]
+			if asked && e.p.description.Answer.Covers(at) {
 				failed = unstring(at, r)
 			}
 		})
@@ -50,6 +51,17 @@ func (b *incomingBlock) unstring(e *env, in *scheme.Incoming) error {
 		}
 	}
 	return nil
+}
+
+// holdsJSON reports whether a member is a string that begins as an object, a list or null
+// does.
+func holdsJSON(m body.Member) bool {
+	if m.Kind() != body.String {
+		return false
+	}
+	text := m.Text()
+	start := bytes.TrimLeft(text[:min(len(text), 32)], " \t\r\n")
+	return len(start) > 0 && bytes.IndexByte([]byte("{[n"), start[0]) >= 0
 }
 
 // parts returns the objects that the signatures cover.
@@ -67,9 +79,6 @@ func (b *incomingBlock) parts() []body.Path {
 
 func unstring(at body.Path, r body.Ref) error {
 	text := r.Member().Text()
-	if start := strings.TrimLeft(string(text[:min(len(text), 32)]), " \t\r\n"); start == "" || !strings.ContainsAny(start[:1], "{[n") {
-		return nil
-	}
 	switch err := body.Valid(text); {
 	case err == nil:
 		r.Set(text)
