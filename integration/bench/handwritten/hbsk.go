@@ -24,8 +24,10 @@ func (*hbsk) CaddyModule() caddy.ModuleInfo {
 
 func (*hbsk) Options() []recipe.Option { return []recipe.Option{{Name: "developer_key"}} }
 
-func (h *hbsk) Configure(settings recipe.Settings) error {
-	h.developerKey = first(settings, "developer_key")
+func (h *hbsk) Configure(settings recipe.Settings) (err error) {
+	if h.developerKey, err = one(settings, "developer_key"); err != nil {
+		return err
+	}
 	roles := []keys.Role{keys.SharedSecret}
 	match := []body.Path{{"data", "sequence"}}
 	signed := func(path body.Path) bool { return path[0] == "data" || path[0] == "time" }

@@ -25,8 +25,10 @@ func (*hkrt) CaddyModule() caddy.ModuleInfo {
 
 func (*hkrt) Options() []recipe.Option { return []recipe.Option{{Name: "access_id"}} }
 
-func (h *hkrt) Configure(settings recipe.Settings) error {
-	h.accessID = first(settings, "access_id")
+func (h *hkrt) Configure(settings recipe.Settings) (err error) {
+	if h.accessID, err = one(settings, "access_id"); err != nil {
+		return err
+	}
 	roles := []keys.Role{keys.SharedSecret}
 	match := []body.Path{{"apply_no"}}
 	signed := func(path body.Path) bool { return !slices.Contains(path, "sign") }

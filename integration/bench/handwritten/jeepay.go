@@ -27,8 +27,13 @@ func (*jeepay) CaddyModule() caddy.ModuleInfo {
 
 func (*jeepay) Options() []recipe.Option { return []recipe.Option{{Name: "mch_no"}, {Name: "app_id"}} }
 
-func (j *jeepay) Configure(settings recipe.Settings) error {
-	j.mchNo, j.appID = first(settings, "mch_no"), first(settings, "app_id")
+func (j *jeepay) Configure(settings recipe.Settings) (err error) {
+	if j.mchNo, err = one(settings, "mch_no"); err != nil {
+		return err
+	}
+	if j.appID, err = one(settings, "app_id"); err != nil {
+		return err
+	}
 	roles := []keys.Role{keys.SharedSecret}
 	match := []body.Path{{"data", "payOrderId"}, {"data", "mchOrderNo"}, {"data", "receiverId"}}
 	j.description = scheme.Description{

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	"github.com/countersign/caddy-countersign/module/algorithm"
 	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/encoding"
@@ -70,12 +72,16 @@ func has(t *body.Tree, name string) bool {
 	return ok && !m.IsEmpty()
 }
 
-// first returns the text of an option, or "".
-func first(settings recipe.Settings, name string) string {
-	if values := settings[name]; len(values) > 0 {
-		return values[0]
+// one returns the text of an option that takes one, or "".
+func one(settings recipe.Settings, name string) (string, error) {
+	switch values := settings[name]; len(values) {
+	case 0:
+		return "", nil
+	case 1:
+		return values[0], nil
+	default:
+		return "", fmt.Errorf("%s takes one value", name)
 	}
-	return ""
 }
 
 // asString turns a member that is JSON into a string with that JSON, and remembers it.
