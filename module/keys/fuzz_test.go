@@ -55,6 +55,8 @@ func FuzzDERs(f *testing.F) {
 	for _, damage := range damaged {
 		f.Add(damage(public + public))
 	}
+	f.Add("-----BEGIN EC PARAMETERS-----AAAA-----END PUBLIC KEY-----" + public)
+	f.Add("-----BEGIN -----BEGIN w==-----END -----")
 	f.Fuzz(func(t *testing.T, text string) {
 		blocks, err := ders([]byte(text))
 		if err != nil {

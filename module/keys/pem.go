@@ -79,7 +79,7 @@ func pemBlocks(text string) ([]encoded, error) {
 		label, rest, ok1 := strings.Cut(rest, hyphens)
 		body, rest, ok2 := strings.Cut(rest, pemEnd)
 		end, rest, ok3 := strings.Cut(rest, hyphens)
-		if !ok1 || !ok2 || !ok3 || !isLabel(label) || !isLabel(end) || strings.Contains(body, pemBegin) || strings.HasPrefix(rest, "BEGIN ") {
+		if !ok1 || !ok2 || !ok3 || !isLabel(label) || !isLabel(end) || strings.Contains(body, pemBegin) || isLabelled(body) || isLabelled(rest) {
 			return nil, errIncomplete
 		}
 		text = rest
@@ -89,7 +89,7 @@ func pemBlocks(text string) ([]encoded, error) {
 		if strings.Contains(body, "ENCRYPTED") {
 			return nil, errPassPhrase
 		}
-		if strings.HasSuffix(label, " PARAMETERS") {
+		if strings.HasSuffix(label, " PARAMETERS") && end == label {
 			continue // openssl writes the curve before the key
 		}
 		if strings.Contains(body, ":") {
@@ -152,6 +152,12 @@ func isText(b []byte) bool {
 // agree is not looked at: the DER says what it is.
 func isLabel(text string) bool {
 	return strings.Trim(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 ") == ""
+}
+
+// isLabelled reports whether text begins as a mark does behind its hyphens. Then the
+// hyphens before it are those of two marks, and one of them would be lost.
+func isLabelled(text string) bool {
+	return strings.HasPrefix(text, "BEGIN ") || strings.HasPrefix(text, "END ")
 }
 
 // around looks at the text beside blocks, which may say anything but hold a key.
