@@ -152,11 +152,18 @@ func (u *Unique) validate() (err error) {
 	return nil
 }
 
-// outcomeForm matches an outcome that may be stored: a code, and not a value.
-var outcomeForm = regexp.MustCompile(`^[a-z0-9_]{1,64}$`)
+// outcomeForm and idForm match an outcome and an exchange's id that may be stored, of at
+// most maxOutcome and maxID bytes: codes, and not values. The lengths are not in the
+// patterns, which would take milliseconds to compile at each start.
+var (
+	outcomeForm = regexp.MustCompile(`^[a-z0-9_]+$`)
+	idForm      = regexp.MustCompile(`^[A-Za-z0-9_.:-]+$`)
+)
 
-// idForm matches an exchange's id that may be stored.
-var idForm = regexp.MustCompile(`^[A-Za-z0-9_.:-]{1,128}$`)
+const (
+	maxOutcome = 64
+	maxID      = 128
+)
 
 func (u *Unique) check(ctx context.Context, g *Guard, in *Input) (hold, *Refusal) {
 	key, missing := reservationKey(g.profile, "unique", u.Members, u.paths, in, sameEnds)
@@ -166,7 +173,7 @@ func (u *Unique) check(ctx context.Context, g *Guard, in *Input) (hold, *Refusal
 	// Two exchanges with one id are still two: the store takes the same id for
 	// the same call.
 	id := reservation()
-	if idForm.MatchString(in.ID) {
+	if len(in.ID) <= maxID && idForm.MatchString(in.ID) {
 		id = in.ID + "/" + id
 	}
 	switch first, err := u.ledger.Enter(ctx, key, id, time.Duration(u.For)); {
@@ -183,7 +190,7 @@ func (u *Unique) check(ctx context.Context, g *Guard, in *Input) (hold, *Refusal
 		switch {
 		case outcome == NotSent:
 			outcome = ""
-		case !outcomeForm.MatchString(outcome):
+		case len(outcome) > maxOutcome || !outcomeForm.MatchString(outcome):
 			outcome = "unknown"
 		}
 		return u.ledger.Leave(ctx, key, id, outcome)

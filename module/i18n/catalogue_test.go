@@ -210,7 +210,7 @@ func TestNoTextIsMissing(t *testing.T) {
 		if u.args >= 0 {
 			assert.Len(t, verbs(u.template), u.args, "%s: %q has another number of verbs than of arguments", u.at, u.template)
 		}
-		translated, ok := chinese[u.template]
+		translated, ok := chinese()[u.template]
 		switch {
 		case !ok && !isCode(u.template) && !slices.Contains(missing, u.template):
 			missing = append(missing, u.template)
@@ -221,7 +221,7 @@ func TestNoTextIsMissing(t *testing.T) {
 	for _, template := range missing {
 		t.Errorf("there is no Chinese for %q", template)
 	}
-	for template := range chinese {
+	for template := range chinese() {
 		assert.True(t, used[template], "%q is in the catalogue and is not used", template)
 	}
 }
@@ -280,7 +280,7 @@ func TestErrorsSpeakBothLanguages(t *testing.T) {
 func TestChineseIsChinese(t *testing.T) {
 	han := regexp.MustCompile(`\p{Han}`)
 	ascii := regexp.MustCompile(`\p{Han}[,;:?!](?:\s|\p{Han}|$)`)
-	for template, translated := range chinese {
+	for template, translated := range chinese() {
 		if !isCode(template) { // of which only the signs are other ones
 			assert.Regexp(t, han, translated, template)
 		}
@@ -297,7 +297,7 @@ func TestNoTextHoldsAValue(t *testing.T) {
 	secret := regexp.MustCompile(`[0-9a-fA-F]{16}|[A-Za-z0-9+/]{40}|-----BEGIN [A-Z ]+-----|[0-9]{11}`)
 	for _, u := range templates(t) {
 		assert.NotRegexp(t, secret, strings.ReplaceAll(strings.ReplaceAll(u.template, "ORG000000000007", ""), "1000000", ""), "%s", u.at)
-		assert.NotRegexp(t, secret, strings.ReplaceAll(strings.ReplaceAll(chinese[u.template], "ORG000000000007", ""), "1000000", ""))
+		assert.NotRegexp(t, secret, strings.ReplaceAll(strings.ReplaceAll(chinese()[u.template], "ORG000000000007", ""), "1000000", ""))
 	}
 }
 

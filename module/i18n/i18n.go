@@ -121,7 +121,7 @@ func (t Text) IsZero() bool { return t.template == "" }
 func (t Text) In(l Language) string {
 	template := t.template
 	if l == Chinese {
-		if translated, ok := chinese[template]; ok {
+		if translated, ok := chinese()[template]; ok {
 			template = translated
 		}
 	}

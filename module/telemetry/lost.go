@@ -29,17 +29,17 @@ type report struct {
 // error may be the log that has stalled.
 type reporter struct {
 	start   sync.Once
-	reports chan report
+	reports chan report // made when the first loss is, because it takes 1.6 MB
 
 	mu   sync.Mutex
 	more int
 }
 
-var losses = reporter{reports: make(chan report, maxReports)}
+var losses reporter
 
 // add queues a report, or counts it if there is no space.
 func (p *reporter) add(r report) {
-	p.start.Do(func() { go p.run() })
+	p.start.Do(p.begin)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	r.More = p.more
@@ -49,6 +49,11 @@ func (p *reporter) add(r report) {
 	default:
 		p.more++
 	}
+}
+
+func (p *reporter) begin() {
+	p.reports = make(chan report, maxReports)
+	go p.run()
 }
 
 func (p *reporter) run() {
@@ -73,7 +78,7 @@ func (p *reporter) flush(wait time.Duration) {
 		last = report{Level: "error", Time: seconds(time.Now()), Logger: "http.countersign.audit", Msg: "log entries lost", More: more, written: written}
 	}
 	deadline := time.After(wait)
-	p.start.Do(func() { go p.run() })
+	p.start.Do(p.begin)
 	select {
 	case p.reports <- last:
 	case <-deadline:
