@@ -38,6 +38,9 @@ type encryption struct {
 	implied  bool // of what the request did to the same member
 }
 
+// ofAll reports whether the payload is encrypted as a whole.
+func (e *encryption) ofAll() bool { return e.whole }
+
 // envelope is how a fresh key travels.
 type envelope struct {
 	cipher   cipher.Cipher

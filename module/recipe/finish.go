@@ -26,6 +26,7 @@ func (c *compiler) finish(r Recipe) error {
 		}
 		if p.answer != nil {
 			c.imply(b, p.answer)
+			p.answer.strings = b.strings
 		}
 	}
 	if p.answer != nil {

@@ -24,6 +24,7 @@ type incomingBlock struct {
 	time     template    // the time of a notification, or nil
 	stamp    *freshness  // of time, without a window
 	sealed   bool        // the payload is encrypted as a whole
+	strings  []body.Path // what the request sends as texts, of an answer
 }
 
 // incomingBlock compiles the block of answers or of notifications.

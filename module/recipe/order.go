@@ -34,7 +34,7 @@ func (c *coverage) place(p place) bool {
 	case partKind:
 		return slices.Contains(c.cut, p.name)
 	default:
-		return c.field(p.name)
+		return c.bytes || c.field(p.name)
 	}
 }
 

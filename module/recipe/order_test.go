@@ -34,6 +34,7 @@ func TestNothingIsWrittenBelowItsSignature(t *testing.T) {
 		"sign header.X hmac-sha256 hex `{body}{query.y}`\nset query.z 1":                          "",
 		"wrap form data\nsign form.sign hmac-sha256 hex `{form.data}{form.id}`\nset form.id 1":    "set form.id stands below a sign",
 		"wrap form data\nset form.id 1\nsign form.sign hmac-sha256 hex `{form.data}{form.id}`":    "",
+		"wrap form data\nsign header.Sign hmac-sha256 hex `{body}`\nset form.id 1":                "set form.id stands below a sign",
 		"send query\nsign body.sign hmac-sha256 hex `{query}`\nset body.x 1":                      "set body.x stands below a sign",
 		"send query\nset query.x 1\nsign body.sign hmac-sha256 hex members":                       "write body.x",
 		"send query\nremove query.x\nsign body.sign hmac-sha256 hex members":                      "write body.x",

@@ -122,14 +122,14 @@ func (r *Peer) Receive(m *message.Message, set *keys.Set, now time.Time) (*Recei
 	came := *m
 	received := &Received{wire: &came, zone: b.zone}
 	format := b.format
-	format.Sealed = slices.ContainsFunc(b.encrypted, func(e *encryption) bool { return e.whole })
+	format.Sealed = slices.ContainsFunc(b.encrypted, (*encryption).ofAll)
 	if err := format.Read(&came); err != nil {
 		return received, invalid(err)
 	}
 	m = came.Fresh()
 	e := &env{p: r.p, m: m, keys: set, now: now, zone: b.zone, fresh: make(map[string]string), peer: true}
 	in := &scheme.Incoming{Message: m, Keys: set, Now: now}
-	u := &undoing{env: e, in: in, block: b, back: &incomingBlock{line: b.line, kind: message.Request, format: b.format, zone: b.zone}}
+	u := &undoing{env: e, in: in, block: b, back: &incomingBlock{line: b.line, kind: message.Request, format: b.format, zone: b.zone, strings: b.strings}}
 	if err := u.bindAll(); err != nil {
 		return received, err
 	}
@@ -168,6 +168,7 @@ type undoing struct {
 	block  *requestBlock
 	back   *incomingBlock
 	edited bool // a part of the payload was undone, so that its bytes are written anew
+	opened bool // the payload was decrypted as a whole: what was signed before is the payload
 }
 
 // undo verifies what a statement has signed, or decrypts what it has encrypted.
@@ -186,6 +187,7 @@ func (u *undoing) undo(s statement) error {
 		if s.encryption.whole && (u.m.Inner == nil && len(u.m.Wire) == 0) {
 			return nil
 		}
+		u.opened = u.opened || s.encryption.whole
 		return u.back.decrypt(u.env, u.in, back)
 	}
 	return nil
@@ -206,9 +208,12 @@ func (u *undoing) verify(s *signature) error {
 		}
 		values = []string{bound}
 	}
-	if s.place.kind == "body" {
+	switch {
+	case s.place.kind == "body":
 		u.m.Payload.Remove(s.place.path)
 		u.edited = true
+	case s.place.kind == "form" && u.m.Form != nil:
+		u.m.Form.Remove(body.Path{s.place.name})
 	}
 	u.bytes = u.payload
 	made, err := s.make(u.env)
@@ -221,6 +226,19 @@ func (u *undoing) verify(s *signature) error {
 
 // payload returns the bytes that the recipe has signed as {body}.
 func (u *undoing) payload() ([]byte, error) {
+	if f := u.block.format; f.Wrap != nil && u.m.Form != nil && !u.opened {
+		if !u.edited && !u.m.Form.Edited() {
+			return u.m.Wire, nil
+		}
+		text := u.m.Inner
+		if u.edited && u.m.Payload != nil {
+			var err error
+			if text, err = f.Write(u.m.Payload); err != nil {
+				return nil, err
+			}
+		}
+		return f.WriteWrapped(u.m.Form, text)
+	}
 	switch {
 	case u.edited && u.m.Payload != nil:
 		return u.block.format.Write(u.m.Payload)

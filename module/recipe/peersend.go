@@ -55,8 +55,8 @@ func (r *Peer) seal(b *incomingBlock, m *message.Message, to *Received, with Sen
 	if err != nil {
 		return nil, invalid(err)
 	}
-	s := &sealing{block: &requestBlock{format: b.format, zone: b.zone}, draft: &scheme.Draft{Message: m, Keys: with.Keys, Now: with.Now}}
-	s.env = env{p: r.p, m: m, keys: with.Keys, now: with.Now, zone: b.zone, bytes: s.payload, fresh: make(map[string]string), peer: true}
+	s := &sealing{block: &requestBlock{format: b.format, zone: b.zone, strings: b.strings}, draft: &scheme.Draft{Message: m, Keys: with.Keys, Now: with.Now}, early: slices.ContainsFunc(b.before, (*encryption).ofAll)}
+	s.env = env{p: r.p, m: m, keys: with.Keys, now: with.Now, zone: b.zone, bytes: s.leaving, fresh: make(map[string]string), peer: true}
 	if to != nil {
 		wire := to.wire
 		s.request = &env{p: r.p, m: wire, keys: with.Keys, now: with.Now, zone: to.zone}

@@ -72,8 +72,8 @@ func (p *Program) Describe() *scheme.Description { return &p.description }
 
 // Complete adds, encrypts and signs what the recipe says.
 func (p *Program) Complete(d *scheme.Draft) error {
-	s := &sealing{block: p.request, draft: d}
-	s.env = env{p: p, m: d.Message, keys: d.Keys, now: d.Now, zone: p.request.zone, bytes: s.payload}
+	s := &sealing{block: p.request, draft: d, early: slices.ContainsFunc(p.request.encrypted, (*encryption).ofAll)}
+	s.env = env{p: p, m: d.Message, keys: d.Keys, now: d.Now, zone: p.request.zone, bytes: s.leaving}
 	return s.run()
 }
 

@@ -48,6 +48,7 @@ type sealing struct {
 	block *requestBlock
 	draft *scheme.Draft
 	whole []byte // the payload, once it is encrypted as a whole
+	early bool   // the payload is still to be encrypted as a whole
 	typed bool   // a line has set the Content-Type, and not the format
 }
 
@@ -147,6 +148,18 @@ func (s *sealing) payload() ([]byte, error) {
 		return s.whole, nil
 	}
 	text, err := s.block.format.Write(s.m.Payload)
+	return text, invalid(err)
+}
+
+// leaving returns the bytes that leave, which {body} stands for: of a payload in a field
+// the whole form. What is signed before the payload is encrypted as a whole is the
+// payload, as it is where it comes in.
+func (s *sealing) leaving() ([]byte, error) {
+	payload, err := s.payload()
+	if err != nil || payload == nil || s.block.format.Wrap == nil || s.early && s.whole == nil {
+		return payload, err
+	}
+	text, err := s.block.format.WriteWrapped(s.m.Form, payload)
 	return text, invalid(err)
 }
 
