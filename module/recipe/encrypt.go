@@ -71,6 +71,9 @@ func (c *compiler) seal(b *requestBlock, l Line) (func(*sealing) error, error) {
 // fill fills in what depends on the message.
 func (e *encryption) fill(env *env) (cipher.Params, error) {
 	p := e.params
+	before := env.signing
+	env.signing = true // what is not there is refused, and not read as nothing
+	defer func() { env.signing = before }()
 	for _, v := range []struct {
 		from template
 		to   *[]byte

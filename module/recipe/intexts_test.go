@@ -116,3 +116,40 @@ func TestEncryptedInsideOfAText(t *testing.T) {
 		}
 	}
 }
+
+// The peer opens what was sealed, and what it answers opens: where the query is signed in
+// which the payload travels, where an iv stands in a header, and where a list names what
+// is signed.
+func TestPeerAnswersWhatOpens(t *testing.T) {
+	set := shared("s3cret")
+	for name, lines := range map[string]string{
+		"query":     "request {\nsend query\nset body.t {time.unix}\nsign body.sign hmac-sha256 hex `{path}?{query}`\n}\nanswer {\nverify header.Sign hmac-sha256 hex {body}\n}",
+		"iv":        "request {\nset header.X-Iv {nonce.16}\nencrypt aes-128-cbc hex body.a {\nderive md5 raw\niv {header.X-Iv}\n}\nsign header.Sign hmac-sha256 hex `{header.X-Iv}{body}`\n}\nanswer {\nverify header.Sign hmac-sha256 hex `{body}`\ndecrypt aes-128-cbc hex body.a {\nderive md5 raw\niv {header.X-Iv}\n}\n}",
+		"coded iv":  "request {\nset header.X-Iv {nonce.32.hex}\nencrypt aes-128-cbc hex body.a {\nderive md5 raw\niv hex {header.X-Iv}\n}\nsign header.Sign hmac-sha256 hex `{header.X-Iv}{body}`\n}\nanswer {\nverify header.Sign hmac-sha256 hex `{body}`\ndecrypt aes-128-cbc hex body.a {\nderive md5 raw\niv hex {header.X-Iv}\n}\n}",
+		"listed by": "text listed {\nsorted body names listed by names\n}\nrequest {\nset body.names a\nsign body.sign hmac-sha256 hex listed\n}\nanswer {\nverify body.sign hmac-sha256 hex listed\n}",
+	} {
+		p := mustCompile(t, lines)
+		peer, err := p.Peer()
+		require.NoError(t, err, name)
+		sealed, err := p.seal(t, set, `{"a":"4111"}`)
+		require.NoError(t, err, name)
+		came := *sealed.Message
+		received, err := peer.Receive(&came, set, testTime)
+		require.NoError(t, err, name)
+		answer, err := peer.Answer(received, peer.Default(message.Answer, received, nil), Sending{Keys: set, Now: testTime})
+		require.NoError(t, err, name)
+		require.NoError(t, p.answer.format.Read(answer))
+		opened, err := scheme.Open(p, scheme.Incoming{Message: answer, Keys: set, Now: testTime, Request: sealed})
+		require.NoError(t, err, name)
+		assert.Contains(t, string(opened.Body()), `"a":"4111"`, name)
+	}
+}
+
+// A request without what its cipher reads is not sent: nothing would stand in its place.
+func TestEncryptReadsWhatIsThere(t *testing.T) {
+	for _, value := range []string{"{header.X-A}", "{query.a}", "{form.a}", "{body.b}"} {
+		p := mustCompile(t, "request {\nencrypt aes-128-gcm hex body.a {\nderive md5 raw\nnonce {nonce.12}\naad "+value+"\n}\nsign form.sign hmac-sha256 hex {form.data}\nset form.n {nonce.12}\nwrap form data\n}")
+		_, err := p.seal(t, shared("s3cret"), `{"a":"1"}`)
+		assert.Equal(t, scheme.Invalid, scheme.ReasonOf(err), value)
+	}
+}

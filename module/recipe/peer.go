@@ -212,6 +212,13 @@ func (u *undoing) verify(s *signature) error {
 	case s.place.kind == "body":
 		u.m.Payload.Remove(s.place.path)
 		u.edited = true
+		if u.block.inQuery() { // the query was signed before the signature was put into it
+			query, err := u.payload()
+			if err != nil {
+				return err
+			}
+			u.m.Query = string(query)
+		}
 	case s.place.kind == "form" && u.m.Form != nil:
 		u.m.Form.Remove(body.Path{s.place.name})
 	}

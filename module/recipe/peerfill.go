@@ -32,11 +32,8 @@ func (o *outgoing) complete() error {
 		if err := o.completeEncrypted(e); err != nil {
 			return err
 		}
-		if len(e.iv) == 1 && e.iv[0].name == partKind {
-			o.m.Parts[e.iv[0].arg] = nonceOf(e.cipher.IVSize())
-			if e.ivCoded {
-				o.m.Parts[e.iv[0].arg] = e.ivCoding.Encode([]byte(nonceOf(e.cipher.IVSize())))
-			}
+		if err := o.completeParams(e); err != nil {
+			return err
 		}
 	}
 	for _, s := range b.verifies {
@@ -100,12 +97,25 @@ func (o *outgoing) completeEncrypted(e *encryption) error {
 			return err
 		}
 	}
-	for _, tpl := range []template{e.nonce, e.aad, e.iv} {
+	return nil
+}
+
+// completeParams makes what the other side reads as iv, nonce and aad of what is
+// encrypted.
+func (o *outgoing) completeParams(e *encryption) error {
+	if !e.whole && e.into == nil && !hasAny(o.m.Payload, e.paths) {
+		return nil
+	}
+	for i, tpl := range []template{e.nonce, e.aad, e.iv} {
 		for _, p := range tpl {
-			if p.name != "body" || p.path == nil {
+			if p.request || p.name == "body" && p.path == nil || p.name == "query" && p.arg == "" {
 				continue
 			}
-			if err := o.giveIfAbsent(p, nonceOf(max(e.cipher.IVSize(), 8)), false); err != nil {
+			text := nonceOf(max(e.cipher.IVSize(), 8))
+			if i == 2 && e.ivCoded {
+				text = e.ivCoding.Encode([]byte(text))
+			}
+			if err := o.giveIfAbsent(p, text, false); err != nil {
 				return err
 			}
 		}

@@ -89,6 +89,9 @@ func (r *Peer) repeats(b *incomingBlock, name string) bool {
 		return false
 	}
 	return !slices.ContainsFunc(b.verifies, func(s *signature) bool {
+		if by := s.text.build.listedBy; by != nil && by[0] == name { // the list has the marker too
+			return true
+		}
 		return s.place.kind == "body" && slices.Equal(s.place.path, path) ||
 			slices.ContainsFunc(s.freshValue(), func(p part) bool { return slices.Equal(p.path, path) })
 	})
