@@ -108,8 +108,7 @@ func checkRecipe(name string, r recipe.Recipe) error {
 	if err := recipe.CheckName(name); err != nil { // of a JSON configuration
 		return err
 	}
-	_, err := recipe.Compile(name, r, nil)
-	return err
+	return recipe.Check(name, r)
 }
 
 // RecipesOf returns the recipes of the global options of a Caddyfile, given what

@@ -94,7 +94,7 @@ func (in *input) folders() ([]folder, error) {
 	}
 	for _, f := range all {
 		for name, r := range f.recipes {
-			if _, err := recipe.Compile(name, r, nil); err != nil {
+			if err := recipe.Check(name, r); err != nil {
 				return nil, err
 			}
 		}

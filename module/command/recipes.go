@@ -77,7 +77,7 @@ func check(found map[string]recipe.Recipe) (protocol.Recipes, error) {
 		if protocol.Exists(name) {
 			return nil, i18n.Errorf("a recipe of the name %s ships; call yours another name, at %s", name, r.At)
 		}
-		if _, err := recipe.Compile(name, r, nil); err != nil {
+		if err := recipe.Check(name, r); err != nil {
 			return nil, err
 		}
 	}

@@ -39,25 +39,86 @@ func Compile(name string, r Recipe, settings Settings) (*Program, error) {
 	}
 	c.wraps = r.wraps()
 	if err := c.compile(r); err != nil {
-		return nil, i18n.Errorf("recipe %s: %w%s", name, err, c.setBy(err, settings))
+		return nil, i18n.Errorf("recipe %s: %w%s", name, err, c.setBy(err, settings, r))
 	}
 	return c.p, nil
 }
 
+// Check compiles a recipe with the defaults of its options, as far as that can be done:
+// a line that takes its words from an option without a default is checked where a
+// configuration sets the option.
+func Check(name string, r Recipe) error {
+	_, err := Compile(name, r, nil)
+	if refused, ok := errors.AsType[*lineError](err); ok && r.waits(refused.line) {
+		return nil
+	}
+	return err
+}
+
+// waits reports whether a line, or a text that it names, takes words from an option
+// that is empty unless it is given.
+func (r Recipe) waits(l Line) bool {
+	options, err := r.Options()
+	if err != nil {
+		return false
+	}
+	texts := make(map[string]Line)
+	for _, line := range r.Lines {
+		if line.Words[0] == "text" && len(line.Words) > 1 {
+			texts[line.Words[1]] = line
+		}
+	}
+	seen := make(map[string]bool)
+	var in func(l Line) bool
+	in = func(l Line) bool {
+		words := l.Words
+		switch words[0] {
+		case "default", "set", "token": // an empty value is one
+			words = words[:min(2, len(words))]
+		case "prepend", "append", "title", "warn":
+			words = nil
+		}
+		for _, word := range words {
+			name, found := optionIn(word)
+			bare := found && word == "{option."+name+"}"
+			place, _, dotted := strings.Cut(word, ".")
+			if (bare || found && dotted && slices.Contains(placeKinds, place)) && slices.ContainsFunc(options, func(o Option) bool {
+				return o.Name == name && strings.Join(o.Default, "") == ""
+			}) {
+				return true
+			}
+			for _, inner := range append(textsIn(Line{Words: []string{word}}), word) {
+				if t, ok := texts[inner]; ok && !seen[inner] {
+					if seen[inner] = true; in(t) {
+						return true
+					}
+				}
+			}
+		}
+		return slices.ContainsFunc(l.Block, in)
+	}
+	return in(l)
+}
+
+// placeKinds begin what names a place in a message.
+var placeKinds = []string{"body", "header", "query", "form"}
+
 // setBy adds to the error of a line the options of the configuration that it depends
 // on: the operator who set them may not have written the recipe.
-func (c *compiler) setBy(err error, settings Settings) i18n.Text {
+func (c *compiler) setBy(err error, settings Settings, r Recipe) i18n.Text {
 	refused, ok := errors.AsType[*lineError](err)
 	if !ok {
 		return i18n.Text{}
 	}
+	waits := r.waits(refused.line)
 	var names []string
 	var in func(lines []Line, follow bool)
 	in = func(lines []Line, follow bool) {
 		for _, l := range lines {
 			for _, word := range l.Words {
 				name, _ := optionIn(word)
-				if _, set := settings[name]; set && !slices.Contains(names, name) {
+				_, set := settings[name]
+				if o, known := c.options[name]; (set || waits && known && strings.Join(o.Default, "") == "") && !slices.Contains(names, name) {
 					names = append(names, name)
 				}
 				if text := c.textLines[word]; follow && text != nil {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/countersign/caddy-countersign/module/body"
@@ -82,4 +83,34 @@ func (p *Program) seal(t testing.TB, set *keys.Set, text string) (*scheme.Sealed
 	require.NoError(t, err)
 	m.SetPayload(o)
 	return scheme.Seal(p, scheme.Request{Message: m, Keys: set, Now: testTime})
+}
+
+// What an option without a default decides is checked where a configuration sets it; all
+// else is checked when the recipe is loaded.
+func TestCheckWaitsForOptions(t *testing.T) {
+	for lines, waits := range map[string]bool{
+		"option message\ntext m {\ntemplate {option.message}\n}\nrequest {\nsign header.S hmac-sha256 hex m\n}":                         true,
+		"option message\ntext m {\ntemplate {option.message}\n}\nrequest {\nsign header.S hmac-sha256 hex `{header.X}{text.m}`\n}":      true,
+		"option field\nrequest {\nsign body.{option.field} hmac-sha256 hex {body.a}\n}":                                                 true,
+		"option iv\nrequest {\nencrypt aes-128-cbc hex body.x {\niv {option.iv}\n}\nsign body.sign hmac-sha256 hex {body.a}\n}":         true,
+		"option message\ntext m {\ntemplate {option.message}\n}\nrequest {\nsign header.S md6 hex {body.a}\nsign header.R md5 hex m\n}": false,
+		"option m\nrequest {\nsign body.sign hmac-sha256 hex {body.m}\ndefault body.m {option.m}\n}":                                    false,
+		"option m\nrequest {\nsign body.sign sha256 hex `{secret}{body.a}{option.m}`\n}":                                                false,
+		"option m default {header.X}\ntext m {\ntemplate {option.m}\n}\nrequest {\nsign header.S hmac-sha256 hex m\n}":                  false,
+	} {
+		d := caddyfile.NewTestDispenser("recipe acme {\n" + lines + "\n}")
+		d.Next()
+		var r Recipe
+		_, err := r.UnmarshalCaddyfile(d)
+		require.NoError(t, err, lines)
+		_, err = Compile("acme", r, nil)
+		require.Error(t, err, lines)
+		if err = Check("acme", r); waits {
+			assert.NoError(t, err, lines)
+		} else {
+			assert.Error(t, err, lines)
+		}
+	}
+	_, err := compiled("option message\ntext m {\ntemplate {option.message}\n}\nrequest {\nsign header.S hmac-sha256 hex m\n}", Settings{"message": {"{body.a}"}})
+	assert.NoError(t, err)
 }

@@ -39,9 +39,6 @@ func (c *compiler) decrypt(b *incomingBlock, l Line) error {
 	if err := c.checkValue(l, slices.Concat(e.iv, e.nonce, e.aad), b.kind); err != nil {
 		return err
 	}
-	if l.Words[0] == "open" && e.envelope == nil {
-		return l.errorf("open needs to know how its key travels; add: wrap rsa-pkcs1 base64 body.encryptKey")
-	}
 	if e.plain {
 		all := b.covers()
 		if before || e.whole || slices.ContainsFunc(e.paths, func(path body.Path) bool { return !all.member(path) }) {

@@ -59,9 +59,6 @@ func (c *compiler) seal(b *requestBlock, l Line) (func(*sealing) error, error) {
 	if err := c.encryptionBlock(e); err != nil {
 		return nil, err
 	}
-	if e.envelope == nil {
-		return nil, l.errorf("seal needs to know how its key travels; add: wrap rsa-pkcs1 base64 body.encryptKey")
-	}
 	e.roles = []keys.Role{withID(keys.Encrypt, e.envelope.id), keys.Decrypt} // an answer may have a new envelope
 	b.encrypted = append(b.encrypted, e)
 	b.statements = append(b.statements, statement{encryption: e})

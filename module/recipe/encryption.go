@@ -221,6 +221,10 @@ func (c *compiler) encryptionBlock(e *encryption) error {
 				return e.line.errorf("how long the fresh key is is not known; add: key bytes 16, or key ascii 32")
 			}
 		}
+	} else if e.line.Words[0] == "seal" { // what is said first, whatever else the block has
+		return e.line.errorf("seal needs to know how its key travels; add: wrap rsa-pkcs1 base64 body.encryptKey")
+	} else if e.line.Words[0] == "open" {
+		return e.line.errorf("open needs to know how its key travels; add: wrap rsa-pkcs1 base64 body.encryptKey")
 	} else if keyKind != "" || prefix != "" {
 		return e.line.errorf("key ascii, key bytes and prefix belong to a fresh key, which seal and open have")
 	}

@@ -15,7 +15,7 @@ var theStatements = []sentence{
 	{"statements: encrypt body", inRequest("encrypt aes-128-ecb base64 body"), inRequest("encrypt aes-128-ecb base64 header.X"), `"header.X" is no member`},
 	{"statements: encrypt, a cipher", inRequest("encrypt 3des-ecb hex body.a body.b"), inRequest("encrypt rot13 hex body.a"), `unknown cipher "rot13": write one of aes-128-ecb, aes-128-cbc,`},
 	{"statements: encrypt, an encoding", inRequest("encrypt 3des-ecb hex-upper body.a"), inRequest("encrypt 3des-ecb octal body.a"), `unknown encoding "octal": write one of hex, hex-upper, base64,`},
-	{"statements: seal", sealWith("key ascii 16\nwrap rsa-pkcs1 base64 body.k"), sealWith("key ascii 16"), "key ascii, key bytes and prefix belong to a fresh key, which seal and"},
+	{"statements: seal", sealWith("key ascii 16\nwrap rsa-pkcs1 base64 body.k"), sealWith("key ascii 16"), "seal needs to know how its key travels"},
 	{"statements: seal, wrap", sealWith("wrap rsa-oaep-sha256 hex header.X-Key"), sealWith("wrap aes-128-ecb base64 body.k"), "aes-128-ecb is keyed with a secret"},
 	{"statements: seal, one wrap", sealWith("wrap sm2 base64 body.k"), sealWith("wrap sm2 base64 body.k\nwrap sm2 base64 body.l"), "wrap stands twice, and counts once"},
 	{"statements: token", inRequest("token header.Authorization `Bearer {secret}`"), inRequest("token header.Authorization"), "token takes a target and a value, as in: token header.Authorization"},
