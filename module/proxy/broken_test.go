@@ -89,6 +89,7 @@ func TestContentCodings(t *testing.T) {
 		"two in a header":  {"Content-Encoding: br, gzip\r\n", func(g []byte) []byte { return squeeze(br(g)) }, true},
 		"two headers":      {"Content-Encoding: zstd\r\nContent-Encoding: deflate\r\n", func(g []byte) []byte { return wrapped(zst(g)) }, false},
 		"one that is none": {"Content-Encoding: UTF-8, br\r\n", br, true},
+		"a parameter":      {"Content-Encoding: gzip;q=1.0, identity; q=0.5\r\n", squeeze, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			answer := func(text func(genuine []byte) []byte) *testcaddy.Answer {
@@ -100,7 +101,9 @@ func TestContentCodings(t *testing.T) {
 			s.problem(t, answer(func(g []byte) []byte { return c.encode(g)[:20] }), unknown("upstream_failed", 502))
 			s.problem(t, answer(func([]byte) []byte { return c.encode([]byte(`{"a":"` + strings.Repeat("x", 1<<20) + `"}`)) }), unverified("response_too_large", 200))
 			if c.strict {
-				s.problem(t, answer(func(g []byte) []byte { return append(c.encode(g), "planted"...) }), unverified("response_invalid", 200))
+				for _, behind := range []string{"planted", "\r\n", "}"} {
+					s.problem(t, answer(func(g []byte) []byte { return append(c.encode(g), behind...) }), unverified("response_invalid", 200))
+				}
 			}
 		})
 	}

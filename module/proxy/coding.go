@@ -42,6 +42,7 @@ const maxCodings = 3
 func undo(body io.Reader, headers []string) (io.Reader, error) {
 	var applied []string
 	for coding := range strings.SplitSeq(strings.ToLower(strings.Join(headers, ",")), ",") {
+		coding, _, _ = strings.Cut(coding, ";") // a weight belongs to Accept-Encoding
 		coding = strings.TrimSpace(coding)
 		if slices.Contains(noCodings, coding) {
 			return nil, errUnknownCoding
@@ -127,8 +128,13 @@ func (d *decoded) explain(err error) error {
 // 9659 has no larger one for content codings.
 const maxWindow = 8 << 20
 
+// emptyFrame is a frame of zstd that is skipped (RFC 8878, section 3.1.2). Behind the
+// stream it makes one to three further bytes a broken frame; without it the decoder
+// takes them for the beginning of one, and so for an answer that is truncated.
+const emptyFrame = "\x50\x2a\x4d\x18\x00\x00\x00\x00"
+
 func unzstd(r io.Reader) (io.Reader, error) {
-	return zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow))
+	return zstd.NewReader(io.MultiReader(r, strings.NewReader(emptyFrame)), zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow))
 }
 
 // inflate undoes deflate, which is zlib's format; some servers send the stream

@@ -201,16 +201,10 @@ func (t *Transport) provision(ctx caddy.Context) error {
 		t.logger.Warn("network_proxy is not used: the proxy would read what goes to an upstream without TLS; use https://, or allow_plaintext_upstream",
 			zap.String("profile", t.Profile))
 	}
-	if err := t.HTTP.Provision(ctx); err != nil {
-		return i18n.Errorf("setting up the http transport: %w", err)
+	if err := t.connect(ctx); err != nil {
+		return err
 	}
 	if t.HTTP.Transport != nil {
-		t.AllowLegacyTLS(t.HTTP.Transport)
-		network.NameProxyStatus(t.HTTP.Transport)
-		t.keepFromProxies()
-		if err := t.dialEveryAddress(); err != nil {
-			return i18n.Errorf("http { resolvers }: %w", err)
-		}
 		t.HTTP.Transport.DialContext = checked(t.HTTP.Transport.DialContext)
 		if t.cert, err = t.watchClientCert(); err != nil {
 			return err
@@ -223,11 +217,33 @@ func (t *Transport) provision(ctx caddy.Context) error {
 	return nil
 }
 
-// AllowLegacyTLS allows a transport the outdated parts of TLS that legacy_tls names.
-func (t *Transport) AllowLegacyTLS(base *http.Transport) {
+// ProvisionHTTP sets up the HTTP transport alone, so that a request that is not sealed
+// reaches a provider the way that sealed ones do.
+func (t *Transport) ProvisionHTTP(ctx caddy.Context) error {
+	if err := t.fillIn(); err != nil {
+		return err
+	}
+	return t.connect(ctx)
+}
+
+// connect sets up the HTTP transport.
+func (t *Transport) connect(ctx caddy.Context) error {
+	if err := t.HTTP.Provision(ctx); err != nil {
+		return i18n.Errorf("setting up the http transport: %w", err)
+	}
+	base := t.HTTP.Transport
+	if base == nil {
+		return nil
+	}
 	if base.TLSClientConfig != nil {
 		network.Legacy(base.TLSClientConfig, t.LegacyTLS)
 	}
+	network.NameProxyStatus(base)
+	t.keepFromProxies()
+	if err := t.dialEveryAddress(); err != nil {
+		return i18n.Errorf("http { resolvers }: %w", err)
+	}
+	return nil
 }
 
 // load makes the scheme.

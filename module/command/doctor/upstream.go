@@ -123,16 +123,11 @@ func (e *examination) isOwn(address caddy.NetworkAddress) bool {
 // ask sends the HEAD, with the transport that requests will take, and looks at
 // the certificate and the clock.
 func (e *examination) ask(u *use, dial string, address caddy.NetworkAddress) {
-	transport := u.transport.HTTP
-	if transport == nil {
-		transport = new(reverseproxy.HTTPTransport)
-	}
-	if err := transport.Provision(e.ctx); err != nil {
+	if err := u.transport.ProvisionHTTP(e.ctx); err != nil {
 		e.failure("upstream", dial, i18n.Sprintf("setting up the connection: %s", err.Error()), i18n.Sprintf("correct the block http"))
 		return
 	}
-	u.transport.AllowLegacyTLS(transport.Transport)
-	network.NameProxyStatus(transport.Transport)
+	transport := u.transport.HTTP
 	defer transport.Cleanup() //nolint:errcheck // it only closes idle connections
 
 	replacer := caddy.NewReplacer()

@@ -228,6 +228,25 @@ func TestAPublicUpstream(t *testing.T) {
 	assert.Contains(t, f.Reason, "no such host")
 }
 
+// An upstream is asked the way that payments reach it: with the same version of HTTP,
+// and any of a name's addresses.
+func TestAnUpstreamIsAskedAsPaymentsAre(t *testing.T) {
+	protocols := make(chan string, 10)
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { protocols <- r.Proto }))
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	defer server.Close()
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	require.NoError(t, os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600))
+	dir, upstream := merchant(t, easypayRef), "https://"+server.Listener.Addr().String()
+	for options, want := range map[string]string{"": "HTTP/1.1", "versions 2": "HTTP/2.0"} {
+		findings := examine(t, sidecar(dir, upstream, "http {\n tls_trust_pool file "+file+"\n "+options+"\n }"))
+		assert.Empty(t, failures(findings))
+		require.NotEmpty(t, protocols)
+		assert.Equal(t, want, <-protocols)
+	}
+}
+
 // The doctor tries what reaches an old server, and names it.
 func TestAnOldServer(t *testing.T) {
 	for name, c := range map[string]struct {
