@@ -3,6 +3,7 @@ package canonical
 import (
 	"bytes"
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/countersign/caddy-countersign/module/i18n"
@@ -70,9 +71,9 @@ func holds(text, separator []byte) bool {
 // signedNames looks names up among those of pairs. It uses a map for many names, so
 // that a message of only names and separators takes no longer than another.
 type signedNames struct {
-	pairs []Pair
-	all   map[string]bool
-	trie  *trie
+	pairs    []Pair
+	all      map[string]bool
+	prefixes *prefixes
 }
 
 // in reports whether value holds join, a name and pair one behind the other. No
@@ -106,13 +107,8 @@ func (n *signedNames) before(value, pair []byte) bool {
 	if !bytes.Contains(value, pair) {
 		return false
 	}
-	if n.trie == nil {
-		n.trie = new(trie)
-		for _, p := range n.pairs {
-			if p.Name != nil {
-				n.trie.add(p.Name, true)
-			}
-		}
+	if n.prefixes == nil {
+		n.prefixes = newPrefixes(n.pairs, true)
 	}
 	for at := 0; ; at++ {
 		next := bytes.Index(value[at:], pair)
@@ -120,7 +116,7 @@ func (n *signedNames) before(value, pair []byte) bool {
 			return false
 		}
 		at += next
-		if n.trie.find(value[:at], true) {
+		if n.prefixes.find(value[:at]) {
 			return true
 		}
 	}
@@ -131,13 +127,8 @@ func (n *signedNames) behind(value, join []byte) bool {
 	if !bytes.Contains(value, join) {
 		return false
 	}
-	if n.trie == nil {
-		n.trie = new(trie)
-		for _, p := range n.pairs {
-			if p.Name != nil {
-				n.trie.add(p.Name, false)
-			}
-		}
+	if n.prefixes == nil {
+		n.prefixes = newPrefixes(n.pairs, false)
 	}
 	for rest := value; ; rest = rest[1:] {
 		next := bytes.Index(rest, join)
@@ -145,7 +136,7 @@ func (n *signedNames) behind(value, join []byte) bool {
 			return false
 		}
 		rest = rest[next:]
-		if n.trie.find(rest[len(join):], false) {
+		if n.prefixes.find(rest[len(join):]) {
 			return true
 		}
 	}
@@ -170,50 +161,45 @@ func (n *signedNames) has(name []byte) bool {
 	return n.all[string(name)]
 }
 
-// trie holds names byte by byte, each from its front or, if back, from its end.
-type trie struct {
-	edges map[edge]int
-	ends  map[int]bool
+// prefixes finds names at the front of a text or, if back, at its end.
+type prefixes struct {
+	names [][]byte // sorted, as they are read
+	back  bool
 }
 
-type edge struct {
-	node int
-	c    byte
-}
-
-func (t *trie) add(name []byte, back bool) {
-	if t.edges == nil {
-		t.edges, t.ends = make(map[edge]int), make(map[int]bool)
-	}
-	at := 0
-	for i := range name {
-		e := edge{at, byteAt(name, i, back)}
-		next, ok := t.edges[e]
-		if !ok {
-			next = len(t.edges) + 1
-			t.edges[e] = next
+// newPrefixes returns the names of pairs. Its time is that of sorting them.
+func newPrefixes(pairs []Pair, back bool) *prefixes {
+	p := &prefixes{names: make([][]byte, 0, len(pairs)), back: back}
+	for _, pair := range pairs {
+		switch {
+		case pair.Name == nil:
+		case back:
+			name := slices.Clone(pair.Name)
+			slices.Reverse(name)
+			p.names = append(p.names, name)
+		default:
+			p.names = append(p.names, pair.Name)
 		}
-		at = next
 	}
-	t.ends[at] = true
+	slices.SortFunc(p.names, bytes.Compare)
+	return p
 }
 
 // find reports whether text begins (or, if back, ends) with one of the names.
-func (t *trie) find(text []byte, back bool) bool {
-	at := 0
-	for i := 0; ; i++ {
-		if t.ends[at] {
+func (p *prefixes) find(text []byte) bool {
+	left := p.names // that begin with what was read; the shortest one comes first
+	for i := 0; len(left) > 0; i++ {
+		if len(left[0]) == i {
 			return true
 		}
 		if i == len(text) {
 			return false
 		}
-		next, ok := t.edges[edge{at, byteAt(text, i, back)}]
-		if !ok {
-			return false
-		}
-		at = next
+		c := byteAt(text, i, p.back)
+		left = left[sort.Search(len(left), func(n int) bool { return left[n][i] >= c }):]
+		left = left[:sort.Search(len(left), func(n int) bool { return left[n][i] > c })]
 	}
+	return false
 }
 
 func byteAt(text []byte, i int, back bool) byte {

@@ -107,7 +107,11 @@ func (in *opener) open(cmd *cobra.Command, args []string) error {
 		e.line("note", "%s", opened.Note())
 	}
 	plain := opened.Body()
-	if d := s.Describe(); kind == message.Notification && !d.Notification.Format.IsJSON() && !opened.Revealed() || plain == nil {
+	direction := s.Describe().Answer
+	if kind == message.Notification {
+		direction = s.Describe().Notification
+	}
+	if direction.Format.AsWire || kind == message.Notification && !direction.Format.IsJSON() && !opened.Revealed() || plain == nil {
 		plain = came // as the application gets it
 	}
 	_, err = cmd.OutOrStdout().Write(plain)
