@@ -2,8 +2,11 @@ package proxy
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
 	"math/rand/v2"
 	"net"
+	"net/http"
 	"net/netip"
 	"time"
 
@@ -17,12 +20,15 @@ const defaultDialDelay = 300 * time.Millisecond
 
 // dialer tries every address of a provider's name within dial_timeout. Go tries each
 // address for at least two seconds before the next, so that two dead addresses use up
-// the default of 3 s.
+// the default of 3 s. With TLS an address counts as tried when the handshake is done:
+// some accept connections and never say a word.
 type dialer struct {
-	dial     func(ctx context.Context, network, address string) (net.Conn, error) // one address
-	resolver *net.Resolver
-	timeout  time.Duration // of all addresses together
-	delay    time.Duration
+	dial      func(ctx context.Context, network, address string) (net.Conn, error) // one address
+	base      *http.Transport                                                      // for its TLS configuration
+	resolver  *net.Resolver
+	timeout   time.Duration // of the dials to all addresses together
+	handshake time.Duration // the time limit of a TLS handshake
+	delay     time.Duration
 }
 
 // dialEveryAddress makes the transport dial with a dialer.
@@ -32,11 +38,14 @@ func (t *Transport) dialEveryAddress() error {
 		return nil
 	}
 	d := &dialer{
-		dial: base.DialContext, resolver: net.DefaultResolver,
-		timeout: time.Duration(t.HTTP.DialTimeout), delay: time.Duration(t.HTTP.FallbackDelay),
+		dial: base.DialContext, base: base, resolver: net.DefaultResolver,
+		timeout: time.Duration(t.HTTP.DialTimeout), handshake: base.TLSHandshakeTimeout, delay: time.Duration(t.HTTP.FallbackDelay),
 	}
 	if d.delay == 0 {
 		d.delay = defaultDialDelay
+	}
+	if d.handshake == 0 {
+		d.handshake = d.timeout
 	}
 	if t.HTTP.Resolver != nil {
 		var err error
@@ -45,6 +54,9 @@ func (t *Transport) dialEveryAddress() error {
 		}
 	}
 	base.DialContext = d.Dial
+	if base.TLSClientConfig != nil && base.DialTLSContext == nil { // Caddy's own is for a name with a placeholder
+		base.DialTLSContext = d.DialTLS
+	}
 	return nil
 }
 
@@ -68,14 +80,54 @@ func resolverAt(servers []string, timeout time.Duration) (*net.Resolver, error) 
 // Dial connects to one of the addresses that a name has. Each is tried a moment after the
 // one before it, which goes on; the first connection wins.
 func (d *dialer) Dial(ctx context.Context, protocol, address string) (net.Conn, error) {
+	return d.first(ctx, protocol, address, nil)
+}
+
+// DialTLS connects as Dial does, and does the TLS handshake.
+func (d *dialer) DialTLS(ctx context.Context, protocol, address string) (net.Conn, error) {
+	config := d.base.TLSClientConfig.Clone()
+	if host, _, err := net.SplitHostPort(address); err == nil && config.ServerName == "" {
+		config.ServerName = host
+	}
+	return d.first(ctx, protocol, address, func(ctx context.Context, conn net.Conn) (net.Conn, error) {
+		ctx, cancel := context.WithTimeout(ctx, d.handshake)
+		defer cancel()
+		secured := tls.Client(&checkedConn{Conn: conn}, config)
+		err := secured.HandshakeContext(ctx)
+		if err == nil {
+			return secured, nil
+		}
+		_ = conn.Close()
+		if errors.Is(err, context.DeadlineExceeded) {
+			return nil, errHandshake
+		}
+		return nil, err
+	})
+}
+
+var errHandshake = errors.New("TLS handshake timeout")
+
+// first connects to one of the addresses that a name has. secure, unless it is nil, does
+// the TLS handshake.
+func (d *dialer) first(ctx context.Context, protocol, address string, secure func(context.Context, net.Conn) (net.Conn, error)) (net.Conn, error) {
 	host, port, err := net.SplitHostPort(address)
 	info, ok := reverseproxy.GetDialInfo(ctx)
 	if _, literal := netip.ParseAddr(host); err != nil || host == "" || literal == nil || ok && info.Network != "tcp" {
-		return d.dial(ctx, protocol, address)
+		conn, err := d.dial(ctx, protocol, address)
+		if err != nil || secure == nil {
+			return conn, err
+		}
+		return secure(ctx, conn)
 	}
-	ctx, cancel := context.WithTimeout(ctx, d.timeout)
+	limit := d.timeout
+	if secure != nil {
+		limit += d.handshake
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	addresses, err := d.resolver.LookupNetIP(ctx, "ip", host)
+	dialing, stop := context.WithTimeout(ctx, d.timeout)
+	defer stop()
+	addresses, err := d.resolver.LookupNetIP(dialing, "ip", host)
 	if err == nil && len(addresses) == 0 {
 		err = &net.DNSError{Err: "the name has no address", Name: host, IsNotFound: true}
 	}
@@ -87,11 +139,13 @@ func (d *dialer) Dial(ctx context.Context, protocol, address string) (net.Conn, 
 	if d.delay > 0 {
 		share = min(share, d.delay)
 	}
+	handshakeShare := d.handshake / time.Duration(len(addresses))
 	type result struct {
 		conn net.Conn
 		err  error
 	}
 	results := make(chan result)
+	connected := make(chan struct{}, len(addresses)) // and the handshake begins
 	running, firstErr := 0, error(nil)
 	for next := time.NewTimer(0); ; {
 		select {
@@ -103,7 +157,11 @@ func (d *dialer) Dial(ctx context.Context, protocol, address string) (net.Conn, 
 			addresses = addresses[1:]
 			running++
 			go func() {
-				conn, err := d.dial(withoutUpstream{ctx}, protocol, one)
+				conn, err := d.dial(withoutUpstream{dialing}, protocol, one)
+				if err == nil && secure != nil {
+					connected <- struct{}{}
+					conn, err = secure(ctx, conn)
+				}
 				select {
 				case results <- result{conn, err}:
 				case <-ctx.Done():
@@ -113,6 +171,8 @@ func (d *dialer) Dial(ctx context.Context, protocol, address string) (net.Conn, 
 				}
 			}()
 			next.Reset(share)
+		case <-connected:
+			next.Reset(handshakeShare)
 		case r := <-results:
 			if r.err == nil {
 				return r.conn, nil

@@ -61,6 +61,26 @@ func dead(t *testing.T, last byte, port int) [4]byte {
 	return address
 }
 
+// mute returns an address that accepts connections and does with them what handle does.
+func mute(t *testing.T, last byte, port int, handle func(net.Conn)) [4]byte {
+	t.Helper()
+	address := [4]byte{127, 0, 0, last}
+	listener, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IP(address[:]), Port: port})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			t.Cleanup(func() { _ = conn.Close() })
+			handle(conn)
+		}
+	}()
+	return address
+}
+
 // Of the addresses of a name those that are dead do not use up the time of those that
 // live, wherever they stand.
 func TestEveryAddressOfAName(t *testing.T) {
@@ -77,6 +97,10 @@ func TestEveryAddressOfAName(t *testing.T) {
 	require.NoError(t, err)
 	alive, refusing := [4]byte{127, 0, 0, 1}, [4]byte{127, 0, 0, 9}
 	one, two, three := dead(t, 2, number), dead(t, 3, number), dead(t, 4, number)
+	silent := func(net.Conn) {}
+	silent1, silent2, silent3 := mute(t, 5, number, silent), mute(t, 6, number, silent), mute(t, 7, number, silent)
+	hangsUp := mute(t, 8, number, func(c net.Conn) { _ = c.Close() })
+	other := mute(t, 10, number, func(c net.Conn) { _, _ = c.Write([]byte("SSH-2.0-OpenSSH_9.9\r\n")) })
 	for name, c := range map[string]struct {
 		addresses [][4]byte
 		options   string
@@ -87,6 +111,12 @@ func TestEveryAddressOfAName(t *testing.T) {
 		"dead and refusing before it": {[][4]byte{one, refusing, two, alive}, "", false},
 		"in turn":                     {[][4]byte{one, two, three, alive}, "dial_fallback_delay -1s", false},
 		"alive before the dead":       {[][4]byte{alive, one, two, three}, "", false},
+		"three that say nothing":      {[][4]byte{silent1, silent2, silent3, alive}, "", false},
+		"nothing, in turn":            {[][4]byte{silent1, silent2, silent3, alive}, "dial_fallback_delay -1s", false},
+		"one that closes":             {[][4]byte{hangsUp, alive}, "", false},
+		"one that speaks no TLS":      {[][4]byte{other, alive}, "", false},
+		"dead, silent, closing":       {[][4]byte{one, silent1, hangsUp, alive}, "", false},
+		"all say nothing":             {[][4]byte{silent1, silent2}, "", true},
 		"all dead":                    {[][4]byte{one, two, three}, "", true},
 		"all refusing":                {[][4]byte{refusing, refusing}, "", true},
 		"none":                        {nil, "", true},
