@@ -19,7 +19,6 @@ import (
 	"github.com/countersign/caddy-countersign/module/message"
 	"github.com/countersign/caddy-countersign/module/recipe"
 	"github.com/countersign/caddy-countersign/module/scheme"
-	"github.com/countersign/caddy-countersign/module/wire"
 )
 
 // Result is the result of a search.
@@ -77,6 +76,17 @@ func mirrored(set *keys.Set) *keys.Set {
 
 // formatsOf returns the ways in which the body of a message may travel.
 func formatsOf(m *message.Message) []string {
+	formats := kindsOf(m)
+	kind, _, _ := strings.Cut(formats[0], " ")
+	if f := (message.Format{Kind: kind}); kind != message.JSON && f.LooksLikeGBK(m.Wire) {
+		for i := range formats {
+			formats[i] += gbk
+		}
+	}
+	return formats
+}
+
+func kindsOf(m *message.Message) []string {
 	raw := strings.TrimSpace(strings.TrimPrefix(string(m.Wire), "\ufeff"))
 	switch {
 	case raw == "" && m.Method == "GET" && strings.Contains(m.Query, "="):
@@ -85,11 +95,14 @@ func formatsOf(m *message.Message) []string {
 		return []string{message.XML}
 	case raw == "" || strings.HasPrefix(raw, "{") || !strings.Contains(raw, "="):
 		return []string{message.JSON}
-	case strings.ContainsAny(raw, "%"):
+	case strings.ContainsAny(raw, "%") || !strings.ContainsAny(raw, "+/:{ ") && !strings.Contains(raw, "=="):
 		return []string{message.Form, formRaw}
 	}
 	return []string{formRaw, message.Form}
 }
+
+// gbk stands behind a format whose text is GBK.
+const gbk = " charset gbk"
 
 // formRaw is a form whose values are not URL-encoded.
 const formRaw = message.Form + " raw"
@@ -97,10 +110,12 @@ const formRaw = message.Form + " raw"
 // parse reads the payload of a message. A body that is not JSON has no members: only
 // its bytes can be signed.
 func parse(m *message.Message, format string) error {
-	f := message.Format{Kind: format}
-	if format == formRaw {
-		f = message.Format{Kind: message.Form, Options: wire.Options{Raw: true}}
+	var f message.Format
+	format, inGBK := strings.CutSuffix(format, gbk)
+	if inGBK {
+		f.Options.Charset = "gbk"
 	}
+	f.Kind, _, f.Options.Raw = strings.Cut(format, " ")
 	if f.Kind == message.Form {
 		m.Wire = []byte(strings.TrimSpace(string(m.Wire))) // an editor puts a line end behind it
 	}

@@ -142,7 +142,7 @@ func (r Rule) writeSign(out *strings.Builder) {
 	r.writeSecret(out)
 	out.WriteString("\n")
 	if r.Format != message.JSON {
-		out.WriteString("\t\tsend " + strings.Fields(r.Format)[0] + "\n")
+		out.WriteString("\t\tsend " + strings.Replace(r.Format, " raw", "", 1) + "\n")
 	}
 }
 

@@ -45,6 +45,9 @@ func (s *search) texts(p place, effort int) []text {
 			add(false, t)
 		}
 		if effort == thorough {
+			for _, t := range s.between(p) {
+				add(false, t)
+			}
 			all = append(all, s.digests(p)...)
 		}
 	}
@@ -74,7 +77,7 @@ func (s *search) texts(p place, effort int) []text {
 
 // digests returns the templates with a digest of the body in its place.
 func (s *search) digests(p place) (all []text) {
-	for _, t := range s.templates(p, plain) {
+	for _, t := range append(s.templates(p, plain), s.between(p)...) {
 		if !strings.Contains(t, "{body}") || t == "{body}" {
 			continue
 		}
@@ -288,7 +291,7 @@ func (s *search) sorted(p place, part string, effort int) [][]string {
 }
 
 var (
-	timeName = regexp.MustCompile(`(?i)time|stamp|nonce|date|^t$|rand|id$|version|serial|appkey|mch|merchant`)
+	timeName = regexp.MustCompile(`(?i)time|stamp|nonce|date|^t$|rand|(^|[-_])ts$|id$|version|serial|appkey|mch|merchant`)
 	isToken  = regexp.MustCompile(`^[A-Za-z0-9_.:+ -]{1,64}$`)
 )
 
@@ -328,6 +331,26 @@ func (s *search) templates(p place, effort int) []string {
 	return unique(all)
 }
 
+// between returns the templates with the body between two headers, on lines of their own
+// or without anything between them.
+func (s *search) between(p place) (all []string) {
+	extras := s.extras(p)
+	fronts := [][]string{nil}
+	if s.messages[0].Method != "" && s.messages[0].Path != "" {
+		fronts = append(fronts, []string{"{method}", "{uri}"}, []string{"{method}", "{path}"}, []string{"{path}"})
+	}
+	for _, front := range fronts {
+		for _, some := range arrangements(extras[:min(len(extras), 4)], 3) {
+			for i := 1; i < len(some); i++ {
+				order := slices.Concat(front, some[:i], []string{"{body}"}, some[i:])
+				lines := strings.Join(order, `\n`)
+				all = append(all, lines, lines+`\n`, strings.Join(order, ""), strings.Join(order, "."), strings.Join(order, "|"), strings.Join(order, "&"))
+			}
+		}
+	}
+	return all
+}
+
 // long returns the texts with more than three headers, each on a line of its own or
 // without anything between them.
 func long(extras []string, effort int) []string {
@@ -344,8 +367,8 @@ func long(extras []string, effort int) []string {
 	return all
 }
 
-// extras are the parts of the header that the signature stands in, and the parameters
-// and headers that look like a time or a nonce, as placeholders.
+// extras are the parts of the header that the signature stands in, the parameters and
+// headers that look like a time or a nonce, and other headers, as placeholders.
 func (s *search) extras(p place) []string {
 	var extras []string
 	header := strings.TrimPrefix(p.name, "header.")
@@ -359,13 +382,18 @@ func (s *search) extras(p place) []string {
 			extras = append(extras, "{query."+param.Name+"}")
 		}
 	}
+	var others []string // which come last
 	for _, name := range slices.Sorted(maps.Keys(s.messages[0].Header)) {
 		value := s.messages[0].Header.Get(name)
-		if !standard(name) && "header."+name != p.name && !strings.HasPrefix(p.name, "header."+name+".") && isToken.MatchString(value) && timeName.MatchString(name) {
+		switch {
+		case standard(name) || "header."+name == p.name || strings.HasPrefix(p.name, "header."+name+".") || !isToken.MatchString(value):
+		case timeName.MatchString(name):
 			extras = append(extras, "{header."+name+"}")
+		default:
+			others = append(others, "{header."+name+"}")
 		}
 	}
-	return extras
+	return append(extras, others...)
 }
 
 // memberTemplates returns texts of up to a small number of members, in every order.

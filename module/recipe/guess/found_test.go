@@ -1,0 +1,88 @@
+package guess_test
+
+import (
+	"crypto/hmac"
+	"crypto/md5"
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/text/encoding/simplifiedchinese"
+
+	"github.com/countersign/caddy-countersign/module/keys"
+	"github.com/countersign/caddy-countersign/module/message"
+)
+
+// Rules that need no provider: headers of any name, a digest of the body between two of
+// them, GBK, and forms in which nothing is encoded.
+func TestFound(t *testing.T) {
+	secret := keys.NewSecret([]byte("s3cr3t-of-the-merchant"), "a test")
+	set := &keys.Set{Secret: secret, VerifySecrets: []*keys.Secret{secret}}
+	sum := func(text string) string {
+		h := hmac.New(sha256.New, secret.Bytes())
+		h.Write([]byte(text))
+		return hex.EncodeToString(h.Sum(nil))
+	}
+	sha := func(text string) string {
+		s := sha256.Sum256([]byte(text))
+		return hex.EncodeToString(s[:])
+	}
+	md := func(text string) string {
+		s := md5.Sum([]byte(text))
+		return hex.EncodeToString(s[:])
+	}
+	toGBK := func(text string) string {
+		text, err := simplifiedchinese.GBK.NewEncoder().String(text)
+		require.NoError(t, err)
+		return text
+	}
+	header := func(of func(order string) (signed, body string), pairs ...string) func(string) *message.Message {
+		return func(order string) *message.Message {
+			m := message.New(message.Notification)
+			m.Method, m.Path = "POST", "/notify"
+			signed, text := of(order)
+			m.Wire = []byte(text)
+			m.Header.Set("X-Sign", sum(signed))
+			for i := 0; i < len(pairs); i += 2 {
+				m.Header.Set(pairs[i], pairs[i+1])
+			}
+			return m
+		}
+	}
+	whole := func(text string) func(string) *message.Message {
+		return func(order string) *message.Message {
+			m := message.New(message.Notification)
+			m.Wire = []byte(toGBK(strings.ReplaceAll(strings.ReplaceAll(text, "ORDER", order), "SIGN", md(toGBK("id="+order+"&name=中文&key=s3cr3t-of-the-merchant")))))
+			return m
+		}
+	}
+	for name, test := range map[string]struct {
+		of   func(string) *message.Message
+		want []string
+	}{
+		"a time stamp called ts": {header(func(o string) (string, string) { return "1700000000.{\"id\":\"" + o + "\"}", `{"id":"` + o + `"}` }, "X-Ts", "1700000000"), []string{`"{header.X-Ts}.{body}"`}},
+		"another header":         {header(func(o string) (string, string) { return "east\n{\"id\":\"" + o + "\"}", `{"id":"` + o + `"}` }, "X-Region", "east"), []string{`"{header.X-Region}\n{body}"`}},
+		"a digest in the middle": {header(func(o string) (string, string) {
+			b := `{"id":"` + o + `"}`
+			return "1700000000\n" + sha(b) + "\nab12", b
+		}, "X-Ts", "1700000000", "X-Nonce", "ab12"), []string{`"{header.X-Ts}\n{text.inner}\n{header.X-Nonce}"`, "sha256 hex"}},
+		"XML in GBK": {whole(`<?xml version="1.0" encoding="GBK"?><xml><id>ORDER</id><name>中文</name><sign>SIGN</sign></xml>`), []string{"receive xml charset gbk", "charset gbk\n"}},
+		"a form": {func(o string) *message.Message {
+			m := message.New(message.Notification)
+			m.Wire = []byte("id=" + o + "&sign=" + md("id="+o+"&key=s3cr3t-of-the-merchant"))
+			return m
+		}, []string{"receive form\n"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			result := search(t, message.Notification, set, test.of("1001"), test.of("1002"))
+			require.NotEmpty(t, result.Fits, result.Searched)
+			for _, want := range test.want {
+				assert.Contains(t, result.Fits[0].String(), want)
+			}
+			compile(t, result.Fits[0])
+		})
+	}
+}
