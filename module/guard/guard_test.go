@@ -127,6 +127,7 @@ func TestMistakes(t *testing.T) {
 	for lines, want := range map[string]string{
 		"allow":                           "method and paths",
 		"allow /a /b":                     "method and paths",
+		"allow PSOT /a":                   "method and paths",
 		"allow POST a":                    "/ledger/*",
 		"require a":                       "its values",
 		"limit a 1e5":                     "plain decimal",

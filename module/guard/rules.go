@@ -27,9 +27,12 @@ type AllowEntry struct {
 
 func (Allow) word() string { return "allow" }
 
+// methods are those with which a recipe can send something.
+var methods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}
+
 func (a Allow) provision(caddy.Context) error {
 	for _, e := range a {
-		if e.Method == "" || strings.ToUpper(e.Method) != e.Method || strings.HasPrefix(e.Method, "/") || len(e.Paths) == 0 {
+		if !slices.Contains(methods, e.Method) || len(e.Paths) == 0 {
 			return i18n.Errorf("allow takes a method and paths, as in: allow POST /ledger/mpos /ledger/find*")
 		}
 		for _, path := range e.Paths {

@@ -125,7 +125,7 @@ var chineseProblem = map[string]string{
 	"The same request was there before":                      "同样的请求已经来过",
 	"No handler takes this path":                             "没有处理器接管这个路径",
 	"There is no such key set":                               "没有这个密钥集",
-	"Only POST can be signed":                                "只有 POST 请求可以加签",
+	"The method is not allowed":                              "不接受这种请求方法",
 	"The request is too large":                               "请求太大",
 	"The request must be plain JSON":                         "请求必须是明文 JSON",
 	"The request lacks what the scheme needs":                "请求缺少签名方案需要的内容",

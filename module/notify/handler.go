@@ -156,7 +156,7 @@ func (h *Handler) provision(ctx caddy.Context) error {
 	if err := h.fillIn(); err != nil {
 		return err
 	}
-	for _, warning := range h.rules.Warnings {
+	for _, warning := range h.rules.WarningsFor(true) {
 		if h.Once != nil && strings.HasSuffix(warning, ": use once") {
 			continue
 		}

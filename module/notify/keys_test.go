@@ -58,6 +58,7 @@ func TestOnceIsNotAdvisedTwice(t *testing.T) {
 	s := sides[0]
 	c := serve(t, s.directive("")+"respond ok")
 	c.says(t, advice)
+	assert.NotContains(t, c.logged(t), "seal aes", "a notification is opened, not sealed")
 	assert.NotContains(t, serve(t, s.directive("once 1h")+"respond ok").logged(t), advice)
 }
 

@@ -96,7 +96,7 @@ var table = map[Reason]entry{
 	DuplicateRequest:         {http.StatusConflict, NotSent, i18n.T("The same request was there before")},
 	UnknownRoute:             {http.StatusNotFound, NotSent, i18n.T("No handler takes this path")},
 	UnknownKeySet:            {http.StatusNotFound, NotSent, i18n.T("There is no such key set")},
-	MethodNotAllowed:         {http.StatusMethodNotAllowed, NotSent, i18n.T("Only POST can be signed")},
+	MethodNotAllowed:         {http.StatusMethodNotAllowed, NotSent, i18n.T("The method is not allowed")},
 	RequestTooLarge:          {http.StatusRequestEntityTooLarge, NotSent, i18n.T("The request is too large")},
 	UnsupportedMediaType:     {http.StatusUnsupportedMediaType, NotSent, i18n.T("The request must be plain JSON")},
 	UnprocessableRequest:     {http.StatusUnprocessableEntity, NotSent, i18n.T("The request lacks what the scheme needs")},

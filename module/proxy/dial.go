@@ -99,13 +99,16 @@ func (d *dialer) DialTLS(ctx context.Context, protocol, address string) (net.Con
 		}
 		_ = conn.Close()
 		if errors.Is(err, context.DeadlineExceeded) {
-			return nil, errHandshake
+			return nil, handshakeTimeout{}
 		}
 		return nil, err
 	})
 }
 
-var errHandshake = errors.New("TLS handshake timeout")
+// handshakeTimeout is what net/http returns for a handshake that takes too long.
+type handshakeTimeout struct{}
+
+func (handshakeTimeout) Error() string { return "TLS handshake timeout" }
 
 // first connects to one of the addresses that a name has. secure, unless it is nil, does
 // the TLS handshake.

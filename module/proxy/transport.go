@@ -177,7 +177,7 @@ func (t *Transport) provision(ctx caddy.Context) error {
 	if err := t.fillIn(); err != nil {
 		return err
 	}
-	for _, warning := range t.rules.Warnings {
+	for _, warning := range t.rules.WarningsFor(false) {
 		t.logger.Warn(warning, zap.String("scheme", t.name), zap.String("profile", t.Profile))
 	}
 	if t.Guard != nil {

@@ -10,6 +10,8 @@
 package scheme
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/countersign/caddy-countersign/module/algorithm"
@@ -77,6 +79,18 @@ type Description struct {
 
 	// Warnings are sentences that are logged when a configuration is loaded.
 	Warnings []string
+}
+
+// WarningsFor returns the warnings that concern a handler of notifications, or one of
+// requests and their answers.
+func (d *Description) WarningsFor(notifications bool) []string {
+	return slices.DeleteFunc(slices.Clone(d.Warnings), func(warning string) bool {
+		others := []string{"a notification "}
+		if notifications {
+			others = []string{"sign ", "seal ", "encrypt ", "an answer ", "unsigned error"}
+		}
+		return slices.ContainsFunc(others, func(start string) bool { return strings.HasPrefix(warning, start) })
+	})
 }
 
 // Direction describes the requests, the answers or the notifications of a scheme.

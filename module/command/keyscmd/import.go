@@ -32,6 +32,11 @@ the role of the key set, and says what it is. "-" or no FILE is standard input.`
 			if err != nil {
 				return err
 			}
+			if passwordFile != "" { // also where no password turns out to be needed
+				if _, err := password(cmd, passwordFile); err != nil {
+					return err
+				}
+			}
 			text, err := read(into, data, func() ([]byte, error) { return password(cmd, passwordFile) })
 			if err != nil {
 				return i18n.Errorf("reading %s as %s: %w", name, into, err)

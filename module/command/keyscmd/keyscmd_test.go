@@ -95,6 +95,8 @@ func TestImport(t *testing.T) {
 	}
 	_, _, err = run(t, "import", "--role", "sign", "--dir", file("keys"), "--ref", "x", "--password-file", file("wrong"), file("new.pfx"))
 	require.ErrorContains(t, err, "the password is wrong")
+	_, _, err = run(t, "import", "--role", "sign", "--dir", file("keys"), "--ref", "x", "--password-file", file("nosuch"), file("key.pem"))
+	require.ErrorContains(t, err, "reading the password", "although the key needs none")
 	_, _, err = run(t, "import", "--role", "verify", "--dir", file("keys"), "--ref", "x", file("key.pem"))
 	require.ErrorContains(t, err, "must never be here")
 	_, _, err = run(t, "import", "--role", "nonsense", "--dir", file("keys"), "--ref", "x", file("key.pem"))
