@@ -41,9 +41,6 @@ and --keys and --ref are given, it says why the signature does not verify.`,
 	cmd.Flags().StringVar(&in.as, "as", "request", "what BODY is: request, response or notification")
 	// What opens a message can so be compared by changing one word.
 	in.keyFlags(cmd)
-	for _, name := range []string{"keys", "ref"} {
-		_ = cmd.Flags().MarkHidden(name) // the flags are there
-	}
 	return cmd
 }
 

@@ -5,6 +5,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -99,6 +100,24 @@ func templates(t *testing.T) []use {
 	})
 	require.NoError(t, err)
 	require.Greater(t, len(all), 300, "the source is not where this test looks for it")
+	return append(all, guesses(t)...)
+}
+
+var guess = regexp.MustCompile(`(?m)^\tproof guess "(.*)"$`)
+
+// guesses returns what the recipes that ship say of a guess: the doctor repeats it.
+func guesses(t *testing.T) (all []use) {
+	t.Helper()
+	files, err := filepath.Glob("../providers/*/recipe.caddyfile")
+	require.NoError(t, err)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for _, m := range guess.FindAllSubmatch(text, -1) {
+			all = append(all, use{string(m[1]), -1, token.Position{Filename: file}})
+		}
+	}
+	require.NotEmpty(t, all)
 	return all
 }
 

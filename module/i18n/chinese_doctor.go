@@ -37,9 +37,16 @@ var chineseDoctor = map[string]string{
 	"the server keeps no append-only file (appendonly no): after a restart it has forgotten what was spent and sent":    "服务器不写 AOF 文件（appendonly no）：重启之后，花过多少、发过什么就都忘了",
 	"the server forgets when its memory is full (maxmemory-policy %s): it must be noeviction":                           "服务器内存满了会淘汰数据（maxmemory-policy %s）：必须是 noeviction",
 	"what was spent and sent is in the memory of the process: a restart forgets it, and each replica counts for itself": "花过多少、发过什么只记在进程内存里：重启就忘，多个副本各记各的",
-	"%s and %s":                            "%s 和 %s",
-	"how this provider signs is a guess%s": "这个渠道怎么加签是推测出来的%s",
-	"share a Redis with appendonly yes, appendfsync always and maxmemory-policy noeviction, or accept it": "请共用一个 Redis（appendonly yes、appendfsync always、maxmemory-policy noeviction），或者接受这一点",
+	"%s and %s":                              "%s 和 %s",
+	"how this provider signs is a guess":     "这个渠道怎么加签是推测出来的",
+	"how this provider signs is a guess: %s": "这个渠道怎么加签是推测出来的：%s",
+
+	// What the recipes that ship say of a guess, in their line proof.
+	"read in one client; no message of the provider's at hand":                                                                         "只看过一个客户端的代码，手头没有渠道的真实报文",
+	"read in one client and its port; no message of the provider's at hand":                                                            "只看过一个客户端的代码和它的移植版，手头没有渠道的真实报文",
+	"read in one client; another one signs name=value instead, and the provider's page on signing could not be read: ask for it first": "只看过一个客户端的代码；另一个客户端签的是“字段名=值”，而渠道的签名文档看不到：请先要来文档",
+	"the signing page is not published; confirm the rule with the provider, then set message, response_message and digest":             "签名文档没有公开；请向渠道确认规则，再设置 message、response_message 和 digest",
+	"share a Redis with appendonly yes, appendfsync always and maxmemory-policy noeviction, or accept it":                              "请共用一个 Redis（appendonly yes、appendfsync always、maxmemory-policy noeviction），或者接受这一点",
 
 	"the private key does not belong to its public half, or may not be used: look at the source": "私钥和它的公钥不是一对，或者不允许使用：请检查密钥来源",
 	"what it signs verifies":                               "它的签名可以验过",
@@ -83,7 +90,7 @@ var chineseDoctor = map[string]string{
 	"no key set has a name that fits":                                        "没有名字相符的密钥集",
 	"%s (%d keys)":                                                           "%s（%d 个密钥）",
 
-	"confirm the rule with the provider, and set the option":                                 "请向渠道确认规则，并设置这个选项",
+	"confirm the rule with the provider before the first payment":                            "请在第一笔支付之前向渠道确认规则",
 	"unsigned_responses pass: answers that nobody signed reach the application":              "unsigned_responses pass：没有签名的应答会交给业务系统",
 	"reject them, or have the application look at Countersign-Verified":                      "请改为拒绝，或者让业务系统检查 Countersign-Verified",
 	"its server listens on %s, beyond this machine: whoever reaches it gets requests signed": "它监听在 %s，本机以外也能访问：谁能访问它，谁的请求就会被加签",
@@ -99,7 +106,7 @@ var chineseDoctor = map[string]string{
 	"use keys of your own": "请使用自己的密钥",
 	"they are keys of keys-dev, and serve this machine only": "是 keys-dev 的密钥，只服务本机",
 
-	"no made-up host or path ends in an empty 200": "没有哪个随意的主机或路径会得到空的 200",
+	"no made-up host or path ends in an empty 200": "任何主机、任何路径都不会得到空的 200",
 
 	"its upstreams are only known when there is a request, so that none was asked": "它的上游要有请求才知道，所以都没有连接",
 	"ask one of them with curl -I":                          "请用 curl -I 连接其中一个",

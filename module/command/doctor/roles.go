@@ -35,7 +35,11 @@ func (e *examination) checkScheme(u *use) {
 	if u.scheme != nil {
 		for _, warning := range u.scheme.Describe().Warnings {
 			if note, ok := strings.CutPrefix(warning, "how this provider signs is a guess"); ok {
-				e.warning("scheme", u.where, i18n.Sprintf("how this provider signs is a guess%s", note), i18n.Sprintf("confirm the rule with the provider, and set the option"))
+				reason := i18n.Sprintf("how this provider signs is a guess")
+				if note = strings.TrimPrefix(note, "; "); note != "" {
+					reason = i18n.Sprintf("how this provider signs is a guess: %s", i18n.Translate(note))
+				}
+				e.warning("scheme", u.where, reason, i18n.Sprintf("confirm the rule with the provider before the first payment"))
 			}
 		}
 	}
