@@ -34,8 +34,8 @@ func (a *App) checkServers() error {
 		return err
 	}
 	for _, r := range unanswered.Find(servers) {
-		a.logger.Warn(unanswered.Reason, zap.String("request", r.String()), zap.String("server", r.Server),
-			zap.Strings("listen", r.Listen), zap.String("advice", unanswered.Advice))
+		a.logger.Warn(r.Reason, zap.String("request", r.String()), zap.String("server", r.Server),
+			zap.Strings("listen", r.Listen), zap.String("advice", r.Advice))
 	}
 	return nil
 }

@@ -46,10 +46,12 @@ func (s *sights) handler(handler caddyhttp.MiddlewareHandler) {
 			s.routes(response.Routes)
 		}
 	}
-	switch idOf(handler) {
-	case "http.handlers.countersign", "http.handlers.countersign_notify":
-		s.concerned = true
-	}
+	s.concerned = s.concerned || signs(idOf(handler))
+}
+
+// signs reports whether a handler signs, or takes notifications.
+func signs(id string) bool {
+	return id == "http.handlers.countersign" || id == "http.handlers.countersign_notify"
 }
 
 // matchers keeps the hosts, and of each pattern of a path the paths that it is

@@ -27,6 +27,8 @@ type Request struct {
 	Method string
 	Host   string // "" where the request names none
 	Path   string
+
+	Reason, Advice string // what is wrong, and what to do
 }
 
 // String returns the request as a person writes it.
@@ -37,10 +39,14 @@ func (r Request) String() string {
 	return r.Method + " " + r.Host + r.Path
 }
 
-// The texts of the findings.
+// The texts of the findings: of a request that no route takes, and of one that is
+// refused.
 const (
-	Reason = "a request that no route takes ends in an empty 200, or another success without a body, which an application takes for a payment and a provider for an acknowledgement"
-	Advice = "give the port a site without a host name (:8080 { … }) that ends in: handle { countersign_problem unknown_route }"
+	reason = "a request that no route takes ends in an empty 200, or another success without a body, which an application takes for a payment and a provider for an acknowledgement"
+	advice = "give the port a site without a host name (:8080 { … }) that ends in: handle { countersign_problem unknown_route }"
+
+	refusedReason = "handle_errors makes an empty 200 of what the sidecar refuses, or another success without a body, which an application takes for a payment and a provider for an acknowledgement"
+	refusedAdvice = "have handle_errors keep the status of the error, as countersign_problem in it does"
 )
 
 // madeUp is the host and the path of nobody (RFC 2606).
@@ -70,6 +76,9 @@ func Find(app *caddyhttp.App) []Request {
 	return found
 }
 
+// refusals are statuses with which requests and notifications are refused.
+var refusals = []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusBadGateway, http.StatusServiceUnavailable}
+
 // first returns the first of the probes that ends in a success without a body, or nil.
 func first(server *caddyhttp.Server, known sights) *Request {
 	probes := 0
@@ -82,7 +91,13 @@ func first(server *caddyhttp.Server, known sights) *Request {
 					}
 					w := &walk{server: server, fromProvider: fromProvider}
 					if w.run(probe(server, method, host, path)) {
-						return &Request{Method: method, Host: host, Path: path}
+						return &Request{Method: method, Host: host, Path: path, Reason: reason, Advice: advice}
+					}
+					for _, status := range refusals {
+						w := &walk{server: server, fromProvider: fromProvider, refusal: status}
+						if w.run(probe(server, method, host, path)) {
+							return &Request{Method: method, Host: host, Path: path, Reason: refusedReason, Advice: refusedAdvice}
+						}
 					}
 				}
 			}

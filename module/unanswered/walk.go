@@ -15,6 +15,7 @@ type walk struct {
 	server       *caddyhttp.Server
 	fromProvider bool // every address of a client matches
 	notification bool // it has passed countersign_notify, which answers 502 where nobody does
+	refusal      int  // the status with which the handlers of countersign refuse it, or 0
 	failed       bool // the routes for errors have it
 	silent       bool // it ends in a success without a body
 	groups       map[string]bool
@@ -24,7 +25,7 @@ type walk struct {
 // errAnswered ends a walk at a handler that answers.
 var errAnswered = errors.New("answered")
 
-// errProblem is what countersign_problem fails with, for the routes for errors.
+// errProblem is what the handlers of countersign fail with, for the routes for errors.
 var errProblem = errors.New("unknown_route")
 
 // run reports whether the request ends in a success without a body.
@@ -147,7 +148,11 @@ func (w *walk) handler(h caddyhttp.MiddlewareHandler, next caddyhttp.Handler) ca
 			}
 			return caddyhttp.Error(http.StatusNotFound, errProblem)
 		}
-		switch idOf(h) {
+		id := idOf(h)
+		if w.refusal != 0 && signs(id) {
+			return caddyhttp.Error(w.refusal, errProblem)
+		}
+		switch id {
 		case "http.handlers.rewrite", "http.handlers.vars", "http.handlers.map": // they change what later matchers read
 			return h.ServeHTTP(rw, r, next)
 		case "http.handlers.countersign_notify":

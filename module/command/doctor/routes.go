@@ -23,7 +23,7 @@ func (e *examination) checkRoutes() {
 	const check = "routes"
 	open := unanswered.Find(servers)
 	for _, r := range open {
-		e.failure(check, strings.Join(r.Listen, " "), i18n.Sprintf("%s: %s", r, unanswered.Reason), unanswered.Advice)
+		e.failure(check, strings.Join(r.Listen, " "), i18n.Sprintf("%s: %s", r, r.Reason), r.Advice)
 	}
 	if len(open) == 0 {
 		e.ok(check, "http", i18n.Sprintf("no made-up host or path ends in an empty 200"))
