@@ -133,7 +133,7 @@ var chineseMessage = map[string]string{
 	"the message brings the certificate of its key; put the certificate into sign.pem beside the key": "报文要带上密钥的证书；请把证书放进 sign.pem（与密钥一起）",
 	"the status is %d":     "状态码是 %d",
 	"the answer is not %q": "应答不是 %q",
-	"the acknowledgement is no JSON object, in which its signature stands": "确认应答不是 JSON 对象，签名无处可放",
+	"the application's acknowledgement is neither a JSON object nor, as the notification is, %s, and the signature has no place in it": "业务系统的应答既不是 JSON 对象，也不是通知所用的 %s，签名没有地方放",
 
 	"%s: %s": "%s：%s",
 	"%s: %w": "%s：%w",

@@ -5,17 +5,13 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/message"
 	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
-// The ways in which an acknowledgement cannot be signed.
-var (
-	errAckSize = i18n.Errorf("the application's acknowledgement is larger than 64 KiB or encoded, and cannot be signed")
-	errAckJSON = i18n.Errorf("the application's acknowledgement is not a JSON object, and the signature has no place in it")
-)
+// errAckSize says that an acknowledgement cannot be signed.
+var errAckSize = i18n.Errorf("the application's acknowledgement is larger than 64 KiB or encoded, and cannot be signed")
 
 // signAck adds the signature that the provider expects to an acknowledgement,
 // where the scheme has a rule for it. Nothing of the answer has left yet. An
@@ -30,12 +26,8 @@ func (n *notification) signAck(answer *answerWriter) error {
 	case !n.h.acknowledged(answer):
 		return nil
 	}
-	o, err := body.Parse(answer.held)
-	if err != nil {
-		return errAckJSON
-	}
 	ack := message.New(message.Request)
-	ack.SetPayload(o)
+	ack.Wire = answer.held
 	if err := sign(&scheme.Draft{Message: ack, Keys: n.keys, Now: time.Now()}); err != nil {
 		return err
 	}

@@ -181,7 +181,7 @@ func applicationProblem(err error) *problem.Problem {
 		status = e.StatusCode
 	}
 	switch {
-	case errors.Is(err, errAckSize), errors.Is(err, errAckJSON), scheme.ReasonOf(err) == scheme.Invalid:
+	case errors.Is(err, errAckSize), scheme.ReasonOf(err) == scheme.Invalid:
 		return problem.New(problem.ApplicationFailed, i18n.Of(err), nil)
 	case scheme.ReasonOf(err) != 0:
 		return problem.New(problem.SigningFailed, i18n.T("the acknowledgement could not be signed: %v", err), errors.Unwrap(err))

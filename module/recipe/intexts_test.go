@@ -153,3 +153,33 @@ func TestEncryptReadsWhatIsThere(t *testing.T) {
 		assert.Equal(t, scheme.Invalid, scheme.ReasonOf(err), value)
 	}
 }
+
+// An acknowledgement is signed as JSON, or in the format in which notifications come.
+func TestAckInTheFormatOfNotifications(t *testing.T) {
+	set := shared("s3cret")
+	for _, test := range []struct{ receive, target, ack, want string }{
+		{"xml", "body.sign", "<?xml version=\"1.0\"?>\n<reply><b>2</b><a>1 &amp;</a></reply>", "<reply><b>2</b><a>1 &amp;</a><sign>SIGN</sign></reply>"},
+		{"xml charset gbk", "body.sign", "<x><a>1 &amp;</a><b>2</b></x>", `<?xml version="1.0" encoding="GBK"?><x><a>1 &amp;</a><b>2</b><sign>SIGN</sign></x>`},
+		{"form", "body.sign", "b=2&a=1+%26", "b=2&a=1+%26&sign=SIGN"},
+		{"form", "body.sign", `{"a":"1 &","b":"2"}`, `{"a":"1 &","b":"2","sign":"SIGN"}`},
+		{"json", "body.sign", `{"a":"1 &","b":"2"}`, `{"a":"1 &","b":"2","sign":"SIGN"}`},
+		{"xml", "body.sign", "success", ""},
+		{"form", "body.sign", "success", ""},
+		{"json", "body.sign", "a=1", ""},
+	} {
+		p := mustCompile(t, "text all {\nsorted body except sign\n}\nnotification {\nreceive "+test.receive+"\nverify body.sign hmac-sha256 hex all\nack sign "+test.target+" hmac-sha256 hex all\n}")
+		ack := message.New(message.Request)
+		ack.Wire = []byte(test.ack)
+		err := p.description.Notify.SignAck(&scheme.Draft{Message: ack, Keys: set, Now: testTime})
+		if test.want == "" {
+			assert.Equal(t, scheme.Invalid, scheme.ReasonOf(err), test.ack)
+			continue
+		}
+		require.NoError(t, err, test.ack)
+		assert.Equal(t, strings.Replace(test.want, "SIGN", mac("a=1 &&b=2"), 1), string(ack.Wire))
+		peer, err := p.Peer()
+		require.NoError(t, err)
+		assert.NoError(t, peer.Acknowledged(200, ack.Header, ack.Wire, set, testTime), test.ack)
+		assert.Error(t, peer.Acknowledged(200, ack.Header, []byte(strings.Replace(string(ack.Wire), "2", "3", 1)), set, testTime), test.ack)
+	}
+}

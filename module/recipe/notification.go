@@ -1,6 +1,8 @@
 package recipe
 
 import (
+	"bytes"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -95,22 +97,57 @@ func (c *compiler) ackSign(l Line, rule *scheme.NotifyRule) error {
 	}
 	c.p.ackSign, c.p.ackRoles = s, s.roles(message.Request)
 	rule.SignAck = func(d *scheme.Draft) error {
+		format, err := c.p.readAck(d.Message)
+		if err != nil {
+			return err
+		}
 		if s.text.build.raw == nil {
 			if err := flat(d.Message.Payload); err != nil {
 				return err
 			}
 		}
-		o := &sealing{block: &requestBlock{zone: china}, draft: d}
+		o := &sealing{block: &requestBlock{zone: china, format: format}, draft: d}
 		o.env = env{p: c.p, m: d.Message, keys: d.Keys, now: d.Now, zone: china, bytes: o.payload}
 		if err := o.sign(s); err != nil {
 			return err
 		}
-		if d.Message.Payload != nil {
-			d.Message.Wire = d.Message.Payload.Text()
-		}
-		return nil
+		d.Message.Wire, err = o.payload()
+		return err
 	}
 	return nil
+}
+
+// xmlRoot finds the name of the root of XML.
+var xmlRoot = regexp.MustCompile(`^\s*(?:<\?xml[^>]*>)?\s*<([\pL_][\pL\d_.:-]*)`)
+
+// readAck reads an acknowledgement, unless it was read: JSON, or the format in which
+// notifications come.
+func (p *Program) readAck(m *message.Message) (message.Format, error) {
+	if m.Payload != nil {
+		return message.Format{}, nil
+	}
+	o, err := body.Parse(m.Wire)
+	if err == nil {
+		m.SetPayload(o)
+		return message.Format{}, nil
+	}
+	f := message.Format{Kind: p.notification.format.Kind, Options: p.notification.format.Options}
+	root := xmlRoot.FindSubmatch(m.Wire)
+	switch {
+	case f.Kind == message.XML && root != nil:
+		f.Options.Root = string(root[1])
+		err = f.Read(m)
+	case f.Kind == message.Form && bytes.Contains(m.Wire, []byte("=")):
+		err = f.Read(m)
+	case f.Kind == message.XML, f.Kind == message.Form:
+		err = body.ErrSyntax
+	default:
+		return f, scheme.Failf(scheme.Invalid, "the application's acknowledgement is not a JSON object, and the signature has no place in it")
+	}
+	if err != nil || m.Payload == nil {
+		return f, scheme.Failf(scheme.Invalid, "the application's acknowledgement is neither a JSON object nor, as the notification is, %s, and the signature has no place in it", f.Kind)
+	}
+	return f, nil
 }
 
 // flat refuses an acknowledgement with an object or a list, also as a string. It is

@@ -277,12 +277,11 @@ func (r *Peer) Acknowledged(status int, header http.Header, answer []byte, set *
 	}
 	m := message.New(message.Request)
 	m.Wire, m.Header = answer, header.Clone()
-	o, err := body.Parse(answer)
+	format, err := r.p.readAck(m)
 	if err != nil {
-		return scheme.Failf(scheme.Invalid, "the acknowledgement is no JSON object, in which its signature stands")
+		return err
 	}
-	m.SetPayload(o)
 	e := &env{p: r.p, m: m, keys: set, now: now, zone: china, fresh: make(map[string]string), peer: true}
-	u := &undoing{env: e, in: &scheme.Incoming{Message: m, Keys: set, Now: now}, block: &requestBlock{zone: china}}
+	u := &undoing{env: e, in: &scheme.Incoming{Message: m, Keys: set, Now: now}, block: &requestBlock{zone: china, format: format}}
 	return u.verify(s)
 }

@@ -149,7 +149,8 @@ type NotifyRule struct {
 	Ack        string // what the application must answer, or "" for any 2xx
 	IgnoreCase bool   // Ack is compared in any case
 
-	// SignAck, if set, adds the provider's signature to an acknowledgement.
+	// SignAck, if set, adds the provider's signature to an acknowledgement, which it reads
+	// from Wire unless it has a payload.
 	SignAck func(ack *Draft) error
 
 	// Time returns when the provider made a notification. It is nil if notifications
