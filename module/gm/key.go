@@ -36,13 +36,16 @@ func IsPublicKey(key crypto.PublicKey) bool {
 // GenerateKey makes a fresh private key.
 func GenerateKey() (PrivateKey, error) { return sm2.GenerateKey(rand.Reader) }
 
-// ParsePrivateKey reads a private key: PKCS #8 or SEC 1 in DER or PEM, or the
-// bare number of 32 bytes, or of 64 hexadecimal digits. A number that no key
+// ParsePrivateKey reads a private key: PKCS #8 or SEC 1 in DER or PEM, with the curve
+// named or written out, or the bare number of 32 bytes, or of 64 hexadecimal digits. A number that no key
 // can have (0, n-1, n and above) is refused.
 func ParsePrivateKey(data []byte) (PrivateKey, error) {
 	data = plain(data, scalarSize)
 	if len(data) == scalarSize {
 		return privateKey(new(big.Int).SetBytes(data))
+	}
+	if number := explicitPrivate(data); number != nil {
+		return privateKey(number)
 	}
 	if key, err := smx509.ParsePKCS8PrivateKey(data); err == nil {
 		if found, ok := key.(*sm2.PrivateKey); ok {

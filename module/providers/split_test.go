@@ -1,9 +1,14 @@
 package providers_test
 
 import (
+	"crypto"
+	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -132,6 +137,38 @@ func TestReservedFieldsOfUnionPay(t *testing.T) {
 	moved := message.New(message.Answer)
 	moved.Status, moved.Wire = 200, []byte(strings.Replace(string(m.Wire), "{a=b&c=d}", "{a=b}&c=d", 1))
 	_, err = e.open(moved, sealed)
+	assert.Equal(t, scheme.BadSignature, scheme.ReasonOf(err))
+}
+
+// UnionPay's libraries sign empty members, and clients leave them out: either is read.
+func TestEmptyMembersOfUnionPay(t *testing.T) {
+	e := newExchange(t, "unionpay")
+	sealed := e.seal(t)
+	received, err := e.peer.Receive(sealed.Message, e.provider, e.now)
+	require.NoError(t, err)
+	o, err := body.Parse([]byte(`{"respCode":"00","payCardType":""}`))
+	require.NoError(t, err)
+	m, err := e.peer.Answer(received, o, recipe.Sending{Keys: e.provider, Now: e.now})
+	require.NoError(t, err)
+	_, err = e.open(m, sealed)
+	require.NoError(t, err)
+
+	fields := strings.Split(string(m.Wire), "&")
+	fields = slices.DeleteFunc(fields, func(field string) bool { return strings.HasPrefix(field, "signature=") })
+	require.Contains(t, fields, "payCardType=")
+	slices.Sort(fields)
+	prehash := sha256.Sum256([]byte(strings.Join(fields, "&")))
+	sum := sha256.Sum256([]byte(hex.EncodeToString(prehash[:])))
+	signature, err := e.provider.SignKey("").Signer.Sign(rand.Reader, sum[:], crypto.SHA256)
+	require.NoError(t, err)
+	answer := func(fields []string) *message.Message {
+		m := message.New(message.Answer)
+		m.Status, m.Wire = 200, []byte(strings.Join(fields, "&")+"&signature="+base64.StdEncoding.EncodeToString(signature))
+		return m
+	}
+	_, err = e.open(answer(fields), sealed)
+	require.NoError(t, err)
+	_, err = e.open(answer(slices.DeleteFunc(fields, func(field string) bool { return field == "payCardType=" })), sealed)
 	assert.Equal(t, scheme.BadSignature, scheme.ReasonOf(err))
 }
 

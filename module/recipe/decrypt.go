@@ -41,7 +41,7 @@ func (c *compiler) decrypt(b *incomingBlock, l Line) error {
 	}
 	if e.plain {
 		all := b.covers()
-		if before || e.whole || slices.ContainsFunc(e.paths, func(path body.Path) bool { return !all.member(path) }) {
+		if before || e.whole && !all.bytes || slices.ContainsFunc(e.paths, func(path body.Path) bool { return !all.member(path) }) {
 			return l.errorf("plain object stands where a verify above covers the member: else anybody could send one that was never encrypted")
 		}
 	}
@@ -274,6 +274,14 @@ func (b *incomingBlock) decryptWhole(e *env, in *scheme.Incoming, d *encryption)
 	text := bytes.TrimSpace(source)
 	if n := len(text); n > 1 && text[0] == '"' && text[n-1] == '"' { // a JSON string: no encoding has quotes
 		text = text[1 : n-1]
+	}
+	if d.plain && isContainer(text) { // no encoding has a brace or a bracket
+		o, err := b.format.Parse(source)
+		if err != nil {
+			return scheme.DecryptionFailed()
+		}
+		e.m.SetPayload(o)
+		return nil
 	}
 	ciphertext, err := d.encoding.Decode(text)
 	if err != nil || len(ciphertext) == 0 {

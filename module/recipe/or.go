@@ -17,8 +17,8 @@ func (c *compiler) orText(s *signature, l Line, rest []string) ([]string, error)
 	if len(rest) < 2 {
 		return nil, l.errorf("or takes another text, as in: verify body.sign rsa-sha256 base64 members or all")
 	}
-	if !c.coversMore(l.Words[4], rest[1]) && !c.otherCase(l.Words[4], rest[1]) {
-		return nil, l.errorf("or takes a text that is the first one with fewer names behind except, or with a part of it in lower or upper case: what the first text covers, the other covers too")
+	if !c.coversMore(l.Words[4], rest[1]) && !c.otherCase(l.Words[4], rest[1]) && !c.moreLines(l.Words[4], rest[1]) {
+		return nil, l.errorf("or takes a text that is the first one with fewer names behind except, with empty keep, with further lines, or with a part of it in lower or upper case: what the first text covers, the other covers too")
 	}
 	var err error
 	if s.or, err = c.textOf(l, rest[1]); err != nil {
@@ -33,7 +33,7 @@ func (c *compiler) orText(s *signature, l Line, rest []string) ([]string, error)
 }
 
 // coversMore reports whether two texts are the same but for names behind except, of
-// which the second has fewer.
+// which the second has fewer, and for empty members, which the second may keep.
 func (c *compiler) coversMore(first, second string) bool {
 	a, b := c.textLines[first], c.textLines[second]
 	if a == nil || b == nil {
@@ -47,11 +47,31 @@ func (c *compiler) coversMore(first, second string) bool {
 	for i := range linesA {
 		wordsA, exceptA := withoutExcept(linesA[i].Words)
 		wordsB, exceptB := withoutExcept(linesB[i].Words)
+		if i == 0 && !slices.Contains(wordsA, "empty") {
+			wordsB = withoutPair(wordsB, "empty", "keep")
+		}
 		if !slices.Equal(wordsA, wordsB) || slices.ContainsFunc(exceptB, func(name string) bool { return !slices.Contains(exceptA, name) }) {
 			return false
 		}
 	}
 	return true
+}
+
+// moreLines reports whether two texts are one template each, of which the second has
+// every line of the first, in its order, and further ones.
+func (c *compiler) moreLines(first, second string) bool {
+	a, plain := c.template(first)
+	b, more := c.template(second)
+	if len(plain) > 0 || len(more) > 0 || a == "" || b == "" {
+		return false
+	}
+	left := strings.Split(a, `\n`)
+	for _, line := range strings.Split(b, `\n`) {
+		if len(left) > 0 && line == left[0] {
+			left = left[1:]
+		}
+	}
+	return len(left) == 0
 }
 
 // otherCase reports whether two texts are one template each, the same but for parts that
@@ -107,6 +127,16 @@ func withoutExcept(words []string) (rest, except []string) {
 		}
 	}
 	return rest, except
+}
+
+// withoutPair returns words without two that stand behind each other.
+func withoutPair(words []string, first, second string) []string {
+	for i := 1; i < len(words); i++ {
+		if words[i-1] == first && words[i] == second {
+			return slices.Concat(words[:i-1], words[i+1:])
+		}
+	}
+	return words
 }
 
 // other returns the text behind or, made where the first one does not verify.

@@ -175,6 +175,18 @@ verify body.sign hmac-sha256 hex members or all
 	assert.Equal(t, scheme.BadSignature, scheme.ReasonOf(err))
 	assert.False(t, p.Describe().Notification.Covers(body.Path{"sign_type"}), "only what both cover is covered")
 
+	// Or with empty members, or with a line more.
+	for _, texts := range []string{
+		"text members {\nsorted body except sign\nmd5 hex\n}\ntext all {\nsorted body except sign empty keep\nmd5 hex\n}",
+		"text members \"{header.A}\\n{body}\"\ntext all \"{header.A}\\n{header.B}\\n{body}\"",
+		"text members \"a{body.amount}\"\ntext all \"a{body.amount}\\nb{body.note}\"",
+	} {
+		_, err := compiled(texts+"\nnotification {\nverify header.S hmac-sha256 hex members or all\n}\n", nil)
+		assert.NoError(t, err, texts)
+		_, err = compiled(strings.NewReplacer("text members", "text all", "text all", "text members").Replace(texts)+"\nnotification {\nverify header.S hmac-sha256 hex members or all\n}\n", nil)
+		assert.ErrorContains(t, err, "or takes", texts)
+	}
+
 	const cases = "text small {\n`{query.id}`\n%s\n}\ntext asis `id:{query.id};{body}`\ntext other `id:{text.small};%s`\nnotification {\nverify header.S hmac-sha256 hex asis or other\n}\n"
 	for _, change := range []string{"lower", "upper"} {
 		_, err = compiled(fmt.Sprintf(cases, change, "{body}"), nil)
@@ -185,7 +197,7 @@ verify body.sign hmac-sha256 hex members or all
 		assert.ErrorContains(t, err, "or takes", change)
 	}
 
-	const head = "text members {\nsorted body except sign sign_type\n}\ntext less {\nsorted body except sign sign_type amount\n}\ntext other {\nsorted body except sign empty keep\n}\n"
+	const head = "text members {\nsorted body except sign sign_type\n}\ntext less {\nsorted body except sign sign_type amount\n}\ntext other {\nsorted body except sign pair :\n}\n"
 	for _, text := range []string{"less", "other", "`{body}`", "nothing", ""} {
 		_, err := compiled(head+"notification {\nverify body.sign hmac-sha256 hex members or "+text+"\n}\n", nil)
 		assert.ErrorContains(t, err, "or takes", text)
