@@ -138,9 +138,14 @@ func checkRSA(key *rsa.PublicKey) error {
 // smallPrimes is the product of the odd primes below 2048.
 var smallPrimes = sync.OnceValue(func() *big.Int {
 	product := big.NewInt(1)
-	for n := int64(3); n < 2048; n += 2 {
-		if p := big.NewInt(n); p.ProbablyPrime(0) {
-			product.Mul(product, p)
+	var composite [2048]bool
+	for n := 3; n < len(composite); n += 2 {
+		if composite[n] {
+			continue
+		}
+		product.Mul(product, big.NewInt(int64(n)))
+		for m := n * n; m < len(composite); m += 2 * n {
+			composite[m] = true
 		}
 	}
 	return product
