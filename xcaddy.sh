@@ -422,6 +422,15 @@ for_host() (
 	"$@"
 )
 
+# for_linux sets the system that images and packages are for. Without GOOS that is no
+# question: they are built on other systems too.
+for_linux() {
+	[ "${GOOS:-linux}" = linux ] || die \
+		"images and packages are for Linux, and GOOS is $GOOS; leave GOOS out" \
+		"镜像和安装包只用于 Linux，而 GOOS 是 $GOOS；请去掉 GOOS"
+	export GOOS=linux
+}
+
 image() {
 	archive=$root/dist/image.tar
 	flavour=
@@ -438,6 +447,7 @@ image() {
 		esac
 		shift
 	done
+	for_linux
 	need_go
 	if [ -n "$flavour" ]; then
 		command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || die \
@@ -446,7 +456,6 @@ image() {
 		say "the C library, OpenSSL and certificates come from the mirror of this machine's apt-get" "C 库、OpenSSL 和证书将通过本机 apt-get 配置的软件源下载"
 	fi
 	work=$(mktemp -d)
-	export GOOS=linux
 	build -o "$work/caddy" $flavour
 	for_host pack_tool image -binary "$work/caddy" -version "$(version)" -o "$archive" ${flavour:+-debian}
 }
@@ -467,9 +476,9 @@ package() {
 		esac
 		shift
 	done
+	for_linux
 	need_go
 	work=$(mktemp -d)
-	export GOOS=linux
 	build -o "$work/caddy" $flavour
 	# Caddy writes its own man pages, so one is needed that runs here.
 	host=$work/caddy

@@ -346,3 +346,14 @@ func TestHelp(t *testing.T) {
 		}
 	}
 }
+
+func TestImagesAndPackagesAreForLinux(t *testing.T) {
+	for language, want := range map[string]string{"C": "are for Linux, and GOOS is windows", "zh_CN.UTF-8": "只用于 Linux"} {
+		for _, command := range []string{"image", "package"} {
+			out, stderr, code := newCheckout(t).run(t, []string{"LANG=" + language, "GOOS=windows"}, command)
+			assert.Equal(t, 1, code)
+			assert.Contains(t, stderr, want)
+			assert.NotContains(t, out, "build", "nothing was compiled")
+		}
+	}
+}
