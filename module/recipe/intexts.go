@@ -35,8 +35,11 @@ func inTexts(tree *body.Tree, strings, paths []body.Path, do func() error) error
 	err := do()
 	for _, o := range slices.Backward(all) {
 		m, _ := tree.Get(o.at)
+		if m.IsAbsent() {
+			continue
+		}
 		raw := o.raw
-		if !m.IsAbsent() && !bytes.Equal(m.Raw(), o.text) {
+		if !bytes.Equal(m.Raw(), o.text) {
 			raw = body.AppendQuote(nil, m.Raw())
 		}
 		if failed := tree.Set(o.at, raw); err == nil {

@@ -32,12 +32,15 @@ the role of the key set, and says what it is. "-" or no FILE is standard input.`
 			if err != nil {
 				return err
 			}
-			if passwordFile != "" { // also where no password turns out to be needed
-				if _, err := password(cmd, passwordFile); err != nil {
+			secret := func() ([]byte, error) { return password(cmd, passwordFile) }
+			if passwordFile != "" { // read also where no password is needed, and once: it may be a pipe
+				given, err := secret()
+				if err != nil {
 					return err
 				}
+				secret = func() ([]byte, error) { return given, nil }
 			}
-			text, err := read(into, data, func() ([]byte, error) { return password(cmd, passwordFile) })
+			text, err := read(into, data, secret)
 			if err != nil {
 				return i18n.Errorf("reading %s as %s: %w", name, into, err)
 			}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -97,6 +98,15 @@ func TestImport(t *testing.T) {
 	require.ErrorContains(t, err, "the password is wrong")
 	_, _, err = run(t, "import", "--role", "sign", "--dir", file("keys"), "--ref", "x", "--password-file", file("nosuch"), file("key.pem"))
 	require.ErrorContains(t, err, "reading the password", "although the key needs none")
+	// A password that a shell hands over, <(…), can be read once only.
+	reader, writer, err := os.Pipe()
+	require.NoError(t, err)
+	defer reader.Close() //nolint:errcheck // it is read to its end
+	_, err = writer.WriteString("p4ss\n")
+	require.NoError(t, err)
+	require.NoError(t, writer.Close())
+	_, _, err = run(t, "import", "--role", "sign", "--dir", file("keys"), "--ref", "pay/pipe", "--password-file", "/dev/fd/"+strconv.Itoa(int(reader.Fd())), file("new.pfx"))
+	require.NoError(t, err)
 	_, _, err = run(t, "import", "--role", "verify", "--dir", file("keys"), "--ref", "x", file("key.pem"))
 	require.ErrorContains(t, err, "must never be here")
 	_, _, err = run(t, "import", "--role", "nonsense", "--dir", file("keys"), "--ref", "x", file("key.pem"))
