@@ -78,7 +78,7 @@ func (b *incomingBlock) decrypt(e *env, in *scheme.Incoming, d *encryption) erro
 	if d.whole {
 		return b.decryptWhole(e, in, d)
 	}
-	return inTexts(e.m.Payload, b.strings, d.paths, func() error { return b.decryptIn(e, in, d) })
+	return inTexts(e.m.Payload, b.strings, d.paths, false, func() error { return b.decryptIn(e, in, d) })
 }
 
 func (b *incomingBlock) decryptIn(e *env, in *scheme.Incoming, d *encryption) error {

@@ -138,7 +138,7 @@ func (s *sealing) encrypt(e *encryption, fresh []byte) error {
 		s.whole = []byte(e.encoding.Encode(ciphertext))
 		return nil
 	}
-	return inTexts(s.m.Payload, s.block.strings, e.paths, func() error { return s.encryptMembers(e, encrypt) })
+	return inTexts(s.m.Payload, s.block.strings, e.paths, true, func() error { return s.encryptMembers(e, encrypt) })
 }
 
 func (s *sealing) encryptMembers(e *encryption, encrypt func([]byte) ([]byte, error)) error {
@@ -219,7 +219,7 @@ func (e *encryption) public(set *keys.Set) (crypto.PublicKey, string, error) {
 // seal encrypts under a fresh key, and that key for the peer. Where no member is
 // there to be encrypted there is no envelope.
 func (s *sealing) seal(e *encryption) error {
-	return inTexts(s.m.Payload, s.block.strings, e.paths, func() error { return s.sealMembers(e) })
+	return inTexts(s.m.Payload, s.block.strings, e.paths, true, func() error { return s.sealMembers(e) })
 }
 
 func (s *sealing) sealMembers(e *encryption) error {

@@ -5,17 +5,21 @@ import (
 	"slices"
 
 	"github.com/countersign/caddy-countersign/module/body"
+	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
 // inTexts runs do while the members that stand in the way to paths are JSON: the
 // statement string may have made them texts, or the application may have sent them so.
-func inTexts(tree *body.Tree, strings, paths []body.Path, do func() error) error {
+// In a request, JSON that is broken is refused: what should be encrypted would leave as it
+// is.
+func inTexts(tree *body.Tree, strings, paths []body.Path, request bool, do func() error) error {
 	type opened struct {
 		at   body.Path
 		raw  []byte // as it stood
 		text []byte
 	}
 	var all []opened
+	var refused error
 	if tree != nil && len(strings) > 0 {
 		inTheWay := slices.DeleteFunc(slices.Clone(strings), func(outer body.Path) bool {
 			return !slices.ContainsFunc(paths, func(path body.Path) bool { return mayHold(outer, path) })
@@ -24,13 +28,22 @@ func inTexts(tree *body.Tree, strings, paths []body.Path, do func() error) error
 		for _, outer := range inTheWay {
 			eachPath(tree, outer, func(around body.Path, r body.Ref) {
 				m := r.Member()
-				if m.Kind() != body.String || !isContainer(m.Text()) || body.Valid(m.Text()) != nil {
+				if refused != nil || m.Kind() != body.String || !isContainer(m.Text()) {
+					return
+				}
+				if err := body.Valid(m.Text()); err != nil {
+					if request {
+						refused = scheme.Failf(scheme.Invalid, "the JSON in the member %s is refused: %w", body.ShowName(r.In(around).String()), err)
+					}
 					return
 				}
 				all = append(all, opened{slices.Clone(r.In(around)), slices.Clone(m.Raw()), m.Text()})
 				r.Set(m.Text())
 			})
 		}
+	}
+	if refused != nil {
+		return refused
 	}
 	err := do()
 	for _, o := range slices.Backward(all) {

@@ -85,6 +85,11 @@ func TestEncryptedInsideOfAText(t *testing.T) {
 		p := mustCompile(t, members+"request {\n"+lines+sign+"}\n"+verify)
 		peer, err := p.Peer()
 		require.NoError(t, err)
+		for _, broken := range []string{`{"card":"{\"no\":\"4111\""}`, `{"card":"{\"no\":\"4111\",\"no\":\"1\"}"}`} {
+			_, err := p.seal(t, set, broken)
+			require.Equal(t, scheme.Invalid, scheme.ReasonOf(err), "%s: what cannot be encrypted does not leave", name)
+			assert.NotContains(t, err.Error(), "4111", name)
+		}
 		for _, plain := range []string{
 			`{"card":{"no":"4111","list":[{"no":"5"},{"no":"6"}],"x":"\u0041"}}`,
 			`{"card":"{\"no\":\"4111\",\"list\":[{\"no\":\"5\"},{\"no\":\"6\"}],\"x\":\"\\u0041\"}"}`,
