@@ -8,15 +8,16 @@ import (
 )
 
 // Path names a value inside of a message: the names of members from the outside
-// in. In a list a decimal number names an element. "*" stands for every member or
+// in. In a list a decimal number names an element. Any stands for every member or
 // element.
 type Path []string
 
-// Any is the part of a Path that stands for every member or element.
-const Any = "*"
+// Any is the part of a Path that stands for every member or element, written "*". It is
+// not UTF-8, so that no member of a message has it as its name.
+const Any = "\xff"
 
 // ParsePath reads a path such as bizData.orderSubDetails.*.transAmt. A dot that
-// belongs to a name is written as "\.".
+// belongs to a name is written as "\.", and a name that is "*" as "\*".
 func ParsePath(text string) (Path, error) {
 	var path Path
 	var name strings.Builder
@@ -33,9 +34,14 @@ func ParsePath(text string) (Path, error) {
 		}
 	}
 	path = append(path, name.String())
-	for _, name := range path {
-		if name == "" {
+	for i, name := range path {
+		switch name {
+		case "":
 			return nil, i18n.Errorf("the path %q has an empty name; write it as in body.list.0.amount", text)
+		case "*":
+			path[i] = Any
+		case `\*`:
+			path[i] = "*"
 		}
 	}
 	return path, nil
@@ -45,9 +51,25 @@ func ParsePath(text string) (Path, error) {
 func (p Path) String() string {
 	names := make([]string, len(p))
 	for i, name := range p {
-		names[i] = strings.ReplaceAll(name, ".", `\.`)
+		switch name {
+		case Any:
+			names[i] = "*"
+		case "*":
+			names[i] = `\*`
+		default:
+			names[i] = strings.ReplaceAll(name, ".", `\.`)
+		}
 	}
 	return strings.Join(names, ".")
+}
+
+// CutStar returns what stands before and behind the "*" in a name of a path, such as
+// "" and "_response" of *_response, and whether there is one. Of Any both are empty.
+func CutStar(name string) (head, tail string, ok bool) {
+	if name == Any {
+		return "", "", true
+	}
+	return strings.Cut(name, "*")
 }
 
 // HasAny reports whether the path stands for more than one value.

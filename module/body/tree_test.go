@@ -119,7 +119,7 @@ func TestTreeIsAMap(t *testing.T) {
 }
 
 func TestPath(t *testing.T) {
-	for text, want := range map[string]Path{"a": {"a"}, "a.b": {"a", "b"}, `a\.b.c`: {"a.b", "c"}, "a.*.0": {"a", "*", "0"}} {
+	for text, want := range map[string]Path{"a": {"a"}, "a.b": {"a", "b"}, `a\.b.c`: {"a.b", "c"}, "a.*.0": {"a", Any, "0"}, `a.\*.b`: {"a", "*", "b"}, "a.*_x": {"a", "*_x"}} {
 		path, err := ParsePath(text)
 		require.NoError(t, err)
 		assert.Equal(t, want, path)
@@ -129,7 +129,8 @@ func TestPath(t *testing.T) {
 		_, err := ParsePath(bad)
 		assert.Error(t, err, bad)
 	}
-	assert.True(t, Path{"a", "*"}.Covers(Path{"a", "b", "c"}))
+	assert.True(t, Path{"a", Any}.Covers(Path{"a", "b", "c"}))
+	assert.False(t, Path{"a", "*"}.Covers(Path{"a", "b", "c"}), "a name that is *")
 	assert.False(t, Path{"a", "b"}.Covers(Path{"a"}))
 }
 

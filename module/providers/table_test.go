@@ -69,7 +69,9 @@ func leaves(path string, s *body.Stream) (out []leaf) {
 func changed(t *testing.T, o *body.Object, path, raw string) string {
 	t.Helper()
 	tree := body.NewTree(o)
-	require.NoError(t, tree.Set(body.Path(strings.Split(path, ".")), []byte(raw)))
+	at, err := body.ParsePath(path)
+	require.NoError(t, err)
+	require.NoError(t, tree.Set(at, []byte(raw)))
 	return string(tree.Text())
 }
 

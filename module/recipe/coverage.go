@@ -178,7 +178,7 @@ func (p pattern) covers(path body.Path) bool {
 	if len(p) == 0 || len(path) < len(p) {
 		return false
 	}
-	head, tail, star := strings.Cut(p[len(p)-1], "*")
+	head, tail, star := body.CutStar(p[len(p)-1])
 	if !star {
 		return body.Path(p).Covers(path)
 	}
@@ -287,7 +287,11 @@ func (c *coverage) mentions() []body.Path {
 }
 
 func (p coveredPart) star() bool {
-	return len(p.path) > 0 && strings.Contains(p.path[len(p.path)-1], "*")
+	if len(p.path) == 0 {
+		return false
+	}
+	_, _, star := body.CutStar(p.path[len(p.path)-1])
+	return star
 }
 
 // name returns what Countersign-Signed has for the text: "*" for the payload as a

@@ -171,14 +171,15 @@ func rawMember(e *env, path body.Path) ([]byte, error) {
 // matchOne finds the member that a path with a pattern in its last name matches.
 func matchOne(tree *body.Tree, path body.Path) (body.Path, error) {
 	last := path[len(path)-1]
-	if !strings.Contains(last, "*") {
+	head, tail, star := body.CutStar(last)
+	if !star {
 		return path, nil
 	}
 	outer := tree.At(path[:len(path)-1])
 	if outer == nil {
 		return path, nil
 	}
-	head, tail, _ := strings.Cut(strings.ToLower(last), "*")
+	head, tail = strings.ToLower(head), strings.ToLower(tail)
 	var found body.Path
 	for _, m := range outer.Members() {
 		// In any case: a reader that ignores case could take another member.

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
@@ -147,7 +148,9 @@ func TestCoverageOfWhatIsDecrypted(t *testing.T) {
 		p, err := compiled("text signed {\n"+test.text+"\n}\nnotification {\nverify header.X-Sign hmac-sha256 hex signed\n"+test.lines+"\n}", nil)
 		require.NoError(t, err, test.text+test.lines)
 		for path, covered := range test.covered {
-			assert.Equal(t, covered, p.description.Notification.Covers(strings.Split(path, ".")), "%s: %s\n%s", path, test.text, test.lines)
+			at, err := body.ParsePath(path)
+			require.NoError(t, err)
+			assert.Equal(t, covered, p.description.Notification.Covers(at), "%s: %s\n%s", path, test.text, test.lines)
 		}
 	}
 }

@@ -97,9 +97,9 @@ func (r *UnsignedRule) exempts(m *message.Message) bool {
 // present reports whether a tree has a value other than null at a path. The last name
 // of the path may hold a "*" and is compared without regard to case.
 func present(tree *body.Tree, path body.Path) bool {
-	last := strings.ToLower(path[len(path)-1])
-	if outer := tree.At(path[:len(path)-1]); outer != nil && strings.Contains(last, "*") {
-		head, tail, _ := strings.Cut(last, "*")
+	head, tail, star := body.CutStar(path[len(path)-1])
+	head, tail = strings.ToLower(head), strings.ToLower(tail)
+	if outer := tree.At(path[:len(path)-1]); outer != nil && star {
 		return slices.ContainsFunc(outer.Members(), func(m body.Member) bool {
 			name := strings.ToLower(string(m.Name()))
 			return !m.IsNull() && len(name) >= len(head)+len(tail) && strings.HasPrefix(name, head) && strings.HasSuffix(name, tail)

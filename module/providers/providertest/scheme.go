@@ -115,7 +115,8 @@ func (s Scheme) IsForm() bool { return s.Describe().Notification.Format.Kind == 
 // Signs reports whether the signature of a notification covers the member at a
 // path such as bizData.transAmt.
 func (s Scheme) Signs(path string) bool {
-	return s.Describe().Notification.Covers(body.Path(strings.Split(path, ".")))
+	p, err := body.ParsePath(path)
+	return err == nil && s.Describe().Notification.Covers(p)
 }
 
 // ResultCode returns the provider's result code in an answer, or "".
