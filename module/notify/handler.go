@@ -24,6 +24,7 @@ import (
 	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/inspector/recorder"
 	"github.com/countersign/caddy-countersign/module/keys"
+	"github.com/countersign/caddy-countersign/module/message"
 	"github.com/countersign/caddy-countersign/module/protocol"
 	"github.com/countersign/caddy-countersign/module/scheme"
 	"github.com/countersign/caddy-countersign/module/stores"
@@ -156,7 +157,7 @@ func (h *Handler) provision(ctx caddy.Context) error {
 	if err := h.fillIn(); err != nil {
 		return err
 	}
-	for _, warning := range h.rules.WarningsFor(true) {
+	for _, warning := range h.rules.WarningsOf(message.Notification) {
 		if h.Once != nil && strings.HasSuffix(warning, ": use once") {
 			continue
 		}

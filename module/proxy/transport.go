@@ -21,6 +21,7 @@ import (
 	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/inspector/recorder"
 	"github.com/countersign/caddy-countersign/module/keys"
+	"github.com/countersign/caddy-countersign/module/message"
 	"github.com/countersign/caddy-countersign/module/network"
 	"github.com/countersign/caddy-countersign/module/protocol"
 	"github.com/countersign/caddy-countersign/module/scheme"
@@ -175,7 +176,7 @@ func (t *Transport) provision(ctx caddy.Context) error {
 	if err := t.fillIn(); err != nil {
 		return err
 	}
-	for _, warning := range t.rules.WarningsFor(false) {
+	for _, warning := range t.rules.WarningsOf(message.Request, message.Answer) {
 		t.logger.Warn(warning, zap.String("scheme", t.name), zap.String("profile", t.Profile))
 	}
 	if t.Guard != nil {

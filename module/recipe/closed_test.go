@@ -268,7 +268,7 @@ func TestANonceThatStaysIsWarnedOf(t *testing.T) {
 		"nonce {time.unix_ms}00": false,
 	} {
 		p := mustCompile(t, "request {\nencrypt aes-128-gcm hex body.a {\n"+lines+"\n}\nsign header.X hmac-sha256 hex {body}\n}")
-		assert.Equal(t, warned, strings.Contains(strings.Join(p.description.Warnings, "\n"), "nonce is the same for every request"), lines)
+		assert.Equal(t, warned, strings.Contains(warnings(p), "nonce is the same for every request"), lines)
 	}
 }
 
@@ -296,7 +296,7 @@ func TestATemplateOfAnOption(t *testing.T) {
 func TestAWeakDigestInATextIsWarnedOf(t *testing.T) {
 	for step, want := range map[string]string{"md5 hex": "MD5", "sha1 base64": "SHA-1", "sha256 hex": ""} {
 		p := mustCompile(t, "text signed {\n{body}\n"+step+"\n}\nrequest {\nsign header.X rsa-sha256 base64 signed\n}")
-		all := strings.Join(p.description.Warnings, "\n")
+		all := warnings(p)
 		if want == "" {
 			assert.NotContains(t, all, "text signed")
 		} else {

@@ -23,6 +23,7 @@ type compiler struct {
 	wraps     bool            // a payload travels as a field beside others
 	aimed     bool            // a placeholder depends on where a request goes
 	parts     map[string]bool // that the block has cut out so far; nil outside of blocks
+	block     message.Kind    // that is compiled, or ""
 }
 
 // Compile compiles a recipe. Settings are the values of its options; an option
@@ -253,12 +254,14 @@ func (c *compiler) compileBlocks(r Recipe, blocks map[string]Line, texts map[str
 	}
 	c.p.description = scheme.Description{Name: c.p.name, Methods: c.p.methods, Warnings: c.p.warnings}
 	if l, ok := blocks["request"]; ok {
+		c.block = message.Request
 		if err := c.requestBlock(l); err != nil {
 			return err
 		}
 	}
 	for _, kind := range []message.Kind{message.Answer, message.Notification} {
 		if l, ok := blocks[string(kind)]; ok {
+			c.block = kind
 			if err := c.incomingBlock(l, kind); err != nil {
 				return err
 			}

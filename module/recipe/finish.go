@@ -30,6 +30,7 @@ func (c *compiler) finish(r Recipe) error {
 		}
 	}
 	if p.answer != nil {
+		c.block = message.Answer
 		d.Answer = c.direction(p.answer)
 		for _, path := range d.Match {
 			if !d.Answer.Covers(path) {
@@ -48,6 +49,7 @@ func (c *compiler) finish(r Recipe) error {
 		}
 	}
 	if p.notification != nil {
+		c.block = message.Notification
 		if err := c.notification(p.notification); err != nil {
 			return err
 		}
@@ -57,6 +59,7 @@ func (c *compiler) finish(r Recipe) error {
 			return Line{At: o.At}.errorf("option %s is never used; remove it, or write {option.%s}", name, name)
 		}
 	}
+	c.block = ""
 	if p.proof == "guess" && !c.confirmed() {
 		c.warn("%s", strings.TrimSpace("how this provider signs is a guess; "+p.proofNote))
 	}

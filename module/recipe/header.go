@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
 // header compiles a line that is not a block.
@@ -25,7 +27,7 @@ func (c *compiler) header(l Line) error {
 	case "source":
 		c.p.sources = append(c.p.sources, args...)
 	case "warn":
-		c.p.warnings = append(c.p.warnings, strings.Join(args, " "))
+		c.warn("%s", strings.Join(args, " "))
 	case "proof":
 		if !slices.Contains(proofs, args[0]) {
 			return l.errorf("proof takes one of %s, not %q", strings.Join(proofs, ", "), args[0])
@@ -53,10 +55,11 @@ var proofs = []string{"genuine", "vector", "clients", "documentation", "guess"}
 
 var httpMethods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}
 
+// warn records a sentence about the block that is compiled, or about the recipe.
 func (c *compiler) warn(format string, args ...any) {
-	text := fmt.Sprintf(format, args...)
-	if !slices.Contains(c.p.warnings, text) {
-		c.p.warnings = append(c.p.warnings, text)
+	w := scheme.Warning{Text: fmt.Sprintf(format, args...), Of: c.block}
+	if !slices.Contains(c.p.warnings, w) {
+		c.p.warnings = append(c.p.warnings, w)
 	}
 }
 

@@ -27,8 +27,8 @@ func TestWhatIsWarnedOf(t *testing.T) {
 		{"proof guess", "proof clients\n" + inRequest(""), "proof guess\n" + inRequest(""), "is a guess"},
 		{"warn", inRequest(""), inRequest("warn `ask first`"), "ask first"},
 	} {
-		assert.NotContains(t, strings.Join(mustCompile(t, s.good).description.Warnings, "\n"), s.want, s.place)
-		assert.Contains(t, strings.Join(mustCompile(t, s.bad).description.Warnings, "\n"), s.want, s.place)
+		assert.NotContains(t, warnings(mustCompile(t, s.good)), s.want, s.place)
+		assert.Contains(t, warnings(mustCompile(t, s.bad)), s.want, s.place)
 	}
 }
 
@@ -39,10 +39,10 @@ func TestAMatchThatIsDropped(t *testing.T) {
 		inAnswer("when kind one {\nresult body.code\n}"),
 	} {
 		p := mustCompile(t, "option kind one other\n"+inRequest("")+lines)
-		assert.Contains(t, strings.Join(p.description.Warnings, "\n"), "has no match", lines)
+		assert.Contains(t, warnings(p), "has no match", lines)
 	}
 	p := mustCompile(t, "option kind one other\n"+inRequest("")+inAnswer("when kind one {\nmatch body.order\n}"))
-	assert.NotContains(t, strings.Join(p.description.Warnings, "\n"), "has no match")
+	assert.NotContains(t, warnings(p), "has no match")
 }
 
 // An error has the place of the line that is wrong, once, in every language.

@@ -24,7 +24,7 @@ type Program struct {
 	sources          []string
 	options          []Option
 	methods          []string
-	warnings         []string
+	warnings         []scheme.Warning
 	texts            map[string]*text
 
 	ackRoles     []keys.Role

@@ -68,7 +68,7 @@ func TestUnsafeTextsAreRefused(t *testing.T) {
 		assert.NoError(t, err, name)
 	}
 	p := mustCompile(t, verifyOf("notification", "md5", "sorted body\nappend \"&key={secret}&x=1\"", ""))
-	assert.Contains(t, strings.Join(p.description.Warnings, "\n"), "does not stand at the end")
+	assert.Contains(t, warnings(p), "does not stand at the end")
 }
 
 // Texts in texts cannot take a time or a memory without end, and options cannot

@@ -11,7 +11,6 @@ package scheme
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/countersign/caddy-countersign/module/algorithm"
@@ -78,19 +77,24 @@ type Description struct {
 	Notify NotifyRule
 
 	// Warnings are sentences that are logged when a configuration is loaded.
-	Warnings []string
+	Warnings []Warning
 }
 
-// WarningsFor returns the warnings that concern a handler of notifications, or one of
-// requests and their answers.
-func (d *Description) WarningsFor(notifications bool) []string {
-	return slices.DeleteFunc(slices.Clone(d.Warnings), func(warning string) bool {
-		others := []string{"a notification "}
-		if notifications {
-			others = []string{"sign ", "seal ", "encrypt ", "an answer ", "unsigned error"}
+// Warning is a sentence about a scheme.
+type Warning struct {
+	Text string
+	Of   message.Kind // the messages that it concerns, or "" for all
+}
+
+// WarningsOf returns the sentences that concern messages of these kinds, each once.
+func (d *Description) WarningsOf(kinds ...message.Kind) []string {
+	var texts []string
+	for _, w := range d.Warnings {
+		if (w.Of == "" || slices.Contains(kinds, w.Of)) && !slices.Contains(texts, w.Text) {
+			texts = append(texts, w.Text)
 		}
-		return slices.ContainsFunc(others, func(start string) bool { return strings.HasPrefix(warning, start) })
-	})
+	}
+	return texts
 }
 
 // Direction describes the requests, the answers or the notifications of a scheme.

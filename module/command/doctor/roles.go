@@ -34,7 +34,7 @@ func (e *examination) checkUses() {
 func (e *examination) checkScheme(u *use) {
 	if u.scheme != nil {
 		for _, warning := range u.scheme.Describe().Warnings {
-			if note, ok := strings.CutPrefix(warning, "how this provider signs is a guess"); ok {
+			if note, ok := strings.CutPrefix(warning.Text, "how this provider signs is a guess"); ok {
 				reason := i18n.Sprintf("how this provider signs is a guess")
 				if note = strings.TrimPrefix(note, "; "); note != "" {
 					reason = i18n.Sprintf("how this provider signs is a guess: %s", i18n.Translate(note))

@@ -167,8 +167,8 @@ func TestItWarnsWhileATemplateIsBuiltIn(t *testing.T) {
 	for _, settings := range [][]providertest.Setting{nil, {message}, {response}} {
 		warnings := providertest.Configure(t, "hbsk", settings...).Describe().Warnings
 		require.Len(t, warnings, 1)
-		assert.Contains(t, warnings[0], "a guess")
-		assert.Contains(t, warnings[0], "message, response_message and digest", "it says what to do")
+		assert.Contains(t, warnings[0].Text, "a guess")
+		assert.Contains(t, warnings[0].Text, "message, response_message and digest", "it says what to do")
 	}
 	assert.Empty(t, providertest.Configure(t, "hbsk", message, response).Describe().Warnings, "written down, it is the operator's decision")
 }
