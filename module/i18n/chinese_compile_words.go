@@ -23,6 +23,7 @@ var chineseCompileWords = map[string]string{
 	"key takes a role, or a role with an id, such as sign@2, not %q":           "key 后面写用途，或者带编号的用途，如 sign@2，不能是 %q",
 	"key takes a role, such as secret@aes, encrypt@2 or decrypt":               "key 后面写用途，如 secret@aes、encrypt@2 或 decrypt",
 	"%s takes a key of the role %s, not %s":                                    "%s 用用途为 %s 的密钥，不能用 %s",
+	"%s %s takes a key of the role %s, not %s":                                 "%s %s 用用途为 %s 的密钥，不能用 %s",
 	"only verify with a public key takes the serial of a key from the message": "只有用公钥的 verify 才能从报文里取密钥的序列号",
 	"uid takes one value, and may be followed by: pad 16":                      "uid 只能有一个值，后面可以再写：pad 16",
 	"uid belongs to sm2": "uid 只用于 sm2",

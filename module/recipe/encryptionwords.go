@@ -21,11 +21,15 @@ func (e *encryption) key(a *arguments) error {
 		return err
 	}
 	want := []string{string(keys.SharedSecret)}
-	if e.cipher.Kind() == cipher.Asymmetric {
-		want = []string{string(keys.Encrypt), string(keys.Decrypt), string(keys.Verify), string(keys.Sign)}
+	switch incoming := e.line.Words[0] == "decrypt" || e.line.Words[0] == "open"; {
+	case e.cipher.Kind() != cipher.Asymmetric:
+	case incoming: // the merchant's private keys
+		want = []string{string(keys.Decrypt), string(keys.Sign)}
+	default: // the provider's public keys
+		want = []string{string(keys.Encrypt), string(keys.Verify)}
 	}
 	if !slices.Contains(want, role) {
-		return a.line.errorf("%s takes a key of the role %s, not %s", e.cipher.Name(), strings.Join(want, " or "), role)
+		return a.line.errorf("%s %s takes a key of the role %s, not %s", e.line.Words[0], e.cipher.Name(), strings.Join(want, " or "), role)
 	}
 	e.role, e.id = keys.Role(role), id
 	return nil

@@ -73,8 +73,10 @@ var theStatements = []sentence{
 
 // Options, algorithms, encodings and ciphers.
 var theOptions = []sentence{
-	{"options: key role", verifyWith("key {body.serial}"), encryptWith("aes-128-ecb", "key nosuch"), "aes-128-ecb takes a key of the role secret, not nosuch"},
-	{"options: key role@id", encryptWith("aes-128-ecb", "key secret@data"), encryptWith("aes-128-ecb", "key verify@data"), "aes-128-ecb takes a key of the role secret, not verify"},
+	{"options: key role", verifyWith("key {body.serial}"), encryptWith("aes-128-ecb", "key nosuch"), "encrypt aes-128-ecb takes a key of the role secret, not nosuch"},
+	{"options: key of the provider", encryptWith("rsa-oaep-sha256", "key verify"), encryptWith("rsa-oaep-sha256", "key sign"), "encrypt rsa-oaep-sha256 takes a key of the role encrypt or verify, not sign"},
+	{"options: key of the merchant", decryptWith("rsa-oaep-sha256", "key sign"), decryptWith("rsa-oaep-sha256", "key encrypt"), "decrypt rsa-oaep-sha256 takes a key of the role decrypt or sign, not encrypt"},
+	{"options: key role@id", encryptWith("aes-128-ecb", "key secret@data"), encryptWith("aes-128-ecb", "key verify@data"), "encrypt aes-128-ecb takes a key of the role secret, not verify"},
 	{"options: key role@ without an id", encryptWith("aes-128-ecb", "key secret"), encryptWith("aes-128-ecb", "key secret@"), "key secret@ names no key behind @"},
 	{"options: key role@ of a signature", verifyWith("key verify@2"), verifyWith("key verify@"), "key verify@ names no key behind @"},
 	{"options: key ascii 32", sealWith("key ascii 16\nwrap sm2 hex body.k"), sealWith("key utf8 16\nwrap sm2 hex body.k"), "key takes a role, such as secret@aes, encrypt@2 or decrypt"},
