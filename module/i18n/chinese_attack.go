@@ -33,6 +33,7 @@ var chineseAttack = map[string]string{
 	"another parameter":                        "加一个参数",
 	"another %s in the query":                  "查询参数 %s 换成别的值",
 	"no %s in the query":                       "去掉查询参数 %s",
+	"a twin %s in the query":                   "查询里加孪生参数 %s",
 	"%s twice in the query":                    "查询参数 %s 出现两次",
 	"%s emptied":                               "%s 清空",
 	"%s cut off":                               "%s 截断",

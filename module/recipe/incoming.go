@@ -183,6 +183,9 @@ func (b *incomingBlock) reveal(e *env, in *scheme.Incoming) error {
 		if err := s.text.checkTwins(e); err != nil {
 			return err
 		}
+		if err := s.text.covers.checkParams(e); err != nil {
+			return err
+		}
 	}
 	for _, d := range b.after {
 		if err := b.decrypt(e, in, d); err != nil {

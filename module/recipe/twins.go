@@ -2,6 +2,7 @@ package recipe
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 
 	"github.com/countersign/caddy-countersign/module/body"
@@ -28,6 +29,19 @@ func (t *text) checkTwins(e *env) error {
 		}
 	}
 	return nil
+}
+
+// checkParams refuses twins among the parameters of the query, where a text takes
+// parameters by their names.
+func (c *coverage) checkParams(e *env) error {
+	if len(c.params) == 0 && !slices.ContainsFunc(c.queries, func(name string) bool { return name != "" }) {
+		return nil
+	}
+	members, err := (&textPart{kind: "query"}).members(e)
+	if err != nil {
+		return err
+	}
+	return checkTwins(members, false)
 }
 
 // checkTwins refuses members whose names differ in letters alone, such as amount and

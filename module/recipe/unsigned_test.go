@@ -81,3 +81,44 @@ func TestTwinsOfNamedMembers(t *testing.T) {
 		}
 	}
 }
+
+// A parameter of the query that a signature reads may not stand there again in other
+// letters: of two names an application that ignores letters takes any.
+func TestTwinsOfParameters(t *testing.T) {
+	set := shared("s3cret")
+	for _, text := range []string{"{query.amount}", "sorted query", "sorted query only amount", "{text.inner}"} {
+		lines := "text signed {\n" + text + "\nappend {body}\n}\nnotification {\nverify header.Sign hmac-sha256 hex signed\n}"
+		if text == "{text.inner}" {
+			lines = "text inner {query.amount}\n" + lines
+		}
+		p := mustCompile(t, lines)
+		for query, want := range map[string]scheme.Reason{
+			"amount=1":           0,
+			"amount=1&other=2":   0,
+			"amount=1&Amount=":   scheme.Ambiguous,
+			"Amount=9&amount=1":  scheme.Ambiguous,
+			"amount=1&%41MOUNT=": scheme.Ambiguous,
+		} {
+			read := func() *message.Message {
+				m := p.read(t, message.Notification, `{"a":1}`)
+				m.Query = query
+				return m
+			}
+			m := read()
+			m.Header.Set("Sign", p.sum(t, read(), set))
+			_, err := scheme.Open(p, scheme.Incoming{Message: m, Keys: set, Now: testTime})
+			assert.Equal(t, want, scheme.ReasonOf(err), text+" ?"+query)
+		}
+	}
+	// What a text takes as it came may have them, as the members of a body may.
+	p := mustCompile(t, "notification {\nverify header.Sign hmac-sha256 hex `{query}{body}`\n}")
+	read := func() *message.Message {
+		m := p.read(t, message.Notification, `{"a":1}`)
+		m.Query = "a=1&A=2"
+		return m
+	}
+	m := read()
+	m.Header.Set("Sign", p.sum(t, read(), set))
+	_, err := scheme.Open(p, scheme.Incoming{Message: m, Keys: set, Now: testTime})
+	assert.NoError(t, err)
+}

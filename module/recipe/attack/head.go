@@ -130,6 +130,9 @@ func (a *attacker) target() {
 		a.add(i18n.T("another %s in the query", name), true, nil, func(m *message.Message) { m.SetParam(name, value+"0") })
 		a.add(i18n.T("no %s in the query", name), true, nil, func(m *message.Message) { m.RemoveParam(name) })
 		a.add(i18n.T("%s twice in the query", name), true, nil, func(m *message.Message) { m.Query += "&" + name + "=x" })
+		if upper := strings.ToUpper(name); upper != name && a.kind == message.Notification {
+			a.add(i18n.T("a twin %s in the query", upper), true, nil, func(m *message.Message) { m.Query += "&" + upper + "=" })
+		}
 	}
 }
 
