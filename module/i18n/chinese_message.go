@@ -50,8 +50,9 @@ var chineseMessage = map[string]string{
 	"the certificate in the message was not issued by a certificate of the key set's role verify, or is not valid now": "报文里的证书不是由密钥集 verify 里的证书签发的，或者现在不在有效期内",
 	"the certificate in the message belongs to another subject than the recipe names":                                  "报文里的证书属于另一个主体，不是配方所写的",
 
-	"the signature is the one of the request itself, sent back":                        "这个签名就是请求自己的签名，被原样发了回来",
-	"the message can be read in two ways: there is another member %s in other letters": "报文可以有两种读法：还有一个只差大小写的字段 %s",
+	"the signature is the one of the request itself, sent back":                           "这个签名就是请求自己的签名，被原样发了回来",
+	"the message can be read in two ways: there is another member %s in other letters":    "报文可以有两种读法：还有一个只差大小写的字段 %s",
+	"the message can be read in two ways: there is another parameter %s in other letters": "报文可以有两种读法：还有一个只差大小写的参数 %s",
 
 	"the signature does not verify with any of the configured keys":                                  "签名用配置的任何一个密钥都验不过",
 	"the signature over %s does not verify with any of the configured keys":                          "对 %s 的签名用配置的任何一个密钥都验不过",

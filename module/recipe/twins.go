@@ -31,8 +31,8 @@ func (t *text) checkTwins(e *env) error {
 	return nil
 }
 
-// checkParams refuses twins among the parameters of the query, where a text takes
-// parameters by their names.
+// checkParams refuses two parameters of the query that are twins, if a text takes one of
+// them by its name.
 func (c *coverage) checkParams(e *env) error {
 	if len(c.params) == 0 && !slices.ContainsFunc(c.queries, func(name string) bool { return name != "" }) {
 		return nil
@@ -41,7 +41,17 @@ func (c *coverage) checkParams(e *env) error {
 	if err != nil {
 		return err
 	}
-	return checkTwins(members, false)
+	taken := make(map[string]bool, len(members)) // whether one with these letters is taken
+	for _, m := range members {
+		name, key := string(m.Name()), folded(m.Name())
+		takes := slices.Contains(c.queries, name) || slices.ContainsFunc(c.params, func(p coveredPart) bool { return p.covers(body.Path{name}) })
+		other, twin := taken[key]
+		if twin && (takes || other) {
+			return scheme.Failf(scheme.Ambiguous, "the message can be read in two ways: there is another parameter %s in other letters", body.ShowName(name))
+		}
+		taken[key] = takes || other
+	}
+	return nil
 }
 
 // checkTwins refuses members whose names differ in letters alone, such as amount and

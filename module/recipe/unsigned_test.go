@@ -95,6 +95,7 @@ func TestTwinsOfParameters(t *testing.T) {
 		for query, want := range map[string]scheme.Reason{
 			"amount=1":           0,
 			"amount=1&other=2":   0,
+			"amount=1&b=2&B=3":   map[bool]scheme.Reason{true: scheme.Ambiguous}[text == "sorted query"],
 			"amount=1&Amount=":   scheme.Ambiguous,
 			"Amount=9&amount=1":  scheme.Ambiguous,
 			"amount=1&%41MOUNT=": scheme.Ambiguous,
