@@ -56,7 +56,7 @@ func (c *compiler) finish(r Recipe) error {
 	}
 	for name, o := range c.options {
 		if name != "match" && !r.mentions(name, "{option."+name+"}", &Line{Words: []string{"option"}, At: o.At}) {
-			return Line{At: o.At}.errorf("option %s is never used; remove it, or write {option.%s}", name, name)
+			return Line{Words: []string{"option", name}, At: o.At}.errorf("option %s is never used; remove it, or write {option.%s}", name, name)
 		}
 	}
 	c.block = ""

@@ -165,6 +165,7 @@ var theRefusals = []sentence{
 	{"refused: an unknown word of a notification", inNotification(""), inNotification("acknowledge x"), `unknown word "acknowledge" in notification`},
 	{"refused: an unknown placeholder", withTemplate("{body.a}"), withTemplate("{boddy.a}"), "unknown placeholder {boddy.a}"},
 	{"refused: an unknown option", "option a\n" + inSet("{option.a}"), inSet("{option.b}"), "{option.b}: the recipe has no option b"},
+	{"refused: an option that is never used", "option a\n" + inSet("{option.a}"), "option a\n" + inSet("x"), "option a is never used; remove it, or write {option.a}"},
 	{"refused: a text that is never used", withText("sorted body"), "text unused {\nsorted body\n}\n" + inAnswer(""), "text unused is never used"},
 	{"refused: identity that nothing signs", "text t {\nsorted body only id\n}\nnotification {\nverify body.sign hmac-sha256 hex t\nidentity body.id\n}", "text t {\nsorted body only id\n}\nnotification {\nverify body.sign hmac-sha256 hex t\nidentity body.other\n}", "identity other: no signature covers it, so that a copy could have another; name a member that is signed"},
 }
