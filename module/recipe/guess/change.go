@@ -43,6 +43,9 @@ func (s *search) changes(t text, a algorithm.Algorithm, form string, effort int)
 		if t.sorted && form == "" {
 			placements = append(placements, [][]string{{"append", "&key={secret}"}}, [][]string{{"append", "{secret}"}})
 		}
+		if t.between != "" && form == "" { // the secret as one more value
+			placements = append(placements, [][]string{{"append", t.between + "{secret}"}})
+		}
 		return after(placements, endings)
 	}
 	if effort == plain && !t.sorted {
@@ -71,8 +74,11 @@ func (s *search) secretAt(t text) [][][]string {
 				all = append(all, [][]string{{"append", end}})
 			}
 		}
-		for _, digest := range [][]string{{"md5", "hex"}, {"md5", "hex-upper"}} {
+		for _, digest := range [][]string{{"md5", "hex"}, {"md5", "hex-upper"}, {"sha1", "hex"}} {
 			all = append(all, [][]string{digest, {"append", "{secret}"}})
+			if t.between != "" {
+				all = append(all, [][]string{digest, {"append", t.between + "{secret}"}})
+			}
 			if !t.twice() {
 				continue
 			}

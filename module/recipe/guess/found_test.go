@@ -59,6 +59,13 @@ func TestFound(t *testing.T) {
 			return m
 		}
 	}
+	beside := func(of func(order string) string) func(string) *message.Message {
+		return func(order string) *message.Message {
+			m := message.New(message.Notification)
+			m.Wire = []byte(`{"Name":"x","order":"` + order + `","total":"1.10","date":"2026","sign":"` + md(of(order)) + `"}`)
+			return m
+		}
+	}
 	for name, test := range map[string]struct {
 		of   func(string) *message.Message
 		want []string
@@ -69,7 +76,33 @@ func TestFound(t *testing.T) {
 			b := `{"id":"` + o + `"}`
 			return "1700000000\n" + sha(b) + "\nab12", b
 		}, "X-Ts", "1700000000", "X-Nonce", "ab12"), []string{`"{header.X-Ts}\n{text.inner}\n{header.X-Nonce}"`, "sha256 hex"}},
-		"XML in GBK": {whole(`<?xml version="1.0" encoding="GBK"?><xml><id>ORDER</id><name>中文</name><sign>SIGN</sign></xml>`), []string{"receive xml charset gbk", "charset gbk\n"}},
+		"XML in GBK":          {whole(`<?xml version="1.0" encoding="GBK"?><xml><id>ORDER</id><name>中文</name><sign>SIGN</sign></xml>`), []string{"receive xml charset gbk", "charset gbk\n"}},
+		"some of the members": {beside(func(o string) string { return "order=" + o + "&total=1.10&key=s3cr3t-of-the-merchant" }), []string{"sorted body only order total", "&key={secret}"}},
+		"some of the values":  {beside(func(o string) string { return o + ",1.10,s3cr3t-of-the-merchant" }), []string{"values order total of body join ,", ",{secret}"}},
+		"values in the order of names in any letters": {beside(func(o string) string {
+			return "2026|x|" + o + "|1.10|s3cr3t-of-the-merchant"
+		}), []string{"order name-fold", "|{secret}"}},
+		"the digest of values, and the secret": {beside(func(o string) string {
+			return md("x:"+o+":1.10:2026") + ":s3cr3t-of-the-merchant"
+		}), []string{"md5 hex\n", ":{secret}"}},
+		"a path before the members": {func(o string) *message.Message {
+			m := message.New(message.Notification)
+			m.Method, m.Path = "POST", "/notify"
+			m.Wire = []byte("id=" + o + "&sign=" + md("/notify?id="+o+"&key=s3cr3t-of-the-merchant"))
+			return m
+		}, []string{`prepend "{path}?"`}},
+		"bare values and the secret under a MAC": {func(o string) *message.Message {
+			m := message.New(message.Notification)
+			m.Wire = []byte("b=2&id=" + o + "&sign=" + sum("2+"+o+"+s3cr3t-of-the-merchant"))
+			return m
+		}, []string{"values sorted of body join +", "+{secret}"}},
+		"the version in front": {func(o string) *message.Message {
+			m := message.New(message.Notification)
+			m.Wire = []byte(`{"id":"` + o + `"}`)
+			m.Header.Set("X-Time", "1700000000")
+			m.Header.Set("X-Sign", "v1="+sum("v1.1700000000."+string(m.Wire)))
+			return m
+		}, []string{`"v1.{header.X-Time}.{body}"`}},
 		"a form": {func(o string) *message.Message {
 			m := message.New(message.Notification)
 			m.Wire = []byte("id=" + o + "&sign=" + md("id="+o+"&key=s3cr3t-of-the-merchant"))

@@ -144,6 +144,9 @@ const maxFits = 20
 
 func (s *search) run() {
 	places := findPlaces(s.messages)
+	if len(places) == 0 && len(s.result.Searched) > 0 {
+		return // read in another way, the message had places
+	}
 	if len(places) == 0 {
 		s.result.Searched = append(s.result.Searched, i18n.Sprintf("no member, no header and no parameter looks like a signature: hexadecimal, or Base64 of at least 16 bytes"))
 		return
@@ -151,8 +154,8 @@ func (s *search) run() {
 	for _, effort := range []int{plain, thorough} {
 		for _, p := range places {
 			algorithms := s.algorithms(p)
-			if effort == plain {
-				s.result.Searched = append(s.result.Searched, p.describe(algorithms))
+			if place := p.describe(algorithms); !slices.Contains(s.result.Searched, place) {
+				s.result.Searched = append(s.result.Searched, place)
 			}
 			for _, t := range s.texts(p, effort) {
 				if !s.tryText(p, t, algorithms, effort) {

@@ -8,8 +8,9 @@ import (
 )
 
 var (
-	timeName = regexp.MustCompile(`(?i)time|stamp|nonce|date|^t$|rand|(^|[-_])ts$|id$|version|serial|appkey|mch|merchant`)
-	isToken  = regexp.MustCompile(`^[A-Za-z0-9_.:+ -]{1,64}$`)
+	timeName    = regexp.MustCompile(`(?i)time|stamp|nonce|date|^t$|rand|(^|[-_])ts$|id$|version|serial|appkey|mch|merchant`)
+	versionName = regexp.MustCompile(`^[vV][0-9]$`)
+	isToken     = regexp.MustCompile(`^[A-Za-z0-9_.:+ -]{1,64}$`)
 )
 
 // templates are texts of the body's bytes with what stands in the headers.
@@ -92,6 +93,9 @@ func (s *search) extras(p place) []string {
 	if name, _, ok := strings.Cut(header, "."); ok {
 		for _, part := range p.parts {
 			extras = append(extras, "{header."+name+"."+part+"}")
+		}
+		if p.alone && versionName.MatchString(p.last()) { // v1=… over v1.1700000000.{…}
+			extras = append(extras, p.last())
 		}
 	}
 	for _, param := range paramsBeside(s.messages[0]) {

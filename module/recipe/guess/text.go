@@ -1,6 +1,7 @@
 package guess
 
 import (
+	mathbits "math/bits"
 	"slices"
 	"strings"
 
@@ -70,7 +71,51 @@ func (s *search) texts(p place, effort int) []text {
 	for _, t := range s.memberTemplates(p, effort) {
 		all = append(all, text{builder: []string{t[0]}, between: t[1]})
 	}
-	return append(all, s.values(p, effort)...)
+	all = append(all, s.values(p, effort)...)
+	if effort == thorough {
+		all = append(all, s.someMembers(p)...)
+	}
+	return all
+}
+
+// mostListed is the number of members up to which every selection of them is tried; of
+// more, those that leave out or name a small number.
+const mostListed = 12
+
+// someMembers returns the texts of some members beside the signature, others of which are
+// not signed: their values as they stand in the message, and their pairs in order.
+func (s *search) someMembers(p place) (all []text) {
+	if p.member == "" {
+		return nil
+	}
+	names := s.namesInOrder(p, "body")
+	if len(names) > 20 || slices.ContainsFunc(names, isWord) {
+		return nil
+	}
+	empty := make(map[string]bool)
+	for _, m := range s.members("body") {
+		empty[string(m.Name())] = empty[string(m.Name())] || m.IsEmpty()
+	}
+	for bits := range 1 << len(names) {
+		size := mathbits.OnesCount(uint(bits))
+		if size < 2 || size == len(names) || len(names) > mostListed && size > 3 && len(names)-size > 3 {
+			continue
+		}
+		var some, keep []string
+		for i, name := range names {
+			if bits&(1<<i) != 0 {
+				some = append(some, name)
+				if empty[name] {
+					keep = []string{"empty", "keep"}
+				}
+			}
+		}
+		all = append(all, text{builder: slices.Concat([]string{"sorted", "body", "only"}, some, keep), sorted: true, escaped: true})
+		for _, join := range []string{"", "|", ":", ",", "&", ".", ";"} {
+			all = append(all, text{builder: slices.Concat([]string{"values"}, some, []string{"of", "body", "join", join}, keep), between: join, escaped: true})
+		}
+	}
+	return all
 }
 
 // digests returns the templates with a digest of the body in its place.
@@ -94,6 +139,9 @@ func (s *search) unusual(p place, part string) (all []text) {
 			continue
 		}
 		usual := !slices.Contains(words, "join") && !slices.Contains(words, "after")
+		if usual && s.messages[0].Path != "" {
+			all = append(all, text{builder: words, sorted: true, escaped: true, steps: [][]string{{"prepend", "{path}?"}}})
+		}
 		for _, order := range [][]string{nil, {"order", "message"}} {
 			ordered := slices.Concat(words, order)
 			if order != nil {
@@ -152,8 +200,13 @@ func (s *search) values(p place, effort int) (all []text) {
 						words = append(words, "except", p.member)
 					}
 					all = append(all, text{builder: words, between: join})
-					if effort == thorough {
-						all = append(all, text{builder: append(slices.Clip(words), "empty", "keep"), between: join})
+					if effort != thorough {
+						continue
+					}
+					all = append(all, text{builder: append(slices.Clip(words), "empty", "keep"), between: join})
+					if kind == "sorted" && slices.ContainsFunc(s.members(part), mixedCase) {
+						words = append(slices.Clip(words), "order", "name-fold")
+						all = append(all, text{builder: words, between: join}, text{builder: append(slices.Clip(words), "empty", "keep"), between: join})
 					}
 				}
 			}
@@ -183,6 +236,11 @@ func (s *search) namesInOrder(p place, part string) (names []string) {
 // isWord reports whether a name is a word of values too.
 func isWord(name string) bool {
 	return slices.Contains([]string{"sorted", "by-value", "names", "of", "except", "only", "empty", "nested", "null", "booleans", "trim", "order", "pair", "join", "after", "lists", "elements", "numbers", "escape", "lengths", "with"}, name)
+}
+
+// mixedCase reports whether a member's name has capitals, which are sorted in two ways.
+func mixedCase(m body.Member) bool {
+	return strings.ToLower(string(m.Name())) != string(m.Name())
 }
 
 // parts returns the body and each object in it, in the first message.
@@ -228,13 +286,13 @@ func (s *search) sorted(p place, part string, effort int) [][]string {
 	if len(members) == 0 {
 		return nil
 	}
-	var hasEmpty, hasNested, mixedCase bool
+	var hasEmpty, hasNested, mixed bool
 	var labels []string
 	for _, m := range members {
 		name := string(m.Name())
 		hasEmpty = hasEmpty || m.IsEmpty()
 		hasNested = hasNested || !m.IsScalar() && !m.IsEmpty()
-		mixedCase = mixedCase || strings.ToLower(name) != name
+		mixed = mixed || mixedCase(m)
 		if labelName.MatchString(name) && name != p.member && !slices.Contains(labels, name) {
 			labels = append(labels, name)
 		}
@@ -258,7 +316,7 @@ func (s *search) sorted(p place, part string, effort int) [][]string {
 	if hasNested {
 		nests = [][]string{{"nested", "json"}, {"nested", "skip"}, {"nested", "recurse"}, {"nested", "flat"}, {"nested", "json", "plain"}}
 	}
-	if mixedCase {
+	if mixed {
 		orders = append(orders, []string{"order", "name-fold"}, []string{"order", "piece-fold"})
 	} else if effort == thorough {
 		orders = append(orders, []string{"order", "piece-fold"})
