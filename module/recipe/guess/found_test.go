@@ -62,7 +62,7 @@ func TestFound(t *testing.T) {
 	beside := func(of func(order string) string) func(string) *message.Message {
 		return func(order string) *message.Message {
 			m := message.New(message.Notification)
-			m.Wire = []byte(`{"Name":"x","order":"` + order + `","total":"1.10","date":"2026","sign":"` + md(of(order)) + `"}`)
+			m.Wire = []byte(`{"Name":"x","orderId":"` + order + `","total":"1.10","date":"2026","a":"1","b":"2","c":"3","sign":"` + md(of(order)) + `"}`)
 			return m
 		}
 	}
@@ -76,14 +76,16 @@ func TestFound(t *testing.T) {
 			b := `{"id":"` + o + `"}`
 			return "1700000000\n" + sha(b) + "\nab12", b
 		}, "X-Ts", "1700000000", "X-Nonce", "ab12"), []string{`"{header.X-Ts}\n{text.inner}\n{header.X-Nonce}"`, "sha256 hex"}},
-		"XML in GBK":          {whole(`<?xml version="1.0" encoding="GBK"?><xml><id>ORDER</id><name>中文</name><sign>SIGN</sign></xml>`), []string{"receive xml charset gbk", "charset gbk\n"}},
-		"some of the members": {beside(func(o string) string { return "order=" + o + "&total=1.10&key=s3cr3t-of-the-merchant" }), []string{"sorted body only order total", "&key={secret}"}},
-		"some of the values":  {beside(func(o string) string { return o + ",1.10,s3cr3t-of-the-merchant" }), []string{"values order total of body join ,", ",{secret}"}},
+		"XML in GBK": {whole(`<?xml version="1.0" encoding="GBK"?><xml><id>ORDER</id><name>中文</name><sign>SIGN</sign></xml>`), []string{"receive xml charset gbk", "charset gbk\n"}},
+		"some of the members": {beside(func(o string) string {
+			return "a=1&b=2&date=2026&orderId=" + o + "&total=1.10&key=s3cr3t-of-the-merchant"
+		}), []string{"sorted body only orderId total date a b", "&key={secret}"}},
+		"some of the values": {beside(func(o string) string { return o + ",1.10,2026,1,2,s3cr3t-of-the-merchant" }), []string{"values orderId total date a b of body join ,", ",{secret}"}},
 		"values in the order of names in any letters": {beside(func(o string) string {
-			return "2026|x|" + o + "|1.10|s3cr3t-of-the-merchant"
+			return "1|2|3|2026|x|" + o + "|1.10|s3cr3t-of-the-merchant"
 		}), []string{"order name-fold", "|{secret}"}},
 		"the digest of values, and the secret": {beside(func(o string) string {
-			return md("x:"+o+":1.10:2026") + ":s3cr3t-of-the-merchant"
+			return md("x:"+o+":1.10:2026:1:2:3") + ":s3cr3t-of-the-merchant"
 		}), []string{"md5 hex\n", ":{secret}"}},
 		"a path before the members": {func(o string) *message.Message {
 			m := message.New(message.Notification)
@@ -95,7 +97,20 @@ func TestFound(t *testing.T) {
 			m := message.New(message.Notification)
 			m.Wire = []byte("b=2&id=" + o + "&sign=" + sum("2+"+o+"+s3cr3t-of-the-merchant"))
 			return m
-		}, []string{"values sorted of body join +", "+{secret}"}},
+		}, []string{"of body join +", "+{secret}"}},
+		"JSON that is sorted, of which the body is not": {header(func(o string) (string, string) {
+			return `{"a":1,"id":"` + o + `","z":{"b":1,"c":2}}`, `{"z": {"c": 2, "b": 1}, "id": "` + o + `", "a": 1}`
+		}), []string{"json body deep"}},
+		"the media type and the date": {header(func(o string) (string, string) {
+			b := `{"id":"` + o + `"}`
+			return "POST\n" + md(b) + "\napplication/json\nThu, 01 Jan 2026 00:00:00 GMT\n/notify", b
+		}, "Content-Type", "application/json", "Date", "Thu, 01 Jan 2026 00:00:00 GMT"), []string{`"{method}\n{text.inner}\n{header.Content-Type}\n{header.Date}\n{uri}"`}},
+		"an object inside of the signature's": {func(o string) *message.Message {
+			m := message.New(message.Notification)
+			inner := `{"id":"` + o + `","x":{"y":1}}`
+			m.Wire = []byte(`{"head":"1","msg":{"data":` + inner + `,"sign":"` + sum(inner) + `"}}`)
+			return m
+		}, []string{"raw body.msg.data"}},
 		"the version in front": {func(o string) *message.Message {
 			m := message.New(message.Notification)
 			m.Wire = []byte(`{"id":"` + o + `"}`)

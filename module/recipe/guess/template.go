@@ -69,6 +69,19 @@ func (s *search) between(p place) (all []string) {
 	return all
 }
 
+// typed returns the templates with the headers that everybody sends: the media type and
+// the date, behind the method and before the path.
+func (s *search) typed() (all []string) {
+	h := s.messages[0].Header
+	if s.messages[0].Path == "" || h.Get("Content-Type") == "" || h.Get("Date") == "" {
+		return nil
+	}
+	for _, middle := range []string{`{body}\n{header.Content-Type}\n{header.Date}\n`, `{header.Content-Type}\n{body}\n{header.Date}\n`, `{body}\n{header.Content-Type}\n{header.Date}\n\n`} {
+		all = append(all, `{method}\n`+middle+"{uri}", `{method}\n`+middle+"{path}")
+	}
+	return all
+}
+
 // long returns the texts with more than three headers, each on a line of its own or
 // without anything between them.
 func long(extras []string, effort int) []string {

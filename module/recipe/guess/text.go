@@ -48,6 +48,11 @@ func (s *search) texts(p place, effort int) []text {
 				add(false, t)
 			}
 			all = append(all, s.digests(p)...)
+			if s.format == message.JSON && s.messages[0].Payload != nil {
+				add(false, "json", "body")
+				add(false, "json", "body", "sorted")
+				add(false, "json", "body", "deep")
+			}
 		}
 	}
 	if own, ok := strings.CutPrefix(p.name, "query."); ok && effort == thorough {
@@ -58,6 +63,11 @@ func (s *search) texts(p place, effort int) []text {
 		}
 	}
 	for _, part := range s.parts()[1:] {
+		for _, m := range s.members(part) {
+			if own := part + "." + dotted(string(m.Name())); !m.IsScalar() && strings.HasPrefix(p.name, part+".") {
+				add(false, "raw", own)
+			}
+		}
 		add(false, "raw", part)
 		add(false, "json", part)
 		add(false, "json", part, "sorted")
@@ -89,7 +99,7 @@ func (s *search) someMembers(p place) (all []text) {
 		return nil
 	}
 	names := s.namesInOrder(p, "body")
-	if len(names) > 20 || slices.ContainsFunc(names, isWord) {
+	if len(names) > 20 {
 		return nil
 	}
 	empty := make(map[string]bool)
@@ -110,6 +120,9 @@ func (s *search) someMembers(p place) (all []text) {
 				}
 			}
 		}
+		if slices.ContainsFunc(some, isWord) { // a list of names ends at a word of the builder
+			continue
+		}
 		all = append(all, text{builder: slices.Concat([]string{"sorted", "body", "only"}, some, keep), sorted: true, escaped: true})
 		for _, join := range []string{"", "|", ":", ",", "&", ".", ";"} {
 			all = append(all, text{builder: slices.Concat([]string{"values"}, some, []string{"of", "body", "join", join}, keep), between: join, escaped: true})
@@ -120,7 +133,7 @@ func (s *search) someMembers(p place) (all []text) {
 
 // digests returns the templates with a digest of the body in its place.
 func (s *search) digests(p place) (all []text) {
-	for _, t := range append(s.templates(p, plain), s.between(p)...) {
+	for _, t := range slices.Concat(s.templates(p, plain), s.between(p), s.typed()) {
 		if !strings.Contains(t, "{body}") || t == "{body}" {
 			continue
 		}
