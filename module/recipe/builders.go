@@ -59,7 +59,9 @@ func (c *compiler) sorted(t *text, a *arguments) error {
 			s.NoJoin = s.Join == ""
 		case "after":
 			if strings.Contains(a.peek(), "{secret") {
-				after, err = c.parseTemplate(a.nextRaw(), false)
+				if after, err = c.parseTemplate(a.nextRaw(), false); err != nil {
+					err = a.line.errorf("%w", err)
+				}
 				s.After = "{secret}"
 			} else {
 				s.After, err = a.separator(word)
@@ -70,7 +72,9 @@ func (c *compiler) sorted(t *text, a *arguments) error {
 				return a.line.errorf("with takes a member and a text, as in: with key {secret}")
 			}
 			var tpl template
-			tpl, err = c.parseTemplate(text, false)
+			if tpl, err = c.parseTemplate(text, false); err != nil {
+				err = a.line.errorf("%w", err)
+			}
 			s.With, with = append(s.With, canonical.With{Name: name}), append(with, tpl)
 		case "names":
 			if a.peek() == "upper" {

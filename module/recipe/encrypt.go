@@ -10,6 +10,7 @@ import (
 	"github.com/countersign/caddy-countersign/module/cipher"
 	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keys"
+	"github.com/countersign/caddy-countersign/module/message"
 	"github.com/countersign/caddy-countersign/module/scheme"
 )
 
@@ -28,6 +29,9 @@ func (c *compiler) encrypt(b *requestBlock, l Line) (func(*sealing) error, error
 		e.role = keys.Encrypt
 	}
 	if err := c.encryptionBlock(e); err != nil {
+		return nil, err
+	}
+	if err := c.checkValue(l, slices.Concat(e.iv, e.nonce, e.aad), message.Request); err != nil {
 		return nil, err
 	}
 	if e.repeats() {
@@ -57,6 +61,9 @@ func (c *compiler) seal(b *requestBlock, l Line) (func(*sealing) error, error) {
 		return nil, err
 	}
 	if err := c.encryptionBlock(e); err != nil {
+		return nil, err
+	}
+	if err := c.checkValue(l, slices.Concat(e.iv, e.nonce, e.aad), message.Request); err != nil {
 		return nil, err
 	}
 	e.roles = []keys.Role{withID(keys.Encrypt, e.envelope.id), keys.Decrypt} // an answer may have a new envelope

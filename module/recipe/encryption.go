@@ -169,7 +169,7 @@ func (c *compiler) encryptionBlock(e *encryption) error {
 				if len(a.words) != 1 {
 					return l.errorf("iv %s takes one value, as in: iv hex {secret.iv}", e.ivCoding.Name())
 				}
-				e.iv, err = c.parseTemplate(a.nextRaw(), false)
+				e.iv, err = c.cipherValue(a)
 			default:
 				e.iv, err = c.readIVValue(e, a)
 			}

@@ -54,6 +54,9 @@ func (c *compiler) cipherValue(a *arguments) (template, error) {
 	if err != nil {
 		return nil, a.line.errorf("%w", err)
 	}
+	if err := c.noSignature(a.line, tpl); err != nil {
+		return nil, err
+	}
 	if tpl == nil {
 		tpl = template{{literal: ""}}
 	}

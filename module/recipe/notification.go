@@ -95,6 +95,9 @@ func (c *compiler) ackSign(l Line, rule *scheme.NotifyRule) error {
 	if err := c.signatureBlock(s); err != nil {
 		return err
 	}
+	if err := c.checkValue(l, slices.Concat(s.text.parts, s.uid), message.Notification); err != nil {
+		return err
+	}
 	c.p.ackSign, c.p.ackRoles = s, s.roles(message.Request)
 	rule.SignAck = func(d *scheme.Draft) error {
 		format, err := c.p.readAck(d.Message)

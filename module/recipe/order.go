@@ -41,8 +41,8 @@ func (c *coverage) place(p place) bool {
 // checkPlaceholders refuses placeholders that have no value in a message of the kind,
 // also in the texts that are filled into the text.
 func (c *compiler) checkPlaceholders(l Line, t *text, kind message.Kind) error {
-	if template(t.parts).has("signature") {
-		return l.errorf("{signature} stands only behind as, as in: sign header.Authorization hmac-sha256 hex signed as `ACME {signature}`")
+	if err := c.noSignature(l, t.parts); err != nil {
+		return err
 	}
 	return c.checkValue(l, t.parts, kind)
 }

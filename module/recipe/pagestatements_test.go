@@ -1,5 +1,7 @@
 package recipe
 
+import "strings"
+
 // The statements of the three blocks.
 var theStatements = []sentence{
 	{"statements: default", inRequest("default body.v 1.0\ndefault header.Y x\ndefault query.q 1"), inRequest("default body.v"), "default takes a target and a value, as in: default body.version 1.0"},
@@ -159,6 +161,15 @@ var theRefusals = []sentence{
 	{"refused: an answer without verify", inAnswer(""), "answer {\nmatch body.a\n}", "answer has no verify: anybody could send one"},
 	{"refused: a notification without verify", inNotification(""), "notification {\nack ok\n}", "notification has no verify: anybody could send one"},
 	{"refused: signature outside as", inRequest(""), inRequest("set header.Y {signature}"), "{signature} stands only behind as, as in: sign header.Authorization"},
+	{"refused: signature in a nonce", encryptWith("aes-128-gcm", "nonce {nonce.12}"), encryptWith("aes-128-gcm", "nonce {signature}"), "{signature} stands only behind as"},
+	{"refused: signature in an iv", decryptWith("aes-128-cbc", "iv hex {body.iv}"), decryptWith("aes-128-cbc", "iv hex {signature}"), "{signature} stands only behind as"},
+	{"refused: an unknown placeholder in an iv", encryptWith("aes-128-cbc", "iv hex {body.iv}"), encryptWith("aes-128-cbc", "iv hex {boddy.iv}"), "unknown placeholder {boddy.iv}"},
+	{"refused: an unknown placeholder of sorted", withText("sorted body with a {body.b}"), withText("sorted body with a {boddy.b}"), "unknown placeholder {boddy.b}"},
+	{"refused: status in a request's aad", encryptWith("aes-128-gcm", "nonce {nonce.12}\naad {method}"), encryptWith("aes-128-gcm", "nonce {nonce.12}\naad {status}"), "{status} is of an answer"},
+	{"refused: the request in a request's nonce", strings.ReplaceAll(sealWith("key bytes 16\nnonce {nonce.12}\nwrap sm2 hex body.k"), "-ecb", "-gcm"), strings.ReplaceAll(sealWith("key bytes 16\nnonce {request.path}\nwrap sm2 hex body.k"), "-ecb", "-gcm"), "{request.…} stands in an answer"},
+	{"refused: a part in a request's iv", encryptWith("aes-128-cbc", "iv {body.iv}"), encryptWith("aes-128-cbc", "iv {part.iv}"), "no split above has cut it out of a request"},
+	{"refused: status in an acknowledgement", inNotification("ack sign header.Y hmac-sha256 hex {body}"), inNotification("ack sign header.Y hmac-sha256 hex `{body}{status}`"), "{status} is of an answer"},
+	{"refused: a request of an acknowledgement", inNotification("ack sign header.Y sm2 hex {body} {\nuid x\n}"), inNotification("ack sign header.Y sm2 hex {body} {\nuid {request.path}\n}"), "{request.…} stands in an answer"},
 	{"refused: secret outside a digested text", withTemplate("{secret}"), inRequest("default body.key {secret}"), "{secret} stands only in texts that are digested, and in token, which"},
 	{"refused: an unknown word", inRequest(""), inRequest("sign-it x"), `unknown word "sign-it" in request`},
 	{"refused: an unknown word of an answer", inAnswer(""), inAnswer("verfy x"), `unknown word "verfy" in answer`},

@@ -104,11 +104,18 @@ func (c *compiler) noSecret(l Line, t template) error {
 	if t.has("secret") {
 		return l.errorf("{secret} stands only in texts that are digested, and in token, which sends it: %s would send it by the way", l.Words[0])
 	}
-	if t.has("signature") {
-		return l.errorf("{signature} stands only behind as, as in: sign header.Authorization hmac-sha256 hex signed as `ACME {signature}`")
+	if err := c.noSignature(l, t); err != nil {
+		return err
 	}
 	if c.exposes(t) {
 		return l.errorf("%s names a text with a secret that is not digested, and would send it by the way", l.Words[0])
+	}
+	return nil
+}
+
+func (c *compiler) noSignature(l Line, t template) error {
+	if t.has("signature") {
+		return l.errorf("{signature} stands only behind as, as in: sign header.Authorization hmac-sha256 hex signed as `ACME {signature}`")
 	}
 	return nil
 }

@@ -21,8 +21,8 @@ func (c *compiler) token(b *requestBlock, l Line) (func(*sealing) error, error) 
 	if !value.has("secret") {
 		return nil, l.errorf("token sends no secret; write {secret} into its value, or use set")
 	}
-	if value.has("signature") {
-		return nil, l.errorf("{signature} stands only behind as, as in: sign header.Authorization hmac-sha256 hex signed as `ACME {signature}`")
+	if err := c.noSignature(l, value); err != nil {
+		return nil, err
 	}
 	if err := c.checkValue(l, value, message.Request); err != nil {
 		return nil, err
