@@ -190,6 +190,8 @@ func TestMistakesSayWhatToChange(t *testing.T) {
 		"no JSON":                 {append([]string{"seal"}, easypay...), "sign me", "reading the request: not valid JSON"},
 		"nothing":                 {append([]string{"seal"}, easypay...), "", "it is empty"},
 		"a request of another":    {append([]string{"seal"}, easypay...), "{}", "bizData"},
+		"guess an answer":         {append([]string{"recipe", "guess", "--as", "notification", "-"}, keys...), "HTTP/1.1 200 OK\r\n\r\n{}", "- begins with a status line: it is an answer; write --as answer"},
+		"guess a notification":    {append([]string{"recipe", "guess", "--as", "answer", "-"}, keys...), "POST / HTTP/1.1\r\n\r\n{}", "- begins with a request line"},
 		"open as a request":       {append([]string{"open", "--as", "request"}, easypay...), "{}", `--as takes response or notification, not "request"`},
 		"an answer without sign":  {append([]string{"open"}, easypay...), `{"bizData":{}}`, "the message has no sign"},
 		"diff as a bill":          {[]string{"diff", "--scheme", "easypay", "--as", "bill", "-", "x"}, "{}", `--as takes request, response or notification, not "bill"`},

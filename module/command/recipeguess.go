@@ -58,6 +58,12 @@ func (in *input) guess(cmd *cobra.Command, as string, files []string) error {
 		if err != nil {
 			return i18n.Errorf("%s: %w", file, err)
 		}
+		switch answer := strings.HasPrefix(strings.TrimPrefix(string(text), "\ufeff"), "HTTP/"); {
+		case whole && answer && kind != message.Answer:
+			return i18n.Errorf("%s begins with a status line: it is an answer; write --as answer", file)
+		case whole && !answer && kind == message.Answer:
+			return i18n.Errorf("%s begins with a request line: it is a request or a notification; write --as request or --as notification", file)
+		}
 		if !whole { // a body alone has no method and no path
 			m.Method, m.Path, m.Status = "", "", 0
 		}

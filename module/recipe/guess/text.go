@@ -64,8 +64,9 @@ func (s *search) texts(p place, effort int) []text {
 	}
 	for _, part := range s.parts()[1:] {
 		for _, m := range s.members(part) {
-			if own := part + "." + dotted(string(m.Name())); !m.IsScalar() && strings.HasPrefix(p.name, part+".") {
-				add(false, "raw", own)
+			own := []string{"raw", part + "." + dotted(string(m.Name()))}
+			if !m.IsScalar() && strings.HasPrefix(p.name, part+".") && !slices.ContainsFunc(all, func(t text) bool { return slices.Equal(t.builder, own) }) {
+				add(false, own...)
 			}
 		}
 		add(false, "raw", part)
