@@ -143,6 +143,8 @@ var chineseLoad = map[string]string{
 	"reverse_proxy needs a block with what reverse_proxy takes; without one leave it out":                                        "reverse_proxy 要带块，写 reverse_proxy 的选项；没有选项就去掉它",
 	"http takes only a block": "http 后面只能写块",
 	"http needs a block with what transport http takes, as in: http { tls }; for TLS alone begin the upstream with https://":                               "http 要带块，写 transport http 的选项，例如：http { tls }；只要 TLS 的话，上游以 https:// 开头即可",
+	"countersign needs at least one upstream, in JSON: \"upstreams\": [{\"dial\": \"provider.example:443\"}]":                                              "countersign 至少要有一个上游，在 JSON 里写：\"upstreams\": [{\"dial\": \"provider.example:443\"}]",
+	"an upstream has no dial; write it as in: {\"dial\": \"provider.example:443\"}":                                                                        "有一个上游没有 dial；请写成：{\"dial\": \"provider.example:443\"}",
 	"countersign needs at least one upstream, at %s:%d":                                                                                                    "countersign 至少要有一个上游，位置 %s:%d",
 	"transport cannot be given: countersign is the transport; what transport http takes goes into http { }":                                                "不能写 transport：countersign 本身就是 transport；transport http 的选项请写进 http { }",
 	"lb_retry_match is refused: a sealed request is never sent twice; failed dials are tried again without it":                                             "不能写 lb_retry_match：已加签的请求绝不发第二次；没有它，连接失败也会换上游重试",

@@ -44,6 +44,12 @@ func (t *Transport) checkProxy(h *reverseproxy.Handler) error {
 	if h == nil {
 		return nil
 	}
+	if len(h.Upstreams) == 0 && h.DynamicUpstreams == nil && h.DynamicUpstreamsRaw == nil {
+		return i18n.Errorf("countersign needs at least one upstream, in JSON: \"upstreams\": [{\"dial\": \"provider.example:443\"}]")
+	}
+	if slices.ContainsFunc(h.Upstreams, func(u *reverseproxy.Upstream) bool { return u == nil || u.Dial == "" }) {
+		return i18n.Errorf("an upstream has no dial; write it as in: {\"dial\": \"provider.example:443\"}")
+	}
 	if h.LoadBalancing != nil && (len(h.LoadBalancing.RetryMatchRaw) > 0 || len(h.LoadBalancing.RetryMatch) > 0) {
 		return i18n.Errorf("lb_retry_match is refused: a sealed request is never sent twice; failed dials are tried again without it")
 	}
