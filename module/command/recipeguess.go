@@ -85,6 +85,9 @@ func (in *input) guess(cmd *cobra.Command, as string, files []string) error {
 		for _, what := range result.Searched {
 			i18n.Fprintf(out, "searched %s\n", what)
 		}
+		if result.Said != "" {
+			fmt.Fprintln(out, result.Said)
+		}
 		if result.Over {
 			i18n.Fprintf(out, "the time was over before all candidates were tried\n")
 		}

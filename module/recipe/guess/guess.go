@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/countersign/caddy-countersign/module/algorithm"
+	"github.com/countersign/caddy-countersign/module/diagnosis"
 	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/keys"
 	"github.com/countersign/caddy-countersign/module/message"
@@ -28,6 +29,7 @@ type Result struct {
 	Over  bool   // the context ended before all candidates were tried
 	// Searched lists for people what was searched: places, texts and algorithms.
 	Searched []string
+	Said     string // what the signature shows by itself where nothing fits, or ""
 }
 
 // Search looks for the rules by which messages of one kind were signed. The messages
@@ -167,6 +169,43 @@ func (s *search) run() {
 			return
 		}
 	}
+	s.explain(places)
+}
+
+// explain says what the signature shows by itself where nothing fits: that of RSA shows
+// its key and the digest. It is that of the first place.
+func (s *search) explain(places []place) {
+	for _, p := range places {
+		names := s.algorithms(p)
+		for _, name := range names {
+			said := s.sentence(p, name)
+			if said != "" && (s.result.Said == "" || len(said) < len(s.result.Said)) { // of another algorithm it says that too
+				s.result.Said = said
+			}
+		}
+		if len(names) > 0 {
+			return
+		}
+	}
+}
+
+// sentence returns why a plain rule with an algorithm does not open the first message.
+func (s *search) sentence(p place, algorithm string) string {
+	rule := Rule{Kind: s.kind, Format: s.format, Place: p.name, Split: p.split, Algorithm: algorithm, Encoding: p.encoding, Text: [][]string{{"{body}"}}}
+	if p.member != "" {
+		rule.Text = [][]string{{"sorted", "body", "except", p.member, "nested", "json"}}
+	}
+	program, err := recipe.Compile("guess", rule.probe(), nil)
+	if err != nil {
+		return ""
+	}
+	m := *s.messages[0]
+	if m.Kind == message.Request {
+		m.Kind = message.Notification
+	}
+	in := scheme.Incoming{Message: &m, Keys: s.set, Now: time.Now()}
+	_, err = scheme.Open(program, in)
+	return diagnosis.Sentence(program, in, err).String()
 }
 
 // tryText tries a text with every algorithm and every way to put the secret to it.

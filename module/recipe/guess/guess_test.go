@@ -4,10 +4,13 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto"
 	"crypto/hmac"
 	"crypto/md5"
+	"crypto/rand"
 	"crypto/sha1"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"net/http"
@@ -189,6 +192,25 @@ func TestNothingFits(t *testing.T) {
 	assert.Contains(t, result.Searched[0], "no member, no header and no parameter looks like a signature")
 	_, err := guess.Search(t.Context(), message.Answer, nil, set)
 	assert.ErrorContains(t, err, "at least one message")
+}
+
+// Where nothing fits, an RSA signature says whether the key is right, and what was signed.
+func TestNothingFitsUnderAKeyThatIsRight(t *testing.T) {
+	set := load(t, merchant, "easypay/ORG000000000007")
+	sum := sha256.Sum256([]byte("a text that nobody guesses"))
+	signature, err := set.Sign.Signer.Sign(rand.Reader, sum[:], crypto.SHA256)
+	require.NoError(t, err)
+	m := message.New(message.Request)
+	m.Wire = []byte(`{"amt":"1","sign":"` + base64.StdEncoding.EncodeToString(signature) + `"}`)
+	result := search(t, message.Request, set, m)
+	assert.Empty(t, result.Fits)
+	assert.Contains(t, result.Said, "the key is right")
+	assert.Contains(t, result.Said, "sha256 "+hex.EncodeToString(sum[:]))
+
+	m.Kind = message.Notification // the provider's key has not made it
+	result = search(t, message.Notification, set, m)
+	assert.NotEmpty(t, result.Said)
+	assert.NotContains(t, result.Said, "the key is right")
 }
 
 // The second message leaves out what fits the first one by chance.
