@@ -19,5 +19,6 @@ func TestAProxyHasUpstreams(t *testing.T) {
 		}
 	}
 	assert.NoError(t, (&Transport{}).checkProxy(&reverseproxy.Handler{Upstreams: reverseproxy.UpstreamPool{{Dial: "127.0.0.1:1"}}}))
+	assert.False(t, public(&reverseproxy.Handler{Upstreams: reverseproxy.UpstreamPool{nil}}))
 	assert.NoError(t, (&Transport{}).checkProxy(&reverseproxy.Handler{DynamicUpstreamsRaw: []byte(`{"source":"a"}`)}))
 }

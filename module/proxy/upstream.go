@@ -138,6 +138,9 @@ func public(h *reverseproxy.Handler) bool {
 		return false
 	}
 	return slices.ContainsFunc(h.Upstreams, func(u *reverseproxy.Upstream) bool {
+		if u == nil { // checkProxy refuses it
+			return false
+		}
 		addr, err := caddy.ParseNetworkAddress(u.Dial)
 		return err != nil || !network.Local(addr.Network, addr.Host)
 	})
