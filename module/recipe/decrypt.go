@@ -78,7 +78,33 @@ func (b *incomingBlock) decrypt(e *env, in *scheme.Incoming, d *encryption) erro
 	if d.whole {
 		return b.decryptWhole(e, in, d)
 	}
-	return inTexts(e.m.Payload, b.strings, d.paths, false, func() error { return b.decryptIn(e, in, d) })
+	for _, d := range d.layers() {
+		if err := inTexts(e.m.Payload, b.strings, d.paths, false, func() error { return b.decryptIn(e, in, d) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// layers returns the statement in parts that are decrypted one after the other: a member
+// that was encrypted before the one around it is not there until that one is decrypted.
+func (e *encryption) layers() []*encryption {
+	held := func(i int) bool {
+		return slices.ContainsFunc(e.paths[i+1:], func(outer body.Path) bool { return mayHold(outer, e.paths[i]) })
+	}
+	outer, inner := *e, *e
+	outer.paths, inner.paths = nil, nil
+	for i, path := range e.paths {
+		if held(i) {
+			inner.paths = append(inner.paths, path)
+		} else {
+			outer.paths = append(outer.paths, path)
+		}
+	}
+	if len(inner.paths) == 0 {
+		return []*encryption{e}
+	}
+	return append([]*encryption{&outer}, inner.layers()...)
 }
 
 func (b *incomingBlock) decryptIn(e *env, in *scheme.Incoming, d *encryption) error {
@@ -232,6 +258,9 @@ func (e *encryption) texts(tree *body.Tree, key decrypter) ([]plaintext, error) 
 // JSON and everything else a string.
 func (b *incomingBlock) place(e *env, in *scheme.Incoming, d *encryption, p plaintext) error {
 	memory := in.Memory()
+	if meetsAny(d.inner, p.at) { // a ciphertext again, whose own line comes below
+		memory = scheme.Memory{Texts: []body.Path{p.at}}
+	}
 	isJSON := body.Valid(p.text) == nil
 	asText := contains(memory.Texts, p.at)
 	asJSON := contains(memory.JSON, p.at)

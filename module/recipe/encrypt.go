@@ -38,8 +38,7 @@ func (c *compiler) encrypt(b *requestBlock, l Line) (func(*sealing) error, error
 		c.warn("%s %s: its nonce is the same for every request under the same key, so that two ciphertexts show their plaintexts; use iv prepended, or a fresh nonce such as {nonce.12}, if the provider takes it", l.Words[0], e.cipher.Name())
 	}
 	e.roles = []keys.Role{withID(e.role, e.id)}
-	b.encrypted = append(b.encrypted, e)
-	b.statements = append(b.statements, statement{encryption: e})
+	b.encrypts(e)
 	return func(s *sealing) error { return s.encrypt(e, nil) }, nil
 }
 
@@ -67,9 +66,16 @@ func (c *compiler) seal(b *requestBlock, l Line) (func(*sealing) error, error) {
 		return nil, err
 	}
 	e.roles = []keys.Role{withID(keys.Encrypt, e.envelope.id), keys.Decrypt} // an answer may have a new envelope
+	b.encrypts(e)
+	return func(s *sealing) error { return s.seal(e) }, nil
+}
+
+func (b *requestBlock) encrypts(e *encryption) {
+	e.again = slices.ContainsFunc(b.encrypted, func(earlier *encryption) bool {
+		return slices.ContainsFunc(e.paths, func(path body.Path) bool { return meetsAny(earlier.paths, path) })
+	})
 	b.encrypted = append(b.encrypted, e)
 	b.statements = append(b.statements, statement{encryption: e})
-	return func(s *sealing) error { return s.seal(e) }, nil
 }
 
 // fill fills in what depends on the message.
@@ -161,10 +167,13 @@ func (s *sealing) encryptMembers(e *encryption, encrypt func([]byte) ([]byte, er
 				failed = scheme.Failf(scheme.Invalid, "encrypting %s: %w", body.ShowName(r.In(outer).String()), err)
 				return
 			}
-			if m.Kind() == body.String {
-				s.draft.Memory.Texts = append(s.draft.Memory.Texts, r.In(outer))
-			} else {
-				s.draft.Memory.JSON = append(s.draft.Memory.JSON, r.In(outer))
+			at := r.In(outer)
+			switch memory := &s.draft.Memory; {
+			case e.again && (contains(memory.Texts, at) || contains(memory.JSON, at)): // not what the application sent
+			case m.Kind() == body.String:
+				memory.Texts = append(memory.Texts, at)
+			default:
+				memory.JSON = append(memory.JSON, at)
 			}
 			r.SetString([]byte(e.encoding.Encode(ciphertext)))
 		})

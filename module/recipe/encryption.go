@@ -35,6 +35,9 @@ type encryption struct {
 	envelope *envelope // of seal and open
 	roles    []keys.Role
 	implied  bool // of what the request did to the same member
+
+	again bool        // a line above encrypts the same member
+	inner []body.Path // of decryption: what lines below decrypt again
 }
 
 // ofAll reports whether the payload is encrypted as a whole.

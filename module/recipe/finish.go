@@ -27,6 +27,7 @@ func (c *compiler) finish(r Recipe) error {
 		if p.answer != nil {
 			c.imply(b, p.answer)
 			p.answer.strings = b.strings
+			decryptAgain(slices.Concat(p.answer.before, p.answer.after))
 		}
 	}
 	if p.answer != nil {
@@ -68,6 +69,15 @@ func (c *compiler) finish(r Recipe) error {
 	return nil
 }
 
+// decryptAgain tells each decryption which members are decrypted again by later ones.
+func decryptAgain(all []*encryption) {
+	var later []body.Path
+	for _, e := range slices.Backward(all) {
+		e.inner = later
+		later = slices.Concat(later, e.paths)
+	}
+}
+
 // lastNames returns the name at the end of each path.
 func lastNames(paths []body.Path) []string {
 	names := make([]string, len(paths))
@@ -80,8 +90,9 @@ func lastNames(paths []body.Path) []string {
 // imply adds to an answer what undoes the encryption of the same members of the
 // request, unless the answer says so itself.
 func (c *compiler) imply(b *requestBlock, answer *incomingBlock) {
-	for _, e := range b.encrypted {
-		if e.whole || slices.ContainsFunc(slices.Concat(answer.before, answer.after), func(d *encryption) bool {
+	written := slices.Concat(answer.before, answer.after)
+	for _, e := range slices.Backward(b.encrypted) { // what was done last is undone first
+		if e.whole || slices.ContainsFunc(written, func(d *encryption) bool {
 			return d.whole || slices.ContainsFunc(d.paths, func(path body.Path) bool { return contains(e.paths, path) })
 		}) {
 			continue

@@ -128,6 +128,13 @@ func eachPath(tree *body.Tree, path body.Path, do func(outer body.Path, r body.R
 	})
 }
 
+// meetsAny reports whether one of the paths may be that of the same member.
+func meetsAny(paths []body.Path, path body.Path) bool {
+	return slices.ContainsFunc(paths, func(p body.Path) bool {
+		return slices.EqualFunc(p, path, func(a, b string) bool { return a == b || a == body.Any || b == body.Any })
+	})
+}
+
 func contains(paths []body.Path, path body.Path) bool {
 	return slices.ContainsFunc(paths, func(p body.Path) bool { return slices.Equal(p, path) })
 }
