@@ -94,6 +94,7 @@ func (c *compiler) sorted(t *text, a *arguments) error {
 		return a.line.errorf("sorted: %w", err)
 	}
 	t.build.part, t.build.append = part, s.Append
+	t.build.upper = s.UpperNames
 	t.build.unnamed, t.build.inner = !writtenOut(s.Only), s.Nested == "recurse" || s.Nested == "flat"
 	t.covers.addPart(part, func(path ...string) bool {
 		return s.Covers(path...) && !slices.ContainsFunc(s.With, func(w canonical.With) bool { return w.Name == path[0] })
@@ -198,6 +199,13 @@ func (c *compiler) values(t *text, a *arguments) error {
 	}
 	t.build.part, t.build.append = part, v.Append
 	t.build.unnamed, t.build.inner = !writtenOut(v.Names) && !writtenOut(v.Only), v.Nested == "recurse"
+	t.build.bare, t.build.shuffled = t.build.unnamed && v.ListedBy == "", v.Mode == "by-value"
+	switch {
+	case t.build.shuffled:
+		c.warn("text %s: values by-value signs no names, so that two values can be swapped; compare each value with your own books", t.name)
+	case t.build.bare:
+		c.warn("text %s: values sorted signs no names, so that a value can be given another name that sorts to the same place; compare each value with your own books", t.name)
+	}
 	t.covers.addPart(part, v.Covers, v.ListedBy, slices.Concat(v.Names, v.Only)...)
 	t.build.list(v.ListedBy, v.SecretName)
 	if v.SecretName == "" {

@@ -195,6 +195,9 @@ type Signed struct {
 	AllFields                         bool
 	AnyCase                           bool     // letters count in any case: the text is made lower or upper
 	Loose                             bool     // some characters do not count: the text leaves them out
+	AnyNameCase                       bool     // letters of names count in any case
+	NoNames                           bool     // names do not count, but for the order that they give the values
+	NoOrder                           bool     // nor does that order: the text has the values in an order of their own
 	Places                            []string // where the signatures stand, as body.sign
 }
 
@@ -227,6 +230,8 @@ func (s *Signed) add(p *Program, t *text) {
 	s.Bytes = s.Bytes || t.covers.bytes
 	s.AnyCase = s.AnyCase || slices.ContainsFunc(t.steps, func(c change) bool { return c.fold })
 	s.Loose = s.Loose || slices.ContainsFunc(t.steps, func(c change) bool { return c.loose })
+	s.AnyNameCase = s.AnyNameCase || t.build.upper
+	s.NoNames, s.NoOrder = s.NoNames || t.build.bare, s.NoOrder || t.build.shuffled
 	s.Params = append(s.Params, t.covers.queries...)
 	s.Headers = append(s.Headers, t.covers.headers...)
 	if part := t.build.part; part != nil {

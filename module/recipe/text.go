@@ -40,6 +40,9 @@ type builder struct {
 	raw        body.Path
 	json       bool
 	unnamed    bool // it reads members that it does not name
+	bare       bool // it writes the values of such members without their names
+	shuffled   bool // it writes them in an order that their names do not decide
+	upper      bool // it writes names in capitals
 	inner      bool // it reads the members of objects in objects as well
 }
 

@@ -38,7 +38,7 @@ func (a *attacker) members() {
 		a.moved(l, covered)
 		if next := all[(i+1)%len(all)]; !bytes.Equal(next.m.Text(), l.m.Text()) && // 0 and "0" are one text, and no other is signed
 			!a.isPlace("body."+next.path.String()) {
-			covered := covered || a.covered(next.path)
+			covered := (covered || a.covered(next.path)) && !a.signed.NoOrder
 			a.edit(i18n.T("the values of %s and %s swapped", name, next.path.String()), covered, nil, func(tree *body.Tree) {
 				_ = tree.Set(l.path, next.m.Raw())
 				_ = tree.Set(next.path, l.m.Raw())
@@ -68,10 +68,12 @@ func (a *attacker) renamed(l leaf, covered bool) {
 		return
 	}
 	twin := append(slices.Clone(l.path[:len(l.path)-1]), upper)
-	a.edit(i18n.T("%s called %s", l.path.String(), upper), covered || a.covered(twin), nil, func(tree *body.Tree) {
-		tree.Remove(l.path)
-		_ = tree.Set(twin, l.m.Raw())
-	})
+	if !a.signed.AnyNameCase {
+		a.edit(i18n.T("%s called %s", l.path.String(), upper), (covered || a.covered(twin)) && !a.signed.NoNames, nil, func(tree *body.Tree) {
+			tree.Remove(l.path)
+			_ = tree.Set(twin, l.m.Raw())
+		})
+	}
 	if a.covered(twin) || a.isRead(l.path) { // else the twin is one more member that nobody signs
 		a.edit(i18n.T("a twin %s", twin.String()), true, nil, func(tree *body.Tree) { _ = tree.Set(twin, Another(l.m)) })
 	}
