@@ -79,6 +79,9 @@ func (c *coverage) addPart(p *textPart, inside func(path ...string) bool, listed
 	if listed {
 		names = append(slices.Clone(names), listedBy)
 	}
+	if !listed && !takesAny(inside, names) {
+		return // such as except *
+	}
 	switch p.kind {
 	case "body":
 		paths := p.paths
@@ -98,6 +101,15 @@ func (c *coverage) addPart(p *textPart, inside func(path ...string) bool, listed
 		c.uri = true
 		c.params = append(c.params, coveredPart{inside: inside, names: names})
 	}
+}
+
+// takesAny reports whether a builder that names some members, or none, takes any at all.
+func takesAny(inside func(path ...string) bool, names []string) bool {
+	const unlikely = "\x00" // a name that only * stands for
+	if len(names) == 0 {
+		return inside(unlikely)
+	}
+	return slices.ContainsFunc(names, func(name string) bool { return inside(strings.ReplaceAll(name, "*", unlikely)) })
 }
 
 func headerName(name, key string) string {
