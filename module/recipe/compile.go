@@ -222,7 +222,12 @@ func (c *compiler) compile(r Recipe) error {
 	for _, l := range lines {
 		word := l.Words[0]
 		switch word {
-		case "option", "text":
+		case "option":
+		case "text":
+			if len(l.Words) < 2 {
+				_, err := c.compileText(l) // which says what is missing
+				return err
+			}
 		case "title", "proof", "source", "methods", "warn":
 			err = c.header(l)
 		case "request", "answer", "notification":

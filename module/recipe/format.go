@@ -90,7 +90,7 @@ func (c *compiler) wrapping(l Line) (*message.Wrap, error) {
 
 // zone reads the line of a time zone.
 func readZone(l Line) (*time.Location, error) {
-	if len(l.Words) != 2 {
+	if len(l.Words) != 2 || l.Words[1] == "" {
 		return nil, l.errorf("zone takes one name, as in: zone UTC")
 	}
 	if l.Words[1] == "China" || l.Words[1] == "Asia/Shanghai" {

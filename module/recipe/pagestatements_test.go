@@ -177,6 +177,8 @@ var theRefusals = []sentence{
 	{"refused: an unknown placeholder", withTemplate("{body.a}"), withTemplate("{boddy.a}"), "unknown placeholder {boddy.a}"},
 	{"refused: an unknown option", "option a\n" + inSet("{option.a}"), inSet("{option.b}"), "{option.b}: the recipe has no option b"},
 	{"refused: an option that is never used", "option a\n" + inSet("{option.a}"), "option a\n" + inSet("x"), "option a is never used; remove it, or write {option.a}"},
+	{"refused: a text without a name", withText("sorted body"), "text\n" + withText("sorted body"), "text needs a name"},
+	{"refused: a zone without a name", "request {\nzone UTC\nsign header.X hmac-sha256 hex {body}\n}", "request {\nzone \"\"\nsign header.X hmac-sha256 hex {body}\n}", "zone takes one name"},
 	{"refused: a text that is never used", withText("sorted body"), "text unused {\nsorted body\n}\n" + inAnswer(""), "text unused is never used"},
 	{"refused: identity that nothing signs", "text t {\nsorted body only id\n}\nnotification {\nverify body.sign hmac-sha256 hex t\nidentity body.id\n}", "text t {\nsorted body only id\n}\nnotification {\nverify body.sign hmac-sha256 hex t\nidentity body.other\n}", "identity other: no signature covers it, so that a copy could have another; name a member that is signed"},
 }
