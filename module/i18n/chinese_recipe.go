@@ -72,8 +72,9 @@ var chineseRecipe = map[string]string{
 	"the request has %s in the form and, with another value, in the query; give it in one of them":                             "请求的表单里有 %s，查询参数里也有而且值不同；请只放在其中一处",
 	"the request has a body and a query, and the provider takes the members in the query; put all of them into one of the two": "请求既有正文又有查询参数，而渠道只从查询参数中取字段；请把它们全部放在其中一处",
 	"the request has no body, to which %s belongs":                                                                             "请求没有正文，而 %s 属于正文",
-	"a value for %s is not UTF-8": "%s 的值不是 UTF-8",
-	"setting %s: %w":              "设置 %s 时出错：%w",
+	"a value for %s is not UTF-8":         "%s 的值不是 UTF-8",
+	"a value for %s is not a JSON number": "%s 的值不是 JSON 数字",
+	"setting %s: %w":                      "设置 %s 时出错：%w",
 
 	"a value for the header %s holds a quote or a separator, and would be read as another part of it": "报文头 %s 的值里有引号或分隔符，会被读作它的另一部分",
 

@@ -3,10 +3,10 @@ package proxy
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/countersign/caddy-countersign/module/app"
-	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/i18n"
 	"github.com/countersign/caddy-countersign/module/inspector/recorder"
 	"github.com/countersign/caddy-countersign/module/message"
@@ -65,7 +65,7 @@ func (i *inspection) sees(sealed *scheme.Sealed, host string) {
 	b.Sent, b.Sealed = recorder.NewPart(sealed.Message), sealed.Traces()
 	b.Sent.Host = host
 	b.Strings = sealed.Memory.Strings
-	b.Encrypted = append(append([]body.Path(nil), sealed.Memory.Texts...), sealed.Memory.JSON...)
+	b.Encrypted = slices.Concat(sealed.Memory.Texts.Paths(), sealed.Memory.JSON.Paths())
 }
 
 // reads records an answer as it was received.

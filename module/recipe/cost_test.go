@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -46,6 +47,36 @@ func TestManyNestedMembers(t *testing.T) {
 	back.Header.Set("X", "y")
 	require.NoError(t, p.Reveal(&scheme.Incoming{Message: back, Keys: set, Now: time.Now(), Request: sealed}))
 	assert.Less(t, processorTime(t)-begin, 20*time.Second, "it was quadratic: half a minute on a machine that does nothing else")
+}
+
+// An answer whose members are all encrypted takes time in proportion to their number.
+func TestManyEncryptedMembers(t *testing.T) {
+	var r recipe.Recipe
+	d := caddyfile.NewTestDispenser("recipe x {\ntext all {\nsorted body except sign nested json\n}\nrequest {\nencrypt aes-128-ecb base64 body.list.*.no {\nderive md5 raw\n}\nsign body.sign hmac-sha256 hex all\n}\nanswer {\nverify body.sign hmac-sha256 hex all\n}\n}")
+	d.Next()
+	name, err := r.UnmarshalCaddyfile(d)
+	require.NoError(t, err)
+	p, err := recipe.Compile(name, r, nil)
+	require.NoError(t, err)
+	peer, err := p.Peer()
+	require.NoError(t, err)
+	set, err := keys.Parse("test", "1", keys.Material{keys.SharedSecret: {Text: []byte("s3cret")}})
+	require.NoError(t, err)
+	o, err := body.Parse([]byte(`{"list":[` + strings.Repeat(`{"no":"1"},`, 60_000) + `{}]}`))
+	require.NoError(t, err)
+	m := message.New(message.Request)
+	m.SetPayload(o)
+	sealed, err := scheme.Seal(p, scheme.Request{Message: m, Keys: set, Now: time.Now()})
+	require.NoError(t, err)
+	received, err := peer.Receive(sealed.Message.Fresh(), set, time.Now())
+	require.NoError(t, err)
+	answer, err := peer.Answer(received, peer.Default(message.Answer, received, nil), recipe.Sending{Keys: set, Now: time.Now()})
+	require.NoError(t, err)
+	require.NoError(t, p.Describe().Answer.Format.Read(answer))
+	begin := processorTime(t)
+	_, err = scheme.Open(p, scheme.Incoming{Message: answer, Keys: set, Now: time.Now(), Request: sealed})
+	require.NoError(t, err)
+	assert.Less(t, processorTime(t)-begin, 5*time.Second, "it was quadratic: 14 s on a machine that does nothing else")
 }
 
 // processorTime returns what this process has computed so far: on a machine that is busy

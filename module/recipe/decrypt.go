@@ -259,11 +259,12 @@ func (e *encryption) texts(tree *body.Tree, key decrypter) ([]plaintext, error) 
 func (b *incomingBlock) place(e *env, in *scheme.Incoming, d *encryption, p plaintext) error {
 	memory := in.Memory()
 	if meetsAny(d.inner, p.at) { // a ciphertext again, whose own line comes below
-		memory = scheme.Memory{Texts: []body.Path{p.at}}
+		memory = scheme.Memory{}
+		memory.Texts.Add(p.at)
 	}
 	isJSON := body.Valid(p.text) == nil
-	asText := contains(memory.Texts, p.at)
-	asJSON := contains(memory.JSON, p.at)
+	asText := memory.Texts.Has(p.at)
+	asJSON := memory.JSON.Has(p.at)
 	if asJSON && !isJSON {
 		return errOpen
 	}

@@ -169,11 +169,11 @@ func (s *sealing) encryptMembers(e *encryption, encrypt func([]byte) ([]byte, er
 			}
 			at := r.In(outer)
 			switch memory := &s.draft.Memory; {
-			case e.again && (contains(memory.Texts, at) || contains(memory.JSON, at)): // not what the application sent
+			case e.again && (memory.Texts.Has(at) || memory.JSON.Has(at)): // not what the application sent
 			case m.Kind() == body.String:
-				memory.Texts = append(memory.Texts, at)
+				memory.Texts.Add(at)
 			default:
-				memory.JSON = append(memory.JSON, at)
+				memory.JSON.Add(at)
 			}
 			r.SetString([]byte(e.encoding.Encode(ciphertext)))
 		})

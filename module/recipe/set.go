@@ -1,6 +1,7 @@
 package recipe
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -195,7 +196,10 @@ func (s *sealing) put(p place, value string, number bool) error {
 			return scheme.Failf(scheme.Invalid, "a value for %s is not UTF-8", p)
 		}
 		set := tree.SetString
-		if number && body.Valid([]byte(value)) == nil {
+		if number {
+			if !jsonNumber.MatchString(value) {
+				return scheme.Failf(scheme.Invalid, "a value for %s is not a JSON number", p)
+			}
 			set = func(path body.Path, value string) error { return tree.Set(path, []byte(value)) }
 		}
 		if err := set(path, value); err != nil {
@@ -204,3 +208,6 @@ func (s *sealing) put(p place, value string, number bool) error {
 	}
 	return nil
 }
+
+// jsonNumber is a number as JSON writes it (RFC 8259, section 6).
+var jsonNumber = regexp.MustCompile(`^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?$`)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"slices"
-	"strings"
 
 	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/scheme"
@@ -27,7 +26,8 @@ func (b *incomingBlock) unstring(e *env, in *scheme.Incoming) error {
 			objects = append(objects, parent)
 		}
 	}
-	var names, paths map[string]bool // of what was sent, once they are needed
+	var names map[string]bool // of what was sent, once they are needed
+	var paths body.PathSet
 	for i, object := range objects {
 		var failed error
 		eachPath(e.m.Payload, append(slices.Clip(object), body.Any), func(outer body.Path, r body.Ref) {
@@ -35,13 +35,14 @@ func (b *incomingBlock) unstring(e *env, in *scheme.Incoming) error {
 				return
 			}
 			if names == nil {
-				names, paths = make(map[string]bool), make(map[string]bool)
+				names = make(map[string]bool)
 				for _, path := range sent {
-					names[path[len(path)-1]], paths[strings.Join(path, "\x00")] = true, true
+					names[path[len(path)-1]] = true
+					paths.Add(path)
 				}
 			}
 			at := r.In(outer)
-			asked := i < anyName && names[at[len(at)-1]] || paths[strings.Join(at, "\x00")]
+			asked := i < anyName && names[at[len(at)-1]] || paths.Has(at)
 			if asked && e.p.description.Answer.Covers(at) {
 				failed = unstring(at, r)
 			}

@@ -51,9 +51,9 @@ type Memory struct {
 	// strings of that JSON.
 	Strings []body.Path
 	// Texts are the encrypted members that the application sent as strings.
-	Texts []body.Path
+	Texts body.PathSet
 	// JSON are the encrypted members that it sent as other JSON.
-	JSON []body.Path
+	JSON body.PathSet
 	// Envelopes are the symmetric keys of the request and how they were sent.
 	Envelopes []Envelope
 }
