@@ -174,7 +174,7 @@ func TestEveryCaddyfileThatShips(t *testing.T) {
 				t.Skip("it is a part of one")
 			}
 			examined++
-			assert.Empty(t, find(t, text))
+			assert.Empty(t, find(t, strings.ReplaceAll(text, "C:/ProgramData", filepath.ToSlash(t.TempDir())))) // a relative path on other systems than Windows
 			assert.Contains(t, text, "countersign_problem unknown_route")
 		})
 	}
