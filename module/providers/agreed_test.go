@@ -16,7 +16,6 @@ import (
 
 	"github.com/countersign/caddy-countersign/module/body"
 	"github.com/countersign/caddy-countersign/module/message"
-	"github.com/countersign/caddy-countersign/module/protocol"
 	"github.com/countersign/caddy-countersign/module/providers/providertest"
 	"github.com/countersign/caddy-countersign/module/scheme"
 )
@@ -28,7 +27,7 @@ type agreed struct {
 	Keys   string
 	Random []string
 
-	Options   [][]string
+	Options   []providertest.Setting
 	Kind      string // request, answer or notification
 	Request   string // of the application; none where the request of an answer is not known
 	Message   string // of the provider
@@ -68,12 +67,7 @@ func TestAgreed(t *testing.T) {
 }
 
 func (a agreed) compare(t *testing.T, name, line string) {
-	config := protocol.Config{Name: name}
-	for _, option := range a.Options {
-		require.NoError(t, config.Set(nil, option[0], option[1:]), line)
-	}
-	s, err := config.Load(nil)
-	require.NoError(t, err, line)
+	s := providertest.Configure(t, name, a.Options...)
 	in := scheme.Incoming{Keys: providertest.Merchant(t, a.Keys), Now: time.UnixMilli(1700000000123)}
 	if a.Request != "" {
 		o, err := body.Parse([]byte(a.Request))

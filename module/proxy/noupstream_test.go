@@ -7,7 +7,8 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// A JSON configuration without an address is refused, and not each of its payments.
+// A JSON configuration without the address of an upstream is refused when it is loaded, not at
+// the first payment.
 func TestAProxyHasUpstreams(t *testing.T) {
 	for want, h := range map[string]*reverseproxy.Handler{
 		"needs at least one upstream": {},
